@@ -1,0 +1,1 @@
+"""Reads Kafka: the worker, the store, the look-up, lag."""

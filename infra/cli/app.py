@@ -1,0 +1,44 @@
+"""The one door for people: `sightstream VERB`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.errors import CommandError
+
+app = typer.Typer(
+    name="sightstream",
+    help="Ask a vision-language model about millions of images: Kafka in, one structured answer per event out.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich's help renderer alone costs 0.2 s at start
+    pretty_exceptions_show_locals=False,  # locals can hold secrets
+    add_completion=False,
+)
+
+
+@app.callback()
+def read_config(
+    config: Annotated[
+        Path | None, typer.Option("--config", envvar="SIGHTSTREAM_CONFIG", help="Settings, as a TOML file.")
+    ] = None,
+) -> None:
+    if config is not None:
+        os.environ["SIGHTSTREAM_CONFIG"] = str(config.resolve())  # child processes read the same file
+
+
+def main() -> None:
+    """Runs a verb. Exit codes: 0 done, 1 the work failed, 2 wrong use or wrong settings, 130 interrupted."""
+    try:
+        app()
+    except CommandError as error:
+        print(f"sightstream: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+if __name__ == "__main__":
+    main()

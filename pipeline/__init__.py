@@ -1,0 +1,1 @@
+"""Image in, structured answer out; knows no Kafka."""

@@ -1,0 +1,1 @@
+"""Puts requests on Kafka: the client that a shop embeds, and bulk sources. Never loads torch."""

@@ -1,0 +1,115 @@
+"""Bytes to models and back: UTF-8 JSON under a byte cap and a depth cap that hold before anything is parsed."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from schemas.dead_letter import Reason
+from schemas.request import ImageRequest
+from schemas.result import ImageResult
+
+MAX_REQUEST_BYTES = 256 * 1024
+MAX_RESULT_BYTES = 1024 * 1024
+MAX_DEPTH = 16
+VERSIONS = (1,)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# A string is swallowed whole so that a bracket inside it does not count; an unclosed one ends the scan.
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+
+
+class WireError(ValueError):
+    """These bytes are not a record of ours; sending them again cannot help. `reason` goes on the dead letter."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def encode(model: BaseModel) -> bytes:
+    """UTF-8 JSON without spaces. Fields that are None are left out."""
+    return model.model_dump_json(exclude_none=True).encode()
+
+
+def decode_request(value: bytes | None) -> ImageRequest:
+    """Raises WireError for anything that is not a valid request."""
+    return _decode(value, ImageRequest, MAX_REQUEST_BYTES)
+
+
+def decode_result(value: bytes | None) -> ImageResult:
+    """Raises WireError for anything that is not a valid result."""
+    return _decode(value, ImageResult, MAX_RESULT_BYTES)
+
+
+def _decode(value: bytes | None, model: type[Model], max_bytes: int) -> Model:
+    if value is None:
+        raise WireError(Reason.MALFORMED, "the record has no value; put a JSON object there")
+    if len(value) > max_bytes:
+        raise WireError(Reason.REQUEST_TOO_LARGE, f"{len(value)} bytes are over the cap of {max_bytes}; send less")
+    _check_depth(value)
+    _check_version(_parse(value))
+    try:
+        return model.model_validate_json(value, strict=True)
+    except ValidationError as error:
+        raise WireError(Reason.MALFORMED, _explain(error)) from None
+
+
+def _check_depth(value: bytes) -> None:
+    depth = 0
+    for match in _STRUCTURE.finditer(value):
+        first = match.group()[:1]
+        depth += (first in b"[{") - (first in b"]}")
+        if depth > MAX_DEPTH:
+            raise WireError(Reason.MALFORMED, f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _parse(value: bytes) -> object:
+    try:
+        return json.loads(
+            value.decode("utf-8"),
+            object_pairs_hook=_unique_keys,
+            parse_constant=_refuse_constant,
+            parse_float=_finite_float,
+        )
+    except (ValueError, RecursionError) as error:
+        raise WireError(Reason.MALFORMED, f"not valid JSON: {error}") from None
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _check_version(parsed: object) -> None:
+    if not isinstance(parsed, dict):
+        raise WireError(Reason.MALFORMED, "the value is not a JSON object")
+    version = parsed.get("schema_version", VERSIONS[-1])
+    if type(version) is int and version not in VERSIONS:
+        raise WireError(
+            Reason.UNSUPPORTED_VERSION, f"schema_version {version} is unknown here; known: {list(VERSIONS)}"
+        )
+
+
+def _explain(error: ValidationError) -> str:
+    """Field paths and messages only: the values may hold secrets."""
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'record'}: {p['msg']}" for p in problems[:5])

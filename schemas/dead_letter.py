@@ -1,0 +1,123 @@
+"""A dead letter: the original record, byte for byte, with the reason in its headers.
+
+Redrive is therefore a plain re-publish of key, value and the original headers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+HEADER_PREFIX = "sightstream-"
+MAX_DETAIL_CHARS = 1000
+
+Headers = list[tuple[str, bytes]]
+
+
+class Reason(StrEnum):
+    """The closed list of reasons why a request has no answer."""
+
+    MALFORMED = "malformed"
+    REQUEST_TOO_LARGE = "request_too_large"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    UNSUPPORTED_URI = "unsupported_uri"
+    FORBIDDEN_LOCATION = "forbidden_location"
+    IMAGE_NOT_FOUND = "image_not_found"
+    ACCESS_DENIED = "access_denied"
+    FETCH_REFUSED = "fetch_refused"
+    IMAGE_TOO_LARGE = "image_too_large"
+    CHECKSUM_MISMATCH = "checksum_mismatch"
+    NOT_AN_IMAGE = "not_an_image"
+    IMAGE_CORRUPT = "image_corrupt"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    DECODE_TIMEOUT = "decode_timeout"
+    DECODE_CRASH = "decode_crash"
+    QUESTION_TOO_LONG = "question_too_long"
+    ENGINE_REFUSED = "engine_refused"
+    ENGINE_CRASH = "engine_crash"
+    RETRIES_EXHAUSTED = "retries_exhausted"
+    RESULT_TOO_LARGE = "result_too_large"
+
+
+class Stage(StrEnum):
+    """Where on its way the request failed."""
+
+    TAKE = "take"
+    FETCH = "fetch"
+    DECODE = "decode"
+    INFER = "infer"
+    PUBLISH = "publish"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The record on the request topic that an outcome belongs to."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def headers(self) -> Headers:
+        return [
+            (HEADER_PREFIX + "source-topic", self.topic.encode()),
+            (HEADER_PREFIX + "source-partition", str(self.partition).encode()),
+            (HEADER_PREFIX + "source-offset", str(self.offset).encode()),
+        ]
+
+    @classmethod
+    def from_headers(cls, headers: Headers) -> Source:
+        """Raises KeyError or ValueError when the headers are not ours."""
+        found = dict(headers)
+        return cls(
+            topic=found[HEADER_PREFIX + "source-topic"].decode(),
+            partition=int(found[HEADER_PREFIX + "source-partition"]),
+            offset=int(found[HEADER_PREFIX + "source-offset"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request ended as a dead letter. `detail` is already scrubbed of secrets."""
+
+    reason: Reason
+    stage: Stage
+    detail: str
+    attempts: int
+    failed_at: datetime
+    source: Source
+
+    def headers(self) -> Headers:
+        return [
+            (HEADER_PREFIX + "reason", self.reason.value.encode()),
+            (HEADER_PREFIX + "stage", self.stage.value.encode()),
+            (HEADER_PREFIX + "detail", printable(self.detail)[:MAX_DETAIL_CHARS].encode()),
+            (HEADER_PREFIX + "attempts", str(self.attempts).encode()),
+            (HEADER_PREFIX + "failed-at", self.failed_at.isoformat().encode()),
+            *self.source.headers(),
+        ]
+
+    @classmethod
+    def from_headers(cls, headers: Headers) -> Failure:
+        """Raises KeyError or ValueError when the record is not a dead letter of ours."""
+        found = dict(headers)
+        return cls(
+            reason=Reason(found[HEADER_PREFIX + "reason"].decode()),
+            stage=Stage(found[HEADER_PREFIX + "stage"].decode()),
+            detail=found[HEADER_PREFIX + "detail"].decode(),
+            attempts=int(found[HEADER_PREFIX + "attempts"]),
+            failed_at=datetime.fromisoformat(found[HEADER_PREFIX + "failed-at"].decode()),
+            source=Source.from_headers(headers),
+        )
+
+
+def original_headers(headers: Headers | None) -> Headers:
+    """The headers that the record's own publisher set."""
+    return [(name, value) for name, value in headers or [] if not name.startswith(HEADER_PREFIX)]
+
+
+def printable(text: str) -> str:
+    """`text` with control characters and lone surrogates escaped, so that no reader's terminal or log obeys it."""
+    clean = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in clean)
