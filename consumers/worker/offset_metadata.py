@@ -1,0 +1,80 @@
+"""The note that travels with a committed offset: which offsets beyond it are finished already.
+
+Text, because Kafka stores it as text: `ss1:` and base64url of unsigned LEB128 numbers. The first is the committed
+offset itself, so that a note is never read against another offset; then alternate the lengths of what is
+unfinished and what is finished, from the committed offset upwards.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+PREFIX = "ss1:"
+
+# Half-open ranges of offsets, ascending, apart from each other.
+Ranges = tuple[tuple[int, int], ...]
+
+
+class UnreadableNote(ValueError):
+    """The note starts as ours does but can't be read: stop, or work could be done twice."""
+
+
+def encode(base: int, finished: Ranges) -> str:
+    """`finished` lies above `base`. Without any, the note is empty."""
+    if not finished:
+        return ""
+    bounds = [base, *(bound for span in finished for bound in span)]
+    numbers = [base, *(after - before for before, after in pairwise(bounds))]
+    packed = b"".join(map(_leb128, numbers))
+    return PREFIX + base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def decode(note: str | None, base: int) -> Ranges:
+    """The finished ranges above `base`.
+
+    Empty for a note that is not ours: an operator's reset of the offsets writes none. Raises UnreadableNote.
+    """
+    if not note or not note.startswith(PREFIX):
+        return ()
+    try:
+        first, *lengths = _numbers(_unpack(note.removeprefix(PREFIX)))
+    except (ValueError, binascii.Error) as error:
+        raise UnreadableNote(f"the note on offset {base} can't be read: {error}") from None
+    if first != base or len(lengths) % 2 or not all(lengths):
+        raise UnreadableNote(f"the note on offset {base} was not written for it; reset the group's offsets")
+    return tuple(_spans(base, lengths))
+
+
+def _spans(base: int, lengths: list[int]) -> Iterator[tuple[int, int]]:
+    position = base
+    for unfinished, finished in zip(lengths[::2], lengths[1::2], strict=True):
+        yield position + unfinished, position + unfinished + finished
+        position += unfinished + finished
+
+
+def _unpack(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def _leb128(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _numbers(packed: Iterable[int]) -> Iterator[int]:
+    number = shift = 0
+    for byte in packed:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            yield number
+            number = shift = 0
+    if shift:
+        raise ValueError("it ends in the middle of a number")

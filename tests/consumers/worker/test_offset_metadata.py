@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.worker.offset_metadata import PREFIX, UnreadableNote, decode, encode
+
+steps = st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)), max_size=50)
+
+
+@given(st.integers(0, 2**62), steps)
+def test_round_trip(base: int, lengths: list[tuple[int, int]]) -> None:
+    spans, position = [], base
+    for unfinished, finished in lengths:
+        spans.append((position + unfinished, position + unfinished + finished))
+        position += unfinished + finished
+    assert decode(encode(base, tuple(spans)), base) == tuple(spans)
+
+
+@given(st.text(max_size=60), st.integers(0, 10**9))
+def test_any_text_is_read_or_refused(text: str, base: int) -> None:
+    assert text.startswith(PREFIX) or decode(text, base) == ()
+    try:
+        spans = decode(PREFIX + text, base)
+    except UnreadableNote:
+        return
+    assert all(base < start < end for start, end in spans)
+
+
+def test_a_note_is_bound_to_its_offset() -> None:
+    with pytest.raises(UnreadableNote):
+        decode(encode(10, ((12, 13),)), 11)
+
+
+def test_an_operators_reset_reads_as_nothing_finished() -> None:
+    assert decode("", 5) == decode(None, 5) == decode("moved by hand", 5) == ()
+
+
+def test_two_hundred_single_gaps_stay_far_below_the_brokers_limit() -> None:
+    spans = tuple((10**9 + 2 * i + 1, 10**9 + 2 * i + 2) for i in range(200))
+    assert len(encode(10**9, spans)) < 600
