@@ -16,12 +16,14 @@ from schemas.result import ImageResult
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 1024 * 1024
 MAX_DEPTH = 16
+MAX_NAME_CHARS = 64
 VERSIONS = (1,)
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# A string is swallowed whole so that a bracket inside it does not count; an unclosed one ends the scan.
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+# A string is swallowed whole so that a bracket inside it does not count. An unclosed one is swallowed too: if it were
+# tried again from its next quote, a record of quotes alone would cost quadratic time.
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?+|[\[{]|[\]}]', re.DOTALL)
 
 
 class WireError(ValueError):
@@ -103,13 +105,18 @@ def _check_version(parsed: object) -> None:
     if not isinstance(parsed, dict):
         raise WireError(Reason.MALFORMED, "the value is not a JSON object")
     version = parsed.get("schema_version", VERSIONS[-1])
-    if type(version) is int and version not in VERSIONS:
-        raise WireError(
-            Reason.UNSUPPORTED_VERSION, f"schema_version {version} is unknown here; known: {list(VERSIONS)}"
-        )
+    if type(version) is not int:  # True and 1.0 equal 1 for Python
+        raise WireError(Reason.MALFORMED, "schema_version: Input should be an integer")
+    if version not in VERSIONS:
+        raise WireError(Reason.UNSUPPORTED_VERSION, f"this schema_version is unknown here; known: {list(VERSIONS)}")
 
 
 def _explain(error: ValidationError) -> str:
     """Field paths and messages only: the values may hold secrets."""
     problems = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'record'}: {p['msg']}" for p in problems[:5])
+    return "; ".join(f"{_path(p['loc'])}: {p['msg']}" for p in problems[:5])
+
+
+def _path(steps: tuple[int | str, ...]) -> str:
+    """Names come from the sender, so each is clipped."""
+    return ".".join(str(step)[:MAX_NAME_CHARS] for step in steps) or "record"

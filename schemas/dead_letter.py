@@ -69,7 +69,7 @@ class Source:
     @classmethod
     def from_headers(cls, headers: Headers) -> Source:
         """Raises KeyError or ValueError when the headers are not ours."""
-        found = dict(headers)
+        found = _present(headers)
         return cls(
             topic=found[HEADER_PREFIX + "source-topic"].decode(),
             partition=int(found[HEADER_PREFIX + "source-partition"]),
@@ -101,7 +101,7 @@ class Failure:
     @classmethod
     def from_headers(cls, headers: Headers) -> Failure:
         """Raises KeyError or ValueError when the record is not a dead letter of ours."""
-        found = dict(headers)
+        found = _present(headers)
         return cls(
             reason=Reason(found[HEADER_PREFIX + "reason"].decode()),
             stage=Stage(found[HEADER_PREFIX + "stage"].decode()),
@@ -110,6 +110,11 @@ class Failure:
             failed_at=datetime.fromisoformat(found[HEADER_PREFIX + "failed-at"].decode()),
             source=Source.from_headers(headers),
         )
+
+
+def _present(headers: Headers) -> dict[str, bytes]:
+    """Kafka allows a header without a value; such a one counts as absent."""
+    return {name: value for name, value in headers if value is not None}
 
 
 def original_headers(headers: Headers | None) -> Headers:

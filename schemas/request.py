@@ -13,9 +13,9 @@ AttributeValue = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^
 
 
 class WireModel(BaseModel):
-    """Frozen, and strict about keys: a misspelt field is an error that its sender sees."""
+    """Frozen, and strict about keys: a misspelt field is an error that its sender sees. Numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ImageRef(WireModel):
