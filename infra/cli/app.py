@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from infra.cli import schemas
 from infra.errors import CommandError
 
 app = typer.Typer(
@@ -29,6 +30,9 @@ def read_config(
 ) -> None:
     if config is not None:
         os.environ["SIGHTSTREAM_CONFIG"] = str(config.resolve())  # child processes read the same file
+
+
+app.add_typer(schemas.app, name="schemas")
 
 
 def main() -> None:

@@ -1,0 +1,39 @@
+"""`sightstream schemas`: write the published documents of the wire, or check that they are up to date."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.errors import CommandError
+
+app = typer.Typer(help="Write or check the JSON Schema and AsyncAPI documents.", no_args_is_help=True)
+
+FolderOption = Annotated[Path | None, typer.Option(help="Where the documents stand; the package's own by default.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def write(folder: FolderOption = None) -> None:
+    """Write every document from the models."""
+    from schemas import documents
+
+    for path in documents.write(folder or documents.FOLDER):
+        print(path)
+
+
+@app.command()
+def check(folder: FolderOption = None, as_json: JsonOption = False) -> None:
+    """Exit 1 and name the documents that no longer say what the models say."""
+    from schemas import documents
+
+    stale = documents.drifted(folder or documents.FOLDER)
+    if as_json:
+        print(json.dumps({"drifted": stale}))
+        raise typer.Exit(1 if stale else 0)
+    if stale:
+        raise CommandError(f"drifted from the models: {', '.join(stale)}; run `sightstream schemas write`")
+    print("the published documents say what the models say")

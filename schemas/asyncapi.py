@@ -1,0 +1,105 @@
+"""The AsyncAPI 3 document: which records stand on which topic, under which key, and who sends and receives them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.topics import MAX_OUTCOME_RECORD_BYTES, MAX_REQUEST_RECORD_BYTES, TopicSettings
+
+BINDING_VERSION = "0.5.0"
+SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"
+KEY_RULE = (
+    "The key is the product_id in UTF-8. Producers place it with Java's murmur2 (partitioner=murmur2_random), and all"
+    " three topics have the same number of partitions, so one product lives on one partition number everywhere."
+)
+
+Document = dict[str, Any]
+
+
+def asyncapi() -> Document:
+    """Payload and header schemas are referred to by file name: they stand beside the document."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Sightstream",
+            "version": "1",
+            "description": "A product-image event in, exactly one structured answer or one dead letter out. "
+            "Read the outcomes with isolation.level=read_committed.",
+        },
+        "defaultContentType": "application/json",
+        "channels": _channels(),
+        "operations": _operations(),
+        "components": {"messages": _messages()},
+    }
+
+
+def _channels() -> Document:
+    names = {name: TopicSettings.model_fields[name].default for name in ("requests", "results", "dead_letters")}
+    return {
+        "requests": _channel(names["requests"], "request", MAX_REQUEST_RECORD_BYTES, "Images to look at."),
+        "results": _channel(names["results"], "result", MAX_OUTCOME_RECORD_BYTES, "One record for each answer."),
+        "deadLetters": _channel(
+            names["dead_letters"],
+            "deadLetter",
+            MAX_OUTCOME_RECORD_BYTES,
+            "One record for each request that has no answer; publish it again to try again.",
+        ),
+    }
+
+
+def _channel(address: str, message: str, max_bytes: int, description: str) -> Document:
+    return {
+        "address": address,
+        "description": f"{description} {KEY_RULE}",
+        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "bindings": {
+            "kafka": {"topicConfiguration": {"max.message.bytes": max_bytes}, "bindingVersion": BINDING_VERSION}
+        },
+    }
+
+
+def _operations() -> Document:
+    return {
+        "publishRequest": _operation("send", "requests", "request", "A shop asks a question about an image."),
+        "takeRequest": _operation("receive", "requests", "request", "A worker takes it (read_committed)."),
+        "publishResult": _operation("send", "results", "result", "A worker answers, in one transaction with offsets."),
+        "publishDeadLetter": _operation("send", "deadLetters", "deadLetter", "A worker gives up, with the reason."),
+        "readResult": _operation("receive", "results", "result", "Stores and tables read answers (read_committed)."),
+        "readDeadLetter": _operation("receive", "deadLetters", "deadLetter", "Stores read, redrive publishes again."),
+    }
+
+
+def _operation(action: str, channel: str, message: str, summary: str) -> Document:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "summary": summary,
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{message}"}],
+    }
+
+
+def _messages() -> Document:
+    return {
+        "request": _message("ImageRequest", "image-request.v1.schema.json"),
+        "result": _message("ImageResult", "image-result.v1.schema.json"),
+        "deadLetter": {
+            "name": "DeadLetter",
+            "title": "DeadLetter",
+            "summary": "The original record byte for byte, so its value may be no valid request at all.",
+            "contentType": "application/octet-stream",
+            "headers": _schema("dead-letter-headers.v1.schema.json"),
+            "bindings": _key_binding(),
+        },
+    }
+
+
+def _message(name: str, payload: str) -> Document:
+    return {"name": name, "title": name, "payload": _schema(payload), "bindings": _key_binding()}
+
+
+def _schema(file: str) -> Document:
+    return {"schemaFormat": SCHEMA_FORMAT, "schema": {"$ref": f"./{file}"}}
+
+
+def _key_binding() -> Document:
+    return {"kafka": {"key": {"type": "string", "description": KEY_RULE}, "bindingVersion": BINDING_VERSION}}

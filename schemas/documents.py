@@ -1,0 +1,76 @@
+"""The published documents: JSON Schema of each record and one AsyncAPI document, all written from the models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from schemas.asyncapi import asyncapi
+from schemas.dead_letter import HEADER_PREFIX, MAX_DETAIL_CHARS, Reason, Stage
+from schemas.request import ImageRequest
+from schemas.result import ImageResult
+
+FOLDER = Path(__file__).parent / "published"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Document = dict[str, Any]
+
+
+def documents() -> dict[str, str]:
+    """File name -> text of everything that is published."""
+    contents: dict[str, Document] = {
+        "image-request.v1.schema.json": _record_schema(ImageRequest),
+        "image-result.v1.schema.json": _record_schema(ImageResult),
+        "dead-letter-headers.v1.schema.json": _dead_letter_headers(),
+        "asyncapi.json": asyncapi(),
+    }
+    return {name: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for name, content in contents.items()}
+
+
+def write(folder: Path = FOLDER) -> list[Path]:
+    """Writes every document; returns the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, text in documents().items():
+        path = folder / name
+        path.write_text(text, encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def drifted(folder: Path = FOLDER) -> list[str]:
+    """Names of the documents that are missing, stale, or no longer written by anything."""
+    expected = documents()
+    found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
+    return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+
+
+def _record_schema(model: type[BaseModel]) -> Document:
+    return {"$schema": DIALECT, **model.model_json_schema()}
+
+
+def _dead_letter_headers() -> Document:
+    """Header values are bytes on the wire; the schema speaks of their UTF-8 text."""
+    number = {"type": "string", "pattern": "^[0-9]+$"}
+    properties = {
+        "reason": {"enum": [reason.value for reason in Reason]},
+        "stage": {"enum": [stage.value for stage in Stage]},
+        "detail": {"type": "string", "maxLength": MAX_DETAIL_CHARS, "description": "Printable and free of secrets."},
+        "attempts": number,
+        "failed-at": {"type": "string", "format": "date-time"},
+        "source-topic": {"type": "string"},
+        "source-partition": number,
+        "source-offset": number,
+    }
+    return {
+        "$schema": DIALECT,
+        "title": "DeadLetterHeaders",
+        "description": "Why a request has no answer. Key, value and other headers are the original record's.",
+        "type": "object",
+        "properties": {HEADER_PREFIX + name: schema for name, schema in properties.items()},
+        "required": [HEADER_PREFIX + name for name in properties],
+        "additionalProperties": True,
+    }
