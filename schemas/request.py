@@ -24,7 +24,7 @@ class ImageRef(WireModel):
     `sha256`, where given, is verified against the fetched bytes; `version_id` names one S3 object version.
     """
 
-    uri: Annotated[str, StringConstraints(min_length=1, max_length=8192, pattern=r"^[^\x00-\x20\x7f]+$")]
+    uri: Annotated[str, StringConstraints(min_length=1, max_length=8192, pattern=r"^[^\x00-\x1f\x7f]+$")]
     version_id: Identifier | None = None
     sha256: Sha256 | None = None
 

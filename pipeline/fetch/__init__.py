@@ -1,0 +1,1 @@
+"""A reference becomes bytes, under caps of size and time."""

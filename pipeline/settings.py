@@ -1,0 +1,16 @@
+"""Bounds of the flow."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class FlowSettings(BaseSettings):
+    """`max_in_flight` requests and about `max_bytes` of images and pixels are held at once."""
+
+    model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_FLOW_", frozen=True, extra="forbid")
+
+    max_in_flight: int = Field(default=64, ge=1, le=4096)
+    max_bytes: int = Field(default=1024**3, ge=1024**2)
+    prepare_threads: int = Field(default=16, ge=1, le=256)

@@ -1,0 +1,18 @@
+"""What of an image's address may be shown: presigned queries and user info are secrets."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+HIDDEN = "[hidden]"
+
+
+def public_form(uri: str) -> str:
+    """`uri` without user info, query and fragment; HIDDEN when it can't be taken apart. Never raises."""
+    try:
+        parts = urlsplit(uri)
+        port = f":{parts.port}" if parts.port else ""
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    except ValueError:
+        return HIDDEN
+    return f"{parts.scheme}://{host}{port}{parts.path}" if parts.scheme else HIDDEN

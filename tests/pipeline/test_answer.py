@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.answer import SECTIONS, parse
+from schemas.result import Answer
+
+TAGGED = "<SUMMARY>s</SUMMARY>\n<CAPTION>c</CAPTION> <REASONING>r</REASONING><CONCLUSION>k</CONCLUSION>"
+WHOLE = Answer(summary="s", caption="c", reasoning="r", conclusion="k")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TAGGED,
+        TAGGED.lower(),
+        "<SUMMARY>s<CAPTION>c<REASONING>r<CONCLUSION>k",
+        "<SUMMARY> s </SUMMARY>noise<CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>k",
+        "".join(
+            f"(Here begins the {name} stage)\n{text}\n(Here ends the {name} stage)\n"
+            for name, text in zip(SECTIONS, "scrk", strict=True)
+        ),
+        "SUMMARY: s\nCAPTION: c\n**REASONING:** r\n- CONCLUSION: k",
+        "<SUMMARY></SUMMARY>" + TAGGED,
+    ],
+)
+def test_every_known_form_is_whole(text: str) -> None:
+    parsed = parse(text)
+    assert parsed.answer == WHOLE
+    assert parsed.complete
+
+
+def test_a_cut_tail_keeps_what_was_said() -> None:
+    parsed = parse("<SUMMARY>s</SUMMARY><CAPTION>half a capt")
+    assert parsed.answer == Answer(summary="s", caption="half a capt")
+    assert not parsed.complete
+
+
+def test_an_empty_section_is_not_complete() -> None:
+    assert not parse(TAGGED.replace(">c<", "> <")).complete
+
+
+def test_text_without_sections_is_the_conclusion() -> None:
+    assert parse(" A red mug. ").answer == Answer(conclusion="A red mug.")
+    assert not parse("A red mug.").complete
+
+
+def test_control_characters_do_not_pass() -> None:
+    assert parse("<SUMMARY>a\x00\x1b[31mb\nc</SUMMARY>").answer.summary == "a[31mb\nc"
+
+
+bodies = st.text(st.characters(exclude_characters="<>()", exclude_categories=["Cc", "Cs"]), min_size=1).map(str.strip)
+
+
+@given(st.lists(bodies.filter(bool), min_size=4, max_size=4))
+def test_what_is_tagged_comes_back(texts: list[str]) -> None:
+    text = "".join(f"<{name}>{body}</{name}>" for name, body in zip(SECTIONS, texts, strict=True))
+    assert list(parse(text).answer.model_dump().values()) == texts
+
+
+@given(
+    st.text()
+    | st.lists(st.sampled_from([*SECTIONS, "<", ">", "</", ":", "\n", "(Here begins the ", " stage)"])).map("".join)
+)
+def test_no_text_raises(text: str) -> None:
+    parse(text)
