@@ -1,0 +1,74 @@
+"""Whatever bytes arrive, decoding answers with a model or a WireError."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from schemas.codec import WireError, decode_request, decode_result, encode
+from schemas.dead_letter import Failure, Headers
+from schemas.request import ImageRequest
+from tests.schemas import strategies as wire
+
+TOKENS = [b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\", b"\\u", b"null", b"NaN", b"1e999", b"-", b"\x00", b"\xff"]
+
+
+def model_or_wire_error(value: bytes | None) -> None:
+    for decode in (decode_request, decode_result):
+        with suppress(WireError):
+            decode(value)
+
+
+@given(st.none() | st.binary(max_size=300))
+@example(b'{"a":"\\ud800"}')
+def test_arbitrary_bytes(value: bytes | None) -> None:
+    model_or_wire_error(value)
+
+
+@given(st.lists(st.sampled_from(TOKENS), max_size=60).map(b"".join))
+def test_arbitrary_json_tokens(value: bytes) -> None:
+    model_or_wire_error(value)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A valid request with a few slices cut out, doubled or overwritten."""
+    value = encode(draw(wire.requests))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(value)))
+        stop = draw(st.integers(start, min(len(value), start + 20)))
+        patch = draw(st.sampled_from(TOKENS) | st.binary(max_size=4) | st.just(value[start:stop] * 2))
+        value = value[:start] + patch + value[stop:]
+    return value
+
+
+@given(mutated())
+@settings(max_examples=300)
+def test_mutated_requests(value: bytes) -> None:
+    try:
+        request = decode_request(value)
+    except WireError:
+        return
+    assert isinstance(request, ImageRequest)
+    assert decode_request(encode(request)) == request
+
+
+@st.composite
+def mutated_headers(draw: st.DrawFn) -> Headers:
+    """Kafka lets a header have any bytes, or no value at all."""
+    headers: list[tuple[str, bytes | None]] = list(draw(wire.failures).headers())
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(headers) - 1))
+        headers[at] = (headers[at][0], draw(st.none() | st.binary(max_size=12)))
+    return headers  # type: ignore[return-value]
+
+
+@given(mutated_headers())
+def test_mutated_dead_letter_headers(headers: Headers) -> None:
+    try:
+        failure = Failure.from_headers(headers)
+    except (KeyError, ValueError):
+        return
+    assert isinstance(failure, Failure)

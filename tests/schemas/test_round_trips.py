@@ -1,0 +1,66 @@
+"""What was encoded comes back equal, and obeys the published documents."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from schemas.codec import decode_request, decode_result, encode
+from schemas.dead_letter import MAX_DETAIL_CHARS, Failure, Source, original_headers, printable
+from schemas.documents import documents
+from schemas.request import ImageRequest
+from schemas.result import ImageResult
+from tests.schemas import strategies as wire
+
+
+def validator(name: str) -> Draft202012Validator:
+    schema: dict[str, Any] = json.loads(documents()[name])
+    return Draft202012Validator(schema)
+
+
+REQUEST = validator("image-request.v1.schema.json")
+RESULT = validator("image-result.v1.schema.json")
+HEADERS = validator("dead-letter-headers.v1.schema.json")
+
+
+@given(wire.requests)
+def test_a_request_comes_back_equal(request: ImageRequest) -> None:
+    value = encode(request)
+    assert decode_request(value) == request
+    REQUEST.validate(json.loads(value))
+
+
+@given(wire.results)
+@settings(deadline=None)
+def test_a_result_comes_back_equal(result: ImageResult) -> None:
+    value = encode(result)
+    assert decode_result(value) == result
+    RESULT.validate(json.loads(value))
+
+
+@given(wire.failures)
+def test_dead_letter_headers_come_back_equal(failure: Failure) -> None:
+    headers = failure.headers()
+    assert Failure.from_headers(headers) == failure
+    assert Source.from_headers(headers) == failure.source
+    HEADERS.validate({name: value.decode() for name, value in headers})
+
+
+@given(st.text(max_size=2 * MAX_DETAIL_CHARS))
+def test_printable_is_printable_and_settles_at_once(text: str) -> None:
+    clean = printable(text)
+    assert all(char.isprintable() for char in clean)
+    assert printable(clean) == clean
+    clean.encode("utf-8")
+
+
+@given(
+    wire.failures,
+    st.lists(st.tuples(st.from_regex(r"[a-rt-z][a-z-]{0,10}", fullmatch=True), st.binary(max_size=20)), max_size=5),
+)
+def test_the_publishers_own_headers_survive(failure: Failure, own: list[tuple[str, bytes]]) -> None:
+    assert original_headers([*own, *failure.headers()]) == own
