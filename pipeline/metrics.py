@@ -28,3 +28,11 @@ STAGE_SECONDS = Histogram("sightstream_stage_seconds", "Time of one image in one
 TOKENS = Counter("sightstream_engine_tokens", "Tokens of answered requests.", ["kind"])
 ENGINE_RESTARTS = Counter("sightstream_engine_restarts", "Engine processes started after a death or a hang.")
 DECODER_RESTARTS = Counter("sightstream_decoder_restarts", "Decode processes started after a death or a hang.")
+
+# --- store ------------------------------------------------------------------------------------------------
+STORE_ROWS = Counter("sightstream_store_rows", "Records written to the results database.", ["table"])
+STORE_WRITE_SECONDS = Histogram("sightstream_store_write_seconds", "Duration of one batch's write.", buckets=_SECONDS)
+STORE_PARTITIONS = Gauge("sightstream_store_partitions", "Partitions assigned to this store.")
+STORE_RESETS = Counter(
+    "sightstream_store_resets", "Partitions whose stored position was gone on the broker.", ["cause"]
+)

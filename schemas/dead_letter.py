@@ -32,6 +32,7 @@ class Reason(StrEnum):
     NOT_AN_IMAGE = "not_an_image"
     IMAGE_CORRUPT = "image_corrupt"
     TOO_MANY_PIXELS = "too_many_pixels"
+    UNUSABLE_SHAPE = "unusable_shape"
     DECODE_TIMEOUT = "decode_timeout"
     DECODE_CRASH = "decode_crash"
     QUESTION_TOO_LONG = "question_too_long"

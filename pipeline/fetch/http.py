@@ -1,4 +1,7 @@
-"""http:// and https://, against server-side request forgery: each hop is resolved once, judged, and dialled as judged."""
+"""http:// and https://, safe against server-side request forgery.
+
+Each hop is resolved once, judged, and dialled at the very address that was judged.
+"""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _translate(error: ClientError) -> PipelineError:
         return rejected(Reason.IMAGE_NOT_FOUND, f"{DEPENDENCY}: {code}")
     if code in _DENIED:
         return rejected(Reason.ACCESS_DENIED, f"{DEPENDENCY}: {code}")
-    if code in ("InvalidBucketName", "InvalidURI") or status == 400 and code == "InvalidArgument":
+    if code in ("InvalidBucketName", "InvalidURI") or (status == 400 and code == "InvalidArgument"):
         return rejected(Reason.UNSUPPORTED_URI, f"{DEPENDENCY}: {code}")
     # Throttling, 5xx, and credentials that are wrong or expired: ours to mend, so the request waits.
     return Retryable(Stage.FETCH, f"{DEPENDENCY}: {code} ({status})", DEPENDENCY)

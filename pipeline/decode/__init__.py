@@ -1,0 +1,1 @@
+"""Bytes become RGB pixels, in a child process that may die."""

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import io
+import os
+import signal
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.decode.decoder import Decoder
+from pipeline.decode.image import decode
+from pipeline.decode.settings import DecodeSettings
+from pipeline.errors import Rejected, Retryable
+from schemas.dead_letter import Reason
+
+SETTINGS = DecodeSettings(processes=1, max_pixels=1_000_000, memory_bytes=1024**3)
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def gradient(mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> Image.Image:
+    image = Image.new("RGB", size)
+    image.putdata([(x * 6 % 256, y * 8 % 256, (x + y) % 256) for y in range(size[1]) for x in range(size[0])])
+    return image.convert(mode)
+
+
+def reason_of(data: bytes, chosen: DecodeSettings = SETTINGS) -> Reason:
+    with pytest.raises(Rejected) as caught:
+        decode(data, chosen)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_ordinary_files_equal_plain_pillow(kind: str) -> None:
+    data = encoded(gradient(), kind)
+    pixels = decode(data, SETTINGS)
+    assert pixels.rgb == Image.open(io.BytesIO(data)).convert("RGB").tobytes()
+    assert (pixels.width, pixels.height, pixels.format) == (40, 30, kind)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_comes_out_upright(orientation: int) -> None:
+    upright = Image.new("RGB", (24, 16), "white")
+    upright.paste("red", (0, 0, 12, 8))
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert decode(encoded(stored, "PNG", exif=exif), SETTINGS).rgb == upright.tobytes()
+
+
+def test_sixteen_bit_greys_keep_their_tone() -> None:
+    image = Image.new("I;16", (4, 1))
+    for x, value in enumerate([0, 0x4000, 0x8000, 0xFFFF]):
+        image.putpixel((x, 0), value)
+    assert list(decode(encoded(image, "PNG"), SETTINGS).rgb[::3]) == pytest.approx([0, 64, 128, 255], abs=1)
+
+
+def test_transparency_lies_on_white() -> None:
+    assert decode(encoded(Image.new("RGBA", (2, 2), (255, 0, 0, 0)), "PNG"), SETTINGS).rgb == b"\xff" * 12
+
+
+def test_cmyk_becomes_rgb() -> None:
+    data = encoded(gradient("CMYK"), "JPEG")
+    assert len(decode(data, SETTINGS).rgb) == 40 * 30 * 3
+
+
+def test_the_first_frame_of_an_animation() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(data, SETTINGS).rgb[:3] == b"\xff\x00\x00"
+
+
+def test_refusals_say_why() -> None:
+    whole = encoded(gradient(size=(200, 200)), "JPEG")
+    assert reason_of(b"<svg xmlns='http://www.w3.org/2000/svg'/>") is Reason.NOT_AN_IMAGE
+    assert reason_of(b"%PDF-1.7") is Reason.NOT_AN_IMAGE
+    assert reason_of(whole[: len(whole) // 2]) is Reason.IMAGE_CORRUPT
+    assert reason_of(encoded(Image.new("1", (2000, 2000)), "PNG")) is Reason.TOO_MANY_PIXELS
+    assert reason_of(encoded(Image.new("L", (1, 5000)), "PNG")) is Reason.UNUSABLE_SHAPE
+    assert reason_of(_png_claiming(60_000, 60_000)) is Reason.TOO_MANY_PIXELS
+
+
+def _png_claiming(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    checked = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return b"\x89PNG\r\n\x1a\n" + checked + struct.pack(">I", 10) + b"IDAT" + bytes(10)
+
+
+WHOLE_FILES = [encoded(gradient(), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(WHOLE_FILES),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=20),
+    st.floats(0, 1),
+)
+def test_mutated_files_are_decoded_or_rejected(data: bytes, changes: list[tuple[float, int]], keep: float) -> None:
+    mutated = bytearray(data)
+    for place, value in changes:
+        mutated[int(place * len(mutated))] = value
+    try:
+        pixels = decode(bytes(mutated[: max(1, int(len(mutated) * keep))]), SETTINGS)
+    except Rejected:
+        return
+    assert len(pixels.rgb) == pixels.width * pixels.height * 3
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    decoder = Decoder(SETTINGS)
+    yield decoder
+    decoder.stop()
+
+
+def child_pid(decoder: Decoder) -> int:
+    process = decoder._children[0]._process
+    assert process is not None
+    assert process.pid is not None
+    return process.pid
+
+
+def test_the_child_decodes_and_rejects(decoder: Decoder) -> None:
+    data = encoded(gradient(), "PNG")
+    assert decoder.decode(data) == decode(data, SETTINGS)
+    with pytest.raises(Rejected, match="not a JPEG"):
+        decoder.decode(b"text")
+
+
+def test_the_death_of_an_idle_child_costs_no_image(decoder: Decoder) -> None:
+    data = encoded(gradient(), "PNG")
+    decoder.decode(data)
+    os.kill(child_pid(decoder), signal.SIGKILL)
+    assert decoder.decode(data).width == 40
+
+
+def test_an_image_that_kills_two_children_is_rejected_and_the_next_one_decodes() -> None:
+    decoder = Decoder(SETTINGS.model_copy(update={"max_pixels": 10**8, "memory_bytes": 0}))
+    decoder.decode(encoded(gradient(), "PNG"))
+    stop = threading.Event()
+
+    def kill_every_child() -> None:
+        while not stop.wait(0.02):
+            process = decoder._children[0]._process
+            if process is not None and process.pid and process.is_alive():
+                os.kill(process.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_every_child)
+    killer.start()
+    with pytest.raises((Rejected, Retryable), match="died"):
+        decoder.decode(encoded(Image.new("RGB", (9000, 9000)), "PNG"))
+    stop.set()
+    killer.join()
+    assert decoder.decode(encoded(gradient(), "PNG")).width == 40
+    decoder.stop()
+
+
+def test_a_stalled_child_is_replaced_in_time() -> None:
+    decoder = Decoder(SETTINGS.model_copy(update={"timeout_s": 0.5}))
+    data = encoded(gradient(), "PNG")
+    decoder.decode(data)
+    stalled = child_pid(decoder)
+    os.kill(stalled, signal.SIGSTOP)
+    with pytest.raises(Rejected) as caught:
+        decoder.decode(data)
+    assert caught.value.reason is Reason.DECODE_TIMEOUT
+    assert decoder.decode(data).width == 40
+    assert child_pid(decoder) != stalled
+    decoder.stop()
+
+
+def test_a_child_is_recycled() -> None:
+    decoder = Decoder(SETTINGS.model_copy(update={"images_per_process": 2}))
+    data = encoded(gradient(), "PNG")
+    seen = set()
+    for _ in range(4):
+        decoder.decode(data)
+        seen.add(child_pid(decoder))
+    decoder.stop()
+    assert len(seen) == 2
+
+
+def test_memory_is_capped() -> None:
+    capped = SETTINGS.model_copy(update={"max_pixels": 10**9, "memory_bytes": 600 * 1024**2})
+    decoder = Decoder(capped)
+    bomb = encoded(Image.new("1", (16_000, 16_000)), "PNG")
+    with pytest.raises(Rejected) as caught:
+        decoder.decode(bomb)
+    assert caught.value.reason in (Reason.TOO_MANY_PIXELS, Reason.DECODE_CRASH)
+    assert decoder.decode(encoded(gradient(), "PNG")).width == 40
+    decoder.stop()
