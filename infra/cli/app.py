@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import schemas
+from infra.cli import results, schemas, store
 from infra.errors import CommandError
 
 app = typer.Typer(
@@ -33,6 +33,8 @@ def read_config(
 
 
 app.add_typer(schemas.app, name="schemas")
+app.command()(store.store)
+app.command()(results.results)
 
 
 def main() -> None:

@@ -1,0 +1,132 @@
+"""Rows and read positions in one SQLite file: both change in one transaction, or neither does."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import sqlite3
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from consumers.store.errors import StoreBusy, StoreError, TopicReplaced
+from consumers.store.rows import Row
+
+Place = tuple[str, int]  # topic, partition
+
+
+class Database:
+    """The one writer of a results file. Raises StoreBusy when another process writes to it.
+
+    Blocks for a disk write at each call. Not thread safe. sqlite3.Error when the disk fails; nothing is half written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._lock = _lock(path)
+        try:
+            self._connection = _open(path)
+            migrate(self._connection)
+        except sqlite3.DatabaseError as error:
+            self._lock.close()
+            raise StoreError(f"{path} can't be opened as a results database: {error}") from error
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+        self._lock.close()
+
+    def check_topics(self, topic_ids: Mapping[str, str]) -> None:
+        """Remembers which topics these are. Raises TopicReplaced when the rows came from others of the same names."""
+        known = dict(self._connection.execute("SELECT topic, topic_id FROM topics"))
+        for topic, topic_id in topic_ids.items():
+            if known.get(topic, topic_id) != topic_id:
+                raise TopicReplaced(
+                    f"the topic {topic} was deleted and made again since {self.path} was filled from it; "
+                    f"rows of two topics must not mix: move {self.path} away, or name another file"
+                )
+        with self._connection:
+            self._connection.executemany("INSERT OR IGNORE INTO topics VALUES (?, ?)", topic_ids.items())
+
+    def position(self, place: Place) -> int | None:
+        """The offset to read next, None when the partition was never read."""
+        query = "SELECT next_offset FROM positions WHERE topic = ? AND partition = ?"
+        found = self._connection.execute(query, place).fetchone()
+        return None if found is None else found[0]
+
+    def write(self, rows: Iterable[Row], positions: Mapping[Place, int]) -> None:
+        """Puts rows and positions on disk together. A row that is there already stays as it is."""
+        with self._connection:
+            for row in rows:
+                self._connection.execute(_insert(row), tuple(row.values.values()))
+            self._set_positions(positions)
+
+    def restart(self, place: Place, offset: int) -> None:
+        """Forgets what was read at `offset` and beyond, so that it is read anew."""
+        with self._connection:
+            for table in ("results", "dead_letters", "unreadable"):
+                self._connection.execute(
+                    f'DELETE FROM {table} WHERE topic = ? AND partition = ? AND "offset" >= ?',  # noqa: S608 - our names
+                    (*place, offset),
+                )
+            self._set_positions({place: offset})
+
+    def _set_positions(self, positions: Mapping[Place, int]) -> None:
+        self._connection.executemany(
+            "INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset",
+            [(*place, offset) for place, offset in positions.items()],
+        )
+
+
+def _insert(row: Row) -> str:
+    columns = ", ".join(f'"{name}"' for name in row.values)
+    marks = ", ".join("?" * len(row.values))
+    return f"INSERT INTO {row.table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - our own names
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30)
+    connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the writer
+    # After a power cut the last transactions may be gone, rows and positions together: they are read again.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """Held while the process lives, and let go by the system when it is killed."""
+    handle = path.with_name(path.name + ".lock").open("ab")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise StoreBusy(f"another store writes to {path}; stop it, or name another file with --path") from None
+    return handle
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Brings the schema to the newest version, one numbered script at a time, each in a transaction of its own.
+
+    Raises StoreError when the file was written by a newer version.
+    """
+    scripts = _migrations()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > max(scripts):
+        raise StoreError(f"this database has schema {version}, known here is {max(scripts)}; update Sightstream")
+    for number in range(version + 1, max(scripts) + 1):
+        connection.executescript(f"BEGIN IMMEDIATE;\n{scripts[number]}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def _migrations() -> dict[int, str]:
+    folder = files("consumers.store") / "migrations"
+    named = [(re.match(r"(\d{4})_\w+\.sql$", entry.name), entry) for entry in folder.iterdir()]
+    return {int(match[1]): entry.read_text(encoding="utf-8") for match, entry in named if match}

@@ -1,0 +1,156 @@
+"""A record becomes a row: a result, a dead letter, or, when it is neither, an unreadable record with the reason why."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Literal
+
+from schemas.codec import WireError, decode_request, decode_result
+from schemas.dead_letter import Failure, Headers, Source, printable
+from schemas.request import ImageRequest
+from schemas.result import ImageResult
+
+Table = Literal["results", "dead_letters", "unreadable"]
+Value = str | int | float | bytes | None
+_MAX_INTEGER = 2**63 - 1  # SQLite's
+
+# What reading a foreign record can raise: a header of None has no decode(), a year 1 has no UTC.
+_UNREADABLE = (WireError, KeyError, ValueError, AttributeError, TypeError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it stands on a topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Values by column name, and the table that they belong to."""
+
+    table: Table
+    values: Mapping[str, Value]
+
+
+def result_row(record: Record) -> Row:
+    """Never raises: what is not a result becomes an `unreadable` row."""
+    try:
+        result = decode_result(record.value)
+        return _checked("results", _place(record) | _source(record) | _result(result, record))
+    except _UNREADABLE as error:
+        return _unreadable(record, error)
+
+
+def dead_letter_row(record: Record) -> Row:
+    """Never raises: what is not a dead letter becomes an `unreadable` row."""
+    try:
+        failure = Failure.from_headers(record.headers)
+        return _checked("dead_letters", _place(record) | _failure(failure) | _request(record) | _bytes(record))
+    except _UNREADABLE as error:
+        return _unreadable(record, error)
+
+
+def _place(record: Record) -> dict[str, Value]:
+    return {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "recorded_ms": record.timestamp_ms,
+    }
+
+
+def _source(record: Record) -> dict[str, Value]:
+    """An answer without a known source is an answer still."""
+    try:
+        return _source_columns(Source.from_headers(record.headers))
+    except _UNREADABLE:
+        return dict.fromkeys(("source_topic", "source_partition", "source_offset"))
+
+
+def _source_columns(source: Source) -> dict[str, Value]:
+    return {
+        "source_topic": source.topic,
+        "source_partition": _integer(source.partition),
+        "source_offset": _integer(source.offset),
+    }
+
+
+def _result(result: ImageResult, record: Record) -> dict[str, Value]:
+    return {
+        "request_id": result.request_id,
+        "product_id": result.product_id,
+        "question": result.question,
+        **result.answer.model_dump(),
+        "finish_reason": result.finish_reason,
+        "complete": int(result.complete),
+        "image_uri": result.image.uri,
+        "image_sha256": result.image.sha256,
+        "model_name": result.model.name,
+        "model_revision": result.model.revision,
+        "model_weights_sha256": result.model.weights_sha256,
+        "prompt_tokens": result.tokens.prompt,
+        "completion_tokens": result.tokens.completion,
+        "seconds_total": result.seconds.total,
+        "completed_at": result.completed_at.astimezone(UTC).isoformat(),
+        "record": (record.value or b"").decode(),
+    }
+
+
+def _failure(failure: Failure) -> dict[str, Value]:
+    return {
+        "reason": failure.reason.value,
+        "stage": failure.stage.value,
+        "detail": failure.detail,
+        "attempts": failure.attempts,
+        "failed_at": failure.failed_at.isoformat(),
+        **_source_columns(failure.source),
+    }
+
+
+def _request(record: Record) -> dict[str, Value]:
+    request = _parsed(record.value)
+    return {
+        "request_id": request.request_id if request else None,
+        "product_id": request.product_id if request else None,
+    }
+
+
+def _parsed(value: bytes | None) -> ImageRequest | None:
+    try:
+        return decode_request(value)
+    except WireError:
+        return None
+
+
+def _bytes(record: Record) -> dict[str, Value]:
+    headers = [[name, None if value is None else base64.b64encode(value).decode()] for name, value in record.headers]
+    return {"key": record.key, "value": record.value, "headers": json.dumps(headers)}
+
+
+def _unreadable(record: Record, error: Exception) -> Row:
+    why = f"no header {error}" if isinstance(error, KeyError) else str(error)
+    return Row("unreadable", _place(record) | {"why": printable(why)[:1000]} | _bytes(record))
+
+
+def _checked(table: Table, values: dict[str, Value]) -> Row:
+    for value in values.values():
+        if isinstance(value, int):
+            _integer(value)
+    return Row(table, values)
+
+
+def _integer(number: int) -> int:
+    if abs(number) > _MAX_INTEGER:
+        raise OverflowError("a number is too large for the database")
+    return number

@@ -1,0 +1,55 @@
+"""`sightstream store`: write every result and dead letter into the results database."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.errors import CommandError
+
+
+def store(
+    path: Annotated[Path | None, typer.Option("--path", help="The database file.")] = None,
+    until_idle: Annotated[
+        float | None, typer.Option(min=0, help="End when both topics were read to the end this many seconds ago.")
+    ] = None,
+) -> None:
+    """Write results and dead letters into a database whose rows equal the topics, until stopped."""
+    import sqlite3
+
+    from consumers.metrics_server import MetricsPortTaken, metrics_served
+    from consumers.store.errors import StoreError
+    from consumers.store.run import run_store
+    from consumers.store.settings import StoreSettings
+    from infra.settings import load
+    from schemas.kafka import KafkaSettings
+    from schemas.topics import TopicSettings
+
+    settings = load(StoreSettings)
+    settings = settings.model_copy(update={"path": path} if path else {})
+    _log_to_stderr()
+    received = _stop_on_signals()
+    try:
+        with metrics_served(settings.metrics_port):
+            written = run_store(settings, load(KafkaSettings), load(TopicSettings), received.is_set, until_idle)
+    except (StoreError, MetricsPortTaken, sqlite3.Error) as error:
+        raise CommandError(str(error)) from error
+    print(f"{settings.path}: {', '.join(f'{count} {table}' for table, count in written.items())} written")
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+def _stop_on_signals() -> threading.Event:
+    """SIGTERM and Ctrl-C end the store after the batch at hand."""
+    received = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: received.set())
+    return received

@@ -1,0 +1,48 @@
+"""Outcomes as the worker would publish them, made by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from schemas.codec import encode
+from schemas.dead_letter import Failure, Headers, Reason, Source, Stage
+from schemas.request import ImageRef, ImageRequest
+from schemas.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+REQUESTS = "image.requests"
+
+
+def result(request_id: str = "r-1", product_id: str = "p-1", conclusion: str = "A red bag.") -> ImageResult:
+    return ImageResult(
+        request_id=request_id,
+        product_id=product_id,
+        question="What is it?",
+        answer=Answer(summary="s", caption="c", reasoning="r", conclusion=conclusion),
+        finish_reason="stop",
+        complete=True,
+        raw_text=f"<CONCLUSION>{conclusion}</CONCLUSION>",
+        image=SeenImage(uri="s3://shop/1.jpg", sha256="a" * 64, bytes=10, format="jpeg", width=4, height=3),
+        model=ModelIdentity(name="demo", quantization="none", engine="reference"),
+        tokens=TokenCounts(prompt=5, completion=7),
+        seconds=StageSeconds(fetch=0.1, decode=0.2, infer=0.3, total=0.6),
+        completed_at=NOON,
+    )
+
+
+def request(request_id: str = "r-1", product_id: str = "p-1") -> ImageRequest:
+    image = ImageRef(uri="s3://shop/1.jpg")
+    return ImageRequest(
+        request_id=request_id, product_id=product_id, image=image, question="What is it?", submitted_at=NOON
+    )
+
+
+def result_record(request_id: str, product_id: str, source: Source) -> tuple[bytes, bytes, Headers]:
+    """Key, value, headers."""
+    return product_id.encode(), encode(result(request_id, product_id)), source.headers()
+
+
+def dead_record(request_id: str, product_id: str, source: Source) -> tuple[bytes, bytes, Headers]:
+    """Key, value, headers."""
+    failure = Failure(Reason.NOT_AN_IMAGE, Stage.DECODE, "these bytes are text", 1, NOON, source)
+    return product_id.encode(), encode(request(request_id, product_id)), failure.headers()

@@ -1,0 +1,170 @@
+"""What the follower writes, commits and survives, on a consumer that plays back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, KafkaError
+
+from consumers.store.database import Database
+from consumers.store.errors import StoreError, TopicReplaced
+from consumers.store.follower import Feed, Follower
+from consumers.store.rows import dead_letter_row, result_row
+from consumers.store.settings import StoreSettings
+from schemas.dead_letter import Source
+from tests.consumers.outcomes import dead_record, result_record
+from tests.consumers.store.fakes import FakeConsumer, FakeMessage, assign, end, revoke
+
+R0, R1, D0 = ("results", 0), ("results", 1), ("dead", 0)
+
+
+class Clock:
+    """Ten milliseconds pass at each look."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.01
+        return self.now
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with Database(tmp_path / "r.db") as opened:
+        yield opened
+
+
+def follow(database: Database, consumer: FakeConsumer, ids: dict[str, str] | None = None, batch: int = 500) -> Follower:
+    """Runs until the script is played and what it brought is written."""
+    identity = ids or {"results": "a", "dead": "b"}
+    feed = Feed({"results": result_row, "dead": dead_letter_row}, lambda: identity)
+    follower = Follower(consumer, database, feed, StoreSettings(batch_records=batch), Clock())
+    follower.run(lambda: not consumer.script)
+    return follower
+
+
+def answered(place: tuple[str, int], offset: int) -> FakeMessage:
+    return FakeMessage(place, offset, result_record(f"r-{offset}", "p", Source("q", place[1], offset)))
+
+
+def dead(place: tuple[str, int], offset: int) -> FakeMessage:
+    return FakeMessage(place, offset, dead_record(f"r-{offset}", "p", Source("q", place[1], offset)))
+
+
+def rows(database: Database, table: str) -> list[tuple[int, int]]:
+    query = f'SELECT partition, "offset" FROM {table} ORDER BY 1, 2'  # noqa: S608
+    return sqlite3.connect(database.path).execute(query).fetchall()
+
+
+def test_records_become_rows_and_offsets(database: Database) -> None:
+    consumer = FakeConsumer([assign(R0, R1, D0), answered(R0, 0), answered(R1, 4), dead(D0, 2), answered(R0, 1)])
+    follower = follow(database, consumer)
+    assert rows(database, "results") == [(0, 0), (0, 1), (1, 4)]
+    assert rows(database, "dead_letters") == [(0, 2)]
+    assert consumer.committed == {R0: 2, R1: 5, D0: 3}
+    assert follower.written == {"results": 3, "dead_letters": 1, "unreadable": 0}
+    assert consumer.closed
+
+
+def test_the_databases_position_is_read_from_not_the_groups(database: Database) -> None:
+    database.write([], {R0: 17})
+    consumer = FakeConsumer([assign(R0, R1)])
+    follow(database, consumer)
+    assert consumer.held == {R0: 17, R1: OFFSET_BEGINNING}
+
+
+def test_the_end_is_past_trailing_markers(database: Database) -> None:
+    consumer = FakeConsumer([assign(R0, R1), answered(R0, 0), end(R0, 2), end(R1, 6)])
+    follow(database, consumer)
+    assert consumer.committed == {R0: 2, R1: 6}
+    assert database.position(R0) == 2
+
+
+def test_garbage_is_kept_and_counted(database: Database) -> None:
+    consumer = FakeConsumer([assign(R0), FakeMessage(R0, 0, (b"k", b"{", None)), answered(R0, 1)])
+    follow(database, consumer)
+    assert rows(database, "unreadable") == [(0, 0)]
+    assert rows(database, "results") == [(0, 1)]
+
+
+def test_what_was_read_is_written_before_a_partition_goes(database: Database) -> None:
+    consumer = FakeConsumer([assign(R0, R1), answered(R0, 0), answered(R1, 0), revoke(R0)])
+    follow(database, consumer)
+    assert rows(database, "results") == [(0, 0), (1, 0)]
+    assert consumer.committed == {R0: 1, R1: 1}
+    assert list(consumer.held) == [R1]
+
+
+def test_a_revoked_partitions_offset_is_not_committed_later(database: Database) -> None:
+    consumer = FakeConsumer([assign(R0, R1), revoke(R0), end(R0, 9), answered(R1, 0)])
+    follow(database, consumer)
+    assert consumer.committed == {R1: 1}
+
+
+def test_a_batch_is_bounded(database: Database) -> None:
+    sizes: list[int] = []
+    write = database.write
+    database.write = lambda found, positions: (sizes.append(len(list(found))), write(found, positions))  # type: ignore[method-assign,assignment,func-returns-value]
+    follow(database, FakeConsumer([assign(R0), *(answered(R0, n) for n in range(10))]), batch=4)
+    assert sizes == [4, 4, 2]
+
+
+def gone(place: tuple[str, int]) -> FakeMessage:
+    return FakeMessage(place, 0, problem=KafkaError(KafkaError._AUTO_OFFSET_RESET))
+
+
+def test_records_removed_before_they_were_read_are_passed_loudly(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    database.write([], {R0: 5})
+    consumer = FakeConsumer([assign(R0), gone(R0)], watermarks={R0: (20, 30)})
+    follow(database, consumer)
+    assert consumer.held == {R0: 20}
+    assert database.position(R0) == 20
+    assert "offsets 5 to 19 left the topic before they were stored" in caplog.text
+
+
+def test_records_that_the_broker_lost_are_read_anew(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    first = FakeConsumer([assign(R0), *(answered(R0, n) for n in range(8))])
+    follow(database, first)
+    consumer = FakeConsumer([assign(R0), gone(R0), answered(R0, 3)], watermarks={R0: (3, 4)})
+    follow(database, consumer)
+    assert consumer.held == {R0: 3}
+    assert rows(database, "results") == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    assert "the broker lost offsets 4 to 7" in caplog.text
+
+
+def test_a_topic_made_again_while_running_stops_the_store(database: Database) -> None:
+    ids = {"results": "a", "dead": "b"}
+    consumer = FakeConsumer([assign(R0), lambda _: ids.update(results="new"), gone(R0)], watermarks={R0: (0, 1)})
+    with pytest.raises(TopicReplaced):
+        follow(database, consumer, ids)
+    assert consumer.closed
+
+
+@pytest.mark.parametrize("code", [KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+def test_what_needs_a_person_stops_the_store_with_the_rows_kept(database: Database, code: int) -> None:
+    consumer = FakeConsumer([assign(R0), answered(R0, 0), FakeMessage(R0, 0, problem=KafkaError(code))])
+    with pytest.raises(StoreError):
+        follow(database, consumer)
+    assert rows(database, "results") == [(0, 0)]
+
+
+def test_a_passing_trouble_is_logged_and_survived(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    trouble = FakeMessage(R0, 0, problem=KafkaError(KafkaError._TRANSPORT))
+    follow(database, FakeConsumer([assign(R0), trouble, answered(R0, 0)]))
+    assert rows(database, "results") == [(0, 0)]
+    assert "trying on" in caplog.text
+
+
+def test_until_idle_waits_for_every_partition(database: Database) -> None:
+    steps = [assign(R0, D0), answered(R0, 0), end(R0, 1), *[None] * 40, end(D0, 0), dead(D0, 0), end(D0, 1)]
+    consumer = FakeConsumer([*steps, *[None] * 10_000])
+    feed = Feed({"results": result_row, "dead": dead_letter_row}, lambda: {})
+    follower = Follower(consumer, database, feed, StoreSettings(), Clock())
+    follower.run(lambda: False, idle_seconds=1)
+    assert follower.written == {"results": 1, "dead_letters": 1, "unreadable": 0}
+    assert 10_000 - 200 < len(consumer.script) < 10_000
