@@ -1,0 +1,1 @@
+"""Pixels and a question become text, in a child process that owns the GPU and may die."""

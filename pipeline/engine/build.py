@@ -1,0 +1,22 @@
+"""Settings to an engine. Runs in the engine's own process, so that only it loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipeline.engine.protocol import Engine
+from pipeline.engine.settings import EngineSettings
+
+Beat = Callable[[], None]
+EngineFactory = Callable[[EngineSettings, Beat], Engine]
+
+
+def build_engine(settings: EngineSettings, beat: Beat) -> Engine:
+    """`beat` is to be called at every sign of progress. Raises Fatal when the engine can't be built."""
+    if settings.kind == "simulated":
+        from pipeline.engine.simulated import SimulatedEngine
+
+        return SimulatedEngine(settings, beat)
+    from pipeline.engine.generate import GenerateEngine
+
+    return GenerateEngine(settings, beat)

@@ -1,0 +1,209 @@
+"""The parent's side of the engine process: keeps it alive, keeps it fed, and answers for what it held when it died."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import queue
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+
+from pipeline.engine.build import EngineFactory, build_engine
+from pipeline.engine.child import Beat, Cancel, Failed, Ready, serve
+from pipeline.engine.settings import EngineSettings
+from pipeline.engine.triage import Triage
+from pipeline.errors import Cancelled, Fatal, Rejected
+from pipeline.metrics import ENGINE_RESTARTS
+from pipeline.types import EngineJob, Finished
+from schemas.dead_letter import Reason, Stage
+from schemas.result import ModelIdentity
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.25
+MAX_FAILED_STARTS = 3
+
+_spawn = multiprocessing.get_context("spawn")
+
+
+class EngineHost:
+    """An `Engine` whose work is done by a child process. Thread safe.
+
+    One thread talks with the child. A child that dies, or shows no progress for `hang_timeout_s` while it holds
+    jobs, is replaced; its jobs go through triage. A child that dies while starting three times, or dies `max_deaths_in_a_row` times
+    without an answer between, is Fatal.
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        factory: EngineFactory = build_engine,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._factory = factory
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._triage = Triage()
+        self._cancels: list[int] = []
+        self._endings: queue.SimpleQueue[Finished] = queue.SimpleQueue()
+        self._ready: Ready | None = None
+        self._fatal: Fatal | None = None
+        self._stopping = False
+        self._deaths = 0
+        self._last_sign = 0.0
+        self._loaded = threading.Event()
+        self._wake_reader, self._wake_writer = _spawn.Pipe(duplex=False)
+        self._start()
+        self._thread = threading.Thread(target=self._run, name="engine-host", daemon=True)
+        self._thread.start()
+
+    # --- the Engine protocol ------------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Blocks until the model is loaded. Raises Fatal when it can't be."""
+        self._loaded.wait()
+        if self._ready is None:
+            raise self._fatal or Fatal("the engine was stopped before it was ready")
+        return self._ready.identity
+
+    def submit(self, job: EngineJob) -> None:
+        with self._lock:
+            self._triage.add(job)
+        self._wake()
+
+    def finished(self, timeout: float) -> list[Finished]:
+        if self._fatal is not None:
+            raise self._fatal
+        self._end_if_hung()
+        found = []
+        with contextlib.suppress(queue.Empty):
+            found.append(self._endings.get(timeout=timeout))
+            while True:
+                found.append(self._endings.get_nowait())
+        return found
+
+    def cancel(self, job_id: int) -> None:
+        with self._lock:
+            dropped = self._triage.drop(job_id)
+            if not dropped:
+                self._cancels.append(job_id)
+        if dropped:
+            self._endings.put(Finished(job_id, Cancelled("cancelled before it started")))
+        else:
+            self._wake()
+
+    def capacity(self) -> int:
+        return self._ready.capacity if self._ready else self._settings.max_batch
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._process.kill()
+        self._wake()
+        self._thread.join()
+
+    # --- the thread that talks with the child -------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping and self._fatal is None:
+            try:
+                self._send()
+                self._receive()
+            except (EOFError, OSError):
+                self._child_died()
+            except Exception as error:
+                log.exception("the engine's host failed")
+                self._give_up(f"the engine's host failed: {type(error).__name__}")
+        self._process.kill()
+        self._process.join()
+        self._loaded.set()
+
+    def _send(self) -> None:
+        if self._ready is None:
+            return
+        with self._lock:
+            was_busy = self._triage.busy
+            jobs = list(self._triage.to_send(2 * self._ready.capacity))  # one batch running, one at hand
+            cancels, self._cancels = self._cancels, []
+        if jobs and not was_busy:
+            self._last_sign = self._clock()
+        for message in (*jobs, *map(Cancel, cancels)):
+            self._pipe.send(message)
+
+    def _receive(self) -> None:
+        for source in wait([self._pipe, self._wake_reader], TICK_S):
+            if source is self._wake_reader:
+                self._wake_reader.recv_bytes()
+            else:
+                self._take(self._pipe.recv())
+
+    def _take(self, message: Ready | Failed | Beat | Finished) -> None:
+        self._last_sign = self._clock()
+        if isinstance(message, Ready):
+            self._ready = message
+            self._loaded.set()
+        elif isinstance(message, Failed):
+            self._give_up(message.detail)
+        elif isinstance(message, Finished):
+            self._deaths = 0
+            with self._lock:
+                known = self._triage.ended(message.id)
+            if known:
+                self._endings.put(message)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            self._wake_writer.send_bytes(b"!")
+
+    # --- life and death of the child ----------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._pipe: Connection
+        self._pipe, theirs = _spawn.Pipe()
+        self._ready = None
+        self._last_sign = self._clock()
+        self._process = _spawn.Process(
+            target=serve, args=(theirs, self._settings, self._factory), name="sightstream-engine", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def _end_if_hung(self) -> None:
+        """Called from the thread that collects: the one that talks may itself be stuck in a full pipe."""
+        with self._lock:
+            busy = self._triage.busy
+        limit = self._settings.hang_timeout_s if self._ready else self._settings.start_timeout_s
+        if (busy or self._ready is None) and self._clock() - self._last_sign > limit:
+            log.error("the engine shows no progress for %s s; ending its process", limit)
+            self._last_sign = self._clock()
+            self._process.kill()
+
+    def _child_died(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+        if self._stopping:
+            return
+        self._deaths += 1
+        log.error("the engine's process ended with code %s; starting another", self._process.exitcode)
+        with self._lock:
+            guilty = self._triage.died()
+        if guilty is not None:
+            error = Rejected(
+                Reason.ENGINE_CRASH, Stage.INFER, "the engine died or hung twice on this image, once alone"
+            )
+            self._endings.put(Finished(guilty.id, error))
+        limit = self._settings.max_deaths_in_a_row if self._ready else MAX_FAILED_STARTS
+        if self._deaths >= limit:
+            self._give_up(f"the engine died {self._deaths} times without an answer between")
+            return
+        ENGINE_RESTARTS.inc()
+        self._start()
+
+    def _give_up(self, detail: str) -> None:
+        self._fatal = Fatal(detail)
+        self._loaded.set()

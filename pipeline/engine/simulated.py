@@ -1,0 +1,65 @@
+"""An engine without a model: right shapes, chosen timing, faults on request. For tests, planning and benchmarks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import deque
+
+from pipeline.engine.build import Beat
+from pipeline.engine.settings import EngineSettings
+from pipeline.errors import Cancelled, PipelineError, Rejected
+from pipeline.types import EngineJob, Finished, Generated
+from schemas.dead_letter import Reason, Stage
+from schemas.result import ModelIdentity
+
+# A question that starts so makes the engine fail, as a real one would on a poison image.
+CRASH, HANG, REFUSE = "simulate: crash", "simulate: hang", "simulate: refuse"
+
+
+class SimulatedEngine:
+    """Answers a batch in `simulated_seconds`; the text depends on the pixels and the question alone."""
+
+    def __init__(self, settings: EngineSettings, beat: Beat) -> None:
+        self._settings = settings
+        self._beat = beat
+        self._queue: deque[EngineJob] = deque()
+        self._cancelled: list[Finished] = []
+        self.identity = ModelIdentity(name="simulated", quantization="none", engine="simulated")
+
+    def submit(self, job: EngineJob) -> None:
+        self._queue.append(job)
+
+    def finished(self, timeout: float) -> list[Finished]:
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._settings.max_batch))]
+        time.sleep(self._settings.simulated_seconds if batch else timeout)
+        self._beat()
+        cancelled, self._cancelled = self._cancelled, []
+        return cancelled + [Finished(job.id, _outcome(job)) for job in batch]
+
+    def cancel(self, job_id: int) -> None:
+        for job in [job for job in self._queue if job.id == job_id]:
+            self._queue.remove(job)
+            self._cancelled.append(Finished(job_id, Cancelled("cancelled before it started")))
+
+    def capacity(self) -> int:
+        return self._settings.max_batch
+
+    def stop(self) -> None:
+        self._queue.clear()
+
+
+def _outcome(job: EngineJob) -> Generated | PipelineError:
+    if job.question.startswith(CRASH):
+        os._exit(70)
+    if job.question.startswith(HANG):
+        time.sleep(3600)
+    if job.question.startswith(REFUSE):
+        return Rejected(Reason.ENGINE_REFUSED, Stage.INFER, "refused as asked")
+    seen = hashlib.sha256(job.pixels.rgb).hexdigest()[:12]
+    text = (
+        f"<SUMMARY>I will look at {seen}.</SUMMARY><CAPTION>{job.pixels.width} x {job.pixels.height} pixels.</CAPTION>"
+        f"<REASONING>Nothing to reason about.</REASONING><CONCLUSION>{seen}</CONCLUSION>"
+    )
+    return Generated(text, "stop", prompt_tokens=len(job.question.split()), completion_tokens=len(text.split()))
