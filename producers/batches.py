@@ -1,0 +1,111 @@
+"""Cuts a source into batches, and keeps the digest that tells a later run whether the source is still the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Protocol
+
+from producers.errors import BadItem, SourceChanged
+from producers.outbox import Record
+from producers.progress import Progress
+from producers.recipe import Recipe
+from producers.settings import PublisherSettings
+from producers.sources.item import Item
+from producers.sources.requests import build_request
+from schemas.codec import encode
+from schemas.topics import record_key
+
+
+class Watcher(Protocol):
+    """Is told how a job gets on."""
+
+    def resumed(self, progress: Progress) -> None:
+        """Before the first entry is read."""
+
+    def read(self, size: int) -> None:
+        """So many more bytes of the source are behind us, published earlier or just now."""
+
+    def bad(self, problem: str) -> None:
+        """An entry makes no request; it counts as failed."""
+
+    def settled(self, progress: Progress) -> None:
+        """A batch is committed."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """`digest` is over the whole source up to the end of this batch; `size` is the batch's length in the source."""
+
+    records: list[Record] = field(default_factory=list)
+    failed: int = 0
+    bytes: int = 0
+    size: int = 0
+    digest: str = ""
+
+
+class Batcher:
+    """Memory holds one batch: `batch_records` entries, or about `batch_bytes`, whichever comes first."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        settings: PublisherSettings,
+        watcher: Watcher,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._recipe = recipe
+        self._settings = settings
+        self._watcher = watcher
+        self._now = now
+        self._digest = sha256()
+
+    def pass_over(self, items: Iterator[Item], progress: Progress) -> None:
+        """Reads what is published already. Raises SourceChanged when it is no longer the same."""
+        for _ in range(progress.position):
+            item = next(items, None)
+            if item is None:
+                break
+            self._add_to_digest(item)
+            self._watcher.read(item.size)
+        if progress.position and self._digest.hexdigest() != progress.digest:
+            raise SourceChanged(
+                f"the first {progress.position} entries are published, but the source has changed there since. Put the "
+                "old content back to go on; or publish what is new from a source of its own; or start over with "
+                "--no-resume, which publishes the unchanged entries a second time, under the same request_id"
+            )
+
+    def batches(self, items: Iterator[Item]) -> Iterator[Batch]:
+        """What is left, in order."""
+        batch = Batch()
+        for item in items:
+            self._take(item, batch)
+            if self._full(batch):
+                yield batch
+                batch = Batch()
+        if batch.digest:
+            yield batch
+
+    def _take(self, item: Item, batch: Batch) -> None:
+        self._add_to_digest(item)
+        batch.digest = self._digest.hexdigest()
+        batch.size += item.size
+        try:
+            request = build_request(item, self._recipe.question, self._recipe.options, self._now())
+        except BadItem as error:
+            batch.failed += 1
+            self._watcher.bad(str(error))
+            return
+        value = encode(request)
+        batch.records.append(Record(request.request_id, record_key(request.product_id), value))
+        batch.bytes += len(value)
+
+    def _full(self, batch: Batch) -> bool:
+        entries = len(batch.records) + batch.failed
+        return entries >= self._settings.batch_records or batch.bytes >= self._settings.batch_bytes
+
+    def _add_to_digest(self, item: Item) -> None:
+        self._digest.update(b"%d:" % len(item.raw))
+        self._digest.update(item.raw)

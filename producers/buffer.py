@@ -1,0 +1,56 @@
+"""Counts what is on its way, and makes the caller wait when that is too much."""
+
+from __future__ import annotations
+
+from threading import Condition
+
+
+class Buffer:
+    """Room for so many records and bytes. Thread safe."""
+
+    def __init__(self, max_records: int, max_bytes: int) -> None:
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._records = 0
+        self._bytes = 0
+        self._closed = False
+        self._changed = Condition()
+
+    @property
+    def records(self) -> int:
+        return self._records
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def enter(self, size: int, timeout_s: float) -> bool:
+        """Blocks until there is room; False when there was none in time, or the buffer is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._fits(size), timeout_s)
+            if self._closed or not self._fits(size):
+                return False
+            self._records += 1
+            self._bytes += size
+            return True
+
+    def leave(self, size: int) -> None:
+        with self._changed:
+            self._records -= 1
+            self._bytes -= size
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing enters any more; who waits for room is turned away."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def wait_empty(self, timeout_s: float) -> bool:
+        """Blocks until everything has left; False when something had not in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._records == 0, timeout_s)
+
+    def _fits(self, size: int) -> bool:
+        # One record larger than all the room still passes alone, or it would wait for ever.
+        return self._records == 0 or (self._records < self._max_records and self._bytes + size <= self._max_bytes)

@@ -1,0 +1,175 @@
+"""One transactional producer of a bulk job: records and progress become visible together, or not at all.
+
+The progress is committed as the offset of a consumer group that has no members, by the same transaction that carries
+the records. `open` takes over the job's `transactional.id`, which ends whatever an earlier producer left half done:
+its transaction is either committed already or is aborted then, and that producer can write no more. What `open` then
+reads back is the truth, so a process may die anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from producers.errors import PublishError, Unsettled
+from producers.outcome import outcome_of
+from producers.progress import Progress
+from producers.settings import PublisherSettings
+from schemas.kafka import KafkaSettings
+
+# A group's offsets belong to a topic and partition; a job needs one, and they vanish with the topic, as they should.
+PARTITION = 0
+SLICE_S = 0.5
+CLOSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A request, encoded."""
+
+    request_id: str
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Both take a librdkafka configuration."""
+
+    producer: Callable[[dict[str, Any]], Any]
+    consumer: Callable[[dict[str, Any]], Any]
+
+
+class Outbox:
+    """Not thread safe. `job` names the work and is the same in every run of it."""
+
+    def __init__(
+        self, kafka: KafkaSettings, settings: PublisherSettings, topic: str, job: str, connect: Connect | None = None
+    ) -> None:
+        self._kafka = kafka
+        self._settings = settings
+        self._topic = topic
+        self._name = f"sightstream-publish-{job}"
+        self._connect = connect or _confluent()
+        self._producer: Any = None
+        self._consumer: Any = None
+        self._delivery_error: Any = None
+
+    def open(self) -> Progress:
+        """Fences every earlier producer of this job and reads the committed progress.
+
+        Blocks up to twice `transaction_timeout_s`. Raises Unsettled when the broker did not answer, PublishError when
+        it never will.
+        """
+        from confluent_kafka import KafkaException, TopicPartition
+
+        self.close()
+        timeout = self._settings.transaction_timeout_s
+        try:
+            self._producer = self._connect.producer(self._producer_config())
+            self._producer.init_transactions(timeout)
+            self._consumer = self._connect.consumer(self._consumer_config())
+            (found,) = self._consumer.committed([TopicPartition(self._topic, PARTITION)], timeout)
+            if found.error:
+                raise KafkaException(found.error)
+        except KafkaException as error:
+            raise outcome_of(error.args[0], None) from None
+        return self._read(found)
+
+    def commit(self, records: Sequence[Record], progress: Progress) -> None:
+        """One transaction: all of `records`, and `progress`. Blocks up to about `transaction_timeout_s`.
+
+        Raises Unsettled when the outcome is unknown or the transaction failed: open() again, and look at what it
+        returns. Raises TakenOver when another run has fenced this one, PublishError when trying again can't help.
+        """
+        from confluent_kafka import KafkaException, TopicPartition
+
+        deadline = monotonic() + self._settings.transaction_timeout_s
+        self._delivery_error = None
+        offset = TopicPartition(self._topic, PARTITION, progress.position, progress.metadata())
+        try:
+            self._producer.begin_transaction()
+            for record in records:
+                self._produce(record)
+            self._flush(deadline)
+            group = self._consumer.consumer_group_metadata()
+            self._producer.send_offsets_to_transaction([offset], group, _left(deadline))
+            self._producer.commit_transaction(_left(deadline))
+        except KafkaException as error:
+            raise outcome_of(error.args[0], self._delivery_error) from None
+
+    def close(self) -> None:
+        """Drops the producer. An open transaction is aborted if the broker answers at once; if not, open() ends it."""
+        from confluent_kafka import KafkaException
+
+        if self._producer is not None:
+            with suppress(KafkaException):
+                self._producer.purge()
+                self._producer.abort_transaction(CLOSE_S)
+            self._producer = None
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def _produce(self, record: Record) -> None:
+        self._producer.produce(self._topic, value=record.value, key=record.key, on_delivery=self._report)
+        self._producer.poll(0)
+
+    def _flush(self, deadline: float) -> None:
+        """In slices, so that Ctrl-C is heard."""
+        while self._producer.flush(SLICE_S) > 0:
+            if monotonic() > deadline:
+                raise Unsettled("the broker did not confirm the batch in time")
+
+    def _report(self, error: Any, message: Any) -> None:
+        if error is not None and self._delivery_error is None:
+            self._delivery_error = error
+
+    def _read(self, found: Any) -> Progress:
+        if found.offset < 0:
+            return Progress()
+        try:
+            progress = Progress.from_metadata(found.metadata or "")
+        except ValueError:
+            progress = Progress(run="foreign")
+        if progress.position != found.offset:
+            raise PublishError(
+                f"the group {self._name} holds offsets that are not ours; delete the group and run again"
+            )
+        return progress
+
+    def _producer_config(self) -> dict[str, Any]:
+        timeout_ms = round(self._settings.transaction_timeout_s * 1000)
+        return {
+            **self._kafka.producer_config(),
+            **self._settings.producer_config(),
+            "transactional.id": self._name,
+            "transaction.timeout.ms": timeout_ms,
+            "message.timeout.ms": timeout_ms,
+            # A whole batch fits into librdkafka's queue, so producing never has to wait for room.
+            "queue.buffering.max.messages": 2 * self._settings.batch_records,
+            "queue.buffering.max.kbytes": self._settings.batch_bytes // 512 + 4096,
+        }
+
+    def _consumer_config(self) -> dict[str, Any]:
+        """It never subscribes; read_committed makes it wait for offsets whose transaction is not settled yet."""
+        config = {"group.id": self._name, "isolation.level": "read_committed", "enable.auto.commit": False}
+        return {**self._kafka.client_config(), **config}
+
+
+def _left(deadline: float) -> float:
+    return max(1.0, deadline - monotonic())
+
+
+def _confluent() -> Connect:
+    from confluent_kafka import Consumer, Producer
+
+    log = logging.getLogger("producers.librdkafka")
+    return Connect(
+        producer=lambda config: Producer(config, logger=log),
+        consumer=lambda config: Consumer(config, logger=log),
+    )

@@ -1,0 +1,27 @@
+"""What turns the entries of a source into requests."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from producers.sources.item import Source
+from schemas.request import AnalysisOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """`question` and `options` hold for entries that bring none; the other two say where the product stands."""
+
+    question: str
+    options: AnalysisOptions = field(default_factory=AnalysisOptions)
+    product_column: str = "product_id"
+    product_from: str = "parent"
+
+
+def job_name(source: Source, topic: str, recipe: Recipe) -> str:
+    """The same for every run of one source, topic and recipe; another question is another job."""
+    options = recipe.options.model_dump()
+    parts = [source.location, topic, recipe.question, options, recipe.product_column, recipe.product_from]
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,58 @@
+"""A folder of images, its sub-folders included: one request a file, by suffix; other and hidden files are passed over.
+
+The product comes from the path (producers/sources/product_rule.py). Folders are read one at a time, in order of names,
+so memory holds the names of one folder and its parents. Links to files count as files; linked folders are passed over.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from producers.sources.item import IMAGE_SUFFIXES, Item
+from producers.sources.product_rule import check_rule, product_of
+
+
+class Folder:
+    """Requests name the files by `file://` and absolute path: workers must see the same path."""
+
+    def __init__(self, path: Path, product_from: str = "parent") -> None:
+        check_rule(product_from)
+        self.location = path.resolve().as_uri()
+        self.size: int | None = None
+        self._root = path.resolve()
+        self._product_from = product_from
+
+    def items(self) -> Iterator[Item]:
+        yield from self._walk(self._root)
+
+    def _walk(self, folder: Path) -> Iterator[Item]:
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Item(self._relative(folder), b"unreadable", problem=f"the folder can't be read: {error.strerror}")
+            return
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._walk(Path(entry.path))
+            elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+                yield self._item(Path(entry.path))
+
+    def _item(self, path: Path) -> Item:
+        relative = self._relative(path)
+        try:
+            state = path.stat()
+            fields = {"image": {"uri": path.as_uri()}, "product_id": product_of(relative, self._product_from)}
+        except OSError as error:
+            return Item(relative, os.fsencode(relative), problem=f"the file can't be looked at: {error.strerror}")
+        except ValueError as error:
+            return Item(relative, os.fsencode(relative), problem=str(error))
+        raw = b"%s\0%d\0%d" % (os.fsencode(relative), state.st_size, state.st_mtime_ns)
+        return Item(relative, raw, fields)
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()

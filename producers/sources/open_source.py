@@ -1,0 +1,30 @@
+"""From what a person types to a source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from producers.errors import SourceError
+from producers.sources.csv_file import CsvFile
+from producers.sources.folder import Folder
+from producers.sources.item import Source
+from producers.sources.jsonl_file import JsonlFile
+from producers.sources.s3_prefix import SCHEME, S3Prefix
+from schemas.s3 import S3Settings
+
+
+def open_source(text: str, *, product_column: str, product_from: str, s3: Callable[[], S3Settings]) -> Source:
+    """A directory, s3://bucket/prefix, a .csv or a .jsonl file. Raises SourceError for anything else."""
+    if text.startswith(SCHEME):
+        return S3Prefix(text, s3(), product_from)
+    path = Path(text)
+    if path.is_dir():
+        return Folder(path, product_from)
+    files: dict[str, Callable[[Path, str], Source]] = {".csv": CsvFile, ".jsonl": JsonlFile, ".ndjson": JsonlFile}
+    kind = files.get(path.suffix.lower())
+    if kind is None:
+        raise SourceError(f"{text} is no folder, .csv file, .jsonl file or s3://bucket/prefix")
+    if not path.is_file():
+        raise SourceError(f"there is no file {text}")
+    return kind(path, product_column)

@@ -1,0 +1,32 @@
+"""Which product an image file belongs to, told from its path under the folder or the S3 prefix.
+
+`parent`: the name of the directory that holds it; for a file at the very top, its name without the suffix.
+`stem`: its name without the suffix.
+A number N: the N-th segment of the path, from 0; -1 is the file name, of which the suffix is dropped.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from producers.errors import SourceError
+
+
+def product_of(path: str, rule: str) -> str:
+    """`path` is relative, with forward slashes. Raises ValueError when it has no such segment."""
+    pure = PurePosixPath(path)
+    if rule == "stem" or (rule == "parent" and len(pure.parts) == 1):
+        return pure.stem
+    if rule == "parent":
+        return pure.parts[-2]
+    segments = (*pure.parts[:-1], pure.stem)
+    try:
+        return segments[int(rule)]
+    except IndexError:
+        raise ValueError(f"the path has no segment {rule} to take the product from") from None
+
+
+def check_rule(rule: str) -> None:
+    """Raises SourceError when `rule` is none."""
+    if rule not in ("parent", "stem") and not rule.lstrip("-").isdecimal():
+        raise SourceError(f"{rule!r} names no product; write parent, stem or the number of a path segment")

@@ -1,0 +1,60 @@
+"""From an item's fields to an `ImageRequest`, with a `request_id` that the same input always gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from pydantic import ValidationError
+
+from producers.errors import BadItem
+from producers.sources.item import Item
+from schemas.codec import MAX_REQUEST_BYTES, encode
+from schemas.request import AnalysisOptions, ImageRequest
+
+ID_CHARS = 32
+_PENDING = "pending"
+
+
+def build_request(item: Item, question: str, options: AnalysisOptions, now: datetime) -> ImageRequest:
+    """`question` and `options` fill in what the item leaves open. Raises BadItem, which names the place."""
+    if item.problem is not None:
+        raise BadItem(f"{item.place}: {item.problem}")
+    given = {"request_id": _PENDING, "question": question, "submitted_at": now, **item.fields}
+    try:
+        given["options"] = {**options.model_dump(), **item.fields.get("options", {})}
+        request = ImageRequest.model_validate(given)
+    except ValidationError as error:
+        raise BadItem(f"{item.place}: {_explain(error)}") from None
+    except TypeError:
+        raise BadItem(f"{item.place}: options is not an object") from None
+    if "request_id" not in item.fields:
+        request = request.model_copy(update={"request_id": request_identity(request)})
+    if (size := len(encode(request))) > MAX_REQUEST_BYTES:
+        raise BadItem(f"{item.place}: {size} bytes are over the cap of {MAX_REQUEST_BYTES}")
+    return request
+
+
+def request_identity(request: ImageRequest) -> str:
+    """32 hex digits over what is asked about which image: product, uri, version, digest, question, options."""
+    image = request.image
+    asked = [request.product_id, image.uri, image.version_id, image.sha256, request.question]
+    text = json.dumps([*asked, request.options.model_dump()], sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:ID_CHARS]
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """`uri`, `version_id` and `sha256` may stand beside the rest; on the wire they are parts of `image`."""
+    image = {name: flat[name] for name in ("uri", "version_id", "sha256") if name in flat}
+    fields = {name: value for name, value in flat.items() if name not in image}
+    if image and "image" in fields:
+        raise ValueError("give either image or uri, not both")
+    return {**fields, "image": image} if image else fields
+
+
+def _explain(error: ValidationError) -> str:
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems[:3])

@@ -1,0 +1,70 @@
+"""An S3 prefix: one request an object, by suffix; other objects are passed over. A listing is in order of keys.
+
+The product comes from the key, from the prefix's last slash on (producers/sources/product_rule.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from producers.errors import SourceError
+from producers.sources.item import IMAGE_SUFFIXES, Item
+from producers.sources.product_rule import check_rule, product_of
+from schemas.s3 import S3Settings
+
+SCHEME = "s3://"
+
+
+class S3Prefix:
+    """Lists a page of 1000 keys at a time. An object that is overwritten counts as a changed one (by its ETag)."""
+
+    def __init__(self, uri: str, s3: S3Settings, product_from: str = "parent", client: Any = None) -> None:
+        check_rule(product_from)
+        self._bucket, _, self._prefix = uri.removeprefix(SCHEME).partition("/")
+        if not self._bucket:
+            raise SourceError("write s3://bucket/prefix")
+        self.location = f"{s3.endpoint_url or SCHEME}|{self._bucket}/{self._prefix}"
+        self.size: int | None = None
+        self._product_from = product_from
+        self._client = client or _client(s3)
+
+    def items(self) -> Iterator[Item]:
+        for entry in self._entries():
+            if "." + entry["Key"].rpartition(".")[2].lower() in IMAGE_SUFFIXES:
+                yield self._item(entry)
+
+    def _entries(self) -> Iterator[dict[str, Any]]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
+        try:
+            for page in pages:
+                yield from page.get("Contents", [])
+        except ClientError as error:
+            raise SourceError(f"can't list {SCHEME}{self._bucket}/{self._prefix}: {_code(error)}") from None
+        except BotoCoreError as error:
+            raise SourceError(f"can't reach the object store: {error}") from None
+
+    def _item(self, entry: dict[str, Any]) -> Item:
+        key = entry["Key"]
+        raw = f"{key}\0{entry['ETag']}\0{entry['Size']}".encode()
+        try:
+            product = product_of(key[self._prefix.rfind("/") + 1 :], self._product_from)
+        except ValueError as error:
+            return Item(key, raw, problem=str(error))
+        return Item(key, raw, {"image": {"uri": f"{SCHEME}{self._bucket}/{key}"}, "product_id": product})
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", "unknown error"))
+
+
+def _client(s3: S3Settings) -> Any:
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError:
+        raise SourceError("listing S3 needs boto3: install sightstream[s3]") from None
+    config = Config(s3={"addressing_style": s3.addressing_style}, retries={"total_max_attempts": 5, "mode": "standard"})
+    return boto3.client("s3", config=config, **s3.client_arguments())
