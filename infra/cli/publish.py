@@ -1,0 +1,135 @@
+"""`sightstream publish`: put a whole source on the request topic, once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.errors import CommandError
+
+if TYPE_CHECKING:
+    from infra.cli.publish_display import Display
+    from producers.job import PublishJob
+    from producers.recipe import Recipe
+    from producers.settings import PublisherSettings
+    from producers.sources.item import Source
+    from schemas.topics import TopicSettings
+
+INTERRUPTED = 130
+
+
+def publish(
+    source: Annotated[str, typer.Argument(help="A .csv or .jsonl file, a folder of images, or s3://bucket/prefix.")],
+    *,
+    question: Annotated[str | None, typer.Option(help="Asked where the source brings no question.")] = None,
+    product_column: Annotated[str, typer.Option(help="CSV and JSONL: where the product stands.")] = "product_id",
+    product_from: Annotated[
+        str, typer.Option(help="Folder and S3: parent (directory), stem (file name), or a path segment's number.")
+    ] = "parent",
+    topic: Annotated[str | None, typer.Option(help="Instead of the configured request topic.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Where the source says nothing else.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Where the source says nothing else.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Where the source says nothing else.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Where the source says nothing else.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on where the last run stopped, or publish all again.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
+) -> None:
+    """Publish a source; run it again after an interruption, and nothing is published twice.
+
+    Exit codes: 0 all delivered, 1 something failed, 2 wrong use, 130 interrupted.
+    """
+    from infra.cli.publish_display import choose_display
+    from infra.settings import load
+    from producers.settings import PublisherSettings
+    from schemas.topics import TopicSettings
+
+    settings, topics = load(PublisherSettings), load(TopicSettings)
+    topics = topics.model_copy(update={"requests": topic or topics.requests})
+    options = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
+    recipe = _recipe(question or settings.question, options, product_column, product_from)
+    found = _open(source, recipe)
+    with choose_display(found.size, plain=as_json or not sys.stderr.isatty()) as display:
+        interrupted = _run(_job(found, recipe, topics, settings, display), display, resume)
+    _report(display, source, topics.requests, as_json)
+    raise typer.Exit(INTERRUPTED if interrupted else 1 if display.progress.failed else 0)
+
+
+def _recipe(question: str, options: dict[str, float | None], product_column: str, product_from: str) -> Recipe:
+    from pydantic import ValidationError
+
+    from producers.recipe import Recipe
+    from schemas.request import AnalysisOptions
+
+    try:
+        given = AnalysisOptions.model_validate({name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise typer.BadParameter(first["msg"], param_hint="--" + str(first["loc"][0]).replace("_", "-")) from None
+    return Recipe(question, given, product_column, product_from)
+
+
+def _open(source: str, recipe: Recipe) -> Source:
+    from infra.settings import load
+    from producers.errors import SourceError
+    from producers.sources.open_source import open_source
+    from schemas.s3 import S3Settings
+
+    try:
+        return open_source(
+            source,
+            product_column=recipe.product_column,
+            product_from=recipe.product_from,
+            s3=lambda: load(S3Settings),
+        )
+    except SourceError as error:
+        raise typer.BadParameter(str(error), param_hint="SOURCE") from None
+
+
+def _job(
+    source: Source, recipe: Recipe, topics: TopicSettings, settings: PublisherSettings, display: Display
+) -> PublishJob:
+    from infra.settings import load
+    from producers.batches import Batcher
+    from producers.errors import PublishError
+    from producers.job import Patience, PublishJob
+    from producers.outbox import Outbox
+    from producers.recipe import job_name
+    from producers.topic_check import check_topic
+    from schemas.kafka import KafkaSettings
+
+    kafka = load(KafkaSettings)
+    try:
+        check_topic(kafka, topics, settings.connect_timeout_s)
+    except PublishError as error:
+        raise CommandError(str(error)) from None
+    outbox = Outbox(kafka, settings, topics.requests, job_name(source, topics.requests, recipe))
+    batcher = Batcher(recipe, settings, display)
+    return PublishJob(source, batcher, outbox, display, Patience(settings.recovery_timeout_s))
+
+
+def _run(job: PublishJob, display: Display, resume: bool) -> bool:
+    """True when Ctrl-C ended it."""
+    from producers.errors import PublishError
+
+    try:
+        job.run(resume=resume)
+    except KeyboardInterrupt:
+        return True
+    except PublishError as error:
+        raise CommandError(f"{error} ({display.summary()})") from None
+    return False
+
+
+def _report(display: Display, source: str, topic: str, as_json: bool) -> None:
+    if not as_json:
+        print(f"{topic}: {display.summary()}")
+        return
+    now, before = display.progress, display.before
+    counts = {"delivered": now.delivered, "failed": now.failed}
+    earlier = {"delivered_earlier": before.delivered, "failed_earlier": before.failed}
+    print(json.dumps({"source": source, "topic": topic, **counts, **earlier}))
