@@ -5,7 +5,10 @@ Units stand in the names (`_seconds`, `_bytes`); labels come from closed sets, n
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
 
 _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 
@@ -35,4 +38,46 @@ STORE_WRITE_SECONDS = Histogram("sightstream_store_write_seconds", "Duration of 
 STORE_PARTITIONS = Gauge("sightstream_store_partitions", "Partitions assigned to this store.")
 STORE_RESETS = Counter(
     "sightstream_store_resets", "Partitions whose stored position was gone on the broker.", ["cause"]
+)
+
+# --- look-up ----------------------------------------------------------------------------------------------
+LOOKUP_RECORDS = Counter("sightstream_lookup_records", "Result records by what became of them.", ["outcome"])
+LOOKUP_REQUESTS = Counter("sightstream_lookup_requests", "Look-ups by HTTP status.", ["status"])
+LOOKUP_READY = Gauge("sightstream_lookup_ready", "1 while the table is whole and answers look-ups.")
+
+# --- lag --------------------------------------------------------------------------------------------------
+LAG_READS = Counter("sightstream_lag_reads", "Readings of lag by how they ended.", ["outcome"])
+
+
+class Exported(NamedTuple):
+    """A gauge whose samples come from the broker at each reading rather than from this process."""
+
+    name: str
+    documentation: str
+    labels: tuple[str, ...]
+
+    def family(self) -> GaugeMetricFamily:
+        """Empty; `add_metric(values of labels, value)` fills it."""
+        return GaugeMetricFamily(self.name, self.documentation, labels=self.labels)
+
+
+# Names and labels as in kafka_exporter, then as in kafka-lag-exporter: people's dashboards know them.
+_OF_MEMBER = ("cluster_name", "group", "topic", "partition", "member_host", "consumer_id", "client_id")
+CONSUMERGROUP_LAG = Exported(
+    "kafka_consumergroup_lag",
+    "Records of a partition that a group has not finished, up to the last stable offset.",
+    ("consumergroup", "topic", "partition"),
+)
+CONSUMERGROUP_LAG_SUM = Exported(
+    "kafka_consumergroup_lag_sum", "The same over all partitions of a topic.", ("consumergroup", "topic")
+)
+CONSUMERGROUP_MEMBERS = Exported("kafka_consumergroup_members", "Consumers in a group.", ("consumergroup",))
+GROUP_LAG_SECONDS = Exported(
+    "kafka_consumergroup_group_lag_seconds", "Age of the oldest unfinished record of a partition.", _OF_MEMBER
+)
+GROUP_MAX_LAG_SECONDS = Exported(
+    "kafka_consumergroup_group_max_lag_seconds", "Age of the oldest unfinished record.", ("cluster_name", "group")
+)
+QUEUE_EMPTY_SECONDS = Exported(
+    "sightstream_queue_empty_seconds", "When the group's lag will be gone; absent while it does not fall.", ("group",)
 )

@@ -33,8 +33,8 @@ class EngineHost:
     """An `Engine` whose work is done by a child process. Thread safe.
 
     One thread talks with the child. A child that dies, or shows no progress for `hang_timeout_s` while it holds
-    jobs, is replaced; its jobs go through triage. A child that dies while starting three times, or dies `max_deaths_in_a_row` times
-    without an answer between, is Fatal.
+    jobs, is replaced; its jobs go through triage. Three failed starts in a row, or `max_deaths_in_a_row` deaths
+    without an answer between, are Fatal.
     """
 
     def __init__(

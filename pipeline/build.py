@@ -1,0 +1,20 @@
+"""Settings to a running flow: fetcher, decode children, engine process."""
+
+from __future__ import annotations
+
+from pipeline.decode.decoder import Decoder
+from pipeline.decode.settings import DecodeSettings
+from pipeline.engine.host import EngineHost
+from pipeline.engine.settings import EngineSettings
+from pipeline.fetch.fetcher import build_fetcher
+from pipeline.fetch.settings import FetchSettings
+from pipeline.flow import Flow
+from pipeline.settings import FlowSettings
+from schemas.s3 import S3Settings
+
+
+def build_flow(
+    flow: FlowSettings, fetch: FetchSettings, s3: S3Settings, decode: DecodeSettings, engine: EngineSettings
+) -> Flow:
+    """Returns at once; the engine loads in its own process. A bad checkpoint is Fatal at the first `collect`."""
+    return Flow(flow, build_fetcher(fetch, s3), Decoder(decode), EngineHost(engine))

@@ -1,0 +1,116 @@
+"""A folder with an Mllama checkpoint becomes a model on a device: safetensors only, nothing downloaded, no code run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoProcessor, BitsAndBytesConfig, MllamaForConditionalGeneration
+
+from pipeline.engine.settings import EngineSettings
+from pipeline.errors import Fatal
+from schemas.result import ModelIdentity
+
+# bitsandbytes matches these from the start of a module's name; a list of one's own drops the automatic `lm_head`.
+KEPT_IN_FULL = ["lm_head", "model.vision_model", "model.multi_modal_projector"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A loaded model. `processor` pads on the left: right padding would change the shorter rows' answers."""
+
+    model: Any
+    processor: Any
+    identity: ModelIdentity
+
+
+def load_checkpoint(settings: EngineSettings) -> Checkpoint:
+    """Blocks for seconds to minutes. Raises Fatal with what to change."""
+    folder = _checked_folder(settings.checkpoint)
+    device = _device(settings.device)
+    dtype = _dtype(settings.dtype, device)
+    try:
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model = MllamaForConditionalGeneration.from_pretrained(
+            folder,
+            dtype=dtype,
+            device_map={"": device},
+            quantization_config=_quantization(settings.quantization, dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        ).eval()
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise Fatal(f"the checkpoint {folder.name} can't be loaded: {error}") from error
+    processor.tokenizer.padding_side = "left"
+    return Checkpoint(model, processor, _identity(settings, folder, dtype))
+
+
+def _checked_folder(folder: Path | None) -> Path:
+    if folder is None:
+        raise Fatal("no model: set SIGHTSTREAM_ENGINE_CHECKPOINT to a folder with an Mllama checkpoint")
+    config = folder / "config.json"
+    if not config.is_file():
+        raise Fatal(f"{folder} holds no config.json; name the folder of an Mllama checkpoint")
+    kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+    if kind != "mllama":
+        raise Fatal(f"{folder.name} is a model of type {kind!r}; this engine runs mllama")
+    if not list(folder.glob("*.safetensors")):
+        raise Fatal(f"{folder.name} holds no .safetensors files; convert the weights, pickles are never loaded")
+    return folder
+
+
+def _device(chosen: str) -> str:
+    if chosen == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if chosen == "cuda" and not torch.cuda.is_available():
+        raise Fatal("no CUDA device is to be seen; set SIGHTSTREAM_ENGINE_DEVICE=cpu or mend the driver")
+    return chosen
+
+
+def _dtype(chosen: str, device: str) -> torch.dtype:
+    if chosen == "auto":
+        return torch.bfloat16 if device == "cuda" else torch.float32
+    return {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}[chosen]
+
+
+def _quantization(chosen: str, dtype: torch.dtype) -> BitsAndBytesConfig | None:
+    if chosen == "none":
+        return None
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=KEPT_IN_FULL,
+    )
+
+
+def _identity(settings: EngineSettings, folder: Path, dtype: torch.dtype) -> ModelIdentity:
+    precision = str(dtype).removeprefix("torch.")
+    return ModelIdentity(
+        name=settings.model_name or folder.resolve().name,
+        revision=settings.revision,
+        weights_sha256=weights_digest(folder),
+        quantization=precision if settings.quantization == "none" else f"{settings.quantization}+{precision}",
+        engine="generate",
+    )
+
+
+def weights_digest(folder: Path) -> str:
+    """One sha256 over the names and contents of the folder's safetensors files. Reads all of them."""
+    files = sorted(folder.glob("*.safetensors"))
+    with ThreadPoolExecutor(4) as pool:
+        digests = pool.map(_digest, files)
+        lines = [f"{file.name} {digest}\n" for file, digest in zip(files, digests, strict=True)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

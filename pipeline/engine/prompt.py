@@ -1,0 +1,26 @@
+"""A question becomes the prompt that the checkpoint was tuned on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class PromptWriter:
+    """Puts a question behind an image token, by the checkpoint's own chat template."""
+
+    def __init__(self, processor: Any) -> None:
+        self._processor = processor
+        tokenizer = processor.tokenizer
+        added = {str(token) for token in tokenizer.added_tokens_decoder.values()}
+        self._special = sorted({*tokenizer.all_special_tokens, *added}, key=len, reverse=True)
+
+    def write(self, question: str) -> str:
+        """The whole prompt, to be tokenized without adding special tokens again."""
+        content = [{"type": "image"}, {"type": "text", "text": self.defuse(question)}]
+        return self._processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+
+    def defuse(self, question: str) -> str:
+        """The question with every control token broken up: a question can't end its turn or add an image."""
+        for token in self._special:
+            question = question.replace(token, f"{token[:1]} {token[1:]}")
+        return question

@@ -1,0 +1,152 @@
+"""The way of an image, in order: fetch, decode, infer, parse. Knows no Kafka."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import count
+from typing import Protocol
+
+from pipeline.budget import ByteBudget
+from pipeline.engine.protocol import Engine
+from pipeline.errors import Fatal, PipelineError, Retryable
+from pipeline.settings import FlowSettings
+from pipeline.trip import Clocks, Trip
+from pipeline.types import FetchedImage, Finished, Outcome, Pixels
+from schemas.dead_letter import Stage
+from schemas.request import ImageRef, ImageRequest
+from schemas.result import ImageResult
+
+log = logging.getLogger(__name__)
+
+ENGINE_WAIT_S = 0.2
+
+
+class FetchStage(Protocol):
+    def fetch(self, image: ImageRef) -> FetchedImage: ...
+
+
+class DecodeStage(Protocol):
+    def decode(self, data: bytes) -> Pixels: ...
+
+    def stop(self) -> None: ...
+
+
+class Flow:
+    """Submit requests, collect outcomes, see how full it is, cancel, stop. Thread safe; only `collect` blocks.
+
+    Each submitted request ends in one `Outcome`, also when it is cancelled.
+    """
+
+    def __init__(
+        self,
+        settings: FlowSettings,
+        fetcher: FetchStage,
+        decoder: DecodeStage,
+        engine: Engine,
+        clocks: Clocks = Clocks(time.monotonic, lambda: datetime.now(UTC)),  # noqa: B008 - two functions, frozen
+    ) -> None:
+        self._settings, self._clocks = settings, clocks
+        self._fetcher, self._decoder, self._engine = fetcher, decoder, engine
+        self._ids = count()
+        self._trips: dict[int, Trip] = {}
+        self._outcomes: queue.SimpleQueue[Outcome | Fatal] = queue.SimpleQueue()
+        self._budget = ByteBudget(settings.max_bytes)
+        self._stopping = False
+        self._threads = ThreadPoolExecutor(settings.prepare_threads, thread_name_prefix="prepare")
+        self._answering = threading.Thread(target=self._answer, name="answer", daemon=True)
+        self._answering.start()
+
+    def submit(self, ticket: Hashable, request: ImageRequest) -> None:
+        """`ticket` comes back with the outcome. More than there is `room` for waits its turn inside."""
+        trip = Trip(next(self._ids), ticket, request, self._clocks)
+        self._trips[trip.id] = trip
+        self._threads.submit(self._prepare, trip)
+
+    # --- the stages ---------------------------------------------------------------------------------------
+
+    def _prepare(self, trip: Trip) -> None:
+        """A reference to pixels in the engine's hands; on a thread of the pool."""
+        try:
+            self._budget.wait()
+            with trip.stage(Stage.FETCH):
+                fetched = self._fetcher.fetch(trip.request.image)
+            self._budget.hold(trip.id, len(fetched.data))
+            with trip.stage(Stage.DECODE):
+                pixels = self._decoder.decode(fetched.data)
+            self._budget.hold(trip.id, len(pixels.rgb))
+            self._engine.submit(trip.saw(fetched, pixels))
+        except PipelineError as error:
+            self._end(trip, error)
+        except Exception as error:
+            log.exception("fetch or decode failed in a way that it never should")
+            self._end(trip, Retryable(Stage.FETCH, f"unexpected {type(error).__name__}"))
+
+    def _answer(self) -> None:
+        """The engine's text to results; on a thread of its own."""
+        try:
+            while not self._stopping:
+                for finished in self._engine.finished(ENGINE_WAIT_S):
+                    self._parse(finished)
+        except Fatal as error:
+            self._outcomes.put(error)
+        except Exception as error:
+            log.exception("the answering thread failed")
+            self._outcomes.put(Fatal(f"the flow failed: {type(error).__name__}"))
+
+    def _parse(self, finished: Finished) -> None:
+        trip, said = self._trips[finished.id], finished.outcome
+        self._end(trip, said if isinstance(said, PipelineError) else trip.result(said, self._engine.identity))
+
+    def _end(self, trip: Trip, result: ImageResult | PipelineError) -> None:
+        del self._trips[trip.id]
+        self._budget.hold(trip.id, 0)
+        self._outcomes.put(Outcome(trip.ticket, result))
+
+    # --- around them --------------------------------------------------------------------------------------
+
+    def collect(self, timeout: float) -> list[Outcome]:
+        """What ended since the last call; blocks `timeout` seconds at most when nothing did. Raises Fatal."""
+        found: list[Outcome] = []
+        try:
+            while True:
+                outcome = self._outcomes.get(timeout=0 if found else timeout)
+                if isinstance(outcome, Fatal):
+                    self._outcomes.put(outcome)  # and at every later call
+                    if found:
+                        return found
+                    raise outcome
+                found.append(outcome)
+        except queue.Empty:
+            return found
+
+    @property
+    def room(self) -> int:
+        """How many more requests it should be given now."""
+        return 0 if self._budget.exhausted else max(0, self._settings.max_in_flight - len(self._trips))
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of images and pixels in hand."""
+        return self._budget.used
+
+    def cancel(self, tickets: set[Hashable]) -> None:
+        """Nobody waits for these any more: what has not started, won't."""
+        for trip in list(self._trips.values()):
+            if trip.ticket in tickets:
+                trip.cancelled = True
+                self._engine.cancel(trip.id)
+
+    def stop(self) -> None:
+        """Ends every child and thread; what is unfinished is dropped."""
+        self._stopping = True
+        self._budget.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._engine.stop()
+        self._decoder.stop()
+        self._answering.join()

@@ -1,0 +1,106 @@
+"""One request on its way through the flow: what is known of it so far, and its result at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pipeline.answer import parse
+from pipeline.errors import Cancelled, Rejected
+from pipeline.metrics import STAGE_SECONDS, TOKENS
+from pipeline.types import EngineJob, FetchedImage, Generated, Pixels
+from schemas.dead_letter import Reason, Stage
+from schemas.request import ImageRequest
+from schemas.result import ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
+from schemas.uri import public_form
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """`seconds` only ever grows; `now` is the time of day."""
+
+    seconds: Callable[[], float]
+    now: Callable[[], datetime]
+
+
+@dataclass(slots=True, eq=False)
+class Trip:
+    """Used by one thread at a time, `cancelled` excepted."""
+
+    id: int
+    ticket: Hashable
+    request: ImageRequest
+    clocks: Clocks
+    cancelled: bool = False
+    seconds: dict[Stage, float] = field(default_factory=dict)
+    seen: SeenImage | None = None
+    _started: float = 0.0
+    _left_stage: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._started = self._left_stage = self.clocks.seconds()
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        """Times a stage, its queue included. Raises Cancelled or Rejected instead of entering one in vain."""
+        self._check_wanted()
+        try:
+            yield
+        finally:
+            self._leave(stage)
+
+    def saw(self, fetched: FetchedImage, pixels: Pixels) -> EngineJob:
+        """Notes what is looked at, and makes the engine's job of it."""
+        self.seen = SeenImage(
+            uri=public_form(self.request.image.uri),
+            sha256=fetched.sha256,
+            bytes=len(fetched.data),
+            format=pixels.format,
+            width=pixels.width,
+            height=pixels.height,
+        )
+        self._check_wanted()
+        return EngineJob(self.id, pixels, self.request.question, self.request.options)
+
+    def result(self, generated: Generated, model: ModelIdentity) -> ImageResult:
+        """To be called once, after `saw`."""
+        assert self.seen is not None  # noqa: S101
+        self._leave(Stage.INFER)
+        TOKENS.labels("prompt").inc(generated.prompt_tokens)
+        TOKENS.labels("completion").inc(generated.completion_tokens)
+        text = generated.text.replace("\0", "")
+        parsed = parse(text)
+        return ImageResult(
+            request_id=self.request.request_id,
+            product_id=self.request.product_id,
+            question=self.request.question,
+            attributes=self.request.attributes,
+            answer=parsed.answer,
+            finish_reason=generated.finish_reason,
+            complete=parsed.complete,
+            raw_text=text,
+            image=self.seen,
+            model=model,
+            tokens=TokenCounts(prompt=generated.prompt_tokens, completion=generated.completion_tokens),
+            seconds=self._stage_seconds(),
+            completed_at=self.clocks.now(),
+        )
+
+    def _stage_seconds(self) -> StageSeconds:
+        stages = {stage.value: round(seconds, 4) for stage, seconds in self.seconds.items()}
+        return StageSeconds(**stages, total=round(self._left_stage - self._started, 4))
+
+    def _leave(self, stage: Stage) -> None:
+        now = self.clocks.seconds()
+        self.seconds[stage] = now - self._left_stage
+        self._left_stage = now
+        STAGE_SECONDS.labels(stage.value).observe(self.seconds[stage])
+
+    def _check_wanted(self) -> None:
+        if self.cancelled:
+            raise Cancelled("handed back before it was done")
+        deadline = self.request.deadline
+        if deadline is not None and self.clocks.now() > deadline:
+            raise Rejected(Reason.DEADLINE_EXCEEDED, Stage.TAKE, f"the deadline {deadline.isoformat()} has passed")

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pipeline.engine.protocol import Engine
+from pipeline.errors import Cancelled, Fatal, Rejected, Retryable
+from pipeline.flow import Flow
+from pipeline.settings import FlowSettings
+from pipeline.types import EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels
+from schemas.dead_letter import Reason, Stage
+from schemas.request import ImageRef, ImageRequest
+from schemas.result import ImageResult, ModelIdentity
+
+TEXT = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>k\0</CONCLUSION>"
+
+
+def request(number: int = 0, **changes: object) -> ImageRequest:
+    fields: dict[str, object] = {
+        "request_id": f"r{number}",
+        "product_id": "p",
+        "image": ImageRef(uri=f"https://user:secret@shop.example/{number}.jpg?token=secret"),
+        "question": "what?",
+        "submitted_at": datetime.now(UTC),
+        "attributes": {"shelf": "7"},
+    }
+    return ImageRequest.model_validate(fields | changes)
+
+
+class FakeFetcher:
+    """Yields 10 bytes, or raises what the address maps to; can be held shut."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, Exception] = {}
+        self.gate = threading.Event()
+        self.gate.set()
+        self.running = 0
+        self.most_running = 0
+
+    def fetch(self, image: ImageRef) -> FetchedImage:
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        self.gate.wait(30)
+        self.running -= 1
+        if image.uri in self.errors:
+            raise self.errors[image.uri]
+        return FetchedImage(b"0123456789", "a" * 64)
+
+
+class FakeDecoder:
+    def decode(self, data: bytes) -> Pixels:
+        return Pixels(bytes(300), 10, 10, "PNG")
+
+    def stop(self) -> None:
+        pass
+
+
+class FakeEngine:
+    """Answers at once, unless told to wait."""
+
+    identity = ModelIdentity(name="fake", quantization="none", engine="fake")
+
+    def __init__(self) -> None:
+        self.jobs: list[EngineJob] = []
+        self.cancelled: list[int] = []
+        self.holding = False
+        self.fatal: Fatal | None = None
+
+    def submit(self, job: EngineJob) -> None:
+        self.jobs.append(job)
+
+    def finished(self, timeout: float) -> list[Finished]:
+        if self.fatal:
+            raise self.fatal
+        if self.holding or not self.jobs:
+            time.sleep(0.01)
+            return []
+        jobs, self.jobs = self.jobs, []
+        return [Finished(job.id, Generated(TEXT, "stop", 3, 5)) for job in jobs]
+
+    def cancel(self, job_id: int) -> None:
+        self.cancelled.append(job_id)
+
+    def capacity(self) -> int:
+        return 8
+
+    def stop(self) -> None:
+        pass
+
+
+class Parts:
+    def __init__(self, **settings: int) -> None:
+        self.fetcher, self.engine = FakeFetcher(), FakeEngine()
+        engine: Engine = self.engine
+        self.flow = Flow(FlowSettings(**settings), self.fetcher, FakeDecoder(), engine)
+
+    def collect(self, count: int) -> list[Outcome]:
+        found: list[Outcome] = []
+        deadline = time.monotonic() + 20
+        while len(found) < count and time.monotonic() < deadline:
+            found += self.flow.collect(0.1)
+        assert len(found) == count
+        return found
+
+
+@pytest.fixture
+def build() -> Iterator[Callable[..., Parts]]:
+    made: list[Parts] = []
+
+    def build(**settings: int) -> Parts:
+        made.append(Parts(**settings))
+        return made[-1]
+
+    yield build
+    for parts in made:
+        parts.fetcher.gate.set()
+        parts.flow.stop()
+
+
+def test_a_request_becomes_a_result(build: Callable[..., Parts]) -> None:
+    parts = build()
+    parts.flow.submit("ticket", request())
+    (outcome,) = parts.collect(1)
+    assert outcome.ticket == "ticket"
+    result = outcome.result
+    assert isinstance(result, ImageResult)
+    assert result.complete
+    assert (result.answer.conclusion, result.raw_text) == ("k", TEXT.replace("\0", ""))
+    assert (result.image.uri, result.image.width) == ("https://shop.example/0.jpg", 10)
+    assert result.attributes == {"shelf": "7"}
+    assert result.seconds.total == pytest.approx(
+        result.seconds.fetch + result.seconds.decode + result.seconds.infer, abs=0.001
+    )
+    assert "secret" not in result.model_dump_json()
+
+
+def test_one_failure_leaves_its_neighbours_alone(build: Callable[..., Parts]) -> None:
+    parts = build()
+    parts.fetcher.errors = {
+        request(1).image.uri: Rejected(Reason.IMAGE_NOT_FOUND, Stage.FETCH, "gone"),
+        request(2).image.uri: Retryable(Stage.FETCH, "slow", "object store"),
+        request(3).image.uri: ZeroDivisionError("a bug"),
+    }
+    for number in range(5):
+        parts.flow.submit(number, request(number))
+    results = {outcome.ticket: outcome.result for outcome in parts.collect(5)}
+    kinds = {number: type(result).__name__ for number, result in results.items()}
+    assert kinds == {0: "ImageResult", 1: "Rejected", 2: "Retryable", 3: "Retryable", 4: "ImageResult"}
+
+
+def test_a_passed_deadline_is_rejected_before_any_work(build: Callable[..., Parts]) -> None:
+    parts = build()
+    parts.flow.submit("late", request(deadline=datetime.now(UTC) - timedelta(seconds=1)))
+    (outcome,) = parts.collect(1)
+    assert isinstance(outcome.result, Rejected)
+    assert outcome.result.reason is Reason.DEADLINE_EXCEEDED
+    assert parts.fetcher.most_running == 0
+
+
+def test_room_falls_with_what_is_in_flight(build: Callable[..., Parts]) -> None:
+    parts = build(max_in_flight=3, prepare_threads=2)
+    parts.engine.holding = True
+    assert parts.flow.room == 3
+    for number in range(5):
+        parts.flow.submit(number, request(number))
+    assert parts.flow.room == 0
+    parts.engine.holding = False
+    parts.collect(5)
+    assert parts.flow.room == 3
+    assert parts.fetcher.most_running <= 2
+
+
+def test_bytes_in_hand_are_bounded(build: Callable[..., Parts]) -> None:
+    parts = build(max_bytes=1024**2, prepare_threads=1)
+    parts.engine.holding = True
+    parts.flow._budget.hold(-1, 1024**2)
+    parts.flow.submit("waits", request())
+    assert parts.flow.room == 0
+    assert parts.flow.collect(0.1) == []
+    assert parts.fetcher.most_running == 0
+    parts.flow._budget.hold(-1, 0)
+    parts.engine.holding = False
+    parts.collect(1)
+    assert parts.flow.held_bytes == 0
+
+
+def test_cancelled_requests_do_not_start(build: Callable[..., Parts]) -> None:
+    parts = build(prepare_threads=1)
+    parts.fetcher.gate.clear()
+    for number in range(4):
+        parts.flow.submit(number, request(number))
+    parts.flow.cancel({1, 2})
+    parts.fetcher.gate.set()
+    results = {outcome.ticket: outcome.result for outcome in parts.collect(4)}
+    assert [n for n, result in sorted(results.items()) if isinstance(result, Cancelled)] == [1, 2]
+
+
+def test_a_dead_engine_is_fatal_at_every_call_after_what_was_done(build: Callable[..., Parts]) -> None:
+    parts = build()
+    parts.flow.submit("done", request())
+    parts.collect(1)
+    parts.engine.fatal = Fatal("no more")
+    for _ in range(2):
+        with pytest.raises(Fatal, match="no more"):
+            parts.collect(1)
