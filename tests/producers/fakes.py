@@ -1,0 +1,165 @@
+"""A producer, a broker's transactions and a source, each small enough to see that it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+
+from producers.errors import TakenOver
+from producers.outbox import Record
+from producers.progress import Progress
+from producers.sources.item import Item
+from schemas.request import ImageRef, ImageRequest
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def request(number: int = 1, **changes: Any) -> ImageRequest:
+    given: dict[str, Any] = {
+        "request_id": f"r-{number}",
+        "product_id": f"p-{number % 7}",
+        "image": ImageRef(uri=f"s3://shop/{number}.jpg"),
+        "question": "What is this?",
+        "submitted_at": NOW,
+    }
+    return ImageRequest(**given | changes)
+
+
+@dataclass
+class Refusal:
+    """Stands in for a KafkaError."""
+
+    text: str
+
+    def str(self) -> str:
+        return self.text
+
+
+@dataclass
+class Message:
+    at: int
+
+    def topic(self) -> str:
+        return "image.requests"
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self.at
+
+
+@dataclass
+class FakeProducer:
+    """Reports a delivery at each poll while `delivering`; `fate` gives the error for a key, None for success."""
+
+    config: dict[str, Any]
+    delivering: bool = True
+    fate: Callable[[bytes], Refusal | None] = lambda key: None
+    refuse: Exception | None = None
+    sent: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    waiting: list[tuple[bytes, Callable[[Any, Any], None]]] = field(default_factory=list)
+    lock: Any = field(default_factory=Lock)
+    polls: int = 0
+
+    def produce(self, topic: str, *, value: bytes, key: bytes, on_delivery: Callable[[Any, Any], None]) -> None:
+        if self.refuse:
+            raise self.refuse
+        with self.lock:
+            self.sent.append((topic, key, value))
+            self.waiting.append((key, on_delivery))
+
+    def poll(self, timeout_s: float) -> int:
+        self.polls += 1
+        return self._report(self.fate) if self.delivering else 0
+
+    def purge(self) -> None:
+        self._report(lambda key: Refusal("Local: Purged in queue"))
+
+    def _report(self, fate: Callable[[bytes], Refusal | None]) -> int:
+        with self.lock:
+            due, self.waiting = self.waiting, []
+        for at, (key, on_delivery) in enumerate(due):
+            on_delivery(fate(key), Message(at))
+        return len(due)
+
+
+@dataclass
+class FakeTopic:
+    """What a broker keeps for one job: committed records, committed progress, and who owns the transactional id."""
+
+    records: list[Record] = field(default_factory=list)
+    progress: Progress = field(default_factory=Progress)
+    epoch: int = 0
+
+
+class FakeOutbox:
+    """`faults` is asked at each call: it may raise before or after the call has taken effect."""
+
+    def __init__(self, topic: FakeTopic, faults: Callable[[str], None] = lambda step: None) -> None:
+        self.topic = topic
+        self.faults = faults
+        self.epoch = 0
+        self.closed = False
+
+    def open(self) -> Progress:
+        self.faults("before open")
+        self.topic.epoch += 1
+        self.epoch = self.topic.epoch
+        self.faults("after open")
+        return self.topic.progress
+
+    def commit(self, records: Sequence[Record], progress: Progress) -> None:
+        self.faults("before commit")
+        if self.epoch != self.topic.epoch:
+            raise TakenOver("fenced")
+        self.topic.records += records
+        self.topic.progress = progress
+        self.faults("after commit")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class ListSource:
+    entries: list[Item]
+    location: str = "list"
+    size: int | None = None
+
+    def items(self) -> Iterator[Item]:
+        return iter(self.entries)
+
+
+def items(count: int, bad: Sequence[int] = ()) -> list[Item]:
+    return [
+        Item(f"line {n}", b"raw-%d" % n, problem="broken")
+        if n in bad
+        else Item(f"line {n}", b"raw-%d" % n, {"product_id": f"p-{n % 5}", "image": {"uri": f"s3://b/{n}"}}, size=10)
+        for n in range(count)
+    ]
+
+
+@dataclass
+class Notes:
+    """A watcher that remembers."""
+
+    before: Progress | None = None
+    problems: list[str] = field(default_factory=list)
+    settlements: list[Progress] = field(default_factory=list)
+    bytes_read: int = 0
+
+    def resumed(self, progress: Progress) -> None:
+        self.before = progress
+
+    def read(self, size: int) -> None:
+        self.bytes_read += size
+
+    def bad(self, problem: str) -> None:
+        self.problems.append(problem)
+
+    def settled(self, progress: Progress) -> None:
+        self.settlements.append(progress)

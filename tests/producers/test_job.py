@@ -1,0 +1,236 @@
+"""The bulk job on a fake broker: whatever dies when, each entry is published once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers.batches import Batcher
+from producers.errors import PublishError, SourceChanged, TakenOver, Unsettled
+from producers.job import Patience, PublishJob
+from producers.progress import Progress
+from producers.recipe import Recipe, job_name
+from producers.settings import PublisherSettings
+from producers.sources.item import Item
+from schemas.codec import decode_request
+from schemas.request import AnalysisOptions
+from tests.producers.fakes import NOW, FakeOutbox, FakeTopic, ListSource, Notes, items
+
+Faults = Callable[[str], None]
+
+
+class Killed(BaseException):
+    """The process ends here: no handler runs, nothing is cleaned up."""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def job(
+    entries: list[Item], topic: FakeTopic, faults: Faults = lambda step: None, batch: int = 3, **limits: Any
+) -> tuple[PublishJob, Notes]:
+    notes, clock = Notes(), Clock()
+    batcher = Batcher(Recipe("Why?"), PublisherSettings(batch_records=batch, **limits), notes, now=lambda: NOW)
+    patience = Patience(100, 1, clock, clock.sleep)
+    return PublishJob(ListSource(entries), batcher, FakeOutbox(topic, faults), notes, patience), notes
+
+
+def published(topic: FakeTopic) -> list[str]:
+    return [decode_request(record.value).image.uri for record in topic.records]
+
+
+def uris(entries: list[Item]) -> list[str]:
+    return [entry.fields["image"]["uri"] for entry in entries if entry.problem is None]
+
+
+def test_everything_goes_out_in_order_and_the_broken_are_named() -> None:
+    topic, entries = FakeTopic(), items(10, bad=[0, 4, 9])
+    run, notes = job(entries, topic)
+    progress = run.run()
+    assert published(topic) == uris(entries)
+    assert (progress.delivered, progress.failed, progress.position) == (7, 3, 10)
+    assert notes.problems == ["line 0: broken", "line 4: broken", "line 9: broken"]
+    assert [progress.position for progress in notes.settlements] == [3, 6, 9, 10]
+    assert notes.bytes_read == 70
+    assert topic.records[0].key == b"p-1"
+
+
+def test_an_empty_source_is_done_at_once() -> None:
+    topic = FakeTopic()
+    assert job([], topic)[0].run() == Progress()
+    assert topic.records == []
+
+
+def test_batches_are_cut_by_bytes_too() -> None:
+    topic = FakeTopic()
+    run, notes = job(items(6), topic, batch=1000, batch_bytes=1)
+    run.run()
+    assert len(notes.settlements) == 6
+
+
+def test_a_second_run_publishes_nothing_and_keeps_the_counts() -> None:
+    topic, entries = FakeTopic(), items(10, bad=[2])
+    first = job(entries, topic)[0].run()
+    run, notes = job(entries, topic)
+    assert run.run() == first
+    assert len(topic.records) == 9
+    assert notes.before == first
+    assert notes.bytes_read == 90
+
+
+def test_entries_added_behind_are_new() -> None:
+    topic = FakeTopic()
+    job(items(5), topic)[0].run()
+    job(items(9), topic)[0].run()
+    assert published(topic) == uris(items(9))
+
+
+@pytest.mark.parametrize("change", [lambda it: it.pop(0), lambda it: it.insert(0, it[3]), lambda it: it.__delitem__(2)])
+def test_a_changed_source_stops_with_what_to_do(change: Callable[[list[Item]], Any]) -> None:
+    topic, entries = FakeTopic(), items(8)
+    job(entries[:6], topic)[0].run()
+    change(entries)
+    with pytest.raises(SourceChanged, match="--no-resume"):
+        job(entries, topic)[0].run()
+    assert len(topic.records) == 6
+
+
+def test_a_shortened_source_is_a_changed_one() -> None:
+    topic = FakeTopic()
+    job(items(6), topic)[0].run()
+    with pytest.raises(SourceChanged):
+        job(items(5), topic)[0].run()
+
+
+def test_no_resume_publishes_all_again_under_the_same_ids() -> None:
+    topic = FakeTopic()
+    job(items(4), topic)[0].run()
+    progress = job(items(4), topic)[0].run(resume=False)
+    assert progress.position == 4
+    ids = [record.request_id for record in topic.records]
+    assert ids[:4] == ids[4:]
+
+
+def test_a_broker_that_never_answers_ends_the_run_after_its_patience() -> None:
+    def silent(step: str) -> None:
+        raise Unsettled("timed out")
+
+    run, _ = job(items(4), FakeTopic(), silent)
+    with pytest.raises(PublishError, match="does not take the batch: timed out"):
+        run.run()
+
+
+def test_a_batch_that_is_never_taken_ends_the_run_after_its_patience() -> None:
+    def failing(step: str) -> None:
+        if step == "before commit":
+            raise Unsettled("a record timed out")
+
+    topic = FakeTopic()
+    with pytest.raises(PublishError, match="a record timed out"):
+        job(items(4), topic, failing)[0].run()
+    assert topic.records == []
+
+
+def test_a_later_run_wins_and_the_earlier_one_stops() -> None:
+    topic, entries = FakeTopic(), items(12)
+    later: list[Progress] = []
+
+    def other_run(step: str) -> None:
+        if step == "before commit" and topic.progress.position == 6 and not later:
+            later.append(Progress())
+            later[0] = job(entries, topic)[0].run()
+
+    with pytest.raises(TakenOver):
+        job(entries, topic, other_run)[0].run()
+    assert published(topic) == uris(entries)
+    assert later[0].position == 12
+
+
+def test_a_later_run_seen_only_after_a_timeout_still_stops_this_one() -> None:
+    topic, entries = FakeTopic(), items(12)
+    ran: list[Progress] = []
+
+    def other_run_then_timeout(step: str) -> None:
+        if step == "before commit" and topic.progress.position == 6 and not ran:
+            ran.append(job(entries, topic)[0].run())
+            raise Unsettled("timed out")
+
+    with pytest.raises(TakenOver):
+        job(entries, topic, other_run_then_timeout)[0].run()
+    assert published(topic) == uris(entries)
+
+
+@given(
+    count=st.integers(0, 20),
+    bad=st.sets(st.integers(0, 19)),
+    batch=st.integers(1, 7),
+    script=st.lists(st.sampled_from([None, None, Unsettled, Killed, KeyboardInterrupt]), max_size=30),
+    restart=st.booleans(),
+)
+@settings(deadline=None, max_examples=300)
+def test_killed_timed_out_or_interrupted_anywhere(
+    count: int, bad: set[int], batch: int, script: list[type[BaseException] | None], restart: bool
+) -> None:
+    """Before and after each effect on the broker; with and without an earlier, finished publish of the same source."""
+    topic, entries = FakeTopic(), items(count, bad=sorted(bad))
+    if restart:
+        job(entries, topic, batch=batch)[0].run()
+        topic.records.clear()
+    fates = iter(script)
+
+    def faults(step: str) -> None:
+        if error := next(fates, None):
+            raise error("fault")
+
+    before = topic.progress
+    done = False
+    while not done:
+        started_over = restart and topic.progress == before
+        try:
+            progress = job(entries, topic, faults, batch)[0].run(resume=not started_over)
+            done = True
+        except (Killed, KeyboardInterrupt):
+            continue
+    assert published(topic) == uris(entries)
+    assert progress.position == count
+    assert progress.delivered == len(uris(entries))
+
+
+def test_the_job_is_named_after_source_topic_and_recipe() -> None:
+    source, recipe = ListSource([]), Recipe("Why?")
+    same = job_name(source, "t", recipe)
+    others = {
+        job_name(ListSource([], location="other"), "t", recipe),
+        job_name(source, "u", recipe),
+        job_name(source, "t", Recipe("How?")),
+        job_name(source, "t", Recipe("Why?", AnalysisOptions(seed=1))),
+        job_name(source, "t", Recipe("Why?", product_column="sku")),
+        job_name(source, "t", Recipe("Why?", product_from="stem")),
+    }
+    assert job_name(ListSource([]), "t", Recipe("Why?")) == same
+    assert len(others - {same}) == 6
+
+
+@given(st.integers(0, 2**40), st.integers(0, 2**40), st.text("0123456789abcdef", max_size=64))
+def test_progress_comes_back_and_fits_an_offsets_metadata(delivered: int, failed: int, digest: str) -> None:
+    progress = Progress(delivered, failed, digest, run="f" * 32)
+    assert Progress.from_metadata(progress.metadata()) == progress
+    assert len(progress.metadata()) < 1000
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "1", "null", '{"position": 3}', "NaN"])
+def test_foreign_metadata_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Progress.from_metadata(text)
