@@ -1,0 +1,53 @@
+"""Runs installers: shows what they say only when they fail, and tries again when a registry hiccups."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+
+from infra.bootstrap.errors import SetupError
+
+PAUSES_S = (2.0, 8.0, 20.0)
+
+
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    """Runs it once. Raises SetupError, with the end of its output, when it fails."""
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | (environment or {}),
+        check=False,
+    )
+    if done.returncode != 0:
+        tail = "\n".join(f"  | {line}" for line in done.stdout.splitlines()[-20:])
+        raise SetupError(f"`{' '.join(command[:4])} ...` failed with exit status {done.returncode}:\n{tail}")
+
+
+def run_patiently(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    """As `run`, several times with growing pauses: for whatever talks to a package registry."""
+    for pause_s in PAUSES_S:
+        try:
+            return run(command, environment)
+        except SetupError as error:
+            print(f"{error}\nTrying again in {pause_s:.0f} s.", flush=True)  # noqa: T201
+            time.sleep(pause_s)
+    return run(command, environment)
+
+
+def can_apt() -> bool:
+    """True where we may install Debian packages ourselves."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def apt_install(*packages: str) -> None:
+    """Installs Debian packages, with fresh lists. Raises SetupError."""
+    print(f"Installing {' '.join(packages)} (apt-get)", flush=True)  # noqa: T201
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    run_patiently(["apt-get", "update", "-qq"], quiet)
+    run_patiently(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], quiet)

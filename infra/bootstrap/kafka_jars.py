@@ -1,0 +1,101 @@
+"""Kafka's jars: copied once per user by Maven, verified against the sums in the repository, shared by all clones."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from infra.bootstrap.commands import apt_install, can_apt, run_patiently
+from infra.bootstrap.errors import SetupError
+from infra.bootstrap.java import find_java
+
+RUNTIME = Path(__file__).parents[1] / "runtime"
+POM = RUNTIME / "pom.xml"
+SUMS = RUNTIME / "kafka-jars.sha256"
+COPY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
+
+
+def ensure_kafka_jars() -> Path:
+    """The folder with exactly the listed jars; fetches them when they are not there (10 s). Raises SetupError."""
+    folder = cache_folder()
+    if _sums_of(folder) != _listed():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
+            fetched = Path(draft) / "jars"
+            _copy_with_maven(fetched)
+            _check(fetched)
+            _move(fetched, folder)
+    return folder
+
+
+def cache_folder() -> Path:
+    """Named for the version and for the exact set of jars, so that two clones of different age do not fight."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    version = re.search(r"<version>([\d.]+)</version>", POM.read_text())
+    assert version is not None  # noqa: S101 (our own file)
+    return cache / "sightstream" / f"kafka-{version[1]}-{hashlib.sha256(SUMS.read_bytes()).hexdigest()[:8]}"
+
+
+def _copy_with_maven(folder: Path) -> None:
+    print("Fetching Kafka's jars (Maven)", flush=True)  # noqa: T201
+    java_home = find_java().resolve().parents[1]
+    command = [
+        _maven(),
+        "-q",
+        "-B",
+        "-f",
+        str(POM),
+        COPY_PLUGIN,
+        "-DincludeScope=runtime",
+        f"-DoutputDirectory={folder}",
+    ]
+    run_patiently(command, {"JAVA_HOME": str(java_home)})
+
+
+def _maven() -> str:
+    if not shutil.which("mvn") and can_apt():
+        apt_install("maven")
+    found = shutil.which("mvn")
+    if found is None:
+        raise SetupError(
+            "Maven is missing, and only root can install it: apt-get install maven (macOS: brew install maven)"
+        )
+    return found
+
+
+def _sums_of(folder: Path) -> dict[str, str]:
+    return {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in folder.glob("*.jar")}
+
+
+def _listed() -> dict[str, str]:
+    lines = [line.split() for line in SUMS.read_text().splitlines()]
+    return {name: digest for digest, name in lines}
+
+
+def _check(folder: Path) -> None:
+    found, listed = _sums_of(folder), _listed()
+    if wrong := sorted(name for name in found.keys() | listed.keys() if found.get(name) != listed.get(name)):
+        raise SetupError(f"these jars are not the ones listed in {SUMS.name}, so Kafka will not be started: {wrong}")
+
+
+def _move(fetched: Path, folder: Path) -> None:
+    """Puts the verified jars in place in one step; somebody else may have been faster."""
+    if _sums_of(folder) == _listed():
+        return
+    shutil.rmtree(folder, ignore_errors=True)  # damaged
+    fetched.rename(folder)
+
+
+def main() -> None:
+    """Writes the list of sums anew from what Maven brings."""
+    with tempfile.TemporaryDirectory() as draft:
+        _copy_with_maven(Path(draft))
+        SUMS.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(_sums_of(Path(draft)).items())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""`runtime.toml`: how every other command reaches a local runtime."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from infra.runtime.folder import write_private
+from schemas.kafka import KafkaSettings
+from schemas.s3 import S3Settings
+from schemas.topics import TopicSettings
+
+
+def write_config(file: Path, kafka: KafkaSettings, s3: S3Settings, topics: TopicSettings) -> None:
+    """Writes the settings file, readable by its owner only: it holds the object store's secret."""
+    secret = s3.secret_access_key.get_secret_value() if s3.secret_access_key else None
+    sections = {
+        "kafka": {"bootstrap_servers": kafka.bootstrap_servers, "security_protocol": kafka.security_protocol},
+        "s3": s3.model_dump(exclude_none=True, exclude={"secret_access_key"}) | {"secret_access_key": secret},
+        "topics": topics.model_dump(),
+    }
+    write_private(file, "\n".join(_section(name, values) for name, values in sections.items()))
+
+
+def _section(name: str, values: dict[str, object]) -> str:
+    # A JSON string, number or boolean is also one in TOML.
+    return f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())

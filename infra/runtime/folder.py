@@ -1,0 +1,149 @@
+"""The one folder that holds all of a local runtime: data, logs, identity, and the locks that say who owns it.
+
+`owner.lock` is held by the owning process and has its process id inside. `children.lock` is held by every process
+started from the folder, so it is free only when all of them are gone. The kernel drops both at a process's death.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from infra.runtime.errors import FolderInUseError, RuntimeFailedError
+from infra.runtime.ports import all_free, choose_ports
+
+LEFTOVERS_TIMEOUT_S = 20.0
+POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What stays the same when a runtime is started again on its folder."""
+
+    ports: dict[str, int]
+    access_key_id: str
+    secret_access_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeFolder:
+    """Paths and ownership of a runtime's folder."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """The settings file for every other command; there only while the runtime is ready."""
+        return self.path / "runtime.toml"
+
+    def log(self, name: str) -> Path:
+        return self.path / "logs" / f"{name}.log"
+
+    def data(self, name: str) -> Path:
+        return self.path / name
+
+    def create(self) -> None:
+        for each in (self.path, self.path / "logs", self.data("kafka"), self.data("s3")):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def owner_pid(self) -> int | None:
+        """The process that owns the folder right now, None when nobody does."""
+        if not self._owner_lock.exists():
+            return None
+        if (lock := _try_lock(self._owner_lock)) is not None:
+            os.close(lock)
+            return None
+        return int(self._owner_lock.read_text() or 0) or None
+
+    def children_gone(self) -> bool:
+        """True when no process started from the folder is alive."""
+        if not self._children_lock.exists():
+            return True
+        if (lock := _try_lock(self._children_lock)) is None:
+            return False
+        os.close(lock)
+        return True
+
+    def own(self) -> Ownership:
+        """Takes the folder; what a killed owner left behind is given time to go.
+
+        Raises FolderInUseError when a live runtime has it.
+        """
+        self.create()
+        owner = _try_lock(self._owner_lock)
+        if owner is None:
+            raise FolderInUseError(
+                f"{self.path} is in use by a running runtime (process {self.owner_pid()}): stop it with "
+                f"`sightstream down --dir {self.path}`, or give another --dir"
+            )
+        self.config_file.unlink(missing_ok=True)  # before the process id is there: `up --detach` reads both
+        os.truncate(owner, 0)
+        os.pwrite(owner, str(os.getpid()).encode(), 0)
+        return Ownership(owner, self._lock_for_children(owner))
+
+    def _lock_for_children(self, owner: int) -> int:
+        deadline = time.monotonic() + LEFTOVERS_TIMEOUT_S
+        while (lock := _try_lock(self._children_lock)) is None:
+            if time.monotonic() > deadline:
+                os.close(owner)
+                raise RuntimeFailedError(f"processes of an earlier runtime still use {self.path}; end them first")
+            time.sleep(POLL_S)
+        return lock
+
+    @property
+    def _owner_lock(self) -> Path:
+        return self.path / "owner.lock"
+
+    @property
+    def _children_lock(self) -> Path:
+        return self.path / "children.lock"
+
+    def identity(self) -> Identity:
+        """Ports and keys: those of the last run where its ports are free, else new ports with the same keys."""
+        file = self.path / "identity.json"
+        known = Identity(**json.loads(file.read_text())) if file.exists() else None
+        if known and all_free(known.ports.values()):
+            return known
+        identity = Identity(
+            ports=choose_ports(),
+            access_key_id=known.access_key_id if known else secrets.token_hex(10),
+            secret_access_key=known.secret_access_key if known else secrets.token_urlsafe(30),
+        )
+        write_private(file, json.dumps(asdict(identity), indent=2))
+        return identity
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """The two held locks; `children_lock` is a descriptor to hand down to every child."""
+
+    owner_lock: int
+    children_lock: int
+
+    def release(self) -> None:
+        os.close(self.owner_lock)
+        os.close(self.children_lock)
+
+
+def write_private(file: Path, text: str) -> None:
+    """Writes a file that only its owner may read, all of it or nothing."""
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text)
+    draft.replace(file)
+
+
+def _try_lock(path: Path) -> int | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -1,0 +1,119 @@
+"""Apache Kafka on this machine: one KRaft node that is both broker and controller."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.runtime.errors import RuntimeFailedError
+from infra.runtime.folder import RuntimeFolder
+from infra.runtime.ports import LOOPBACK
+from infra.runtime.service import Program
+from schemas.kafka import KafkaSettings
+
+FORMAT_TIMEOUT_S = 60
+WARM_UP_ID = "sightstream-warm-up"
+JVM_FLAGS = (
+    "-Xms128m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",  # two cores at most are ours
+    "-XX:+ExitOnOutOfMemoryError",  # a dead broker is noticed, a half-dead one is not
+    "-Djava.awt.headless=true",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+)
+
+
+def broker_properties(folder: RuntimeFolder, ports: Mapping[str, int], extra: Mapping[str, str]) -> dict[str, str]:
+    """The node's whole configuration; `extra` wins."""
+    broker, controller = f"{LOOPBACK}:{ports['kafka']}", f"{LOOPBACK}:{ports['controller']}"
+    one_copy = {
+        f"{topic}.{name}": "1"
+        for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+        for name in ("replication.factor", "min.isr")
+        if f"{topic}.{name}" != "offsets.topic.min.isr"
+    }
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        # Static voters: unlike a dynamic quorum's, the controller's port is not on disk and may change.
+        "controller.quorum.voters": f"1@{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "BROKER",
+        "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": f"BROKER://{broker},CONTROLLER://{controller}",
+        "advertised.listeners": f"BROKER://{broker}",
+        "log.dirs": str(folder.data("kafka")),
+        "auto.create.topics.enable": "false",
+        **one_copy,
+        # Fewer of each than a cluster has: they are created at the first start, one directory each.
+        "offsets.topic.num.partitions": "8",
+        "transaction.state.log.num.partitions": "8",
+        "share.coordinator.state.topic.num.partitions": "1",
+        "num.network.threads": "2",
+        "num.io.threads": "4",
+        "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
+        "log.index.size.max.bytes": str(1024 * 1024),
+        "group.initial.rebalance.delay.ms": "0",
+        # After a kill the broker may register again only when its old lease has run out.
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
+        # A dead worker may be noticed fast, and what it left open is aborted fast.
+        "group.min.session.timeout.ms": "1000",
+        "transaction.max.timeout.ms": "60000",
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+        **extra,
+    }
+
+
+def kafka_program(
+    folder: RuntimeFolder, properties: Mapping[str, str], settings: KafkaSettings, java: Path, jars: Path
+) -> Program:
+    """The broker, formatted on its first start. Blocks a second for that; raises RuntimeFailedError."""
+    file = folder.path / "server.properties"
+    file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+    start_java = [str(java), *JVM_FLAGS, "-cp", f"{jars}/*"]
+    if not (folder.data("kafka") / "meta.properties").exists():
+        _format([*start_java, "kafka.tools.StorageTool", "format"], file)
+    return Program(
+        name="Kafka",
+        command=[*start_java, "kafka.Kafka", str(file)],
+        log=folder.log("kafka"),
+        answers=lambda timeout_s: kafka_answers(settings, timeout_s),
+    )
+
+
+def _format(command: list[str], properties: Path) -> None:
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    done = subprocess.run(
+        [*command, "--cluster-id", cluster_id, "--config", str(properties)],
+        capture_output=True,
+        text=True,
+        timeout=FORMAT_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeFailedError(f"Kafka's folder could not be formatted:\n{done.stdout}{done.stderr}")
+
+
+def kafka_answers(settings: KafkaSettings, timeout_s: float) -> None:
+    """Returns once metadata, group offsets and transactions are served; raises KafkaException while they are not.
+
+    A cold broker creates its topics for offsets and transactions at first use, which takes a second: here, not in
+    the first worker.
+    """
+    from confluent_kafka import Consumer, Producer, TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    quiet = settings.client_config() | {"log_level": 0, "reconnect.backoff.max.ms": 200}
+    AdminClient(quiet).list_topics(timeout=timeout_s)
+    consumer = Consumer(quiet | {"group.id": WARM_UP_ID})
+    try:
+        consumer.committed([TopicPartition(WARM_UP_ID, 0)], timeout=timeout_s)
+    finally:
+        consumer.close()
+    Producer(quiet | {"transactional.id": WARM_UP_ID}).init_transactions(timeout_s)

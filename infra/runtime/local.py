@@ -1,0 +1,125 @@
+"""The local runtime: a real Kafka and a real S3, from one folder, gone when their owner is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from pydantic import SecretStr
+
+from infra.bootstrap.java import find_java
+from infra.bootstrap.kafka_jars import ensure_kafka_jars
+from infra.runtime.config_file import write_config
+from infra.runtime.folder import Identity, Ownership, RuntimeFolder
+from infra.runtime.kafka import broker_properties, kafka_program
+from infra.runtime.object_store import object_store_program, remove_sockets
+from infra.runtime.ports import LOOPBACK
+from infra.runtime.resources import create_bucket, create_topics
+from infra.runtime.service import Service
+from schemas.kafka import KafkaSettings
+from schemas.s3 import S3Settings
+from schemas.topics import TopicSettings, topic_specs
+
+DEFAULT_FOLDER = Path(".sightstream")
+DEFAULT_BUCKET = "product-images"
+
+
+class LocalRuntime:
+    """A context manager: ready inside, all child processes gone outside; the data stays in the folder.
+
+    `kafka` and `s3` can be killed, paused and restarted one by one. If this process is killed, both end as well.
+    """
+
+    kafka: Service
+    s3: Service
+
+    def __init__(
+        self,
+        folder: Path = DEFAULT_FOLDER,
+        *,
+        extra_broker_properties: Mapping[str, str] | None = None,
+        java: Path | None = None,
+        start_timeout_s: float = 60.0,
+    ) -> None:
+        self.folder = RuntimeFolder(folder.resolve())
+        self._extra = dict(extra_broker_properties or {})
+        self._java = java
+        self._start_timeout_s = start_timeout_s
+        self._ownership: Ownership | None = None
+        self._ports: dict[str, int] = {}
+        self._services: list[Service] = []
+
+    def __enter__(self) -> LocalRuntime:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Blocks until both answer. Raises FolderInUseError, or RuntimeFailedError with the end of a log."""
+        self._ownership = self.folder.own()
+        try:
+            self._start(self._ownership.children_lock)
+        except BaseException:  # an interrupt too: nothing may stay behind
+            self.stop()
+            raise
+
+    def _start(self, lock_fd: int) -> None:
+        identity = self.folder.identity()
+        self._ports = identity.ports
+        self.kafka_settings = KafkaSettings(
+            bootstrap_servers=f"{LOOPBACK}:{identity.ports['kafka']}", security_protocol="PLAINTEXT"
+        )
+        self.s3_settings = _s3_settings(identity)
+        self.s3 = self._run(Service(object_store_program(self.folder, identity, self.s3_settings), lock_fd))
+        properties = broker_properties(self.folder, identity.ports, self._extra)
+        java, jars = find_java(self._java), ensure_kafka_jars()
+        self.kafka = self._run(
+            Service(kafka_program(self.folder, properties, self.kafka_settings, java, jars), lock_fd)
+        )
+        for service in self._services:
+            service.wait_until_ready(self._start_timeout_s)
+
+    def _run(self, service: Service) -> Service:
+        self._services.append(service)
+        service.start()
+        return service
+
+    def prepare(self, topics: TopicSettings, bucket: str = DEFAULT_BUCKET) -> Path:
+        """Creates topics and bucket, writes the settings file for every other command, and returns its path."""
+        create_topics(self.kafka_settings, topic_specs(topics))
+        create_bucket(self.s3_settings, bucket)
+        s3 = self.s3_settings.model_copy(update={"bucket": bucket})
+        write_config(self.folder.config_file, self.kafka_settings, s3, topics)
+        return self.folder.config_file
+
+    def check(self) -> None:
+        """Raises RuntimeFailedError, with the end of its log, when Kafka or the object store has died."""
+        for service in self._services:
+            service.check()
+
+    def stop(self) -> None:
+        """Ends both, in a few seconds; harmless when nothing runs."""
+        for service in self._services:
+            service.begin_stop()
+        for service in self._services:
+            service.stop()
+        self._services.clear()
+        if self._ownership is not None:
+            remove_sockets(self._ports)
+            self.folder.config_file.unlink(missing_ok=True)
+            self._ownership.release()
+            self._ownership = None
+
+
+def _s3_settings(identity: Identity) -> S3Settings:
+    return S3Settings(
+        endpoint_url=f"http://{LOOPBACK}:{identity.ports['s3.port']}",
+        access_key_id=identity.access_key_id,
+        secret_access_key=SecretStr(identity.secret_access_key),
+        path_style=True,
+    )

@@ -1,0 +1,78 @@
+"""What a pipeline needs on a broker and in an object store, ours or somebody's: topics and a bucket."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from infra.runtime.errors import RuntimeFailedError
+from infra.runtime.s3_client import s3_client
+from schemas.kafka import KafkaSettings
+from schemas.s3 import S3Settings
+from schemas.topics import TopicSpec
+
+TIMEOUT_S = 30.0
+POLL_S = 0.05
+
+
+def create_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec]) -> list[str]:
+    """Creates the topics that are missing, waits until they are served, and returns their names.
+
+    Raises RuntimeFailedError when a topic exists with another partition count, or cannot be created.
+    """
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    admin = AdminClient(kafka.client_config())
+    missing = _missing(admin, specs)
+    new = [NewTopic(s.name, s.partitions, s.replication_factor, config=s.config) for s in missing]
+    futures = admin.create_topics(new, operation_timeout=TIMEOUT_S) if new else {}
+    for name, future in futures.items():
+        _created(name, future)
+    _wait_until_served(admin, specs)
+    return [spec.name for spec in missing]
+
+
+def _missing(admin: Any, specs: Sequence[TopicSpec]) -> list[TopicSpec]:
+    existing = admin.list_topics(timeout=TIMEOUT_S).topics
+    for spec in specs:
+        if spec.name in existing and (found := len(existing[spec.name].partitions)) != spec.partitions:
+            raise RuntimeFailedError(
+                f"topic {spec.name} has {found} partitions and {spec.partitions} are wanted; a pipeline's topics must "
+                f"all have the same count: ask for {found}, or use other topic names"
+            )
+    return [spec for spec in specs if spec.name not in existing]
+
+
+def _created(name: str, future: Any) -> None:
+    from confluent_kafka import KafkaError, KafkaException
+
+    try:
+        future.result(TIMEOUT_S)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster: fine
+            raise RuntimeFailedError(f"topic {name} could not be created: {error.args[0].str()}") from error
+
+
+def _wait_until_served(admin: Any, specs: Sequence[TopicSpec]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while _missing(admin, specs) or not _led(admin, specs):
+        if time.monotonic() > deadline:
+            raise RuntimeFailedError(f"topics {[spec.name for spec in specs]} have no leader after {TIMEOUT_S:.0f} s")
+        time.sleep(POLL_S)
+
+
+def _led(admin: Any, specs: Sequence[TopicSpec]) -> bool:
+    topics = admin.list_topics(timeout=TIMEOUT_S).topics
+    return all(partition.leader >= 0 for spec in specs for partition in topics[spec.name].partitions.values())
+
+
+def create_bucket(s3: S3Settings, bucket: str) -> None:
+    """Creates the bucket unless it is there and ours. Raises botocore's ClientError when it may not be used."""
+    client = s3_client(s3)
+    try:
+        client.head_bucket(Bucket=bucket)
+    except client.exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+        client.create_bucket(Bucket=bucket)

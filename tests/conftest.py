@@ -1,0 +1,78 @@
+"""A real Kafka and a real S3 for the whole test session. When they cannot start, the tests that ask for them fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+if TYPE_CHECKING:
+    from infra.runtime.local import LocalRuntime
+    from schemas.topics import TopicSettings
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
+    """One broker and one object store. Tests that break either start a LocalRuntime of their own."""
+    from infra.runtime.local import LocalRuntime
+
+    with LocalRuntime(tmp_path_factory.mktemp("runtime")) as started:
+        yield started
+
+
+@pytest.fixture
+def make_topics(runtime: LocalRuntime) -> Callable[..., TopicSettings]:
+    """`make_topics(partitions=4)` creates request, result and dead-letter topics with names of their own."""
+    from infra.runtime.resources import create_topics
+    from schemas.topics import TopicSettings, topic_specs
+
+    def make(partitions: int = 4) -> TopicSettings:
+        name = uuid4().hex[:12]
+        settings = TopicSettings(
+            requests=f"{name}.requests",
+            results=f"{name}.results",
+            dead_letters=f"{name}.dead-letters",
+            partitions=partitions,
+        )
+        create_topics(runtime.kafka_settings, topic_specs(settings))
+        return settings
+
+    return make
+
+
+@pytest.fixture
+def topics(make_topics: Callable[..., TopicSettings]) -> TopicSettings:
+    """Fresh topics of four partitions."""
+    return make_topics()
+
+
+@pytest.fixture
+def s3_client(runtime: LocalRuntime) -> Any:
+    """boto3's client for the session's object store."""
+    from infra.runtime.s3_client import s3_client
+
+    return s3_client(runtime.s3_settings)
+
+
+@pytest.fixture
+def bucket(runtime: LocalRuntime) -> str:
+    """A fresh, empty bucket."""
+    from infra.runtime.resources import create_bucket
+
+    name = f"test-{uuid4().hex[:12]}"
+    create_bucket(runtime.s3_settings, name)
+    return name
+
+
+@pytest.fixture
+def config_file(runtime: LocalRuntime, topics: TopicSettings, bucket: str, tmp_path: Path) -> Path:
+    """A settings file for `sightstream --config`: the session's broker and store, fresh topics, a fresh bucket."""
+    from infra.runtime.config_file import write_config
+
+    file = tmp_path / "runtime.toml"
+    s3 = runtime.s3_settings.model_copy(update={"bucket": bucket})
+    write_config(file, runtime.kafka_settings, s3, topics)
+    return file

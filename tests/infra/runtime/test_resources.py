@@ -1,0 +1,85 @@
+"""Topics and buckets, on the real thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from confluent_kafka.admin import AdminClient, ConfigResource
+from pydantic import SecretStr
+
+from infra.runtime.errors import RuntimeFailedError
+from infra.runtime.local import LocalRuntime
+from infra.runtime.resources import create_bucket, create_topics
+from infra.runtime.s3_client import s3_client as make_s3_client
+from schemas.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings, topic_specs
+
+pytestmark = pytest.mark.real
+
+
+def test_topics_have_the_asked_size(runtime: LocalRuntime, make_topics: Callable[..., TopicSettings]) -> None:
+    topics = make_topics(partitions=3)
+    admin = AdminClient(runtime.kafka_settings.client_config())
+    found = admin.list_topics(timeout=10).topics
+    assert {len(found[name].partitions) for name in (topics.requests, topics.results, topics.dead_letters)} == {3}
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topics.requests)
+    config = admin.describe_configs([resource])[resource].result(10)
+    assert config["max.message.bytes"].value == str(MAX_REQUEST_RECORD_BYTES)
+
+
+def test_creating_again_changes_nothing(runtime: LocalRuntime, topics: TopicSettings) -> None:
+    assert create_topics(runtime.kafka_settings, topic_specs(topics)) == []
+
+
+def test_another_partition_count_is_refused(runtime: LocalRuntime, topics: TopicSettings) -> None:
+    other = topic_specs(topics.model_copy(update={"partitions": 5}))
+    with pytest.raises(RuntimeFailedError, match=f"{topics.requests} has 4 partitions and 5 are wanted"):
+        create_topics(runtime.kafka_settings, other)
+
+
+def test_a_bad_topic_name_is_named(runtime: LocalRuntime, topics: TopicSettings) -> None:
+    bad = topic_specs(topics.model_copy(update={"requests": "no spaces please"}))
+    with pytest.raises(RuntimeFailedError, match="topic no spaces please could not be created"):
+        create_topics(runtime.kafka_settings, bad)
+
+
+def test_unknown_topics_are_not_made_up(runtime: LocalRuntime) -> None:
+    AdminClient(runtime.kafka_settings.client_config()).list_topics("never.created", timeout=10)
+    assert "never.created" not in AdminClient(runtime.kafka_settings.client_config()).list_topics(timeout=10).topics
+
+
+def test_a_bucket_is_created_once(runtime: LocalRuntime, bucket: str, s3_client: Any) -> None:
+    s3_client.put_object(Bucket=bucket, Key="kept", Body=b"bytes")
+    create_bucket(runtime.s3_settings, bucket)
+    assert s3_client.get_object(Bucket=bucket, Key="kept")["Body"].read() == b"bytes"
+
+
+def test_a_missing_bucket_is_an_error(s3_client: Any) -> None:
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        s3_client.put_object(Bucket="nobody-made-me", Key="x", Body=b"")
+
+
+def test_a_wrong_secret_is_refused(runtime: LocalRuntime) -> None:
+    stranger = runtime.s3_settings.model_copy(update={"secret_access_key": SecretStr("guess")})
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        make_s3_client(stranger).list_buckets()
+    anonymous = runtime.s3_settings.model_copy(update={"access_key_id": "nobody"})
+    with pytest.raises(ClientError, match="InvalidAccessKeyId"):
+        make_s3_client(anonymous).list_buckets()
+
+
+def test_the_settings_file_leads_other_commands_here(
+    runtime: LocalRuntime, config_file: Path, topics: TopicSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infra.settings import load
+    from schemas.kafka import KafkaSettings
+    from schemas.s3 import S3Settings
+
+    monkeypatch.setenv("SIGHTSTREAM_CONFIG", str(config_file))
+    assert load(KafkaSettings) == runtime.kafka_settings
+    assert load(TopicSettings) == topics
+    assert load(S3Settings).client_arguments() == runtime.s3_settings.client_arguments()
+    assert config_file.stat().st_mode & 0o777 == 0o600
