@@ -7,6 +7,7 @@ A number N: the N-th segment of the path, from 0; -1 is the file name, of which 
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 
 from producers.errors import SourceError
@@ -28,5 +29,5 @@ def product_of(path: str, rule: str) -> str:
 
 def check_rule(rule: str) -> None:
     """Raises SourceError when `rule` is none."""
-    if rule not in ("parent", "stem") and not rule.lstrip("-").isdecimal():
+    if not re.fullmatch(r"parent|stem|-?[0-9]{1,3}", rule):
         raise SourceError(f"{rule!r} names no product; write parent, stem or the number of a path segment")

@@ -1,0 +1,179 @@
+"""CSV: a broken row costs that row alone, and names its line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tracemalloc
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.errors import BadItem, SourceError
+from producers.sources.csv_file import CsvFile
+from producers.sources.item import Item
+from producers.sources.requests import build_request
+from schemas.request import AnalysisOptions, ImageRequest
+from tests.producers.fakes import NOW
+
+
+def read(folder: Path, text: str | bytes, product_column: str = "product_id") -> list[Item]:
+    path = folder / "source.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return list(CsvFile(path, product_column).items())
+
+
+def build(item: Item) -> ImageRequest:
+    return build_request(item, "What is this?", AnalysisOptions(), NOW)
+
+
+def test_every_column_reaches_its_field(tmp_path: Path) -> None:
+    header = "product_id,uri,request_id,version_id,sha256,question,deadline,max_tokens,temperature,top_p,seed,attr.shop"
+    row = f"p1,s3://b/k,r1,v1,{'a' * 64},Why?,2026-02-03T04:05:06Z,64,0.5,0.9,7,north"
+    (item,) = read(tmp_path, f"{header}\n{row}\n")
+    request = build(item)
+    assert (request.request_id, request.product_id, request.question) == ("r1", "p1", "Why?")
+    assert (request.image.uri, request.image.version_id, request.image.sha256) == ("s3://b/k", "v1", "a" * 64)
+    assert request.options == AnalysisOptions(max_tokens=64, temperature=0.5, top_p=0.9, seed=7)
+    assert request.deadline is not None
+    assert request.deadline.isoformat() == "2026-02-03T04:05:06+00:00"
+    assert request.attributes == {"shop": "north"}
+    assert request.submitted_at == NOW
+
+
+def test_an_empty_cell_is_not_given(tmp_path: Path) -> None:
+    (item,) = read(tmp_path, "product_id,uri,question,max_tokens,attr.shop\np1,s3://b/k,,,\n")
+    request = build(item)
+    assert (request.question, request.options, request.attributes) == ("What is this?", AnalysisOptions(), {})
+
+
+def test_the_product_may_stand_in_another_column(tmp_path: Path) -> None:
+    (item,) = read(tmp_path, "sku,uri\n12,s3://b/k\n", "sku")
+    assert build(item).product_id == "12"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+def test_byte_order_mark_line_ends_quotes_and_unicode(tmp_path: Path, bom: bytes, end: str) -> None:
+    text = f'product_id,uri,question{end}p1,s3://b/k,"a, ""b""{end}second line é漢"{end}p2,"s3://b/k 2",x'
+    first, second = read(tmp_path, bom + text.encode())
+    assert build(first).question == f'a, "b"{end}second line é漢'
+    assert first.place == "lines 2 to 3"
+    assert (build(second).image.uri, second.place) == ("s3://b/k 2", "line 4")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no header row"),
+        ("product_id,uri,colour\np1,s3://b/k,red\n", r"unknown columns \['colour'\].*attr\.NAME"),
+        ("product_id\np1\n", r"missing columns \['uri'\]"),
+        ("uri\ns3://b/k\n", r"missing columns \['product_id'\]"),
+        ("product_id,uri,uri\np1,a,b\n", "a column stands twice"),
+        (b"\xff\xfe\x00\n", "no header row"),
+        ('"product_id\n', "no header row"),
+    ],
+)
+def test_a_wrong_header_stops_at_once_and_says_what_to_change(tmp_path: Path, text: str | bytes, says: str) -> None:
+    with pytest.raises(SourceError, match=says):
+        read(tmp_path, text)
+
+
+def test_broken_rows_are_named_and_the_others_go_on(tmp_path: Path) -> None:
+    rows = [
+        b"product_id,uri,question,max_tokens",
+        b"p1,s3://b/1,,",
+        b"p2,s3://b/2",
+        b"",
+        b"p3,s3://b/3,,,,",
+        b"\xff\xfe,s3://b/4,,",
+        b'p5,"s3://b/5"x,,',
+        b"p6,,,",
+        b",s3://b/7,,",
+        b"p8,s3://b/8,,many",
+        b"p9,s3://b/9,nul\x00,",
+        b"p10,s3://b/10,,",
+        b"p11,s3://b/11," + b"x" * (1024 * 1024) + b",",
+        b"p12,s3://b/12," + b"x" * 200_000 + b",",
+        b'p13,"s3://b/13',
+    ]
+    items = read(tmp_path, b"\n".join(rows))
+    built, problems = [], []
+    for item in items:
+        try:
+            built.append(build(item).product_id)
+        except BadItem as error:
+            problems.append(str(error))
+    assert built == ["p1", "p10"]
+    starts = [
+        "line 3: 2 cells under 4",
+        "line 5: 6 cells",
+        "line 6: the line is not UTF-8",
+        "line 7: ",
+        "line 8: image: Field required",
+        "line 9: product_id",
+        "line 10: options.max_tokens",
+        "line 11: question",
+        "line 13: the line is longer",
+        "line 14: field larger",
+        "line 15: unexpected end of data",
+    ]
+    assert [problem[: len(start)] for problem, start in zip(problems, starts, strict=True)] == starts
+
+
+def test_raw_changes_with_anything_that_was_read(tmp_path: Path) -> None:
+    base = "product_id,uri,attr.a\np1,s3://b/1,x\np2,s3://b/2,y\n"
+    raws = [item.raw for item in read(tmp_path, base)]
+    assert [item.raw for item in read(tmp_path, base)] == raws
+    assert [item.raw for item in read(tmp_path, base + "p3,s3://b/3,z\n")][:2] == raws
+    for changed in (base.replace("x", "z"), base.replace("attr.a", "attr.b")):
+        assert read(tmp_path, changed)[0].raw != raws[0]
+
+
+def test_sizes_add_up_to_the_file(tmp_path: Path) -> None:
+    text = 'product_id,uri\n\np1,"s3://b\n/1"\n\n\np2,s3://b/2\n'
+    items = read(tmp_path, text)
+    assert sum(item.size for item in items) == len(text) == CsvFile(tmp_path / "source.csv").size
+
+
+cells = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00\r\n"), max_size=20)
+
+
+@given(st.lists(st.tuples(cells, cells, cells), max_size=10))
+def test_what_a_csv_writer_writes_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str]]
+) -> None:
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(["product_id", "uri", "attr.a"])
+    writer.writerows(rows)
+    items = read(tmp_path_factory.mktemp("csv"), file.getvalue())
+    found = [
+        (item.fields["product_id"], item.fields.get("image", {}).get("uri", ""), item.fields["attributes"].get("a", ""))
+        for item in items
+    ]
+    assert found == rows
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_items_or_a_source_error(tmp_path_factory: pytest.TempPathFactory, tail: bytes) -> None:
+    for item in read(tmp_path_factory.mktemp("csv"), b"product_id,uri\n" + tail):
+        assert item.place.startswith("line")
+        with suppress(BadItem):
+            build(item)
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "large.csv"
+    with path.open("w") as file:
+        file.write("product_id,uri\n")
+        file.writelines(f"p{n},s3://b/{n}.jpg\n" for n in range(60_000))
+    tracemalloc.start()
+    count = sum(1 for _ in CsvFile(path).items())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 60_000
+    assert peak < 1_000_000

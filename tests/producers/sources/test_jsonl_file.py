@@ -1,0 +1,101 @@
+"""JSONL: one request a line; a broken line costs that line alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.errors import BadItem
+from producers.sources.item import Item
+from producers.sources.jsonl_file import JsonlFile
+from producers.sources.requests import build_request
+from schemas.codec import encode
+from schemas.request import AnalysisOptions, ImageRequest
+from tests.producers.fakes import NOW
+from tests.schemas import strategies as wire
+
+
+def read(folder: Path, text: str | bytes, product_column: str = "product_id") -> list[Item]:
+    path = folder / "source.jsonl"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return list(JsonlFile(path, product_column).items())
+
+
+def build(item: Item) -> ImageRequest:
+    return build_request(item, "What is this?", AnalysisOptions(max_tokens=99), NOW)
+
+
+def test_the_short_form(tmp_path: Path) -> None:
+    (item,) = read(tmp_path, '{"product_id": "p1", "uri": "s3://b/k", "version_id": "v"}\n')
+    request = build(item)
+    assert (request.product_id, request.image.uri, request.image.version_id) == ("p1", "s3://b/k", "v")
+    assert request.question == "What is this?"
+    assert request.options.max_tokens == 99
+
+
+def test_options_of_a_line_are_laid_over_the_common_ones(tmp_path: Path) -> None:
+    (item,) = read(tmp_path, '{"product_id": "p1", "uri": "s3://b/k", "options": {"seed": 1}}')
+    assert build(item).options == AnalysisOptions(max_tokens=99, seed=1)
+
+
+@given(wire.requests)
+def test_a_request_as_it_stands_on_the_wire_comes_through_untouched(
+    tmp_path_factory: pytest.TempPathFactory, request: ImageRequest
+) -> None:
+    (item,) = read(tmp_path_factory.mktemp("jsonl"), encode(request) + b"\n")
+    assert build(item) == request
+
+
+def test_the_product_may_stand_in_another_field(tmp_path: Path) -> None:
+    (item,) = read(tmp_path, '{"sku": "12", "uri": "s3://b/k"}', "sku")
+    assert build(item).product_id == "12"
+
+
+def test_broken_lines_are_named_and_the_others_go_on(tmp_path: Path) -> None:
+    good = json.dumps({"product_id": "p", "uri": "s3://b/k"}).encode()
+    lines = [
+        good,
+        b"",
+        b"[1]",
+        b"{",
+        b"\xff",
+        b"[" * 100_000,
+        good[:-1] + b', "uri": "s3://b/2"}',
+        good[:-1] + b', "image": {"uri": "s3://b/2"}}',
+        good[:-1] + b', "colour": "red"}',
+        good[:-1] + b', "options": 3}',
+        good[:-1] + b', "options": {"temperature": NaN}}',
+        good[:-1] + b', "question": "' + b"x" * 1024**2 + b'"}',
+        good,
+    ]
+    built, problems = 0, []
+    for item in read(tmp_path, b"\n".join(lines)):
+        try:
+            built += bool(build(item))
+        except BadItem as error:
+            problems.append(str(error))
+    assert built == 2
+    starts = [
+        "line 3: the line is not a JSON object",
+        "line 4: ",
+        "line 5: the line is not UTF-8",
+        "line 6: nested too deep",
+        "line 7: a key stands twice",
+        "line 8: give either image or uri",
+        "line 9: colour: Extra inputs",
+        "line 10: options is not an object",
+        "line 11: options.temperature",
+        "line 12: the line is longer",
+    ]
+    assert [problem[: len(start)] for problem, start in zip(problems, starts, strict=True)] == starts
+
+
+@given(st.lists(st.binary(max_size=60) | st.sampled_from([b'{"product_id":"p"}', b'{"options":[]}', b"null"])))
+def test_any_bytes_give_items(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
+    for item in read(tmp_path_factory.mktemp("jsonl"), b"\n".join(lines)):
+        with pytest.raises(BadItem, match=r"^lines? "):
+            build(item)

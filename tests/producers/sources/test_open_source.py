@@ -1,0 +1,46 @@
+"""What a person types, and the source that it opens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from producers.errors import SourceError
+from producers.sources.csv_file import CsvFile
+from producers.sources.folder import Folder
+from producers.sources.item import Source
+from producers.sources.jsonl_file import JsonlFile
+from producers.sources.open_source import open_source
+from producers.sources.s3_prefix import S3Prefix
+from schemas.s3 import S3Settings
+
+
+def opened(text: str) -> Source:
+    return open_source(text, product_column="product_id", product_from="parent", s3=S3Settings)
+
+
+def test_the_kind_follows_from_what_was_typed(tmp_path: Path) -> None:
+    for name, kind in {"a.csv": CsvFile, "a.JSONL": JsonlFile, "a.ndjson": JsonlFile}.items():
+        (tmp_path / name).touch()
+        assert isinstance(opened(str(tmp_path / name)), kind)
+    assert isinstance(opened(str(tmp_path)), Folder)
+    assert isinstance(opened("s3://bucket/prefix"), S3Prefix)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("a.txt", "is no folder, .csv"), ("a.csv", "no file"), ("http://x", "is no")]
+)
+def test_anything_else_is_refused(text: str, says: str) -> None:
+    with pytest.raises(SourceError, match=says):
+        opened(text)
+
+
+def test_the_location_is_the_same_however_the_path_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    assert (
+        opened("a.csv").location
+        == opened(f"../{tmp_path.name}/./a.csv").location
+        == opened(str(tmp_path / "a.csv")).location
+    )
