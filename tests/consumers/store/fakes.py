@@ -51,7 +51,7 @@ def end(place: Place, offset: int) -> FakeMessage:
 class FakeConsumer:
     """Each step of `script` is one poll: a message, None, or something to call with this consumer."""
 
-    script: list[FakeMessage | None | Callable[[FakeConsumer], None]]
+    script: list[FakeMessage | Callable[[FakeConsumer], None] | None]
     watermarks: dict[Place, tuple[int, int]] = field(default_factory=dict)
     assigned: dict[Place, int] = field(default_factory=dict)
     committed: dict[Place, int] = field(default_factory=dict)

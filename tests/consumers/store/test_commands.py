@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def run(path: Path, *options: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["results", "--path", str(path), *options])
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["results", "--path", str(path), *options])
     return done.exit_code, done.stdout
 
 

@@ -19,7 +19,7 @@ def reader(tmp_path: Path) -> StoreReader:
     def source(offset: int) -> Source:
         return Source("q", 0, offset)
 
-    key, value, headers = dead_record("r-5", "p-5", source(5))
+    key, _, headers = dead_record("r-5", "p-5", source(5))
     rows = [
         result_row(Record("t", 0, 0, 10, *result_record("r-0", "p-0", source(0)))),
         result_row(Record("t", 0, 1, 40, *result_record("r-1", "p-0", source(1)))),

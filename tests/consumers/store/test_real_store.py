@@ -1,0 +1,163 @@
+"""The store on a real broker: its rows are the topics' committed records, whatever happens to it."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka.admin import AdminClient
+
+from infra.runtime.local import LocalRuntime
+from schemas.topics import TopicSettings
+from tests.consumers.publishing import OutcomePublisher, Seen, publishing, read_all
+from tests.consumers.waiting import wait_for
+
+pytestmark = pytest.mark.real
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "results.db"
+
+
+@pytest.fixture
+def group(topics: TopicSettings) -> str:
+    return f"store-of-{topics.results}"
+
+
+@pytest.fixture
+def start(config_file: Path, database: Path, group: str) -> Iterator[Start]:
+    """`start("--until-idle", "1")` starts a store process."""
+    with config_file.open("a") as file:
+        file.write(f'\n[store]\npath = "{database}"\ngroup = "{group}"\nbatch_records = 20\nbatch_seconds = 0.05\n')
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(*options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "infra.cli.app", "--config", str(config_file), "store", *options]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def rows(database: Path) -> Seen:
+    query = """SELECT topic, partition, "offset", CAST(record AS BLOB) FROM results
+        UNION ALL SELECT topic, partition, "offset", value FROM dead_letters
+        UNION ALL SELECT topic, partition, "offset", value FROM unreadable"""
+    with sqlite3.connect(database) as connection:
+        return {(topic, part, offset): value for topic, part, offset, value in connection.execute(query)}
+
+
+def row_count(database: Path) -> int:
+    try:
+        return len(rows(database))
+    except sqlite3.Error:
+        return 0  # not made yet
+
+
+def finish(start: Start) -> str:
+    out, err = (process := start("--until-idle", "0.5")).communicate(timeout=60)
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+def test_rows_equal_the_topics_whenever_it_is_killed(
+    runtime: LocalRuntime, topics: TopicSettings, start: Start, database: Path
+) -> None:
+    names = [topics.results, topics.dead_letters]
+    kafka = runtime.kafka_settings
+    with publishing(kafka, topics):
+        for _ in range(4):
+            before = row_count(database)
+            process = start()
+            wait_for(lambda before=before: row_count(database) > before + 40)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    finish(start)
+    stored = rows(database)
+    assert stored == read_all(kafka, names, topics.partitions)
+    assert len(stored) < len(
+        read_all(kafka, names, topics.partitions, "read_uncommitted")
+    )  # aborted records stood between them
+    dump = list(sqlite3.connect(database).iterdump())
+    assert "0 results, 0 dead_letters, 0 unreadable written" in finish(start)
+    assert list(sqlite3.connect(database).iterdump()) == dump
+
+
+def test_sigterm_ends_it_with_everything_written_and_no_lag(
+    runtime: LocalRuntime, topics: TopicSettings, start: Start, database: Path, group: str
+) -> None:
+    OutcomePublisher(runtime.kafka_settings, topics).publish(range(100))
+    process = start()
+    wait_for(lambda: row_count(database) == 100)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    admin = AdminClient(runtime.kafka_settings.client_config())
+    committed = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result()
+    positions = {(p.topic, p.partition): p.offset for p in committed.topic_partitions}
+    with sqlite3.connect(database) as connection:
+        query = "SELECT topic, partition, next_offset FROM positions"
+        assert positions == {(topic, part): offset for topic, part, offset in connection.execute(query)}
+    assert sum(positions.values()) > 100  # past the transaction's markers too
+
+
+def test_a_second_store_on_the_same_file_is_refused(start: Start, database: Path) -> None:
+    first = start()
+    wait_for(database.exists)
+    second = start()
+    _, err = second.communicate(timeout=30)
+    assert (second.returncode, first.poll()) == (1, None)
+    assert b"another store writes to" in err
+
+
+def test_two_stores_of_one_group_share_the_partitions(
+    runtime: LocalRuntime, topics: TopicSettings, start: Start, tmp_path: Path, database: Path
+) -> None:
+    publisher = OutcomePublisher(runtime.kafka_settings, topics)
+    publisher.publish(range(100))
+    start()
+    wait_for(lambda: row_count(database) == 100)
+    other = tmp_path / "other.db"
+    start("--path", str(other))
+    wait_for(lambda: row_count(other) > 0)  # a partition came to it, and it reads it from the beginning
+    publisher.publish(range(100, 200))
+    truth = read_all(runtime.kafka_settings, [topics.results, topics.dead_letters], topics.partitions)
+    wait_for(lambda: rows(database) | rows(other) == truth)
+
+
+def test_a_topic_made_again_is_refused(
+    runtime: LocalRuntime, topics: TopicSettings, start: Start, database: Path
+) -> None:
+    finish(start)
+    admin = AdminClient(runtime.kafka_settings.client_config())
+    admin.delete_topics([topics.results])[topics.results].result(30)
+    _remake(admin, topics)
+    process = start("--until-idle", "0.5")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"was deleted and made again" in err
+
+
+def _remake(admin: AdminClient, topics: TopicSettings) -> None:
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import NewTopic
+
+    def made() -> bool:
+        try:
+            admin.create_topics([NewTopic(topics.results, topics.partitions, 1)])[topics.results].result(30)
+        except KafkaException:
+            return False
+        return True
+
+    wait_for(made, every_s=0.2)
