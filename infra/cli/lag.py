@@ -1,0 +1,142 @@
+"""`sightstream lag`: how far each consumer group is behind."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.errors import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from consumers.lag.reader import LagReader
+    from consumers.lag.settings import LagSettings
+    from consumers.lag.types import GroupLag
+
+
+def lag(
+    *,
+    group: Annotated[list[str] | None, typer.Option("--group", help="Only this group; may be repeated.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Read again and again, until stopped.")] = False,
+    interval: Annotated[float, typer.Option(min=0.5, help="Seconds between two readings of --watch.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a reading.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Serve /metrics for Prometheus, until stopped.")] = False,
+) -> None:
+    """Show lag in records and in seconds, who owns which partition, and when the queue will be empty.
+
+    Lag is counted against the last stable offset: a drained topic reads 0.
+    """
+    from consumers.lag.reader import open_lag_reader, pipeline_groups
+    from consumers.lag.settings import LagSettings
+    from consumers.lag.types import LagError
+    from infra.settings import load
+    from schemas.kafka import KafkaSettings
+    from schemas.topics import TopicSettings
+
+    settings = load(LagSettings)
+    groups = pipeline_groups(settings, load(TopicSettings))
+    wanted = {name: groups.get(name, ()) for name in group} if group else groups
+    try:
+        with open_lag_reader(load(KafkaSettings), settings, wanted) as reader:
+            if serve:
+                _serve(reader, settings)
+            elif watch:
+                _watch(reader, interval, as_json)
+            else:
+                _print(reader.read(), as_json)
+    except LagError as error:
+        raise CommandError(str(error)) from error
+
+
+def _serve(reader: LagReader, settings: LagSettings) -> None:
+    import signal
+
+    from prometheus_client import REGISTRY
+
+    from consumers.lag.exporter import LagCollector, keep_reading
+    from consumers.metrics_server import MetricsPortTaken, metrics_served
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    collector = LagCollector(settings.cluster_name)
+    REGISTRY.register(collector)
+    try:
+        with metrics_served(settings.metrics_port):
+            print(f"http://127.0.0.1:{settings.metrics_port}/metrics", flush=True)
+            keep_reading(reader, collector, settings.interval_seconds, stop)
+    except MetricsPortTaken as error:
+        raise CommandError(str(error)) from error
+    finally:
+        REGISTRY.unregister(collector)
+
+
+def _watch(reader: LagReader, interval: float, as_json: bool) -> None:
+    from rich.live import Live
+
+    pause = threading.Event()
+    with suppress(KeyboardInterrupt):
+        if as_json:
+            while True:
+                _print(reader.read(), as_json)
+                pause.wait(interval)
+        with Live(as_table(reader.read()), auto_refresh=False) as live:
+            while not pause.wait(interval):
+                live.update(as_table(reader.read()), refresh=True)
+
+
+def _print(groups: Sequence[GroupLag], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(as_document(groups)), flush=True)
+        return
+    from rich.console import Console
+
+    Console().print(as_table(groups))
+
+
+def as_document(groups: Sequence[GroupLag]) -> dict[str, object]:
+    """What `--json` prints."""
+    from dataclasses import asdict
+
+    return {
+        "groups": [
+            {
+                "group": group.group,
+                "records": group.records,
+                "seconds": group.seconds,
+                "queue_empty_seconds": group.queue_empty_seconds,
+                "members": [asdict(member) for member in group.members],
+                "partitions": [asdict(partition) for partition in group.partitions],
+            }
+            for group in groups
+        ]
+    }
+
+
+def as_table(groups: Sequence[GroupLag]) -> RenderableType:
+    """A line for each group and, under it, one for each of its partitions."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from schemas.dead_letter import printable
+
+    table = Table("group, topic", "part", "records", "age", "owner", "empty in")
+    for group in groups:
+        heading = (group.group, "", str(group.records), _seconds(group.seconds), f"{len(group.members)} members")
+        table.add_row(*map(Text, map(printable, heading)), _seconds(group.queue_empty_seconds), style="bold")
+        for part in group.partitions:
+            owner = f"{part.owner.client_id} {part.owner.host}" if part.owner else "nobody"
+            cells = ("  " + part.topic, str(part.partition), str(part.records), _seconds(part.seconds), owner)
+            table.add_row(*map(Text, map(printable, cells)))
+    return table
+
+
+def _seconds(seconds: float | None) -> str:
+    return "?" if seconds is None else f"{seconds:,.1f} s"
