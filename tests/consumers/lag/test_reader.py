@@ -1,0 +1,169 @@
+"""What the reader makes of offsets, notes, markers and ages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.lag.broker import Committed, Membership
+from consumers.lag.reader import LagReader
+from consumers.lag.settings import LagSettings
+from consumers.lag.types import GroupLag, Member, PartitionLag, Place
+from consumers.worker.offset_metadata import encode
+from tests.consumers.lag.fakes import FakeBroker, FakeConsumer, FakeLog
+
+P0: Place = ("requests", 0)
+NOW_S = 1000.0
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.001
+        return self.now
+
+
+def log(*offsets: int, end: int | None = None, start: int = 0) -> FakeLog:
+    """A record written at `offset` seconds, for each."""
+    return FakeLog({offset: offset * 1000 for offset in offsets}, end if end is not None else max(offsets) + 1, start)
+
+
+def reader(
+    logs: dict[Place, FakeLog],
+    committed: dict[Place, Committed] | None = None,
+    settings: LagSettings | None = None,
+    clock: Callable[[], float] | None = None,
+) -> LagReader:
+    broker = FakeBroker(logs, {"g": committed or {}})
+    consumer = FakeConsumer(logs)
+    return LagReader(
+        broker, consumer, {"g": ("requests",)}, settings or LagSettings(), (clock or Clock(), lambda: NOW_S)
+    )
+
+
+def only(groups: list[GroupLag]) -> PartitionLag:
+    ((part,),) = [group.partitions for group in groups]
+    return part
+
+
+def test_partially_read() -> None:
+    part = only(reader({P0: log(*range(10))}, {P0: Committed(4, None)}).read())
+    assert (part.records, part.seconds, part.committed, part.stable_end) == (6, NOW_S - 4, 4, 10)
+
+
+def test_a_trailing_marker_is_no_lag() -> None:
+    part = only(reader({P0: log(0, 1, 2, end=4)}, {P0: Committed(3, None)}).read())
+    assert (part.records, part.seconds) == (0, 0.0)
+
+
+def test_markers_between_records_are_not_counted() -> None:
+    part = only(reader({P0: log(0, 2, 4, 6, end=8)}, {P0: Committed(1, None)}).read())
+    assert (part.records, part.seconds) == (3, NOW_S - 2)
+
+
+def test_a_group_that_never_committed_counts_from_the_earliest_offset() -> None:
+    part = only(reader({P0: log(5, 6, 7, start=5)}).read())
+    assert (part.records, part.committed, part.seconds) == (3, None, NOW_S - 5)
+
+
+def test_a_commit_older_than_the_log_counts_from_the_earliest_offset() -> None:
+    assert only(reader({P0: log(5, 6, 7, start=5)}, {P0: Committed(1, None)}).read()).records == 3
+
+
+def test_a_commit_past_the_end_is_no_lag() -> None:
+    part = only(reader({P0: log(0, 1)}, {P0: Committed(9, None)}).read())
+    assert (part.records, part.seconds) == (0, 0.0)
+
+
+def test_what_is_finished_beyond_the_commit_is_no_lag() -> None:
+    note = encode(2, ((3, 6), (8, 9)))
+    part = only(reader({P0: log(*range(10))}, {P0: Committed(2, note)}).read())
+    assert (part.records, part.seconds) == (4, NOW_S - 2)  # 2, 6, 7, 9
+
+
+def test_all_but_a_marker_finished_beyond_the_commit() -> None:
+    note = encode(2, ((3, 6),))
+    part = only(reader({P0: log(0, 1, 3, 4, 5, end=6)}, {P0: Committed(2, note)}).read())
+    assert (part.records, part.seconds) == (0, 0.0)
+
+
+def test_a_note_that_cannot_be_read_hides_nothing() -> None:
+    assert only(reader({P0: log(*range(10))}, {P0: Committed(2, "ss1:!!")}).read()).records == 8
+
+
+def test_a_long_queue_is_counted_in_offsets_after_one_record() -> None:
+    many = {P0: log(*range(0, 2000, 2), end=2000)}
+    note = encode(100, ((200, 300),))
+    lag = reader(many, {P0: Committed(100, note)}, LagSettings(count_within=500))
+    part = only(lag.read())
+    assert (part.records, part.seconds) == (2000 - 100 - 100, NOW_S - 100)
+    assert lag._consumer.polls == 1  # type: ignore[attr-defined]
+
+
+@given(st.sets(st.integers(0, 40)), st.integers(0, 45), st.sets(st.integers(0, 45)), st.integers(0, 60))
+def test_counted_and_estimated_lag_agree_with_the_records(
+    offsets: set[int], committed: int, done: set[int], count_within: int
+) -> None:
+    finished = tuple((n, n + 1) for n in sorted(done) if n > committed and n - 1 not in done)
+    logs = {P0: FakeLog({n: n * 1000 for n in offsets}, 46)}
+    settings = LagSettings(count_within=count_within)
+    part = only(reader(logs, {P0: Committed(committed, encode(committed, finished))}, settings).read())
+    left = sorted(n for n in offsets if n >= committed and not any(a <= n < b for a, b in finished))
+    assert (part.records == 0) == (not left)
+    assert part.records >= len(left)
+    assert part.seconds == (NOW_S - left[0] if left else 0.0)
+    if count_within >= 46:
+        assert part.records == len(left)
+
+
+def test_an_age_is_never_negative() -> None:
+    ahead = {P0: FakeLog({0: int(NOW_S * 1000) + 60_000}, 1)}
+    assert only(reader(ahead).read()).seconds == 0.0
+
+
+def test_a_broker_that_delivers_nothing_leaves_the_age_unknown() -> None:
+    logs = {P0: log(*range(10))}
+    broker, consumer = FakeBroker(logs), FakeConsumer(logs, silent=True)
+    lag = LagReader(broker, consumer, {"g": ("requests",)}, LagSettings(read_timeout_seconds=0.01), (Clock(), Clock()))
+    group = lag.read()[0]
+    assert (group.partitions[0].records, group.partitions[0].seconds, group.seconds) == (10, None, None)
+
+
+def test_commits_are_read_before_ends() -> None:
+    logs = {P0: log(0)}
+    broker = FakeBroker(logs)
+    LagReader(broker, FakeConsumer(logs), {"g": ("requests",), "h": ("requests",)}, LagSettings()).read()
+    assert broker.asked == ["committed", "committed", "ends"]
+
+
+def test_owners_and_members() -> None:
+    logs = {P0: log(0), ("requests", 1): log(0)}
+    member = Member("m-1", "worker", "127.0.0.1")
+    broker = FakeBroker(logs, membership_of={"g": Membership((member,), {P0: member})})
+    group = LagReader(broker, FakeConsumer(logs), {"g": ("requests",)}, LagSettings()).read()[0]
+    assert [part.owner for part in group.partitions] == [member, None]
+    assert (group.members, group.records) == ((member,), 2)
+
+
+def test_a_group_without_known_topics_shows_those_it_committed_on() -> None:
+    logs = {P0: log(0, 1), ("other", 0): log(0)}
+    broker = FakeBroker(logs, {"g": {P0: Committed(1, None)}})
+    group = LagReader(broker, FakeConsumer(logs), {"g": ()}, LagSettings()).read()[0]
+    assert [(part.topic, part.records) for part in group.partitions] == [("requests", 1)]
+
+
+def test_time_to_empty_comes_from_successive_readings() -> None:
+    clock = Clock()
+    logs = {P0: log(*range(100))}
+    broker = FakeBroker(logs, {"g": {P0: Committed(0, None)}})
+    lag = LagReader(broker, FakeConsumer(logs), {"g": ("requests",)}, LagSettings(), (clock, lambda: NOW_S))
+    assert lag.read()[0].queue_empty_seconds is None
+    clock.now += 10
+    broker.offsets["g"] = {P0: Committed(20, None)}
+    assert lag.read()[0].queue_empty_seconds == pytest.approx(40, rel=0.05)
+    broker.offsets["g"] = {P0: Committed(100, None)}
+    assert lag.read()[0].queue_empty_seconds == 0
