@@ -1,4 +1,4 @@
-"""What of an image's address may be shown: presigned queries and user info are secrets."""
+"""What can be said of an image's address: presigned queries and user info are secrets."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ def public_form(uri: str) -> str:
     except ValueError:
         return HIDDEN
     return f"{parts.scheme}://{host}{port}{parts.path}" if parts.scheme else HIDDEN
+
+
+def origin(uri: str) -> str:
+    """Where the image comes from, as far as outages go: "s3" for every bucket, else the host. Never raises."""
+    try:
+        parts = urlsplit(uri)
+        return "s3" if parts.scheme == "s3" else parts.hostname or parts.scheme
+    except ValueError:
+        return ""

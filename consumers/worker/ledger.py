@@ -80,6 +80,10 @@ class Ledger(Generic[Outcome]):
             raise LedgerError(f"offset {position} was delivered after {self._next - 1}; was the topic recreated?")
         self._next = position
 
+    def is_open(self, offset: int) -> bool:
+        """Whether an offset is taken and not yet published."""
+        return offset in self._unpublished
+
     def finish(self, offset: int, outcome: Outcome) -> None:
         """Raises KeyError for an offset that is not taken."""
         self._unpublished[offset].outcome = outcome

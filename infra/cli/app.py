@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import lag, publish, results, schemas, store
+from infra.cli import analyze, ask, down, lag, lookup, publish, results, schemas, store, up
 from infra.errors import CommandError
 
 app = typer.Typer(
@@ -32,11 +32,16 @@ def read_config(
         os.environ["SIGHTSTREAM_CONFIG"] = str(config.resolve())  # child processes read the same file
 
 
+app.command()(up.up)
+app.command()(down.down)
+app.command()(analyze.analyze)
+app.command()(ask.ask)
 app.command()(publish.publish)
 app.add_typer(schemas.app, name="schemas")
 app.command()(store.store)
 app.command()(results.results)
 app.command()(lag.lag)
+app.command()(lookup.lookup)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from schemas.request import ImageRef
 from schemas.s3 import S3Settings
 
 CHUNK = 1024**2
-DEPENDENCY = "object store"
+DEPENDENCY = "s3"  # the name that requests waiting for it go by
 
 _NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404", "NotFound", "InvalidObjectName", "KeyTooLongError"}
 _DENIED = {"403", "AccessDenied", "InvalidObjectState", "AllAccessDisabled"}
@@ -52,7 +52,7 @@ class S3Source:
         except ClientError as error:
             raise _translate(error) from error
         except (BotoCoreError, HTTPError, OSError) as error:
-            raise Retryable(Stage.FETCH, f"{DEPENDENCY}: {type(error).__name__}", DEPENDENCY) from error
+            raise Retryable(Stage.FETCH, f"object store: {type(error).__name__}", DEPENDENCY) from error
 
     def _address(self, uri: str) -> tuple[str, str]:
         bucket, _, key = uri.partition("://")[2].partition("/")
@@ -75,10 +75,10 @@ def _translate(error: ClientError) -> PipelineError:
     code = error.response.get("Error", {}).get("Code", "unknown")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _NOT_FOUND or status == 404:
-        return rejected(Reason.IMAGE_NOT_FOUND, f"{DEPENDENCY}: {code}")
+        return rejected(Reason.IMAGE_NOT_FOUND, f"object store: {code}")
     if code in _DENIED:
-        return rejected(Reason.ACCESS_DENIED, f"{DEPENDENCY}: {code}")
+        return rejected(Reason.ACCESS_DENIED, f"object store: {code}")
     if code in ("InvalidBucketName", "InvalidURI") or (status == 400 and code == "InvalidArgument"):
-        return rejected(Reason.UNSUPPORTED_URI, f"{DEPENDENCY}: {code}")
+        return rejected(Reason.UNSUPPORTED_URI, f"object store: {code}")
     # Throttling, 5xx, and credentials that are wrong or expired: ours to mend, so the request waits.
-    return Retryable(Stage.FETCH, f"{DEPENDENCY}: {code} ({status})", DEPENDENCY)
+    return Retryable(Stage.FETCH, f"object store: {code} ({status})", DEPENDENCY)

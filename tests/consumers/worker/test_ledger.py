@@ -101,7 +101,7 @@ class Log:
 
     records: list[tuple[int, bytes | None]]
     end: int
-    committed: CommitPoint = CommitPoint(0, "")
+    committed: CommitPoint = field(default_factory=lambda: CommitPoint(0, ""))
     published: list[int] = field(default_factory=list)
 
 

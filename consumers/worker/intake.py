@@ -1,0 +1,112 @@
+"""From the consumer into the ledgers and the flow, as long as there is room."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from consumers.worker.claims import Claim, Claims
+from consumers.worker.ledger import LedgerError
+from consumers.worker.retries import Retries
+from consumers.worker.settings import WorkerSettings
+from consumers.worker.ticket import Ticket
+from pipeline.errors import Fatal, Rejected
+from pipeline.flow import Flow
+from pipeline.metrics import PAUSED, REQUESTS_TAKEN
+from schemas.codec import WireError, decode_request
+from schemas.dead_letter import Source, Stage
+
+log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Used by the thread that owns the consumer. `reject` takes what can't even be read."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        consumer: Consumer,
+        claims: Claims,
+        flow: Flow,
+        retries: Retries,
+        reject: Callable[[Ticket, Rejected], None],
+    ) -> None:
+        self._settings, self._consumer, self._claims = settings, consumer, claims
+        self._flow, self._retries, self._reject = flow, retries, reject
+        self._shut = False
+
+    def shut(self) -> None:
+        """Takes nothing new from now on; `take` still polls, so that the group sees us."""
+        self._shut = True
+
+    def take(self, wait_s: float) -> None:
+        """Whatever the consumer has, up to the room there is; waits `wait_s` at most when it has nothing.
+
+        Serves the group's rebalances. Raises Fatal.
+        """
+        self._pause_or_resume()
+        message = self._consumer.poll(wait_s)
+        while message is not None:
+            self._enter(message)
+            message = self._consumer.poll(0) if self._has_room() else None
+
+    def _has_room(self) -> bool:
+        in_bounds = self._flow.room > 0 and self._claims.unpublished < self._settings.max_unpublished
+        return in_bounds and not self._shut and self._retries.admits()
+
+    def _pause_or_resume(self) -> None:
+        full = not self._has_room()
+        PAUSED.set(full)
+        for claim in self._claims:
+            wanted = full or not claim.ledger.has_room
+            # A partition is left open until it has been read from: a pause right after its assignment could
+            # lose the offset to start at (librdkafka #2190).
+            if wanted != claim.paused and (claim.settled or not wanted):
+                change = self._consumer.pause if wanted else self._consumer.resume
+                change([TopicPartition(self._claims.topic, claim.partition)])
+                claim.paused = wanted
+
+    def _enter(self, message: Message) -> None:
+        error, claim = message.error(), self._claims.get(message.partition())
+        at_end = error is not None and error.code() == KafkaError._PARTITION_EOF
+        if error is not None and not at_end:
+            self._answer_error(error)
+        elif claim is not None:
+            claim.settled = True
+            try:
+                claim.ledger.skip_to(message.offset()) if at_end else self._admit(claim, message)
+            except LedgerError as problem:
+                raise Fatal(f"{self._claims.topic}/{claim.partition}: {problem}") from problem
+
+    def _admit(self, claim: Claim, message: Message) -> None:
+        ticket = Ticket(
+            Source(message.topic(), message.partition(), message.offset()),
+            message.key(),
+            message.value(),
+            message.headers() or [],
+        )
+        unreadable = _read(ticket)
+        if not claim.ledger.take(ticket.source.offset, ticket.order_key):
+            return
+        REQUESTS_TAKEN.inc()
+        self._retries.admitted()
+        claim.tickets[ticket.source.offset] = ticket
+        if ticket.request is not None:
+            self._flow.submit(ticket, ticket.request)
+        elif unreadable is not None:
+            self._reject(ticket, unreadable)
+
+    def _answer_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            raise Fatal(f"the consumer can't go on: {error}")
+        log.warning("consumer: %s", error)
+
+
+def _read(ticket: Ticket) -> Rejected | None:
+    try:
+        ticket.request = decode_request(ticket.value)
+    except WireError as error:
+        return Rejected(error.reason, Stage.TAKE, str(error))
+    return None

@@ -1,0 +1,70 @@
+"""From the flow into the ledgers: answers and rejections at once, what may pass later back into the flow."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from consumers.worker.claims import Claims
+from consumers.worker.records import OutgoingRecord, dead_letter_record, result_record
+from consumers.worker.retries import Retries
+from consumers.worker.ticket import Ticket
+from pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
+from pipeline.flow import Flow
+from pipeline.metrics import RETRIES
+from pipeline.types import Outcome
+from schemas.dead_letter import Reason, Stage
+from schemas.result import ImageResult
+from schemas.topics import TopicSettings
+
+
+class Outcomes:
+    """Used by the thread that owns the consumer."""
+
+    def __init__(self, topics: TopicSettings, claims: Claims, flow: Flow, retries: Retries) -> None:
+        self._topics, self._claims, self._flow, self._retries = topics, claims, flow, retries
+
+    def collect(self) -> None:
+        """Raises Fatal when the flow can't go on."""
+        for outcome in self._flow.collect(0):
+            self._settle(outcome)
+
+    def try_again(self) -> None:
+        """Hands the flow what is due for another attempt."""
+        for ticket in self._retries.due():
+            if self._claims.holds(ticket) and ticket.request is not None:
+                self._flow.submit(ticket, ticket.request)
+
+    def reject(self, ticket: Ticket, error: Rejected) -> None:
+        """The ticket ends as a dead letter."""
+        self._enter(ticket, dead_letter_record(ticket, error, self._topics, datetime.now(UTC)))
+
+    def _settle(self, outcome: Outcome) -> None:
+        ticket, result = outcome.ticket, outcome.result
+        assert isinstance(ticket, Ticket)  # noqa: S101
+        if isinstance(result, Cancelled) or not self._claims.holds(ticket):
+            return
+        if isinstance(result, Retryable):
+            self._settle_failure(ticket, result)
+            return
+        if not (isinstance(result, Rejected) and result.stage in (Stage.TAKE, Stage.FETCH)):
+            self._retries.succeeded(ticket)
+        self._settle_end(ticket, result)
+
+    def _settle_failure(self, ticket: Ticket, error: Retryable) -> None:
+        RETRIES.labels(error.stage.value).inc()
+        if not self._retries.failed(ticket, error):
+            detail = f"{error}; given up after {ticket.attempts} attempts"
+            self.reject(ticket, Rejected(Reason.RETRIES_EXHAUSTED, error.stage, detail))
+
+    def _settle_end(self, ticket: Ticket, result: ImageResult | PipelineError) -> None:
+        ticket.attempts += 1
+        try:
+            if isinstance(result, PipelineError):
+                raise result
+            self._enter(ticket, result_record(ticket, result, self._topics))
+        except Rejected as error:
+            self.reject(ticket, error)
+
+    def _enter(self, ticket: Ticket, record: OutgoingRecord) -> None:
+        if claim := self._claims.holds(ticket):
+            claim.ledger.finish(ticket.source.offset, record)

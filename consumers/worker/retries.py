@@ -1,0 +1,119 @@
+"""When to try a request again: backoff for one that fails, patience for a dependency that is down.
+
+A request that fails while its dependency works uses up its attempts. When a dependency fails `outage_failures` times
+without a success between, it is down: from then on its requests wait, one of them is tried at every probe, none
+loses an attempt, and the worker takes one fresh record a probe, so that a few broken objects can't pose as an outage.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from random import Random
+
+from consumers.worker.settings import WorkerSettings
+from consumers.worker.ticket import Ticket
+from pipeline.errors import Retryable
+from pipeline.metrics import BREAKER_OPEN
+from schemas.uri import origin
+
+
+class Retries:
+    """Not thread safe."""
+
+    def __init__(self, settings: WorkerSettings, clock: Callable[[], float], random: Random) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._random = random
+        self._waiting: list[tuple[float, int, Ticket]] = []
+        self._sequence = count()
+        self._failures: Counter[str] = Counter()
+        self._probes = _Interval(settings.probe_interval_s)
+        self._admissions = _Interval(settings.probe_interval_s)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def down(self) -> set[str]:
+        """The dependencies that are held to be down."""
+        return {name for name, failures in self._failures.items() if failures >= self._settings.outage_failures}
+
+    def failed(self, ticket: Ticket, error: Retryable) -> bool:
+        """Whether the request will be tried again; False: its attempts are used up."""
+        if error.dependency is not None:
+            self._failures[error.dependency] += 1
+            self._show(error.dependency)
+        if error.dependency not in self.down:
+            ticket.attempts += 1
+            if ticket.attempts >= self._settings.max_attempts:
+                return False
+        due = self._clock() + self._delay(ticket.attempts)
+        heapq.heappush(self._waiting, (due, next(self._sequence), ticket))
+        return True
+
+    def succeeded(self, ticket: Ticket) -> None:
+        """The request got past the place that it depends on."""
+        dependency = _origin(ticket)
+        if self._failures.pop(dependency, 0):
+            self._show(dependency)
+
+    def due(self) -> list[Ticket]:
+        """The tickets to submit again now; while something is down, its tickets go one a probe."""
+        now, down = self._clock(), self.down
+        found: list[Ticket] = []
+        held: list[tuple[float, int, Ticket]] = []
+        while self._waiting and self._waiting[0][0] <= now:
+            entry = heapq.heappop(self._waiting)
+            if _origin(entry[2]) not in down or self._probes.pass_at(now):
+                found.append(entry[2])
+            else:
+                held.append(entry)
+        for entry in held:
+            heapq.heappush(self._waiting, entry)
+        return found
+
+    def admits(self) -> bool:
+        """Whether a fresh record may be taken; while something is down, one a probe."""
+        return not self.down or self._admissions.open_at(self._clock())
+
+    def admitted(self) -> None:
+        """A fresh record was taken."""
+        self._admissions.pass_at(self._clock())
+
+    def forget(self, tickets: set[Ticket]) -> None:
+        """These belong to another worker now."""
+        self._waiting = [entry for entry in self._waiting if entry[2] not in tickets]
+        heapq.heapify(self._waiting)
+
+    def _delay(self, attempts: int) -> float:
+        """Exponential, with full jitter over the upper half."""
+        longest = min(self._settings.max_backoff_s, self._settings.backoff_s * 2 ** max(0, attempts - 1))
+        return longest * self._random.uniform(0.5, 1)
+
+    def _show(self, dependency: str) -> None:
+        BREAKER_OPEN.labels(dependency).set(dependency in self.down)
+
+
+@dataclass(slots=True)
+class _Interval:
+    """Lets one through every `length_s`."""
+
+    length_s: float
+    _next: float = 0.0
+
+    def open_at(self, now: float) -> bool:
+        return now >= self._next
+
+    def pass_at(self, now: float) -> bool:
+        if not self.open_at(now):
+            return False
+        self._next = now + self.length_s
+        return True
+
+
+def _origin(ticket: Ticket) -> str:
+    return origin(ticket.request.image.uri) if ticket.request else ""

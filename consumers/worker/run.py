@@ -1,0 +1,31 @@
+"""A whole worker from settings: name, topics, flow, loop, metrics."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from consumers.metrics_server import metrics_served
+from consumers.worker.name import worker_name
+from consumers.worker.settings import WorkerSettings
+from consumers.worker.topic_check import check_topics
+from consumers.worker.worker import Worker
+from pipeline.flow import Flow
+from schemas.kafka import KafkaSettings
+from schemas.topics import TopicSettings
+
+
+def run_worker(
+    settings: WorkerSettings, kafka: KafkaSettings, topics: TopicSettings, start_flow: Callable[[], Flow]
+) -> None:
+    """Blocks until SIGTERM or SIGINT; to be called on the main thread. Raises Fatal or MetricsPortTaken."""
+    with worker_name(settings.group_id, settings.name) as name, metrics_served(settings.metrics_port):
+        check_topics(kafka, topics)
+        flow = start_flow()
+        try:
+            worker = Worker(settings, kafka, topics, flow, f"{settings.group_id}-{name}")
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: worker.stop())
+            worker.run()
+        finally:
+            flow.stop()

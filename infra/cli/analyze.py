@@ -1,0 +1,33 @@
+"""`sightstream analyze`: a worker of the group."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def analyze(
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder of an Mllama checkpoint, such as Llama-3.2V-11B-cot.")
+    ] = None,
+) -> None:
+    """Take requests, answer them, commit answers and offsets together. Run one a GPU; stops on Ctrl-C or SIGTERM."""
+    from consumers.metrics_server import MetricsPortTaken
+    from consumers.worker.run import run_worker
+    from consumers.worker.settings import WorkerSettings
+    from infra.errors import CommandError
+    from infra.flow import start_flow
+    from infra.logs import log_to_stderr
+    from infra.settings import load
+    from pipeline.errors import Fatal
+    from schemas.kafka import KafkaSettings
+    from schemas.topics import TopicSettings
+
+    log_to_stderr()
+    settings, kafka, topics = load(WorkerSettings), load(KafkaSettings), load(TopicSettings)
+    try:
+        run_worker(settings, kafka, topics, lambda: start_flow(checkpoint))
+    except (Fatal, MetricsPortTaken) as error:
+        raise CommandError(str(error)) from error

@@ -1,0 +1,76 @@
+"""`sightstream ask`: one image, one question, no Kafka."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.flow import Flow
+    from schemas.request import ImageRequest
+    from schemas.result import ImageResult
+
+
+def ask(
+    image: Annotated[str, typer.Argument(help="A file, or an s3:// or https:// address.")],
+    question: Annotated[str, typer.Argument()] = "Describe the image.",
+    checkpoint: Annotated[Path | None, typer.Option(help="Folder of an Mllama checkpoint.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, max=4096)] = 512,
+    json: Annotated[bool, typer.Option("--json", help="The whole result, as on the result topic.")] = False,
+) -> None:
+    """Ask about one image, through the same flow that a worker runs. Exit code 1 when it can't be answered."""
+    from infra.errors import CommandError
+    from infra.flow import start_flow
+    from pipeline.errors import PipelineError
+    from schemas.dead_letter import printable
+
+    file = Path(image)
+    local = "://" not in image
+    request = _request(file.resolve().as_uri() if local else image, question, max_tokens)
+    flow = start_flow(checkpoint, file.resolve().parent if local else None)
+    try:
+        result = _answer(flow, request)
+    except PipelineError as error:
+        raise CommandError(str(error)) from error
+    finally:
+        flow.stop()
+    if json:
+        typer.echo(result.model_dump_json(indent=2, exclude_none=True))
+        return
+    for section, text in result.answer.model_dump().items():
+        typer.echo(f"{section.upper()}\n  {printable(text)}\n")
+
+
+def _request(uri: str, question: str, max_tokens: int) -> ImageRequest:
+    from datetime import UTC, datetime
+
+    from pydantic import ValidationError
+
+    from infra.errors import CommandError
+    from schemas.request import AnalysisOptions, ImageRef, ImageRequest
+
+    try:
+        return ImageRequest(
+            request_id="ask",
+            product_id="ask",
+            image=ImageRef(uri=uri),
+            question=question,
+            options=AnalysisOptions(max_tokens=max_tokens),
+            submitted_at=datetime.now(UTC),
+        )
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        raise CommandError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+
+
+def _answer(flow: Flow, request: ImageRequest) -> ImageResult:
+    from pipeline.errors import PipelineError
+
+    flow.submit("ask", request)
+    while not (outcomes := flow.collect(1.0)):
+        pass
+    if isinstance(outcomes[0].result, PipelineError):
+        raise outcomes[0].result
+    return outcomes[0].result

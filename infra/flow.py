@@ -1,0 +1,24 @@
+"""A flow from the settings in force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from infra.settings import load
+from pipeline.build import build_flow
+from pipeline.decode.settings import DecodeSettings
+from pipeline.engine.settings import EngineSettings
+from pipeline.fetch.settings import FetchSettings
+from pipeline.flow import Flow
+from pipeline.settings import FlowSettings
+from schemas.s3 import S3Settings
+
+
+def start_flow(checkpoint: Path | None = None, file_root: Path | None = None) -> Flow:
+    """`checkpoint` and `file_root` come before what is set. Raises SettingsError."""
+    engine, fetch = load(EngineSettings), load(FetchSettings)
+    if checkpoint is not None:
+        engine = engine.model_copy(update={"checkpoint": checkpoint})
+    if file_root is not None:
+        fetch = fetch.model_copy(update={"file_roots": (*fetch.file_roots, file_root)})
+    return build_flow(load(FlowSettings), fetch, load(S3Settings), load(DecodeSettings), engine)

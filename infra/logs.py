@@ -1,0 +1,20 @@
+"""Logs go to standard error, one line an event, with control characters escaped: what is logged may be hostile."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from schemas.dead_letter import printable
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Call once, at the start of a long-running verb."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)

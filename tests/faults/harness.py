@@ -1,0 +1,192 @@
+"""Real workers as child processes, and the truth about what came of the requests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from PIL import Image
+
+from schemas.codec import encode
+from schemas.dead_letter import Failure, Source
+from schemas.kafka import KafkaSettings
+from schemas.request import ImageRef, ImageRequest
+from schemas.topics import TopicSettings, record_key
+
+ROOT = Path(__file__).parents[2]
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60) -> Any:
+    """The first true answer of `condition`; an AssertionError that says `what` was waited for."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if answer := condition():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"not within {timeout_s} s: {what}")
+
+
+@dataclass
+class Bench:
+    """One set of topics, an image folder, a group; starts workers on the simulated engine."""
+
+    kafka: KafkaSettings
+    topics: TopicSettings
+    folder: Path
+    group: str = field(default_factory=lambda: f"workers-{uuid4().hex[:8]}")
+    settings: dict[str, str] = field(default_factory=dict)
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    published: int = 0
+
+    def start_worker(self, name: str | None = None, **settings: object) -> subprocess.Popen[bytes]:
+        """Settings as TOML sections would name them: worker_session_timeout_ms=6000."""
+        chosen = {
+            "kafka_bootstrap_servers": self.kafka.bootstrap_servers,
+            "topics_requests": self.topics.requests,
+            "topics_results": self.topics.results,
+            "topics_dead_letters": self.topics.dead_letters,
+            "worker_group_id": self.group,
+            "worker_name": name or f"{self.group}-{len(self.workers)}",
+            "worker_session_timeout_ms": 6000,
+            "worker_transaction_timeout_ms": 5000,
+            "worker_commit_interval_s": 0.1,
+            "engine_kind": "simulated",
+            "engine_simulated_seconds": 0.05,
+            "engine_max_batch": 4,
+            "flow_max_in_flight": 16,
+            "decode_processes": 1,
+            "fetch_file_roots": f'["{self.folder}"]',
+            **self.settings,
+            **settings,
+        }
+        environment = os.environ | {f"SIGHTSTREAM_{key.upper()}": str(value) for key, value in chosen.items()}
+        log = (self.folder / f"worker-{len(self.workers)}.log").open("ab")
+        command = [sys.executable, "-m", "infra.cli.app", "analyze"]
+        with log:
+            worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+        self.workers.append(worker)
+        return worker
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("worker-*.log")))
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGCONT)
+                worker.kill()
+            worker.wait()
+
+    def image(self, name: str = "good.png") -> str:
+        path = self.folder / name
+        if not path.exists():
+            Image.new("RGB", (20, 10), "teal").save(path)
+        return path.as_uri()
+
+    def publish(self, count: int, products: int = 20, **changes: object) -> None:
+        """Requests in order, numbered over all calls; `changes` replace fields of each."""
+        producer = Producer(self.kafka.producer_config())
+        for number in range(self.published, self.published + count):
+            fields: dict[str, object] = {
+                "request_id": f"r{number:06}",
+                "product_id": f"p{number % products}",
+                "image": ImageRef(uri=self.image()),
+                "question": "What is it?",
+                "submitted_at": datetime.now(UTC),
+            }
+            request = ImageRequest.model_validate(fields | changes)
+            producer.produce(self.topics.requests, key=record_key(request.product_id), value=encode(request))
+        assert producer.flush(30) == 0
+        self.published += count
+
+    def publish_raw(self, value: bytes | None, key: bytes | None = b"k", **more: Any) -> None:
+        producer = Producer(self.kafka.producer_config())
+        producer.produce(self.topics.requests, key=key, value=value, **more)
+        assert producer.flush(30) == 0
+        self.published += 1
+
+    def outcomes(self) -> Outcomes:
+        """What a `read_committed` reader sees now."""
+        return read_outcomes(self.kafka, self.topics)
+
+    def wait_outcomes(self, count: int, timeout_s: float = 90) -> Outcomes:
+        try:
+            wait_for(lambda: len(self.outcomes().sources) >= count, f"{count} outcomes", timeout_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; there are {len(self.outcomes().sources)}\n{self.logs()[-6000:]}") from None
+        return self.outcomes()
+
+    def check_exactly_once(self) -> Outcomes:
+        """Every record has exactly one outcome, and the outcomes of a product stand in its order."""
+        found = self.wait_outcomes(self.published)
+        doubles = {source: n for source, n in Counter(found.sources).items() if n > 1}
+        assert not doubles
+        assert len(found.sources) == self.published
+        for topic in (found.results, found.dead_letters):
+            assert_ordered_by_key(topic)
+        return found
+
+
+@dataclass
+class Outcomes:
+    results: list[Any]
+    dead_letters: list[Any]
+
+    @property
+    def sources(self) -> list[Source]:
+        return [Source.from_headers(m.headers()) for m in (*self.results, *self.dead_letters)]
+
+    @property
+    def failures(self) -> list[Failure]:
+        return [Failure.from_headers(m.headers()) for m in self.dead_letters]
+
+
+def assert_ordered_by_key(messages: list[Any]) -> None:
+    last: dict[tuple[int, bytes | None], int] = {}
+    for message in sorted(messages, key=lambda m: (m.partition(), m.offset())):
+        source = Source.from_headers(message.headers())
+        place = (source.partition, message.key())
+        assert source.offset > last.get(place, -1), f"{message.key()!r} out of order"
+        last[place] = source.offset
+
+
+def read_outcomes(kafka: KafkaSettings, topics: TopicSettings) -> Outcomes:
+    return Outcomes(read_topic(kafka, topics.results), read_topic(kafka, topics.dead_letters))
+
+
+def read_topic(kafka: KafkaSettings, topic: str, isolation: str = "read_committed") -> list[Any]:
+    """The whole topic, up to its last stable offsets."""
+    consumer = Consumer(
+        kafka.client_config()
+        | {
+            "group.id": "reader",
+            "enable.auto.commit": False,
+            "isolation.level": isolation,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        }
+    )
+    partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+    found, open_partitions = [], set(partitions)
+    while open_partitions:
+        message = consumer.poll(30)
+        assert message is not None, "the reader got no answer"
+        if message.error() is None:
+            found.append(message)
+        else:
+            assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+            open_partitions.discard(message.partition())
+    consumer.close()
+    return found
