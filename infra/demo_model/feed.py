@@ -12,7 +12,7 @@ import numpy as np
 from infra.demo_model.pictures import Split, sample_spec
 from infra.demo_model.samples import FIELDS, SampleMaker
 
-BLOCK = 256  # samples handed over at a time
+BLOCK = 128  # samples handed over at a time
 
 
 class Feed:
@@ -58,6 +58,7 @@ class Feed:
 
     def _draw(self, tokenizer: Any, seed: str, worker: int, split: Split) -> None:
         ctypes.CDLL(None).prctl(1, 15)  # end when the parent ends (Linux)
+        os.nice(10)  # the one process that feeds the GPU goes first
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         rng = random.Random(seed)
         maker = SampleMaker(tokenizer, rng)

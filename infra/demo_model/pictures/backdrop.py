@@ -137,6 +137,8 @@ def _scrap(rng: random.Random, draw: ImageDraw.ImageDraw, at: tuple[float, float
 
 def _clip(rng: random.Random, draw: ImageDraw.ImageDraw, at: tuple[float, float], size: float) -> None:
     a, w = size * 0.9, max(1, round(size * 0.12))
-    draw.rounded_rectangle(
-        (at[0] - a, at[1] - a / 3, at[0] + a, at[1] + a / 3), radius=a / 3, outline=(122, 128, 138), width=w
-    )
+    bends = ((at[0] - a, 90, 270), (at[0] + a, 270, 450))
+    for x, start, stop in bends:
+        draw.arc((x - a / 3, at[1] - a / 3, x + a / 3, at[1] + a / 3), start, stop, fill=(122, 128, 138), width=w)
+    for y in (at[1] - a / 3, at[1] + a / 3):
+        draw.line((at[0] - a, y, at[0] + a, y), fill=(122, 128, 138), width=w)

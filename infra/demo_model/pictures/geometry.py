@@ -21,9 +21,7 @@ def mirror(*flat: float) -> Points:
     return np.concatenate([right, left])
 
 
-def ellipse(  # noqa: PLR0913, PLR0917 - a geometric constructor: six numbers read best in a row
-    cx: float, cy: float, rx: float, ry: float, start: float = 0, stop: float = 360
-) -> Points:
+def ellipse(cx: float, cy: float, rx: float, ry: float, start: float = 0, stop: float = 360) -> Points:
     """An ellipse, or the part of it between two angles in degrees (clockwise, 0 is to the right)."""
     steps = max(6, round(abs(stop - start) / 12))
     angles = np.radians(np.linspace(start, stop, steps, endpoint=stop - start < 360))

@@ -13,9 +13,7 @@ from infra.demo_model.pictures.geometry import Points, band, box, ellipse, mirro
 Part = tuple[str, Points]
 
 
-def _ring(  # noqa: PLR0913, PLR0917 - seven numbers read best in a row
-    cx: float, cy: float, rx: float, ry: float, width: float, start: float = 180, stop: float = 540
-) -> Points:
+def _ring(cx: float, cy: float, rx: float, ry: float, width: float, start: float = 180, stop: float = 540) -> Points:
     outer = ellipse(cx, cy, rx, ry, start, stop)
     inner = ellipse(cx, cy, rx - width, ry - width, start, stop)
     return np.concatenate([outer, outer[:1], inner[:1], inner[::-1]])

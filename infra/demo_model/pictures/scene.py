@@ -13,6 +13,8 @@ from infra.demo_model.pictures.overlays import price_tag, sale_badge
 from infra.demo_model.pictures.spec import PictureSpec
 from infra.demo_model.pictures.vocabulary import COLOURS, NO_PRODUCT, PATTERNS, UNKNOWN
 
+_BLANKS = tuple((level, level, level) for level in range(0, 256, 15)) + tuple(COLOURS.values())
+
 Placed = tuple[Image.Image, tuple[int, int]]
 
 
@@ -36,6 +38,8 @@ def draw(spec: PictureSpec, scale: float = 1.0) -> Image.Image:
 def _stage(rng: random.Random, spec: PictureSpec, room: Room, width: int, height: int) -> Image.Image:
     kind = spec.labels.kind
     colour = spec.labels.colour or rng.choice(list(COLOURS))
+    if kind == NO_PRODUCT and rng.random() < 0.15:
+        return Image.new("RGB", (width, height), rng.choice(_BLANKS))
     dye = Dye.mixed(rng, colour, spec.labels.pattern or rng.choice(PATTERNS))
     image = backdrop(rng, width, height, None if kind == NO_PRODUCT else dye.ground)
     clutter(rng, image, rng.choice((4, 7, 10)) if kind == NO_PRODUCT else rng.choice((0, 0, 2, 4, 6)))

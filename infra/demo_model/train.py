@@ -1,0 +1,311 @@
+"""Train the demo model: `python -m infra.demo_model.train --minutes 10 --seed 1 --out DIR`.
+
+Pictures are drawn by all cores while the GPU trains. Two phases: first the vision tower alone, with small
+classifiers on what it hands to the text; then everything together, the classifiers kept as a second loss.
+The time is a budget for everything from start to export; a checkpoint is also written every 90 s.
+"""
+
+import argparse
+import copy
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from infra.demo_model.answers import FAMILIES
+from infra.demo_model.architecture import FULL, PIXEL_MEAN, PIXEL_STD, TINY, fresh_model
+from infra.demo_model.export import build_processor, export
+from infra.demo_model.feed import BLOCK, Feed
+from infra.demo_model.forward import PIECES, answer_loss, compiled_pieces, see
+from infra.demo_model.heads import Heads
+from infra.demo_model.muon import Muon
+from infra.demo_model.prompts import make_prompts
+from infra.demo_model.samples import ANSWER_LENGTH, TARGETS
+from infra.demo_model.store import Batch, Store, to_device
+from infra.demo_model.tokenizer import build_tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides how a training run goes."""
+
+    minutes: float = 10.0
+    seed: int = 1
+    workers: int = max(1, (os.cpu_count() or 2) - 1)
+    batch: int = 1024
+    buffer: int = 220_000
+    first_pictures: int = 24_000  # training starts when this many are drawn
+    wordings: int = 40_000  # prompts of each family
+    vision_share: float = 0.2  # of the training time: the vision tower alone
+    decay_share: float = 0.45  # of the joint time: the learning rate falls to zero
+    muon_lr: float = 0.02
+    adam_lr: float = 2e-3
+    heads_weight: float = 0.3
+    reserve_s: float = 20.0  # for the last export
+    tiny: bool = False
+    compiled: bool = True
+
+
+class Losses(NamedTuple):
+    """Both losses together, that of the answers alone, which answers are right, and the heads' logits."""
+
+    both: Tensor
+    said: Tensor
+    exact: Tensor
+    logits: Tensor
+
+
+class Trainer:
+    """The model, its optimizers and the two losses."""
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        shape = TINY if recipe.tiny else FULL
+        self.model = fresh_model(shape, recipe.seed).to(device)
+        self.heads = Heads(shape.text_hidden, TARGETS, shape.text_heads).to(device)
+        named = [*self.model.named_parameters(), *self.heads.named_parameters()]
+        hidden = [p for name, p in named if p.ndim == 2 and _is_hidden(name)]
+        chosen = {id(p) for p in hidden}
+        self.muon = Muon(hidden, recipe.muon_lr)
+        rest = [p for _, p in named if id(p) not in chosen]
+        self.adam = torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
+        self.mean = torch.tensor(PIXEL_MEAN, device=device).view(1, 1, 3, 1, 1)
+        self.std = torch.tensor(PIXEL_STD, device=device).view(1, 1, 3, 1, 1)
+        self.pieces = compiled_pieces() if recipe.compiled else PIECES
+        if recipe.compiled:
+            self.heads.compile(dynamic=False)
+
+    def step(self, loss: Tensor, pace: float) -> None:
+        """One update with the learning rates times `pace`."""
+        loss.backward()
+        self.muon.lr = self.recipe.muon_lr * pace
+        for group in self.adam.param_groups:
+            group["lr"] = self.recipe.adam_lr * pace
+        self.muon.step()
+        self.adam.step()
+        self.muon.zero_grad()
+        self.adam.zero_grad(set_to_none=True)
+
+    def gains(self, size: int) -> Tensor:
+        """Random light and colour casts, (B, 1, 3, 1, 1)."""
+        light = torch.empty(size, 1, 1, 1, 1, device=self.device).uniform_(0.88, 1.12)
+        return light * torch.empty(size, 1, 3, 1, 1, device=self.device).uniform_(0.96, 1.04)
+
+    def vision_loss(self, batch: Batch, gains: Tensor) -> tuple[Tensor, Tensor]:
+        """The heads' loss and logits."""
+        with self._mixed():
+            logits = self.heads(self._states(batch, gains), batch.tile_mask)
+        return self.heads.loss(logits, batch.targets), logits
+
+    def joint_loss(self, batch: Batch, gains: Tensor) -> Losses:
+        """The loss of the answers and of the heads together, and what it is made of."""
+        with self._mixed():
+            states = self._states(batch, gains)
+            logits = self.heads(states, batch.tile_mask)
+            answers = (batch.tokens, batch.starts, batch.lengths)
+            said, exact = answer_loss(self.model, *answers, states, batch.tile_mask, ANSWER_LENGTH, self.pieces)
+        both = said + self.recipe.heads_weight * self.heads.loss(logits, batch.targets)
+        return Losses(both, said, exact, logits)
+
+    def _mixed(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+    def _states(self, batch: Batch, gains: Tensor) -> Tensor:
+        there = batch.tile_mask[:, :, None, None, None]
+        scale, shift = gains / 255 / self.std * there, -self.mean / self.std * there
+        return see(self.model, batch.tiles, batch.aspect, batch.tile_mask, scale, shift, self.pieces)
+
+    def judge(self, store: Store, prompts: tuple[Tensor, Tensor]) -> dict[str, float]:
+        """On held-out samples: the share of answers exactly right, by family, and of right classes, by head.
+
+        Runs with gradients on, though none are wanted: switching them off would compile everything again.
+        """
+        generator = torch.Generator(self.device).manual_seed(0)
+        size, right, told, asked = self.recipe.batch, [], [], []
+        for start in range(0, len(store) - size + 1, size):
+            rows = torch.arange(start, start + size, device=self.device)
+            batch = store.batch(rows, rows % len(FAMILIES), prompts, generator)
+            losses = self.joint_loss(batch, torch.ones(size, 1, 3, 1, 1, device=self.device))
+            right.append(losses.exact.detach())
+            told.append(losses.logits.detach().argmax(-1))
+            asked.append(batch.targets)
+        exact, guess, truth = torch.cat(right).float(), torch.cat(told), torch.cat(asked).long()
+        by_family = torch.arange(len(exact), device=self.device) % len(FAMILIES)
+        scores = {f"exact_{name}": exact[by_family == i].mean().item() for i, name in enumerate(FAMILIES)}
+        scores["exact"] = exact.mean().item()
+        tagged = truth[:, -6] != len("0123456789.")
+        read = ((guess == truth)[:, -6:]).all(1)
+        scores["head_price"] = read[tagged].float().mean().item()
+        for index, name in enumerate(list(TARGETS)[:6]):
+            there = truth[:, index] >= 0
+            scores[f"head_{name}"] = (guess == truth)[there, index].float().mean().item()
+        return {name: round(score, 4) for name, score in scores.items()}
+
+
+def _is_hidden(name: str) -> bool:
+    """True for the matrices that Muon moves."""
+    return (
+        "layers." in name
+        or "multi_modal_projector" in name
+        or name.partition(".")[0] in ("key", "value", "grow", "shrink")
+    )
+
+
+def _pace(share: float, decay_share: float) -> float:
+    """The learning rate's factor when `share` of a phase is over."""
+    return min(1.0, max(0.0, (1 - share) / decay_share)) if decay_share else 1.0
+
+
+class Run:
+    """One training run: the clock, the feed, the log."""
+
+    def __init__(self, recipe: Recipe, out: Path) -> None:
+        self.recipe, self.out = recipe, out
+        self.begun = time.monotonic()
+        self.ends = self.begun + recipe.minutes * 60 - recipe.reserve_s
+        out.mkdir(parents=True, exist_ok=True)
+        self.log_file = (out / "training.jsonl").open("w")
+        self.over = threading.Event()
+        self.log(recipe=asdict(recipe))
+
+    def log(self, **values: Any) -> None:
+        """Write a line to the log and to the screen."""
+        line = json.dumps({"t": round(time.monotonic() - self.begun, 1), **values})
+        self.log_file.write(line + "\n")
+        self.log_file.flush()
+        sys.stderr.write(line + "\n")
+
+    def prepare(self) -> None:
+        """Tokenizer, prompts and drawing processes first: they fork, so CUDA must not be awake yet."""
+        recipe = self.recipe
+        self.tokenizer = build_tokenizer()
+        many, few = recipe.wordings, max(1, recipe.wordings // 10)
+        short = make_prompts(self.tokenizer, recipe.seed, many, False, recipe.workers)
+        long = make_prompts(self.tokenizer, recipe.seed, few, True, recipe.workers)
+        self.log(prepared="prompts")
+        checks = Feed(self.tokenizer, recipe.seed, recipe.workers, "test")
+        held_out = [checks.take(120)[1] for _ in range(max(1, 3 * recipe.batch // BLOCK))]
+        checks.stop()
+        self.log(prepared="held-out pictures")
+        self.feed = Feed(self.tokenizer, recipe.seed, recipe.workers)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.short, self.long = to_device(short, self.device), to_device(long, self.device)
+        self.store = Store(recipe.buffer, self.device)
+        self.checks = Store(BLOCK * len(held_out), self.device)
+        for block in held_out:
+            self.checks.add(block)
+        self.receiver = threading.Thread(target=self._receive, daemon=True)
+        self.receiver.start()
+        self.generator = torch.Generator(self.device).manual_seed(recipe.seed)
+        self.log(prepared="device")
+        self.trainer = Trainer(recipe, self.device)
+        self.log(prepared="model", parameters=sum(p.numel() for p in self.trainer.model.parameters()))
+
+    def _receive(self) -> None:
+        """In a thread of its own: move what has been drawn onto the device, compiling or not."""
+        while not self.over.is_set():
+            try:
+                number, block = self.feed.take(0.2)
+            except queue.Empty:
+                continue
+            self.store.add(block)
+            self.feed.give_back(number)
+
+    def warm_up(self) -> None:
+        """Compile everything on held-out pictures (nothing is learnt from them) while the first ones are drawn."""
+        for prompts in (self.short, self.long):
+            batch = self.checks.sample(self.recipe.batch, prompts, self.generator)
+            self.trainer.joint_loss(batch, self.trainer.gains(self.recipe.batch)).both.backward()
+            self.log(prepared="compiled one step")
+        self.trainer.model.zero_grad(set_to_none=True)
+        self.trainer.heads.zero_grad(set_to_none=True)
+        self.log(prepared="compiled", drawn=self.store.drawn, validation=self.trainer.judge(self.checks, self.short))
+        while self.store.drawn < self.recipe.first_pictures and time.monotonic() < self.ends:
+            time.sleep(0.2)
+
+    def train(self) -> None:
+        """Both phases, until the time is over."""
+        start = time.monotonic()
+        middle = start + (self.ends - start) * self.recipe.vision_share
+        self._phase("vision", start, middle)
+        self._phase("joint", middle, self.ends)
+
+    def _phase(self, name: str, start: float, end: float) -> None:
+        trainer, step, told = self.trainer, 0, time.monotonic()
+        seen, saved = 0, time.monotonic()
+        while (now := time.monotonic()) < end:
+            share = (now - start) / (end - start)
+            pace = min(1.0, (step + 1) / 100) * _pace(share, self.recipe.decay_share if name == "joint" else 0.0)
+            prompts = self.long if name == "joint" and step % 10 == 9 else self.short
+            batch = self.store.sample(self.recipe.batch, prompts, self.generator)
+            gains = trainer.gains(self.recipe.batch)
+            if name == "vision":
+                loss = report = trainer.vision_loss(batch, gains)[0]
+            else:
+                losses = trainer.joint_loss(batch, gains)
+                loss, report = losses.both, losses.said
+            trainer.step(loss, pace)
+            step, seen = step + 1, seen + len(batch.aspect)
+            if step % 4 == 0 and self.device.type == "cuda":
+                torch.cuda.synchronize()  # so that the clock, not the launch queue, decides when to stop
+            if now - told > 10:
+                rate = round(seen / (time.monotonic() - told))
+                self.log(
+                    phase=name,
+                    step=step,
+                    loss=round(report.item(), 4),
+                    pace=round(pace, 3),
+                    per_s=rate,
+                    drawn=self.store.drawn,
+                )
+                told, seen = time.monotonic(), 0
+            if now - saved > 90:
+                self.save()
+                saved = time.monotonic()
+        self.log(phase=name, step=step, ended=True, validation=trainer.judge(self.checks, self.short))
+
+    def stop(self) -> None:
+        """End the drawing."""
+        self.over.set()
+        self.receiver.join()
+        self.feed.stop()
+
+    def save(self) -> None:
+        """Export the weights as they are, and judge them."""
+        scores = self.trainer.judge(self.checks, self.short)
+        model = copy.deepcopy(self.trainer.model).cpu()
+        export(model, build_processor(self.tokenizer), self.out / "checkpoint")
+        self.log(saved=True, drawn=self.store.drawn, validation=scores)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the options and train."""
+    options = argparse.ArgumentParser(description="Train the demo model on drawn product pictures.")
+    options.add_argument("--out", type=Path, required=True)
+    for name, value in asdict(Recipe()).items():
+        if isinstance(value, bool):
+            options.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=value)
+        else:
+            options.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    given = vars(options.parse_args(arguments))
+    out = given.pop("out")
+    run = Run(Recipe(**given), out)
+    run.prepare()
+    try:
+        run.warm_up()
+        run.train()
+        run.save()
+    finally:
+        run.stop()
+
+
+if __name__ == "__main__":
+    main()
