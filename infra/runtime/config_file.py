@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from infra.runtime.folder import write_private
 from schemas.kafka import KafkaSettings
@@ -20,6 +22,11 @@ def write_config(file: Path, kafka: KafkaSettings, s3: S3Settings, topics: Topic
         "topics": topics.model_dump(),
     }
     write_private(file, "\n".join(_section(name, values) for name, values in sections.items()))
+
+
+def read_config(file: Path) -> dict[str, dict[str, Any]]:
+    """The file's sections, the secret included."""
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def _section(name: str, values: dict[str, object]) -> str:

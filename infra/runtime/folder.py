@@ -18,6 +18,7 @@ from infra.runtime.errors import FolderInUseError, RuntimeFailedError
 from infra.runtime.ports import all_free, choose_ports
 
 LEFTOVERS_TIMEOUT_S = 20.0
+REFUSAL_S = 0.5  # whoever only looks whether a lock is held holds it for a moment
 POLL_S = 0.05
 
 
@@ -53,21 +54,19 @@ class RuntimeFolder:
 
     def owner_pid(self) -> int | None:
         """The process that owns the folder right now, None when nobody does."""
-        if not self._owner_lock.exists():
-            return None
-        if (lock := _try_lock(self._owner_lock)) is not None:
-            os.close(lock)
-            return None
-        return int(self._owner_lock.read_text() or 0) or None
+        return self._recorded_owner() if _held(self._owner_lock) else None
 
-    def children_gone(self) -> bool:
-        """True when no process started from the folder is alive."""
-        if not self._children_lock.exists():
-            return True
-        if (lock := _try_lock(self._children_lock)) is None:
-            return False
-        os.close(lock)
-        return True
+    def is_ready(self, pid: int) -> bool:
+        """True when the runtime of this (living) process has written its settings file."""
+        return self._recorded_owner() == pid and self.config_file.exists()
+
+    def is_free(self) -> bool:
+        """True when neither an owner nor any process it started is alive."""
+        return not _held(self._owner_lock) and not _held(self._children_lock)
+
+    def _recorded_owner(self) -> int | None:
+        text = self._owner_lock.read_text() if self._owner_lock.exists() else ""
+        return int(text) if text else None
 
     def own(self) -> Ownership:
         """Takes the folder; what a killed owner left behind is given time to go.
@@ -75,8 +74,7 @@ class RuntimeFolder:
         Raises FolderInUseError when a live runtime has it.
         """
         self.create()
-        owner = _try_lock(self._owner_lock)
-        if owner is None:
+        if (owner := _lock_within(self._owner_lock, REFUSAL_S)) is None:
             raise FolderInUseError(
                 f"{self.path} is in use by a running runtime (process {self.owner_pid()}): stop it with "
                 f"`sightstream down --dir {self.path}`, or give another --dir"
@@ -84,16 +82,10 @@ class RuntimeFolder:
         self.config_file.unlink(missing_ok=True)  # before the process id is there: `up --detach` reads both
         os.truncate(owner, 0)
         os.pwrite(owner, str(os.getpid()).encode(), 0)
-        return Ownership(owner, self._lock_for_children(owner))
-
-    def _lock_for_children(self, owner: int) -> int:
-        deadline = time.monotonic() + LEFTOVERS_TIMEOUT_S
-        while (lock := _try_lock(self._children_lock)) is None:
-            if time.monotonic() > deadline:
-                os.close(owner)
-                raise RuntimeFailedError(f"processes of an earlier runtime still use {self.path}; end them first")
-            time.sleep(POLL_S)
-        return lock
+        if (children := _lock_within(self._children_lock, LEFTOVERS_TIMEOUT_S)) is None:
+            os.close(owner)
+            raise RuntimeFailedError(f"processes of an earlier runtime still use {self.path}: end them first")
+        return Ownership(owner, children)
 
     @property
     def _owner_lock(self) -> Path:
@@ -137,6 +129,23 @@ def write_private(file: Path, text: str) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text)
     draft.replace(file)
+
+
+def _lock_within(path: Path, timeout_s: float) -> int | None:
+    """The held lock's descriptor, None when somebody else keeps it for that long."""
+    deadline = time.monotonic() + timeout_s
+    while (lock := _try_lock(path)) is None and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return lock
+
+
+def _held(path: Path) -> bool:
+    if not path.exists():
+        return False
+    if (lock := _try_lock(path)) is None:
+        return True
+    os.close(lock)
+    return False
 
 
 def _try_lock(path: Path) -> int | None:

@@ -1,0 +1,104 @@
+"""`sightstream up`: a real Kafka and a real S3 on this machine."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from infra.runtime.local import LocalRuntime
+    from schemas.topics import TopicSettings
+
+CHECK_S = 0.5
+DirOption = Annotated[Path, typer.Option("--dir", help="Where data, logs and settings are kept.")]
+
+
+def up(
+    folder: DirOption = Path(".sightstream"),
+    partitions: Annotated[int | None, typer.Option(min=1, help="Of each of the three topics.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave it running; `sightstream down` stops it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what is where as one JSON object.")] = False,
+) -> None:
+    """Start Kafka and S3, create topics and bucket, and keep them running until Ctrl-C."""
+    if detach:
+        from infra.runtime.detached import start_detached
+
+        settings_file = start_detached(folder, _arguments(folder, partitions))
+        _say(settings_file, as_json, f"sightstream down --dir {folder}")
+        return
+    _run(folder, _topics(folder, partitions), as_json)
+
+
+def _run(folder: Path, topics: TopicSettings, as_json: bool) -> None:
+    from infra.runtime.local import LocalRuntime
+
+    for number in (signal.SIGTERM, signal.SIGINT):  # both end it in order, even where a shell has us ignore Ctrl-C
+        signal.signal(number, signal.default_int_handler)
+    with LocalRuntime(folder) as runtime:
+        _say(runtime.prepare(topics), as_json, "Ctrl-C")
+        _watch(runtime)
+    if not as_json:
+        print("Kafka and S3 have stopped; their data stays.")
+
+
+def _watch(runtime: LocalRuntime) -> None:
+    """Blocks until a signal. Raises RuntimeFailedError when Kafka or the object store dies."""
+    try:
+        while True:
+            runtime.check()
+            time.sleep(CHECK_S)
+    except KeyboardInterrupt:
+        return  # asked to end, so this is a success
+
+
+def _topics(folder: Path, partitions: int | None) -> TopicSettings:
+    import os
+
+    from infra.settings import CONFIG_VARIABLE, load
+    from schemas.topics import TopicSettings
+
+    # Somebody who exported the path that the last `up` printed: this run writes that file, it does not read it.
+    if os.environ.get(CONFIG_VARIABLE) == str(folder.resolve() / "runtime.toml"):
+        del os.environ[CONFIG_VARIABLE]
+    settings = load(TopicSettings)
+    return settings.model_copy(update={"partitions": partitions} if partitions else {})
+
+
+def _arguments(folder: Path, partitions: int | None) -> list[str]:
+    return ["--dir", str(folder), *(["--partitions", str(partitions)] if partitions else [])]
+
+
+def _say(settings_file: Path, as_json: bool, how_to_stop: str) -> None:
+    from infra.runtime.config_file import read_config
+
+    places = _places(settings_file, read_config(settings_file))
+    if as_json:
+        print(json.dumps(places), flush=True)
+        return
+    print(
+        f"Kafka   {places['bootstrap_servers']}   {', '.join(places['topics'])} ({places['partitions']} partitions)\n"
+        f"S3      {places['endpoint_url']}   bucket {places['bucket']}\n"
+        f"Logs    {places['logs']}\n\n"
+        f"Point other commands at it:  export SIGHTSTREAM_CONFIG={settings_file}\n"
+        f"Stop it:                     {how_to_stop}",
+        flush=True,
+    )
+
+
+def _places(settings_file: Path, config: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What is where; no secret among it."""
+    kafka, s3, topics = config["kafka"], config["s3"], config["topics"]
+    return {
+        "config": str(settings_file),
+        "logs": str(settings_file.parent / "logs"),
+        "bootstrap_servers": kafka["bootstrap_servers"],
+        "topics": [topics[name] for name in ("requests", "results", "dead_letters")],
+        "partitions": topics["partitions"],
+        "endpoint_url": s3["endpoint_url"],
+        "bucket": s3["bucket"],
+    }

@@ -1,0 +1,70 @@
+"""Starts a runtime that outlives the command that asked for it, and stops one from another process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from infra.runtime.errors import RuntimeFailedError
+from infra.runtime.folder import RuntimeFolder
+
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 30.0
+POLL_S = 0.05
+
+
+def start_detached(path: Path, arguments: Sequence[str]) -> Path:
+    """Runs `sightstream up` in a session of its own, waits until it is ready, and returns its settings file.
+
+    Raises RuntimeFailedError with what it said when it could not start.
+    """
+    folder = RuntimeFolder(path.resolve())
+    folder.create()
+    log = folder.log("up")
+    with log.open("wb") as out:
+        owner = subprocess.Popen(
+            [sys.executable, "-m", "infra.cli.app", "up", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    try:
+        ready = _comes_true(lambda: owner.poll() is not None or folder.is_ready(owner.pid), START_TIMEOUT_S)
+    except BaseException:  # an interrupt: a runtime that nobody was told of may not stay
+        owner.terminate()
+        raise
+    if ready and owner.poll() is None:
+        return folder.config_file
+    owner.terminate()
+    raise RuntimeFailedError(log.read_text(errors="replace").rpartition("sightstream: ")[2].strip())
+
+
+def stop_owner(path: Path) -> bool:
+    """Ends the process that owns the folder and everything it started; False when nobody owned it.
+
+    Blocks until all are gone. Only the holder of the folder's lock is ever signalled. Raises RuntimeFailedError.
+    """
+    folder = RuntimeFolder(path.resolve())
+    pid = folder.owner_pid()
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        if not _comes_true(folder.is_free, STOP_TIMEOUT_S) and folder.owner_pid() == pid:
+            os.kill(pid, signal.SIGKILL)  # stuck; the guardians end its children
+    if not _comes_true(folder.is_free, STOP_TIMEOUT_S):
+        raise RuntimeFailedError(f"processes that use {folder.path} did not end; see {folder.path / 'logs'}")
+    return pid is not None
+
+
+def _comes_true(condition: Callable[[], bool], timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
