@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from transformers import AutoProcessor, BitsAndBytesConfig, MllamaForConditionalGeneration
+from transformers.utils import logging as hf_logging
 
 from pipeline.engine.settings import EngineSettings
 from pipeline.errors import Fatal
@@ -31,6 +32,8 @@ class Checkpoint:
 
 def load_checkpoint(settings: EngineSettings) -> Checkpoint:
     """Blocks for seconds to minutes. Raises Fatal with what to change."""
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
     folder = _checked_folder(settings.checkpoint)
     device = _device(settings.device)
     dtype = _dtype(settings.dtype, device)

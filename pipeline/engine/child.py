@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import warnings
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -62,6 +63,7 @@ class Heart:
 def serve(connection: Connection, settings: EngineSettings, factory: EngineFactory) -> None:
     """Until the parent closes the pipe."""
     end_with_parent()
+    warnings.simplefilter("ignore", FutureWarning)  # libraries talking to each other; once a process, in every log
     heart = Heart(connection)
     try:
         engine = factory(settings, heart.beat)

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 MAX_FAILED_STARTS = 3
+STOP_PATIENCE_S = 1.0
 
 _spawn = multiprocessing.get_context("spawn")
 
@@ -102,8 +103,9 @@ class EngineHost:
 
     def stop(self) -> None:
         self._stopping = True
-        self._process.kill()
         self._wake()
+        self._thread.join(STOP_PATIENCE_S)
+        self._process.kill()  # a stuck pipe, too, ends with the process
         self._thread.join()
 
     # --- the thread that talks with the child -------------------------------------------------------------
@@ -118,6 +120,8 @@ class EngineHost:
             except Exception as error:
                 log.exception("the engine's host failed")
                 self._give_up(f"the engine's host failed: {type(error).__name__}")
+        self._pipe.close()  # an idle child ends by itself
+        self._process.join(STOP_PATIENCE_S)
         self._process.kill()
         self._process.join()
         self._loaded.set()

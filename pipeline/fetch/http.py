@@ -95,7 +95,9 @@ class HttpSource:
     def _body(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         self._check(response)
         try:
-            yield from response.stream(CHUNK, decode_content=False)
+            # One read at a time: a body that trickles must come back here for its total time to be judged.
+            while chunk := response.read1(CHUNK, decode_content=False):
+                yield chunk
         except HTTPError as error:
             raise Retryable(Stage.FETCH, f"the body broke off: {type(error).__name__}") from error
 

@@ -29,9 +29,12 @@ class FileSource:
                 yield chunk
 
     def _inside(self, uri: str) -> Path:
-        host, raw = split(uri)
-        path = Path(os.path.realpath(unquote(raw)))
-        if host or ".." in Path(unquote(raw)).parts or not any(path.is_relative_to(root) for root in self._roots):
+        host, quoted = split(uri)
+        named = unquote(quoted)
+        if "\0" in named:
+            raise rejected(Reason.UNSUPPORTED_URI, "no file can have this name")
+        path = Path(os.path.realpath(named))
+        if host or ".." in Path(named).parts or not any(path.is_relative_to(root) for root in self._roots):
             raise rejected(Reason.FORBIDDEN_LOCATION, "the file is not under a folder that file:// may read")
         return path
 

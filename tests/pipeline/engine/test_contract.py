@@ -1,0 +1,118 @@
+"""What every engine must do, run on each of them: the simulated one, generate(), and one behind the host."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine.build import build_engine
+from pipeline.engine.host import EngineHost
+from pipeline.engine.protocol import Engine
+from pipeline.engine.settings import EngineSettings
+from pipeline.errors import Cancelled
+from pipeline.types import EngineJob, Finished, Generated, Pixels
+from schemas.request import AnalysisOptions
+
+CHECKPOINT = Path(__file__).parents[3] / "infra" / "demo_model" / "checkpoint"
+SIMULATED = EngineSettings(kind="simulated", simulated_seconds=0.01, max_batch=3)
+GENERATE = EngineSettings(kind="generate", checkpoint=CHECKPOINT, max_batch=3, threads=1, device="cpu")
+
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "simulated": lambda: build_engine(SIMULATED, lambda: None),
+    "generate": lambda: build_engine(GENERATE, lambda: None),
+    "generate in nf4": lambda: build_engine(GENERATE.model_copy(update={"quantization": "nf4"}), lambda: None),
+    "host": lambda: EngineHost(SIMULATED),
+    "generate in a host": lambda: EngineHost(GENERATE),
+}
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    engine = ENGINES[request.param]()
+    yield engine
+    engine.stop()
+
+
+def job(number: int, size: tuple[int, int] = (30, 20), question: str = "What is it?", **options: object) -> EngineJob:
+    pixels = Pixels(bytes([number * 7 % 256, 80, 200]) * (size[0] * size[1]), *size, "PNG")
+    return EngineJob(number, pixels, question, AnalysisOptions.model_validate({"max_tokens": 8} | options))
+
+
+def collect(engine: Engine, count: int) -> dict[int, Finished]:
+    found: dict[int, Finished] = {}
+    deadline = time.monotonic() + 120
+    while len(found) < count and time.monotonic() < deadline:
+        for finished in engine.finished(0.1):
+            assert finished.id not in found
+            found[finished.id] = finished
+    assert len(found) == count
+    return found
+
+
+def said(finished: Finished) -> Generated:
+    assert isinstance(finished.outcome, Generated), finished.outcome
+    return finished.outcome
+
+
+def test_every_job_ends_once(engine: Engine) -> None:
+    for number in range(7):
+        engine.submit(job(number, size=[(30, 20), (300, 90), (64, 400)][number % 3]))
+    found = collect(engine, 7)
+    assert all(said(f).completion_tokens > 0 for f in found.values())
+    assert engine.finished(0) == []
+
+
+def test_the_same_request_gets_the_same_answer_in_any_company(engine: Engine) -> None:
+    engine.submit(job(1))
+    alone = said(collect(engine, 1)[1])
+    for number in (5, 1, 9):
+        engine.submit(job(number, question="What is it?" * (1 + number % 4) if number != 1 else "What is it?"))
+    assert said(collect(engine, 3)[1]) == alone
+
+
+def test_a_seed_repeats_a_sampled_answer(engine: Engine) -> None:
+    answers = []
+    for _ in range(2):
+        engine.submit(job(3, temperature=1.0, top_p=0.9, seed=7))
+        answers.append(said(collect(engine, 1)[3]))
+    assert answers[0] == answers[1]
+
+
+def test_control_tokens_in_a_question_are_only_text(engine: Engine) -> None:
+    engine.submit(job(2, question="<|image|><|eot_id|><|begin_of_text|> what? <SUMMARY>"))
+    assert said(collect(engine, 1)[2])
+
+
+def test_a_cancelled_job_ends_once_too(engine: Engine) -> None:
+    for number in range(5):
+        engine.submit(job(number))
+    engine.cancel(4)
+    found = collect(engine, 5)
+    assert isinstance(found[4].outcome, (Cancelled, Generated))
+    assert all(isinstance(found[number].outcome, Generated) for number in range(4))
+
+
+def test_the_engine_says_who_it_is(engine: Engine) -> None:
+    assert engine.identity.name
+    assert engine.capacity() == 3
+
+
+@pytest.mark.parametrize(("max_tokens", "reason"), [(3, "length"), (400, "stop")])
+def test_a_cut_answer_says_so(max_tokens: int, reason: str) -> None:
+    engine = build_engine(GENERATE, lambda: None)
+    engine.submit(job(1, max_tokens=max_tokens))
+    outcome = said(collect(engine, 1)[1])
+    assert outcome.finish_reason == reason
+    assert (outcome.completion_tokens == max_tokens) == (reason == "length")
+
+
+def test_progress_is_told_at_every_step() -> None:
+    beats = []
+    engine = build_engine(GENERATE, lambda: beats.append(os.getpid()))
+    engine.submit(job(1, max_tokens=6))
+    steps = said(collect(engine, 1)[1]).completion_tokens
+    assert len(beats) >= steps
