@@ -62,5 +62,9 @@ class TakenOver(PublishError):
     """Another run publishes the same source to the same topic; this one stops. Exactly once still holds."""
 
 
+class Stopped(PublishError):
+    """The run was asked to stop and did so between two batches; the next run goes on from there."""
+
+
 class Unsettled(PublishError):
     """It is not known whether a transaction was committed: reconnect, which settles it, and look."""

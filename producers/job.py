@@ -20,7 +20,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from producers.batches import Batch, Batcher, Watcher
-from producers.errors import PublishError, TakenOver, Unsettled
+from producers.errors import PublishError, Stopped, TakenOver, Unsettled
 from producers.outbox import Record
 from producers.progress import Progress
 from producers.sources.item import Source
@@ -36,10 +36,14 @@ class Transactions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a batch is tried for while the broker does not answer, and the pause between tries; seconds."""
+    """How long a batch is tried for while the broker does not answer, and the pause between tries; seconds.
+
+    `asked_to_stop` is looked at between batches and between tries.
+    """
 
     timeout_s: float
     pause_s: float = 1.0
+    asked_to_stop: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -61,8 +65,8 @@ class PublishJob:
     def run(self, *, resume: bool = True) -> Progress:
         """Publishes what is not published yet; without `resume` everything, again. Returns the progress of the job.
 
-        Raises SourceError, SourceChanged, TakenOver, or PublishError; what was committed until then stays, and the
-        next run goes on from there.
+        Raises SourceError, SourceChanged, TakenOver, Stopped, or PublishError; what was committed until then stays,
+        and the next run goes on from there.
         """
         try:
             self._committed = self._reopen(self._deadline())
@@ -71,6 +75,7 @@ class PublishJob:
             items = self._source.items()
             self._batcher.pass_over(items, progress)
             for batch in self._batcher.batches(items):
+                self._stop_if_asked()
                 progress = self._after(progress, batch)
                 self._settle(batch, progress)
                 self._watcher.read(batch.size)
@@ -107,7 +112,12 @@ class PublishJob:
     def _deadline(self) -> float:
         return self._patience.clock() + self._patience.timeout_s
 
+    def _stop_if_asked(self) -> None:
+        if self._patience.asked_to_stop():
+            raise Stopped("stopped; run again to go on")
+
     def _wait(self, deadline: float, error: Unsettled) -> None:
+        self._stop_if_asked()
         if self._patience.clock() >= deadline:
             raise PublishError(f"the broker does not take the batch: {error}; run again later to go on") from None
         self._patience.sleep(self._patience.pause_s)

@@ -95,7 +95,7 @@ class Outbox:
             self._producer.begin_transaction()
             for record in records:
                 self._produce(record)
-            self._flush(deadline)
+            self._wait_for_reports(deadline)
             group = self._consumer.consumer_group_metadata()
             self._producer.send_offsets_to_transaction([offset], group, _left(deadline))
             self._producer.commit_transaction(_left(deadline))
@@ -117,11 +117,13 @@ class Outbox:
 
     def _produce(self, record: Record) -> None:
         self._producer.produce(self._topic, value=record.value, key=record.key, on_delivery=self._report)
-        self._producer.poll(0)
 
-    def _flush(self, deadline: float) -> None:
-        """In slices, so that Ctrl-C is heard."""
-        while self._producer.flush(SLICE_S) > 0:
+    def _wait_for_reports(self, deadline: float) -> None:
+        while len(self._producer) > 0:
+            # A fatal error can leave flush as a SystemError that says nothing (confluent-kafka 2.16); the next call on
+            # the transaction says it properly.
+            with suppress(SystemError):
+                self._producer.flush(SLICE_S)
             if monotonic() > deadline:
                 raise Unsettled("the broker did not confirm the batch in time")
 

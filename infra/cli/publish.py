@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,8 +57,9 @@ def publish(
     options = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
     recipe = _recipe(question or settings.question, options, product_column, product_from)
     found = _open(source, recipe)
-    with choose_display(found.size, plain=as_json or not sys.stderr.isatty()) as display:
-        interrupted = _run(_job(found, recipe, topics, settings, display), display, resume)
+    display = choose_display(found.size, plain=as_json or not sys.stderr.isatty())
+    with _stop_on_signals(display) as asked_to_stop, display:
+        interrupted = _run(_job(found, recipe, topics, settings, display, asked_to_stop), display, resume)
     _report(display, source, topics.requests, as_json)
     raise typer.Exit(INTERRUPTED if interrupted else 1 if display.progress.failed else 0)
 
@@ -90,8 +95,31 @@ def _open(source: str, recipe: Recipe) -> Source:
         raise typer.BadParameter(str(error), param_hint="SOURCE") from None
 
 
+@contextmanager
+def _stop_on_signals(display: Display) -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C or SIGTERM ends the run after the batch at hand; a second one ends the process on the spot."""
+    asked = Event()
+
+    def ask(number: int, frame: object) -> None:
+        asked.set()
+        signal.signal(number, signal.SIG_DFL)
+        display.say("stopping after this batch; once more stops at once, which is safe too")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _job(
-    source: Source, recipe: Recipe, topics: TopicSettings, settings: PublisherSettings, display: Display
+    source: Source,
+    recipe: Recipe,
+    topics: TopicSettings,
+    settings: PublisherSettings,
+    display: Display,
+    asked_to_stop: Callable[[], bool],
 ) -> PublishJob:
     from infra.settings import load
     from producers.batches import Batcher
@@ -109,16 +137,17 @@ def _job(
         raise CommandError(str(error)) from None
     outbox = Outbox(kafka, settings, topics.requests, job_name(source, topics.requests, recipe))
     batcher = Batcher(recipe, settings, display)
-    return PublishJob(source, batcher, outbox, display, Patience(settings.recovery_timeout_s))
+    patience = Patience(settings.recovery_timeout_s, asked_to_stop=asked_to_stop)
+    return PublishJob(source, batcher, outbox, display, patience)
 
 
 def _run(job: PublishJob, display: Display, resume: bool) -> bool:
-    """True when Ctrl-C ended it."""
-    from producers.errors import PublishError
+    """True when it was asked to stop before the end."""
+    from producers.errors import PublishError, Stopped
 
     try:
         job.run(resume=resume)
-    except KeyboardInterrupt:
+    except Stopped:
         return True
     except PublishError as error:
         raise CommandError(f"{error} ({display.summary()})") from None

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.batches import Batcher
-from producers.errors import PublishError, SourceChanged, TakenOver, Unsettled
+from producers.errors import PublishError, SourceChanged, Stopped, TakenOver, Unsettled
 from producers.job import Patience, PublishJob
 from producers.progress import Progress
 from producers.recipe import Recipe, job_name
@@ -43,7 +43,7 @@ def job(
 ) -> tuple[PublishJob, Notes]:
     notes, clock = Notes(), Clock()
     batcher = Batcher(Recipe("Why?"), PublisherSettings(batch_records=batch, **limits), notes, now=lambda: NOW)
-    patience = Patience(100, 1, clock, clock.sleep)
+    patience = Patience(100, clock=clock, sleep=clock.sleep)
     return PublishJob(ListSource(entries), batcher, FakeOutbox(topic, faults), notes, patience), notes
 
 
@@ -88,6 +88,29 @@ def test_a_second_run_publishes_nothing_and_keeps_the_counts() -> None:
     assert len(topic.records) == 9
     assert notes.before == first
     assert notes.bytes_read == 90
+
+
+def test_asked_to_stop_it_ends_between_batches_and_the_next_run_goes_on() -> None:
+    topic, entries, notes = FakeTopic(), items(10), Notes()
+    batcher = Batcher(Recipe("Why?"), PublisherSettings(batch_records=3), notes, now=lambda: NOW)
+    patience = Patience(100, asked_to_stop=lambda: len(topic.records) >= 6)
+    outbox = FakeOutbox(topic)
+    with pytest.raises(Stopped):
+        PublishJob(ListSource(entries), batcher, outbox, notes, patience).run()
+    assert outbox.closed
+    assert len(topic.records) == 6
+    job(entries, topic)[0].run()
+    assert published(topic) == uris(entries)
+
+
+def test_asked_to_stop_it_waits_no_longer_for_the_broker() -> None:
+    def silent(step: str) -> None:
+        raise Unsettled("timed out")
+
+    patience = Patience(1e9, asked_to_stop=lambda: True)
+    batcher = Batcher(Recipe("Why?"), PublisherSettings(), Notes(), now=lambda: NOW)
+    with pytest.raises(Stopped):
+        PublishJob(ListSource(items(3)), batcher, FakeOutbox(FakeTopic(), silent), Notes(), patience).run()
 
 
 def test_entries_added_behind_are_new() -> None:

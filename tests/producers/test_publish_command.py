@@ -1,0 +1,143 @@
+"""`sightstream publish` on a real broker and a real object store."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.runtime.local import LocalRuntime
+from schemas.topics import TopicSettings
+from tests.producers.reading import requests_on
+
+pytestmark = pytest.mark.real
+
+Publish = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def publish(config_file: Path) -> Publish:
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "infra.cli.app", "--config", config_file, "publish", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    return run
+
+
+def write_csv(path: Path, count: int, tail: str = "") -> Path:
+    rows = "".join(f"p{n % 9},s3://shop/{n}.jpg\n" for n in range(count))
+    path.write_text("product_id,uri\n" + rows + tail)
+    return path
+
+
+def counts(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(done.stdout)
+    return {name: found[name] for name in ("delivered", "failed", "delivered_earlier", "failed_earlier")}
+
+
+def test_a_csv_file_is_published_once_and_growth_is_new(
+    publish: Publish, runtime: LocalRuntime, topics: TopicSettings, tmp_path: Path
+) -> None:
+    source = write_csv(tmp_path / "a.csv", 50)
+    first = publish(source, "--json", "--question", "What colour?", "--max-tokens", "77")
+    assert first.returncode == 0, first.stderr
+    assert counts(first) == {"delivered": 50, "failed": 0, "delivered_earlier": 0, "failed_earlier": 0}
+    assert json.loads(first.stdout)["topic"] == topics.requests
+    write_csv(source, 60)
+    again = publish(source, "--json", "--question", "What colour?", "--max-tokens", "77")
+    assert counts(again) == {"delivered": 60, "failed": 0, "delivered_earlier": 50, "failed_earlier": 0}
+    found = requests_on(runtime.kafka_settings, topics.requests)
+    assert Counter(request.image.uri for request in found) == Counter(f"s3://shop/{n}.jpg" for n in range(60))
+    assert len({request.request_id for request in found}) == 60
+    assert {(request.question, request.options.max_tokens) for request in found} == {("What colour?", 77)}
+
+
+def test_failed_rows_are_named_counted_and_make_the_exit_code_1(publish: Publish, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "a.csv", 3, tail="p1\n,s3://shop/x.jpg\n")
+    done = publish(source)
+    assert done.returncode == 1
+    assert "line 5: 1 cells under 2 columns" in done.stderr
+    assert "line 6: product_id" in done.stderr
+    assert "3 delivered, 2 failed" in done.stdout
+    again = publish(source, "--json")
+    assert again.returncode == 1
+    assert counts(again) == {"delivered": 3, "failed": 2, "delivered_earlier": 3, "failed_earlier": 2}
+
+
+def test_a_changed_source_is_refused_and_no_resume_starts_over(
+    publish: Publish, runtime: LocalRuntime, topics: TopicSettings, tmp_path: Path
+) -> None:
+    source = write_csv(tmp_path / "a.csv", 5)
+    assert publish(source).returncode == 0
+    source.write_text(source.read_text().replace("2.jpg", "3.jpg"))
+    refused = publish(source)
+    assert refused.returncode == 1
+    assert "--no-resume" in refused.stderr
+    assert len(requests_on(runtime.kafka_settings, topics.requests)) == 5
+    assert publish(source, "--no-resume").returncode == 0
+    assert len(requests_on(runtime.kafka_settings, topics.requests)) == 10
+
+
+def test_jsonl_and_another_topic(
+    publish: Publish, runtime: LocalRuntime, topics: TopicSettings, tmp_path: Path
+) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"sku": "p1", "uri": "s3://b/1"}\n{"sku": "p2", "uri": "s3://b/2", "question": "Why?"}\n')
+    done = publish(source, "--product-column", "sku", "--topic", topics.results)
+    assert done.returncode == 0, done.stderr
+    found = requests_on(runtime.kafka_settings, topics.results)
+    assert {(request.product_id, request.question) for request in found} == {
+        ("p1", "What is shown in this image?"),
+        ("p2", "Why?"),
+    }
+
+
+def test_a_folder(publish: Publish, runtime: LocalRuntime, topics: TopicSettings, tmp_path: Path) -> None:
+    for name in ("p1/a.jpg", "p1/b.png", "p2/c 1.webp"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"image")
+    assert publish(tmp_path / "in").returncode == 0
+    found = requests_on(runtime.kafka_settings, topics.requests)
+    assert {(request.product_id, request.image.uri) for request in found} == {
+        ("p1", (tmp_path / "in/p1/a.jpg").as_uri()),
+        ("p1", (tmp_path / "in/p1/b.png").as_uri()),
+        ("p2", (tmp_path / "in/p2/c 1.webp").as_uri()),
+    }
+
+
+def test_an_s3_prefix(
+    publish: Publish, runtime: LocalRuntime, topics: TopicSettings, s3_client: Any, bucket: str
+) -> None:
+    for key in ("in/p1/a.jpg", "in/p2/b é.png", "in/p2/notes.txt", "elsewhere/c.jpg"):
+        s3_client.put_object(Bucket=bucket, Key=key, Body=b"image")
+    done = publish(f"s3://{bucket}/in/")
+    assert done.returncode == 0, done.stderr
+    found = requests_on(runtime.kafka_settings, topics.requests)
+    assert {(request.product_id, request.image.uri) for request in found} == {
+        ("p1", f"s3://{bucket}/in/p1/a.jpg"),
+        ("p2", f"s3://{bucket}/in/p2/b é.png"),
+    }
+    missing = publish(f"s3://{bucket}-none/")
+    assert missing.returncode == 1
+    assert "NoSuchBucket" in missing.stderr
+
+
+def test_wrong_use_ends_with_2(publish: Publish, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    source = write_csv(tmp_path / "a.csv", 1)
+    for arguments in ([tmp_path / "a.txt"], [tmp_path / "none.csv"], [source, "--max-tokens", "0"], []):
+        done = publish(*arguments)
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_missing_topic_ends_with_1_and_what_to_do(publish: Publish, tmp_path: Path) -> None:
+    done = publish(write_csv(tmp_path / "a.csv", 1), "--topic", "not-there")
+    assert done.returncode == 1
+    assert "the topic not-there does not exist" in done.stderr
