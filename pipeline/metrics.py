@@ -43,6 +43,7 @@ STORE_RESETS = Counter(
 # --- look-up ----------------------------------------------------------------------------------------------
 LOOKUP_RECORDS = Counter("sightstream_lookup_records", "Result records by what became of them.", ["outcome"])
 LOOKUP_REQUESTS = Counter("sightstream_lookup_requests", "Look-ups by HTTP status.", ["status"])
+LOOKUP_REREADS = Counter("sightstream_lookup_rereads", "Times a partition was read again to find a dropped record.")
 LOOKUP_READY = Gauge("sightstream_lookup_ready", "1 while the table is whole and answers look-ups.")
 
 # --- lag --------------------------------------------------------------------------------------------------

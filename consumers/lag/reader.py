@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol
 
-from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka.admin import AdminClient
 
 from consumers.lag.broker import Broker, Committed, Membership
 from consumers.lag.settings import LagSettings
-from consumers.lag.tail import Consumer, Ranges, Span, Tail, read_tails
+from consumers.lag.tail import Consumer, Span, Tail, open_tail_consumer, read_tails
 from consumers.lag.trend import Trend
 from consumers.lag.types import GroupLag, PartitionLag, Place
-from consumers.worker.offset_metadata import UnreadableNote, decode
+from consumers.worker.offset_metadata import Ranges, UnreadableNote, decode
 from schemas.kafka import KafkaSettings
 from schemas.topics import TopicSettings
 
@@ -31,6 +30,20 @@ class AsksBroker(Protocol):
     def membership(self, group: str) -> Membership: ...
     def stable_ends(self, places: set[Place]) -> dict[Place, int]: ...
     def starts(self, places: set[Place]) -> dict[Place, int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Offsets that are finished beyond the committed one, as half-open ranges."""
+
+    ranges: Ranges = ()
+
+    def __contains__(self, offset: object) -> bool:
+        return isinstance(offset, int) and any(start <= offset < end for start, end in self.ranges)
+
+    def between(self, start: int, end: int) -> int:
+        """How many of them lie in [`start`, `end`)."""
+        return sum(max(0, min(stop, end) - max(first, start)) for first, stop in self.ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +117,7 @@ class LagReader:
             partition=place[1],
             committed=committed.offset if committed else None,
             stable_end=span.end,
-            records=records_left(span, tail) if tail else 0,
+            records=records_left(span, tail, _finished(committed)) if tail else 0,
             seconds=self._age(tail) if tail else 0.0,
             owner=state.membership.owners.get(place),
         )
@@ -120,20 +133,19 @@ class LagReader:
         return replace(lag, queue_empty_seconds=trend.seconds_to_empty())
 
 
-def records_left(span: Span, tail: Tail) -> int:
+def records_left(span: Span, tail: Tail, finished: Finished) -> int:
     """Counted where the tail was read whole; else offsets, less those finished, from the first record on."""
     if tail.whole:
         return tail.records
     start = span.start if tail.first_offset is None else tail.first_offset
-    finished = sum(max(0, min(stop, span.end) - max(first, start)) for first, stop in span.finished)
-    return max(0, span.end - start - finished)
+    return max(0, span.end - start - finished.between(start, span.end))
 
 
-def _finished(committed: Committed | None) -> Ranges:
+def _finished(committed: Committed | None) -> Finished:
     try:
-        return decode(committed.note, committed.offset) if committed else ()
+        return Finished(decode(committed.note, committed.offset) if committed else ())
     except UnreadableNote:
-        return ()  # the worker stops on it; to a reader of lag it says nothing
+        return Finished()  # the worker stops on it; to a reader of lag it says nothing
 
 
 def pipeline_groups(settings: LagSettings, topics: TopicSettings) -> dict[str, tuple[str, ...]]:
@@ -148,21 +160,5 @@ def pipeline_groups(settings: LagSettings, topics: TopicSettings) -> dict[str, t
 
 def open_lag_reader(kafka: KafkaSettings, settings: LagSettings, groups: GroupTopics) -> LagReader:
     """Connects on the first reading."""
-    consumer = KafkaConsumer(
-        kafka.client_config()
-        | {
-            "group.id": "sightstream-lag",  # asked for by the client; nothing is ever committed under it
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 100,
-            # Only the first records count: don't fetch megabytes to look at one timestamp.
-            "max.partition.fetch.bytes": 128 * 1024,
-            "queued.min.messages": 100,
-            "queued.max.messages.kbytes": 4096,
-        }
-    )
-    return LagReader(
-        Broker(AdminClient(kafka.client_config()), settings.read_timeout_seconds), consumer, groups, settings
-    )
+    broker = Broker(AdminClient(kafka.client_config()), settings.read_timeout_seconds)
+    return LagReader(broker, open_tail_consumer(kafka), groups, settings)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer as KafkaConsumer
 
 from consumers.lag.types import LagError, Place
-
-Ranges = tuple[tuple[int, int], ...]
+from schemas.kafka import KafkaSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Span:
 
     start: int
     end: int
-    finished: Ranges
+    finished: Container[int]
     count: bool
 
 
@@ -53,6 +53,25 @@ class Consumer(Protocol):
     def pause(self, partitions: list[TopicPartition]) -> None: ...
     def poll(self, timeout: float) -> Message | None: ...
     def close(self) -> None: ...
+
+
+def open_tail_consumer(kafka: KafkaSettings) -> Consumer:
+    """For `read_tails`; connects on the first reading."""
+    return KafkaConsumer(
+        kafka.client_config()
+        | {
+            "group.id": "sightstream-tail",  # asked for by the client; nothing is ever committed under it
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 100,
+            # Only the first records count: don't fetch megabytes to look at one timestamp.
+            "max.partition.fetch.bytes": 128 * 1024,
+            "queued.min.messages": 100,
+            "queued.max.messages.kbytes": 4096,
+        }
+    )
 
 
 def read_tails(
@@ -102,7 +121,7 @@ def _read(message: Message, span: Span, tail: Tail) -> bool:
     if offset >= span.end:
         tail.whole = True
         return False
-    if not any(start <= offset < end for start, end in span.finished):
+    if offset not in span.finished:
         tail.records += 1
         if tail.first_offset is None:
             kind, at_ms = message.timestamp()

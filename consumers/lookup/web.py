@@ -1,0 +1,94 @@
+"""The look-up over HTTP, on loopback.
+
+GET /products/{product_id}   200 with the newest result; 404 no result is known; 503 try again, the table is not ready
+GET /healthz                 200 ready, 503 not ready
+GET /metrics                 for Prometheus
+
+Every body is JSON but that of /metrics. A product's id stands percent-encoded in the path, a slash in it included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from consumers.lookup.errors import LookupFailed
+from consumers.metrics_server import LOOPBACK
+from pipeline import metrics
+from schemas.topics import record_key
+
+
+class Answers(Protocol):
+    """What the pages ask. `why_not_ready` is None when the table answers for this key."""
+
+    def why_not_ready(self, key: bytes | None = None) -> str | None: ...
+    def get(self, key: bytes) -> bytes | None: ...
+
+
+class Pages:
+    """The handlers."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    def application(self) -> web.Application:
+        application = web.Application()
+        application.router.add_get("/products/{product_id:.+}", self.product)
+        application.router.add_get("/healthz", self.health)
+        application.router.add_get("/metrics", self.metrics)
+        return application
+
+    async def product(self, request: web.Request) -> web.Response:
+        response = self._product(request.match_info["product_id"])
+        metrics.LOOKUP_REQUESTS.labels(str(response.status)).inc()
+        return response
+
+    def _product(self, product_id: str) -> web.Response:
+        try:
+            key = record_key(product_id)
+        except UnicodeEncodeError:
+            return _error(404, "unknown_product", "no product has such an id")
+        why = self._answers.why_not_ready(key)
+        if why is not None:
+            return _not_ready(why)
+        entry = self._answers.get(key)
+        if entry is None:
+            return _error(404, "unknown_product", "no result of this product is known")
+        return web.Response(body=entry, content_type="application/json", headers={"X-Content-Type-Options": "nosniff"})
+
+    async def health(self, request: web.Request) -> web.Response:
+        why = self._answers.why_not_ready()
+        return web.json_response({"ready": True}) if why is None else _not_ready(why)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _not_ready(why: str) -> web.Response:
+    response = _error(503, "not_ready", why)
+    response.headers["Retry-After"] = "1"
+    return response
+
+
+def _error(status: int, name: str, detail: str) -> web.Response:
+    return web.json_response({"error": name, "detail": detail}, status=status)
+
+
+@asynccontextmanager
+async def served(pages: Pages, port: int) -> AsyncIterator[str]:
+    """Yields the address; `port` 0 takes a free one. Raises LookupFailed when the port is taken."""
+    runner = web.AppRunner(pages.application(), access_log=None, shutdown_timeout=2)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, LOOPBACK, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise LookupFailed(f"can't listen on {LOOPBACK}:{port}: {error.strerror}; name another port") from None
+        yield f"http://{LOOPBACK}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()

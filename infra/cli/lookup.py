@@ -1,0 +1,102 @@
+"""`sightstream lookup`: the newest result of one product, from the Faust table; `--serve` runs the table."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.errors import CommandError
+
+if TYPE_CHECKING:
+    from consumers.lookup.settings import LookupSettings
+
+UNKNOWN_PRODUCT = 1
+NOT_ANSWERING = 3
+
+
+def lookup(
+    product: Annotated[str | None, typer.Argument(help="The product's id.")] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Run the table and its HTTP server, until stopped.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole answer as one JSON object.")] = False,
+) -> None:
+    """Show the newest result of a product. Exit code: 0 found, 1 none is known, 3 no look-up answers (try again)."""
+    from consumers.lookup.settings import LookupSettings
+    from infra.settings import load
+
+    if serve == (product is not None):
+        raise typer.BadParameter("name a product, or give --serve to run the look-up")
+    settings = load(LookupSettings)
+    if serve:
+        _serve(settings)
+    elif product is not None:
+        _ask(settings, product, as_json)
+
+
+def _ask(settings: LookupSettings, product: str, as_json: bool) -> None:
+    from consumers.lookup.client import NotAnswering, address_of, ask
+    from schemas.dead_letter import printable
+
+    try:
+        found = ask(address_of(settings), product)
+    except NotAnswering as error:
+        typer.echo(f"sightstream: {error}", err=True)
+        raise typer.Exit(NOT_ANSWERING) from None
+    if found is None:
+        typer.echo(f"no result of {printable(product)} is known", err=True)
+        raise typer.Exit(UNKNOWN_PRODUCT)
+    print(json.dumps(found.document) if as_json else as_text(found.document))
+
+
+def as_text(document: dict[str, Any]) -> str:
+    """A few lines for a person; nothing in them is obeyed by a terminal."""
+    from schemas.dead_letter import printable
+
+    result = document["result"]
+    lines = {
+        "product": result["product_id"],
+        "request": result["request_id"],
+        "question": result["question"],
+        **{name: result["answer"].get(name, "") for name in ("summary", "caption", "reasoning", "conclusion")},
+        "image": result["image"]["uri"],
+        "at": result["completed_at"],
+    }
+    return "\n".join(f"{name:<11}{printable(str(value))}" for name, value in lines.items() if value)
+
+
+def _serve(settings: LookupSettings) -> None:
+    import asyncio
+    import logging
+    import os
+    import sys
+
+    from consumers.lookup.errors import LookupFailed, TableFailed
+    from infra.settings import load
+    from schemas.kafka import KafkaSettings
+    from schemas.topics import TopicSettings
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
+    try:
+        asyncio.run(_until_stopped(settings, kafka, topics))
+    except TableFailed as error:
+        print(f"sightstream: {error}", file=sys.stderr, flush=True)
+        os._exit(CommandError.exit_code)  # Faust's threads would keep the process alive
+    except LookupFailed as error:
+        raise CommandError(str(error)) from error
+
+
+async def _until_stopped(settings: LookupSettings, kafka: Any, topics: Any) -> None:
+    import asyncio
+    import logging
+    import signal
+
+    for noisy in ("faust", "mode", "aiokafka"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    from consumers.lookup.run import run_lookup
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run_lookup(settings, kafka, topics, stop, lambda address: print(address, flush=True))

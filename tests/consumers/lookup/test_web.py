@@ -1,0 +1,117 @@
+"""The pages, asked over a real socket by the client that the command uses."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import socket
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumers.lookup.client import NotAnswering, ask
+from consumers.lookup.errors import LookupFailed
+from consumers.lookup.web import Pages, served
+from tests.schemas.strategies import identifiers
+
+T = TypeVar("T")
+
+
+class Table:
+    """A table that is a dictionary."""
+
+    def __init__(self, entries: dict[str, bytes], why: str | None = None, elsewhere: bytes = b"") -> None:
+        self._entries = {name.encode(): value for name, value in entries.items()}
+        self._why = why
+        self._elsewhere = elsewhere
+
+    def why_not_ready(self, key: bytes | None = None) -> str | None:
+        return "held by another" if key is not None and key == self._elsewhere else self._why
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._entries.get(key)
+
+
+def with_pages(table: Table, do: Callable[[str], T]) -> T:
+    """`do` in a thread, given the address."""
+
+    async def run() -> T:
+        async with served(Pages(table), 0) as address:
+            return await asyncio.to_thread(do, address)
+
+    return asyncio.run(run())
+
+
+def get(address: str, path: str) -> tuple[int, dict[str, str], bytes]:
+    server = urlsplit(address)
+    connection = http.client.HTTPConnection(server.hostname or "", server.port)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    return response.status, dict(response.getheaders()), response.read()
+
+
+def test_a_known_product() -> None:
+    status, headers, body = with_pages(Table({"p": b'{"a": 1}'}), lambda at: get(at, "/products/p"))
+    assert (status, headers["Content-Type"], body) == (200, "application/json", b'{"a": 1}')
+
+
+def test_an_unknown_product() -> None:
+    status, _, body = with_pages(Table({}), lambda at: get(at, "/products/p"))
+    assert (status, json.loads(body)["error"]) == (404, "unknown_product")
+
+
+@pytest.mark.parametrize("path", ["/products/p", "/healthz"])
+def test_not_ready(path: str) -> None:
+    status, headers, body = with_pages(Table({"p": b"{}"}, why="recovering"), lambda at: get(at, path))
+    assert (status, headers["Retry-After"], json.loads(body)["detail"]) == (503, "1", "recovering")
+
+
+def test_a_product_held_elsewhere_is_never_called_unknown() -> None:
+    table = Table({}, elsewhere=b"p")
+    assert with_pages(table, lambda at: get(at, "/products/p")[0]) == 503
+    assert with_pages(table, lambda at: get(at, "/healthz")[0]) == 200
+
+
+def test_metrics() -> None:
+    status, _, body = with_pages(Table({}), lambda at: get(at, "/metrics"))
+    assert status == 200
+    assert b"sightstream_lookup_requests_total" in body
+
+
+@pytest.mark.parametrize("path", ["/table/", "/router/", "/graph", "/", "/products/", "/products"])
+def test_nothing_else_is_served(path: str) -> None:
+    assert with_pages(Table({}), lambda at: get(at, path)[0]) == 404
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(identifiers | st.sampled_from([".", "..", "a/b", "a/../b", "%2F", "?", "#", "//", "p "]), max_size=5))
+def test_every_product_id_is_found_under_its_own_name(names: list[str]) -> None:
+    entries = {name: json.dumps({"name": name}).encode() for name in names}
+    found = with_pages(Table(entries), lambda at: {name: ask(at, name) for name in names})
+    assert {name: entry and entry.document["name"] for name, entry in found.items()} == {name: name for name in names}
+
+
+def test_the_client_says_what_is_wrong() -> None:
+    assert with_pages(Table({}), lambda at: ask(at, "p")) is None
+    with pytest.raises(NotAnswering, match="recovering"):
+        with_pages(Table({}, why="recovering"), lambda at: ask(at, "p"))
+    with pytest.raises(NotAnswering, match="lookup --serve"):
+        ask("http://127.0.0.1:1", "p")
+
+
+def test_a_taken_port_is_an_error_that_names_it() -> None:
+    async def serve(port: int) -> None:
+        async with served(Pages(Table({})), port):
+            pass
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(LookupFailed, match=str(port)):
+            asyncio.run(serve(port))
