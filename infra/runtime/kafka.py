@@ -90,7 +90,7 @@ def kafka_program(
 def _format(command: list[str], properties: Path) -> None:
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     done = subprocess.run(
-        [*command, "--cluster-id", cluster_id, "--config", str(properties)],
+        [*command, f"--cluster-id={cluster_id}", f"--config={properties}"],  # an id may start with a dash
         capture_output=True,
         text=True,
         timeout=FORMAT_TIMEOUT_S,

@@ -16,7 +16,7 @@ from infra.runtime.kafka import broker_properties, kafka_program
 from infra.runtime.object_store import object_store_program, remove_sockets
 from infra.runtime.ports import LOOPBACK
 from infra.runtime.resources import create_bucket, create_topics
-from infra.runtime.service import Service
+from infra.runtime.service import Program, Service
 from schemas.kafka import KafkaSettings
 from schemas.s3 import S3Settings
 from schemas.topics import TopicSettings, topic_specs
@@ -63,28 +63,32 @@ class LocalRuntime:
         """Blocks until both answer. Raises FolderInUseError, or RuntimeFailedError with the end of a log."""
         self._ownership = self.folder.own()
         try:
-            self._start(self._ownership.children_lock)
+            self._start()
         except BaseException:  # an interrupt too: nothing may stay behind
             self.stop()
             raise
 
-    def _start(self, lock_fd: int) -> None:
+    def _start(self) -> None:
         identity = self.folder.identity()
         self._ports = identity.ports
         self.kafka_settings = KafkaSettings(
             bootstrap_servers=f"{LOOPBACK}:{identity.ports['kafka']}", security_protocol="PLAINTEXT"
         )
         self.s3_settings = _s3_settings(identity)
-        self.s3 = self._run(Service(object_store_program(self.folder, identity, self.s3_settings), lock_fd))
+        self.s3 = self.run(object_store_program(self.folder, identity, self.s3_settings))
         properties = broker_properties(self.folder, identity.ports, self._extra)
         java, jars = find_java(self._java), ensure_kafka_jars()
-        self.kafka = self._run(
-            Service(kafka_program(self.folder, properties, self.kafka_settings, java, jars), lock_fd)
-        )
-        for service in self._services:
+        self.kafka = self.run(kafka_program(self.folder, properties, self.kafka_settings, java, jars))
+        for service in (self.s3, self.kafka):
             service.wait_until_ready(self._start_timeout_s)
 
-    def _run(self, service: Service) -> Service:
+    def run(self, program: Program) -> Service:
+        """Starts one more program that shares our fate: it ends before Kafka and S3 do, however we end.
+
+        Raises RuntimeFailedError when it cannot be executed.
+        """
+        assert self._ownership is not None  # noqa: S101 (started)
+        service = Service(program, self._ownership.children_lock)
         self._services.append(service)
         service.start()
         return service
@@ -99,15 +103,17 @@ class LocalRuntime:
 
     def check(self) -> None:
         """Raises RuntimeFailedError, with the end of its log, when Kafka or the object store has died."""
-        for service in self._services:
+        for service in (self.s3, self.kafka):
             service.check()
 
     def stop(self) -> None:
         """Ends both, in a few seconds; harmless when nothing runs."""
-        for service in self._services:
-            service.begin_stop()
-        for service in self._services:
-            service.stop()
+        servers, clients = self._services[:2], self._services[2:]
+        for together in (clients, servers):  # clients first: they still have something to say to Kafka
+            for service in together:
+                service.begin_stop()
+            for service in together:
+                service.stop()
         self._services.clear()
         if self._ownership is not None:
             remove_sockets(self._ports)

@@ -1,0 +1,108 @@
+"""`sightstream up` and `sightstream down`, as a person runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from infra.runtime.detached import stop_owner
+from infra.runtime.folder import RuntimeFolder
+from tests.infra.runtime.waiting import comes_true
+
+pytestmark = pytest.mark.real
+
+SIGHTSTREAM = [sys.executable, "-m", "infra.cli.app"]
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose runtime, if any, is stopped at the end."""
+    yield tmp_path / "run"
+    stop_owner(tmp_path / "run")
+
+
+def sightstream(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [*SIGHTSTREAM, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    command = [*SIGHTSTREAM, *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, cwd=ROOT, **pipes)  # type: ignore[call-overload]
+
+
+def process_running(words: str) -> int:
+    """The one process whose command line ends with these words, its guardian's line being longer at the front."""
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True)
+    found = [line.split() for line in listed.stdout.splitlines() if line.endswith(words)]
+    (pid,) = (int(line[0]) for line in found if not any(word.endswith("guardian.py") for word in line))
+    return pid
+
+
+def test_detached_until_down(folder: Path) -> None:
+    up = sightstream("up", "--dir", folder, "--partitions", 3, "--detach", "--json")
+    assert up.returncode == 0, up.stderr
+    places = json.loads(up.stdout)
+    topics = AdminClient({"bootstrap.servers": places["bootstrap_servers"]}).list_topics(timeout=10).topics
+    assert {name: len(topics[name].partitions) for name in places["topics"]} == {
+        "image.requests": 3,
+        "image.results": 3,
+        "image.dead-letters": 3,
+    }
+    secret = json.loads((folder / "identity.json").read_text())["secret_access_key"]
+    assert secret in Path(places["config"]).read_text()
+    assert secret not in up.stdout
+
+    again = sightstream("up", "--dir", folder, "--detach")
+    assert again.returncode == 1
+    assert "is in use by a running runtime" in again.stderr
+
+    down = sightstream("down", "--dir", folder)
+    assert (down.returncode, down.stdout) == (0, f"Stopped the runtime in {folder}.\n")
+    assert RuntimeFolder(folder).is_free()
+    assert sightstream("down", "--dir", folder).stdout == f"Nothing runs in {folder}.\n"
+
+    other_size = sightstream("up", "--dir", folder, "--partitions", 5, "--detach")
+    assert other_size.returncode == 1
+    assert other_size.stderr.startswith("sightstream: topic image.requests has 3 partitions and 5 are wanted")
+    assert RuntimeFolder(folder).is_free()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_foreground_ends_well_when_asked(folder: Path, number: signal.Signals) -> None:
+    with start("up", "--dir", folder, "--json") as up:
+        assert up.stdout is not None
+        assert json.loads(up.stdout.readline())["config"] == str(folder / "runtime.toml")
+        os.kill(up.pid, number)
+        assert up.wait(20) == 0
+    assert RuntimeFolder(folder).is_free()
+    assert not (folder / "runtime.toml").exists()
+
+
+def test_interrupted_while_starting(folder: Path) -> None:
+    with start("up", "--dir", folder) as up:
+        assert comes_true((folder / "logs" / "s3.log").exists, 20)
+        os.kill(up.pid, signal.SIGINT)
+        assert up.wait(20) == 130
+    assert RuntimeFolder(folder).is_free()
+
+
+def test_a_dead_broker_ends_the_command_with_its_log(folder: Path) -> None:
+    with start("up", "--dir", folder, "--json") as up:
+        assert up.stdout is not None
+        assert up.stderr is not None
+        up.stdout.readline()
+        os.kill(process_running(f"kafka.Kafka {folder}/server.properties"), signal.SIGKILL)
+        assert up.wait(20) == 1
+        assert "sightstream: Kafka has died" in up.stderr.read()
+    assert RuntimeFolder(folder).is_free()

@@ -1,0 +1,141 @@
+"""The runtime's own life on real parts: start, break, restart, end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from infra.bootstrap.errors import SetupError
+from infra.runtime.errors import FolderInUseError, RuntimeFailedError
+from infra.runtime.folder import RuntimeFolder
+from infra.runtime.local import DEFAULT_BUCKET, LocalRuntime
+from infra.runtime.ports import choose_ports
+from infra.runtime.s3_client import s3_client
+from infra.runtime.service import Program
+from schemas.topics import TopicSettings
+from tests.infra.runtime.waiting import comes_true, gone
+
+pytestmark = pytest.mark.real
+
+ROOT = Path(__file__).parents[3]
+ONE_PARTITION = TopicSettings(partitions=1)
+
+
+def put(runtime: LocalRuntime, value: bytes) -> None:
+    """The value as a record and as an object."""
+    producer = Producer(runtime.kafka_settings.producer_config())
+    producer.produce(ONE_PARTITION.requests, value, key=b"product")
+    assert producer.flush(20) == 0
+    s3_client(runtime.s3_settings).put_object(Bucket=DEFAULT_BUCKET, Key="object", Body=value)
+
+
+def get(runtime: LocalRuntime) -> tuple[bytes | None, bytes]:
+    """The first record and the object."""
+    consumer = Consumer(runtime.kafka_settings.client_config() | {"group.id": "reader"})
+    consumer.assign([TopicPartition(ONE_PARTITION.requests, 0, 0)])
+    message: Any = consumer.poll(20)
+    consumer.close()
+    body = s3_client(runtime.s3_settings).get_object(Bucket=DEFAULT_BUCKET, Key="object")["Body"].read()
+    return (message and message.value()), body
+
+
+def test_a_restart_keeps_data_ports_and_keys(tmp_path: Path) -> None:
+    with LocalRuntime(tmp_path / "run") as first:
+        first.prepare(ONE_PARTITION)
+        put(first, b"kept")
+        pids = [first.kafka.pid, first.s3.pid]
+        settings = (first.kafka_settings, first.s3_settings)
+    assert all(gone(pid) for pid in pids)
+    assert not first.folder.config_file.exists()
+    with LocalRuntime(tmp_path / "run") as second:
+        assert (second.kafka_settings, second.s3_settings) == settings
+        assert get(second) == (b"kept", b"kept")
+        with pytest.raises(FolderInUseError, match=f"process {os.getpid()}"):
+            LocalRuntime(tmp_path / "run").start()
+
+
+def test_other_ports_do_not_matter_to_the_data(tmp_path: Path) -> None:
+    with LocalRuntime(tmp_path / "run") as first:
+        first.prepare(ONE_PARTITION)
+        put(first, b"kept")
+    identity = tmp_path / "run" / "identity.json"
+    known = json.loads(identity.read_text())
+    identity.write_text(json.dumps(known | {"ports": choose_ports()}))
+    with LocalRuntime(tmp_path / "run") as second:
+        assert second.kafka_settings != first.kafka_settings
+        assert get(second) == (b"kept", b"kept")
+
+
+def test_each_part_can_be_broken_alone(tmp_path: Path) -> None:
+    with LocalRuntime(tmp_path / "run") as runtime:
+        runtime.prepare(ONE_PARTITION)
+        put(runtime, b"kept")
+
+        runtime.kafka.kill()
+        with pytest.raises(RuntimeFailedError, match="Kafka has died"):
+            runtime.check()
+        runtime.kafka.restart()
+        runtime.s3.kill()
+        runtime.s3.restart()
+        runtime.check()
+        assert get(runtime) == (b"kept", b"kept")
+
+        admin = AdminClient(runtime.kafka_settings.client_config())
+        runtime.kafka.pause()
+        with pytest.raises(KafkaException):
+            admin.list_topics(timeout=1)
+        runtime.kafka.resume()
+        assert ONE_PARTITION.requests in admin.list_topics(timeout=20).topics
+
+
+def test_a_program_of_ones_own_ends_first(tmp_path: Path) -> None:
+    last_words = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(print(Path(sys.argv[1]).exists())))"
+    code = f"import signal, sys, time; from pathlib import Path; {last_words}; print('up', flush=True); time.sleep(600)"
+    log = tmp_path / "program.log"
+    with LocalRuntime(tmp_path / "run") as runtime:
+        settings_file = runtime.prepare(ONE_PARTITION)
+        command = [sys.executable, "-c", code, str(settings_file)]
+        service = runtime.run(Program("program", command, log, lambda _: None))
+        assert comes_true(lambda: "up" in log.read_text())
+        os.kill(service.pid, signal.SIGSTOP)  # still told to end, and in time to do so
+    assert log.read_text() == "up\nTrue\n"
+
+
+def test_a_broken_java_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"no usable Java \(/no/java does not run\): install Java 17 or newer"):
+        LocalRuntime(tmp_path / "run", java=Path("/no/java")).start()
+    assert RuntimeFolder(tmp_path / "run").is_free()
+
+
+def test_a_broker_that_cannot_start_says_why(tmp_path: Path) -> None:
+    runtime = LocalRuntime(tmp_path / "run", extra_broker_properties={"num.io.threads": "none"})
+    with pytest.raises(RuntimeFailedError, match=r"(?s)Kafka.*num\.io\.threads"):
+        runtime.start()
+    assert runtime.folder.is_free()
+
+
+def test_nothing_outlives_a_killed_owner(tmp_path: Path) -> None:
+    code = f"""if True:
+        import time
+        from pathlib import Path
+        from infra.runtime.local import LocalRuntime
+        with LocalRuntime(Path({str(tmp_path / "run")!r})) as runtime:
+            print(runtime.kafka.pid, runtime.s3.pid, flush=True)
+            time.sleep(600)
+    """
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT) as owner:
+        assert owner.stdout is not None
+        pids = [int(pid) for pid in owner.stdout.readline().split()]
+        assert len(pids) == 2
+        os.kill(owner.pid, signal.SIGKILL)
+        assert comes_true(lambda: all(gone(pid) for pid in pids))
+    assert comes_true(RuntimeFolder(tmp_path / "run").is_free)

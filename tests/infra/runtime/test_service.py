@@ -1,0 +1,150 @@
+"""Supervision, on small programs of our own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.runtime.errors import RuntimeFailedError
+from infra.runtime.service import Program, Service
+from tests.infra.runtime.waiting import comes_true, gone
+
+SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> Iterator[Callable[[str], Service]]:
+    """`make_service(python_code)`, answering as soon as it has printed something; stopped at the end."""
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    made: list[Service] = []
+
+    def answers(_timeout_s: float) -> None:
+        assert "up" in (tmp_path / "log").read_text()
+
+    def make(code: str) -> Service:
+        command = [sys.executable, "-c", code]
+        made.append(Service(Program("Sleeper", command, tmp_path / "log", answers), lock))
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.stop()
+    os.close(lock)
+
+
+def test_starts_answers_and_stops(make_service: Callable[[str], Service]) -> None:
+    service = make_service(SLEEPER)
+    service.start()
+    service.wait_until_ready(10)
+    pid = service.pid
+    assert not gone(pid)
+    service.stop()
+    assert gone(pid)
+    assert not service.running
+
+
+def test_restart_is_another_process(make_service: Callable[[str], Service]) -> None:
+    service = make_service(SLEEPER)
+    service.start()
+    before = service.pid
+    service.restart(10)
+    assert service.pid != before
+    assert gone(before)
+
+
+def test_a_kill_is_noticed_with_the_logs_end(make_service: Callable[[str], Service]) -> None:
+    service = make_service(SLEEPER)
+    service.start()
+    service.wait_until_ready(10)
+    service.check()
+    os.kill(service.pid, signal.SIGKILL)
+    assert comes_true(lambda: not service.running)
+    with pytest.raises(RuntimeFailedError, match=r"Sleeper has died \(exit status 137\).*\n  \| up"):
+        service.check()
+    with pytest.raises(RuntimeFailedError, match="not running"):
+        service.kill()
+
+
+def test_death_while_starting_shows_why(make_service: Callable[[str], Service]) -> None:
+    service = make_service("import sys; sys.exit('no such disk')")
+    service.start()
+    with pytest.raises(RuntimeFailedError, match=r"ended while starting \(exit status 1\)(.|\n)*no such disk"):
+        service.wait_until_ready(10)
+
+
+def test_silence_has_a_time_limit(make_service: Callable[[str], Service]) -> None:
+    service = make_service("import time; time.sleep(600)")
+    service.start()
+    with pytest.raises(RuntimeFailedError, match="did not answer within 0 s"):
+        service.wait_until_ready(0.3)
+
+
+def test_a_missing_program_is_named(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        program = Program("Ghost", ["/no/such/binary"], tmp_path / "log", lambda _: None)
+        with pytest.raises(RuntimeFailedError, match=r"Ghost cannot be started(.|\n)*/no/such/binary"):
+            Service(program, lock.fileno()).start()
+
+
+def test_a_paused_program_can_be_stopped(make_service: Callable[[str], Service]) -> None:
+    service = make_service(SLEEPER)
+    service.start()
+    service.wait_until_ready(10)
+    pid = service.pid
+    service.pause()
+    service.stop()
+    assert gone(pid)
+
+
+def test_who_ignores_the_request_is_killed(make_service: Callable[[str], Service]) -> None:
+    service = make_service(STUBBORN)
+    service.start()
+    service.wait_until_ready(10)
+    pid = service.pid
+    service.stop()
+    assert gone(pid)
+
+
+@pytest.mark.parametrize("last_words", ["", "os.fork() or time.sleep(60)"], ids=["alone", "fork_keeps_the_pipe"])
+def test_nothing_outlives_a_killed_owner(tmp_path: Path, last_words: str) -> None:
+    code = f"""
+        import os, sys, time
+        from pathlib import Path
+        from infra.runtime.service import Program, Service
+        lock = os.open({str(tmp_path / "lock")!r}, os.O_RDWR | os.O_CREAT)
+        command = [sys.executable, "-c", {SLEEPER!r}]
+        service = Service(Program("Sleeper", command, Path({str(tmp_path / "log")!r}), print), lock)
+        service.start()
+        print(service.pid, service._guardian.pid, flush=True)
+        {last_words}
+        time.sleep(600)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True) as owner:
+        assert owner.stdout is not None
+        pids = [int(pid) for pid in owner.stdout.readline().split()]
+        assert len(pids) == 2
+        owner.kill()
+        assert comes_true(lambda: all(gone(pid) for pid in pids))
+        os.killpg(owner.pid, signal.SIGKILL)  # the fork
+
+
+def test_the_child_does_not_outlive_a_killed_guardian(make_service: Callable[[str], Service]) -> None:
+    if sys.platform != "linux":
+        return  # there is no such request elsewhere
+    service = make_service(SLEEPER)
+    service.start()
+    service.wait_until_ready(10)
+    pid, guardian = service.pid, service._guardian
+    assert guardian is not None
+    guardian.kill()
+    assert comes_true(lambda: gone(pid))
