@@ -45,7 +45,7 @@ class Worker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._topics, self._flow, self._clock = settings, topics, flow, clock
-        self._consumer = Consumer(consumer_config(settings, kafka))
+        self._consumer = Consumer(consumer_config(settings, kafka) | {"client.id": transactional_id})
         self._claims = Claims(self._consumer, topics.requests, settings.note_limit)
         self._retries = Retries(settings, clock, Random())  # noqa: S311 - jitter
         self._outcomes = Outcomes(topics, self._claims, flow, self._retries)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import analyze, ask, down, lag, lookup, publish, results, schemas, store, up
+from infra.cli import analyze, ask, demo, down, lag, lookup, publish, results, schemas, store, up
 from infra.errors import CommandError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.command()(up.up)
 app.command()(down.down)
 app.command()(analyze.analyze)
 app.command()(ask.ask)
+app.command()(demo.demo)
 app.command()(publish.publish)
 app.add_typer(schemas.app, name="schemas")
 app.command()(store.store)
