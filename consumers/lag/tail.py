@@ -51,6 +51,7 @@ class Consumer(Protocol):
     def assign(self, partitions: list[TopicPartition]) -> None: ...
     def unassign(self) -> None: ...
     def pause(self, partitions: list[TopicPartition]) -> None: ...
+    def resume(self, partitions: list[TopicPartition]) -> None: ...
     def poll(self, timeout: float) -> Message | None: ...
     def close(self) -> None: ...
 
@@ -86,8 +87,10 @@ def read_tails(
         return tails
     open_places = set(spans)
     deadline = clock() + timeout_seconds
-    consumer.assign([TopicPartition(*place, span.start) for place, span in spans.items()])
+    partitions = [TopicPartition(*place, span.start) for place, span in spans.items()]
+    consumer.assign(partitions)
     try:
+        consumer.resume(partitions)  # the client keeps a pause over a new assignment
         while open_places and clock() < deadline:
             message = consumer.poll(0.1)
             if message is not None:

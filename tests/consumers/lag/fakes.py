@@ -51,6 +51,7 @@ class FakeConsumer:
     silent: bool = False
     polls: int = 0
     queue: deque[FakeMessage] = field(default_factory=deque)
+    paused: set[Place] = field(default_factory=set)  # outlives an assignment, as in librdkafka
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         for p in partitions:
@@ -63,11 +64,14 @@ class FakeConsumer:
         self.queue.clear()
 
     def pause(self, partitions: list[TopicPartition]) -> None:
-        gone = {(p.topic, p.partition) for p in partitions}
-        self.queue = deque(message for message in self.queue if message.place not in gone)
+        self.paused |= {(p.topic, p.partition) for p in partitions}
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        self.paused -= {(p.topic, p.partition) for p in partitions}
 
     def poll(self, timeout: float) -> FakeMessage | None:
         self.polls += 1
+        self.queue = deque(message for message in self.queue if message.place not in self.paused)
         return self.queue.popleft() if self.queue and not self.silent else None
 
     def close(self) -> None:

@@ -133,6 +133,11 @@ def test_a_broker_that_delivers_nothing_leaves_the_age_unknown() -> None:
     assert (group.partitions[0].records, group.partitions[0].seconds, group.seconds) == (10, None, None)
 
 
+def test_every_reading_says_the_same() -> None:
+    lag = reader({P0: log(*range(10))}, {P0: Committed(4, None)})
+    assert [only(lag.read()).records for _ in range(3)] == [6, 6, 6]
+
+
 def test_commits_are_read_before_ends() -> None:
     logs = {P0: log(0)}
     broker = FakeBroker(logs)

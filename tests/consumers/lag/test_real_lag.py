@@ -74,6 +74,16 @@ def test_partially_read(
     assert 1 < part.seconds < time.time() - before + 30
 
 
+def test_every_reading_says_the_same(
+    runtime: LocalRuntime, topics: TopicSettings, group: str, committed_offsets: list[int]
+) -> None:
+    settings = LagSettings(count_within=0, read_timeout_seconds=3)  # one record is read, then the partition is paused
+    with open_lag_reader(runtime.kafka_settings, settings, {group: (topics.results,)}) as reader:
+        readings = [reader.read()[0].partitions for _ in range(3)]
+    assert None not in {part.seconds for parts in readings for part in parts}
+    assert len({tuple(part.records for part in parts) for parts in readings}) == 1
+
+
 def test_finished_beyond_the_committed_offset(
     runtime: LocalRuntime, topics: TopicSettings, reader: LagReader, group: str, committed_offsets: list[int]
 ) -> None:
