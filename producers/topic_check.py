@@ -6,6 +6,8 @@ from producers.errors import TopicMismatch
 from schemas.kafka import KafkaSettings
 from schemas.topics import TopicSettings
 
+POLL_S = 0.1
+
 
 def check_topic(kafka: KafkaSettings, topics: TopicSettings, timeout_s: float) -> None:
     """Raises TopicMismatch unless the request topic exists with the configured number of partitions."""
@@ -23,19 +25,26 @@ def check_topic(kafka: KafkaSettings, topics: TopicSettings, timeout_s: float) -
 
 
 def partition_count(kafka: KafkaSettings, topic: str, timeout_s: float) -> int:
-    """0 when there is no such topic. Asking never creates it. Raises TopicMismatch when no broker answers in time."""
+    """0 when there is no such topic. Asking never creates it.
+
+    Blocks `timeout_s` at most. Raises TopicMismatch when no broker answers by then, or at once when one turns us away.
+    """
     from confluent_kafka import KafkaError, KafkaException, TopicCollection
     from confluent_kafka.admin import AdminClient
 
-    last_words: list[str] = []
-    admin = AdminClient(
-        kafka.client_config() | {"log_level": 0, "error_cb": lambda error: last_words.append(str(error))}
-    )
-    asked = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout_s)
+    errors: list[KafkaError] = []
+    admin = AdminClient(kafka.client_config() | {"log_level": 0, "error_cb": errors.append})
+    answer = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout_s)[topic]
+    turned_away = (KafkaError._AUTHENTICATION, KafkaError._SSL)
+    while not answer.done() and not any(error.code() in turned_away for error in errors):
+        admin.poll(POLL_S)  # hands over the errors; the answer itself comes by another thread
     try:
-        return len(asked[topic].result(timeout_s + 5).partitions)
+        return len(answer.result(0).partitions)
     except KafkaException as error:
         if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return 0
-        why = last_words[-1] if last_words else error.args[0].str()
-        raise TopicMismatch(f"can't look at {topic} on {kafka.bootstrap_servers}: {why}") from None
+        errors.append(error.args[0])
+    except TimeoutError:
+        pass  # turned away, and `errors` says why
+    telling = [error for error in errors if error.code() != KafkaError._ALL_BROKERS_DOWN] or errors
+    raise TopicMismatch(f"can't look at {topic} on {kafka.bootstrap_servers}: {telling[0].str()}")

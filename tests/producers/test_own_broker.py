@@ -1,0 +1,121 @@
+"""A broker of our own: TLS and SASL for real, and a broker that freezes or dies in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from infra.runtime.resources import create_topics
+from producers.errors import DeliveryError, TopicMismatch
+from producers.outbox import Outbox, Record
+from producers.progress import Progress
+from producers.publisher import ImagePublisher
+from producers.settings import PublisherSettings
+from schemas.codec import encode
+from schemas.kafka import KafkaSettings
+from schemas.topics import TopicSettings, topic_specs
+from tests.producers.fakes import request
+from tests.producers.reading import high_watermark, requests_on
+from tests.producers.secure_listeners import PASSWORD, SecureBroker, add_user, secure_broker
+
+pytestmark = pytest.mark.real
+
+QUICK = PublisherSettings(connect_timeout_s=3, delivery_timeout_s=10, transaction_timeout_s=10)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    found = secure_broker(tmp_path_factory.mktemp("secure"))
+    with found.runtime:
+        add_user(found.runtime.kafka_settings)
+        yield found
+
+
+@pytest.fixture
+def own_topics(broker: SecureBroker) -> TopicSettings:
+    name = uuid4().hex
+    topics = TopicSettings(requests=name, results=f"{name}.r", dead_letters=f"{name}.d", partitions=2)
+    create_topics(broker.runtime.kafka_settings, topic_specs(topics))
+    return topics
+
+
+@pytest.mark.parametrize("way", ["SCRAM-SHA-512", "PLAIN", "mutual"])
+def test_publishing_over_tls(broker: SecureBroker, own_topics: TopicSettings, way: str) -> None:
+    kafka = broker.mutual("client") if way == "mutual" else broker.sasl(way)
+    with ImagePublisher(kafka, own_topics, QUICK) as publisher:
+        publisher.publish(request(1))
+    outbox = Outbox(kafka, QUICK, own_topics.requests, way)
+    outbox.open()
+    outbox.commit([Record("r-2", b"p", encode(request(2)))], Progress(1))
+    outbox.close()
+    assert {found.request_id for found in requests_on(kafka, own_topics.requests)} == {"r-1", "r-2"}
+
+
+def strangers(broker: SecureBroker) -> dict[str, tuple[KafkaSettings, str]]:
+    """Who -> their settings, and a word that the refusal has."""
+    return {
+        "a wrong password": (broker.sasl(password=PASSWORD + "x"), "authentication"),
+        "an authority that did not sign the broker": (broker.sasl(authority="stranger"), "certificate verify failed"),
+        "no client certificate": (broker.mutual(None), "certificate"),
+        "a client certificate that nobody vouches for": (broker.mutual("intruder"), "certificate"),
+    }
+
+
+def test_strangers_are_refused_in_time_and_no_secret_is_told(broker: SecureBroker, own_topics: TopicSettings) -> None:
+    for who, (kafka, word) in strangers(broker).items():
+        start = time.monotonic()
+        with pytest.raises(TopicMismatch) as caught:
+            ImagePublisher(kafka, own_topics, QUICK).__enter__()
+        assert time.monotonic() - start < 10, who
+        assert word in str(caught.value), who
+        assert PASSWORD not in str(caught.value), who
+
+
+def test_a_frozen_broker_costs_a_delivery_error_and_nothing_is_lost_silently(
+    broker: SecureBroker, own_topics: TopicSettings
+) -> None:
+    publisher = ImagePublisher(broker.runtime.kafka_settings, own_topics, PublisherSettings(delivery_timeout_s=2))
+    publisher.__enter__()
+    publisher.publish(request(1)).result(30)
+    broker.runtime.kafka.pause()
+    deliveries = [publisher.publish(request(n)) for n in (2, 3)]
+    with pytest.raises(DeliveryError) as caught:
+        publisher.close()
+    broker.runtime.kafka.resume()
+    assert caught.value.count == 2
+    assert all(delivery.exception(0) for delivery in deliveries)
+
+
+def test_a_broker_killed_under_a_publish_job_costs_time_only(
+    broker: SecureBroker, own_topics: TopicSettings, tmp_path: Path
+) -> None:
+    uris = [f"s3://shop/{n}.jpg" for n in range(2000)]
+    (tmp_path / "a.csv").write_text("product_id,uri\n" + "".join(f"p{n % 7},{uri}\n" for n, uri in enumerate(uris)))
+    environment = os.environ | {
+        "SIGHTSTREAM_PUBLISH_BATCH_RECORDS": "20",
+        "SIGHTSTREAM_PUBLISH_TRANSACTION_TIMEOUT_S": "10",
+        "SIGHTSTREAM_KAFKA_BOOTSTRAP_SERVERS": broker.runtime.kafka_settings.bootstrap_servers,
+        "SIGHTSTREAM_TOPICS_PARTITIONS": "2",
+    }
+    arguments = ["publish", str(tmp_path / "a.csv"), "--topic", own_topics.requests]
+    with subprocess.Popen([sys.executable, "-m", "infra.cli.app", *arguments], env=environment) as run:
+        deadline = time.monotonic() + 60
+        while high_watermark(broker.runtime.kafka_settings, own_topics.requests) < 100:
+            assert run.poll() is None, "the run ended before the broker died"
+            assert time.monotonic() < deadline
+        run.send_signal(signal.SIGSTOP)  # the job does not end while the broker is dying
+        broker.runtime.kafka.kill()
+        run.send_signal(signal.SIGCONT)
+        broker.runtime.kafka.restart()
+        assert run.wait(120) == 0
+    found = requests_on(broker.runtime.kafka_settings, own_topics.requests)
+    assert Counter(found.image.uri for found in found) == Counter(uris)
