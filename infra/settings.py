@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
+from pydantic_settings import SettingsError as UnreadableValue
 
 from infra.errors import CommandError
 
@@ -45,7 +46,7 @@ class SettingsError(CommandError):
 def load(owner: type[Settings]) -> Settings:
     """`owner`, filled from the environment and from the file that SIGHTSTREAM_CONFIG names.
 
-    Raises SettingsError on an unknown or invalid setting, whichever section it stands in.
+    Raises SettingsError on an unknown setting, whichever section it stands in, and on an invalid one of `owner`.
     """
     check_environment()
     section = next(name for name, path in SECTIONS.items() if path == f"{owner.__module__}:{owner.__name__}")
@@ -56,6 +57,8 @@ def load(owner: type[Settings]) -> Settings:
         return owner(**unset)
     except ValidationError as error:
         raise SettingsError(_explain(section, prefix, error)) from None
+    except UnreadableValue as error:  # a list in the environment is written as JSON
+        raise SettingsError(f'[{section}] {error} ({prefix}...): write it as JSON, such as ["a", "b"]') from None
 
 
 def read_file() -> dict[str, dict[str, Any]]:
@@ -75,13 +78,23 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     unknown = sorted(name for name, value in sections.items() if name not in SECTIONS or not isinstance(value, dict))
     if unknown:
         raise SettingsError(f"{path}: unknown sections {unknown}; known: {sorted(SECTIONS)}")
+    for name, given in sections.items():
+        _check_keys(path, name, given)
     return sections
+
+
+def _check_keys(path: Path, section: str, given: dict[str, Any]) -> None:
+    known = _owner(SECTIONS[section]).model_fields
+    unknown = sorted(given.keys() - known.keys())
+    if unknown:
+        raise SettingsError(f"{path}: unknown keys {unknown} in [{section}]; known: {sorted(known)}")
 
 
 @cache
 def check_environment() -> None:
     """Raises SettingsError when a SIGHTSTREAM_ variable belongs to no setting."""
-    unknown = sorted(name for name in _environment() if name.startswith(PREFIX) and name not in known_variables())
+    given = {name for name in _environment() if name.startswith(PREFIX)} - {CONFIG_VARIABLE}
+    unknown = sorted(given - known_variables().keys()) if given else []
     if unknown:
         raise SettingsError(f"unknown environment variables {unknown}; is one misspelt?")
 
@@ -89,11 +102,15 @@ def check_environment() -> None:
 def known_variables() -> dict[str, type[BaseSettings]]:
     """Every environment variable that is read, with the class that reads it."""
     found: dict[str, type[BaseSettings]] = {CONFIG_VARIABLE: BaseSettings}
-    for path in SECTIONS.values():
-        module, name = path.split(":")
-        owner = getattr(import_module(module), name)
+    for owner in map(_owner, SECTIONS.values()):
         found |= {f"{owner.model_config['env_prefix']}{field}".upper(): owner for field in owner.model_fields}
     return found
+
+
+def _owner(path: str) -> type[BaseSettings]:
+    module, name = path.split(":")
+    owner: type[BaseSettings] = getattr(import_module(module), name)
+    return owner
 
 
 def _environment() -> set[str]:

@@ -1,0 +1,204 @@
+"""Environment over TOML over default; anything unknown or wrong stops the start; secrets never print."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from infra import settings
+from infra.settings import SECTIONS, SettingsError, known_variables, load
+from pipeline.fetch.settings import FetchSettings
+from schemas.kafka import KafkaSettings
+from schemas.s3 import S3Settings
+from schemas.topics import TopicSettings
+
+ROOT = Path(__file__).parents[2]
+CANARY = "c4n4ry-secret"
+
+Configure = Callable[..., None]
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
+    """`configure(toml, NAME=value)`: the settings file and the environment, and no variable of ours beside them."""
+
+    def write(toml: str = "", **environment: str) -> None:
+        for name in [name for name in os.environ if name.upper().startswith("SIGHTSTREAM_")]:
+            monkeypatch.delenv(name)
+        (tmp_path / "settings.toml").write_text(toml)
+        for name, value in {"SIGHTSTREAM_CONFIG": str(tmp_path / "settings.toml"), **environment}.items():
+            monkeypatch.setenv(name, value)
+        forget()
+
+    yield write
+    forget()
+
+
+def forget() -> None:
+    settings._read.cache_clear()
+    settings.check_environment.cache_clear()
+
+
+def sightstream(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SIGHTSTREAM_")}
+    command = [sys.executable, "-m", "infra.cli.app", *arguments]
+    return subprocess.run(command, env=clean | environment, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_the_default(configure: Configure) -> None:
+    configure(
+        "[topics]\nrequests = 'from.file'\nresults = 'from.file'\n", SIGHTSTREAM_TOPICS_RESULTS="from.environment"
+    )
+    topics = load(TopicSettings)
+    assert topics.requests == "from.file"
+    assert topics.results == "from.environment"
+    assert topics.dead_letters == "image.dead-letters"
+
+
+def test_a_lower_case_variable_counts_too(configure: Configure) -> None:
+    configure("[topics]\npartitions = 3\n", sightstream_topics_partitions="7")
+    assert load(TopicSettings).partitions == 7
+
+
+def test_without_a_file_the_defaults_hold(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure()
+    monkeypatch.delenv("SIGHTSTREAM_CONFIG")
+    assert load(TopicSettings) == TopicSettings()
+
+
+def test_settings_are_frozen(configure: Configure) -> None:
+    configure()
+    with pytest.raises(ValueError, match="frozen"):
+        load(TopicSettings).partitions = 5
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ("[topcis]\npartitions = 3\n", r"unknown sections \['topcis'\]; known: .*topics"),
+        ("kafka = 'here'\n", r"unknown sections \['kafka'\]"),
+        ("[topics]\npartitons = 3\n", r"unknown keys \['partitons'\] in \[topics\]; known: .*partitions"),
+        ("[store]\nsurprise = 3\n", r"unknown keys \['surprise'\] in \[store\]"),
+        (
+            "[topics]\npartitions = 0\n",
+            r"partitions \(or SIGHTSTREAM_TOPICS_PARTITIONS\): .*greater than or equal to 1",
+        ),
+        ("[topics]\npartitions = 'many'\n", r"SIGHTSTREAM_TOPICS_PARTITIONS"),
+        ("[topics\n", "is not valid TOML"),
+        ("[topics]\npartitions = 3\npartitions = 4\n", "is not valid TOML"),
+    ],
+)
+def test_a_wrong_file_stops_the_start_and_says_where(configure: Configure, toml: str, says: str) -> None:
+    configure(toml)
+    with pytest.raises(SettingsError, match=says) as caught:
+        load(TopicSettings)
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_file_stops_the_start(configure: Configure, tmp_path: Path) -> None:
+    configure(SIGHTSTREAM_CONFIG=str(tmp_path / "none.toml"))
+    with pytest.raises(SettingsError, match=r"none\.toml: No such file"):
+        load(TopicSettings)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"SIGHTSTREAM_TOPIC_PARTITIONS": "3"}, {"SIGHTSTREAM_KAFKA_PASWORD": CANARY}, {"sightstream_nonsense": CANARY}],
+)
+def test_an_unknown_variable_stops_the_start(configure: Configure, environment: dict[str, str]) -> None:
+    configure(**environment)
+    with pytest.raises(SettingsError, match=next(iter(environment)).upper()) as caught:
+        load(TopicSettings)
+    assert CANARY not in str(caught.value)
+
+
+def test_a_wrong_variable_stops_the_start(configure: Configure) -> None:
+    configure(SIGHTSTREAM_TOPICS_PARTITIONS="many")
+    with pytest.raises(SettingsError, match="SIGHTSTREAM_TOPICS_PARTITIONS"):
+        load(TopicSettings)
+
+
+def test_a_list_in_the_environment_is_json_and_anything_else_says_so(configure: Configure, tmp_path: Path) -> None:
+    configure(SIGHTSTREAM_FETCH_FILE_ROOTS=f'["{tmp_path}"]')
+    assert load(FetchSettings).file_roots == (tmp_path,)
+    configure(SIGHTSTREAM_FETCH_FILE_ROOTS=CANARY)
+    with pytest.raises(SettingsError, match=r"file_roots.*write it as JSON") as caught:
+        load(FetchSettings)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_section_has_an_owner_that_follows_the_rules(configure: Configure, name: str) -> None:
+    configure()
+    owner: type[BaseSettings] = settings._owner(SECTIONS[name])
+    assert owner.model_config["env_prefix"] == f"SIGHTSTREAM_{name.upper()}_"
+    assert owner.model_config["frozen"] is True
+    assert owner.model_config["extra"] == "forbid"
+    load(owner)
+
+
+def test_every_setting_has_a_variable(configure: Configure) -> None:
+    configure()
+    known = known_variables()
+    assert known["SIGHTSTREAM_KAFKA_SASL_PASSWORD"] is KafkaSettings
+    assert len(known) == 1 + sum(len(settings._owner(path).model_fields) for path in SECTIONS.values())
+
+
+SECRETS: list[tuple[type[BaseSettings], str]] = [
+    (KafkaSettings, "sasl_password"),
+    (KafkaSettings, "ssl_key_password"),
+    (S3Settings, "secret_access_key"),
+    (S3Settings, "session_token"),
+]
+
+
+@pytest.mark.parametrize(("owner", "name"), SECRETS)
+def test_secrets_never_print(configure: Configure, owner: Any, name: str) -> None:
+    variable = f"{owner.model_config['env_prefix']}{name}".upper()
+    configure(**{variable: CANARY})
+    loaded = load(owner)
+    assert getattr(loaded, name).get_secret_value() == CANARY
+    for text in (repr(loaded), str(loaded), str(loaded.model_dump()), loaded.model_dump_json()):
+        assert CANARY not in text
+
+
+@pytest.mark.parametrize(("owner", "name"), SECRETS)
+@pytest.mark.parametrize("value", [f'["{CANARY}"]', f'{{x = "{CANARY}"}}', f'"{CANARY}', f'"\\q{CANARY}"', CANARY])
+def test_a_wrong_secret_is_never_repeated(configure: Configure, owner: Any, name: str, value: str) -> None:
+    section = next(section for section, path in SECTIONS.items() if path.endswith(owner.__name__))
+    configure(f"[{section}]\n{name} = {value}\n")
+    with pytest.raises(SettingsError) as caught:
+        load(owner)
+    assert CANARY not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_commands_end_with_2_and_one_clear_line(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("product_id,uri\n")
+    config = tmp_path / "settings.toml"
+    config.write_text("[kafka]\nbootstrap = 'here:9092'\n")
+    by_file = sightstream("--config", config, "publish", source)
+    by_environment = sightstream("publish", source, SIGHTSTREAM_KAFKA_BOOTSTRAP=CANARY)
+    for done, says in ((by_file, "unknown keys ['bootstrap'] in [kafka]"), (by_environment, "KAFKA_BOOTSTRAP")):
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith("sightstream: ")
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+        assert CANARY not in done.stderr
+
+
+def test_reading_settings_loads_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys; from infra.settings import known_variables; known_variables(); "
+        "print(*({'torch', 'transformers', 'faust', 'boto3', 'PIL', 'aiokafka', 'confluent_kafka'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == []
