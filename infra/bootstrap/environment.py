@@ -76,5 +76,5 @@ def _runs(uv: str) -> bool:
 
 def _wanted() -> str:
     """Changes whenever the environment has to be made anew: another pin, another Python, another place."""
-    parts = (REQUIREMENTS.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), f"{sys.version}{ROOT}".encode())
+    parts = (REQUIREMENTS.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), f"{sys.version_info[:2]}{ROOT}".encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
