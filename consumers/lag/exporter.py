@@ -27,6 +27,7 @@ class LagCollector(Collector):
     def __init__(self, cluster_name: str) -> None:
         self._cluster = cluster_name
         self._last: Sequence[GroupLag] = ()
+        metrics.LAG_READS.labels("failed")  # shown as 0 before the first one
 
     def refresh(self, reader: ReadsLag) -> None:
         """Never raises LagError: it is logged and counted."""

@@ -21,6 +21,7 @@ from pipeline import metrics
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1  # how soon a stop is noticed
+_SAY_SECONDS = 10
 _STOPS_THE_STORE = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic is gone; create it again and start with a new database",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read the topic",
@@ -67,7 +68,7 @@ class Follower:
         self._clock = clock
         self._batch = Batch()
         self._at_end: dict[Place, bool] = {}  # every assigned partition, and whether it is read to its end
-        self._busy_at = clock()
+        self._busy_at = self._said_at = clock()
         self._written: dict[str, int] = dict.fromkeys(("results", "dead_letters", "unreadable"), 0)
 
     @property
@@ -139,6 +140,12 @@ class Follower:
             self._written[row.table] += 1
             metrics.STORE_ROWS.labels(row.table).inc()
         self._commit(batch.positions)
+        self._say_how_far()
+
+    def _say_how_far(self) -> None:
+        if self._clock() - self._said_at >= _SAY_SECONDS:
+            self._said_at = self._clock()
+            log.info("written so far: %s", ", ".join(f"{count} {table}" for table, count in self._written.items()))
 
     def _commit(self, positions: dict[Place, int]) -> None:
         """Tells Kafka how far the database is. Only lag reads it: after a restart the database's word counts."""

@@ -33,6 +33,8 @@ def lag(
 
     Lag is counted against the last stable offset: a drained topic reads 0.
     """
+    from confluent_kafka import KafkaException
+
     from consumers.lag.reader import open_lag_reader, pipeline_groups
     from consumers.lag.settings import LagSettings
     from consumers.lag.types import LagError
@@ -51,7 +53,7 @@ def lag(
                 _watch(reader, interval, as_json)
             else:
                 _print(reader.read(), as_json)
-    except LagError as error:
+    except (LagError, KafkaException) as error:
         raise CommandError(str(error)) from error
 
 
@@ -62,7 +64,9 @@ def _serve(reader: LagReader, settings: LagSettings) -> None:
 
     from consumers.lag.exporter import LagCollector, keep_reading
     from consumers.metrics_server import MetricsPortTaken, metrics_served
+    from infra.logs import log_to_stderr
 
+    log_to_stderr()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

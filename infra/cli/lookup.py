@@ -71,29 +71,31 @@ def _serve(settings: LookupSettings) -> None:
     import os
     import sys
 
+    from confluent_kafka import KafkaException
+
     from consumers.lookup.errors import LookupFailed, TableFailed
+    from infra.logs import log_to_stderr
     from infra.settings import load
     from schemas.kafka import KafkaSettings
     from schemas.topics import TopicSettings
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr()
+    for noisy in ("faust", "mode", "aiokafka", "consumers.lookup.committed"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     kafka, topics = load(KafkaSettings), load(TopicSettings)
     try:
         asyncio.run(_until_stopped(settings, kafka, topics))
     except TableFailed as error:
         print(f"sightstream: {error}", file=sys.stderr, flush=True)
         os._exit(CommandError.exit_code)  # Faust's threads would keep the process alive
-    except LookupFailed as error:
+    except (LookupFailed, KafkaException) as error:
         raise CommandError(str(error)) from error
 
 
 async def _until_stopped(settings: LookupSettings, kafka: Any, topics: Any) -> None:
     import asyncio
-    import logging
     import signal
 
-    for noisy in ("faust", "mode", "aiokafka"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
     from consumers.lookup.run import run_lookup
 
     stop = asyncio.Event()

@@ -21,30 +21,27 @@ def store(
     """Write results and dead letters into a database whose rows equal the topics, until stopped."""
     import sqlite3
 
+    from confluent_kafka import KafkaException
+
     from consumers.metrics_server import MetricsPortTaken, metrics_served
     from consumers.store.errors import StoreError
     from consumers.store.run import run_store
     from consumers.store.settings import StoreSettings
+    from infra.logs import log_to_stderr
     from infra.settings import load
     from schemas.kafka import KafkaSettings
     from schemas.topics import TopicSettings
 
     settings = load(StoreSettings)
     settings = settings.model_copy(update={"path": path} if path else {})
-    _log_to_stderr()
+    log_to_stderr()
     received = _stop_on_signals()
     try:
         with metrics_served(settings.metrics_port):
             written = run_store(settings, load(KafkaSettings), load(TopicSettings), received.is_set, until_idle)
-    except (StoreError, MetricsPortTaken, sqlite3.Error) as error:
+    except (StoreError, MetricsPortTaken, sqlite3.Error, KafkaException) as error:
         raise CommandError(str(error)) from error
     print(f"{settings.path}: {', '.join(f'{count} {table}' for table, count in written.items())} written")
-
-
-def _log_to_stderr() -> None:
-    import logging
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
 
 def _stop_on_signals() -> threading.Event:

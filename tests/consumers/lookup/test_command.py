@@ -1,0 +1,66 @@
+"""`sightstream lookup` as a person and a script see it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from consumers.lookup.entry import ResultPlace, make_entry
+from consumers.lookup.folder import announced
+from consumers.lookup.web import Pages, served
+from infra.cli.app import app
+from schemas.codec import encode
+from tests.consumers.lookup.test_web import Table
+from tests.consumers.outcomes import result
+
+HOSTILE = result("r-1", "p-1", conclusion="A bag.\x1b[2J\x9b")
+ENTRY = make_entry(ResultPlace("a", 0, 3), b"p-1", encode(HOSTILE), [])
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    config = tmp_path / "config.toml"
+    config.write_text(f'[lookup]\nport = 0\ndata_dir = "{tmp_path}"\n')
+    monkeypatch.setenv("SIGHTSTREAM_CONFIG", str(config))
+    return tmp_path
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["lookup", *arguments])
+    return done.exit_code, done.stdout
+
+
+def run_beside(folder: Path, table: Table, *arguments: str) -> tuple[int, str]:
+    async def serve() -> tuple[int, str]:
+        async with served(Pages(table), 0) as address:
+            with announced(folder, address):
+                return await asyncio.to_thread(run, *arguments)
+
+    return asyncio.run(serve())
+
+
+def test_found(folder: Path) -> None:
+    code, out = run_beside(folder, Table({"p-1": ENTRY}), "p-1")
+    assert (code, "A bag." in out) == (0, True)
+    assert [char for char in out if not char.isprintable() and char != "\n"] == []
+
+
+def test_found_as_json(folder: Path) -> None:
+    code, out = run_beside(folder, Table({"p-1": ENTRY}), "p-1", "--json")
+    assert (code, json.loads(out)["result"]["answer"]["conclusion"]) == (0, "A bag.\x1b[2J\x9b")
+    assert out.strip().isprintable()
+
+
+def test_unknown_is_1_and_not_answering_is_3(folder: Path) -> None:
+    assert run_beside(folder, Table({}), "p-1") == (1, "")
+    assert run_beside(folder, Table({}, why="recovering"), "p-1") == (3, "")
+    assert run("p-1") == (3, "")
+
+
+def test_a_product_or_serve_but_not_both() -> None:
+    assert run()[0] == 2
+    assert run("p-1", "--serve")[0] == 2
