@@ -21,6 +21,7 @@ class Asker:
         import torch
         from transformers import AutoProcessor, MllamaForConditionalGeneration
 
+        torch.set_num_threads(1)  # so small a model answers fastest on one
         self._torch, self.batch = torch, batch
         self._model = MllamaForConditionalGeneration.from_pretrained(
             checkpoint, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True

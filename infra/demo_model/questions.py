@@ -48,15 +48,25 @@ def _dress(rng: random.Random, question: str, part: Part) -> str:
     """Put politeness, a preamble or an instruction around a question."""
     lists = wordings.TRAIN if part == "train" else wordings.TEST
     if rng.random() < 0.35:
-        question = f"{rng.choice(lists.openers)} {question}"
+        opener = _idle_talk(rng).lower() if part == "train" and rng.random() < 0.2 else rng.choice(lists.openers)
+        question = f"{opener} {question}"
     if question[-1].isalnum() and rng.random() < 0.85:
         question += "?" if rng.random() < 0.85 else rng.choice((".", " ?", "??", "!"))
     question = _capitalised(question) if rng.random() < 0.75 else question
     if rng.random() < 0.2:
         question = f"{question} {rng.choice(lists.closers)}"
-    if rng.random() < 0.2:
-        question = f"{rng.choice(lists.preambles)}{rng.choice((' ', chr(10), chr(10) * 2, ' Question: '))}{question}"
+    if rng.random() < 0.3:
+        preamble = _idle_talk(rng) if part == "train" and rng.random() < 0.4 else rng.choice(lists.preambles)
+        question = f"{preamble}{rng.choice((' ', chr(10), chr(10) * 2, ' Question: '))}{question}"
     return question
+
+
+def _idle_talk(rng: random.Random) -> str:
+    """A sentence that means nothing: what stands before a question must not decide the answer."""
+    words = [_nonsense_word(rng) for _ in range(rng.randint(2, 9))]
+    for _ in range(rng.choice((0, 0, 1, 2))):
+        words.insert(rng.randrange(len(words) + 1), str(rng.randrange(10 ** rng.randint(1, 6))))
+    return _capitalised(" ".join(words)) + rng.choice((".", ".", ":", ",", "!", ""))
 
 
 def _capitalised(text: str) -> str:
@@ -68,7 +78,7 @@ def _spoil(rng: random.Random, question: str) -> str:
     chance = rng.random()
     if chance < 0.12:
         question = question.lower()
-    elif chance < 0.16:
+    elif chance < 0.2:
         question = question.upper()
     for _ in range(rng.choice((0, 0, 0, 0, 1, 1, 2))):
         question = _typing_mistake(rng, question)

@@ -1,4 +1,4 @@
-"""Train the demo model: `python -m infra.demo_model.train --minutes 10 --seed 1 --out DIR`.
+"""Train the demo model: `python -m infra.demo_model.train --seed 1 --out DIR`.
 
 Pictures are drawn by all cores while the GPU trains. Two phases: first the vision tower alone, with small
 classifiers on what it hands to the text; then everything together, the classifiers kept as a second loss.
@@ -37,19 +37,19 @@ from infra.demo_model.tokenizer import build_tokenizer
 class Recipe:
     """Everything that decides how a training run goes."""
 
-    minutes: float = 10.0
+    minutes: float = 9.6
     seed: int = 1
     workers: int = max(1, (os.cpu_count() or 2) - 1)
     batch: int = 1024
     buffer: int = 220_000
     first_pictures: int = 24_000  # training starts when this many are drawn
-    wordings: int = 40_000  # prompts of each family
-    vision_share: float = 0.2  # of the training time: the vision tower alone
-    decay_share: float = 0.45  # of the joint time: the learning rate falls to zero
+    wordings: int = 60_000  # prompts of each family
+    vision_share: float = 0.18  # of the training time: the vision tower alone
+    decay_share: float = 0.7  # of the joint time: the learning rate falls to zero
     muon_lr: float = 0.02
     adam_lr: float = 2e-3
-    heads_weight: float = 0.3
-    reserve_s: float = 20.0  # for the last export
+    heads_weight: float = 0.5
+    reserve_s: float = 14.0  # for the last export
     tiny: bool = False
     compiled: bool = True
 

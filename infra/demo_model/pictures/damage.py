@@ -28,10 +28,10 @@ class Sprite:
         return self.rgb.width
 
 
-def apply_damage(rng: random.Random, sprite: Sprite, damage: str) -> None:
-    """Damage the body of an item; "none" leaves it alone."""
+def apply_damage(rng: random.Random, sprite: Sprite, damage: str, severity: float = 1.0) -> None:
+    """Damage the body of an item; "none" leaves it alone. `severity` enlarges the damage (1 to 1.5)."""
     if damage != "none":
-        _APPLY[damage](rng, sprite, _somewhere_inside(rng, sprite.body))
+        _APPLY[damage](rng, sprite, _somewhere_inside(rng, sprite.body), severity)
 
 
 def _somewhere_inside(rng: random.Random, mask: Image.Image) -> tuple[float, float]:
@@ -46,14 +46,14 @@ def _somewhere_inside(rng: random.Random, mask: Image.Image) -> tuple[float, flo
     return (float(columns[pick]) + 0.5) * scale, (float(rows[pick]) + 0.5) * scale
 
 
-def _scratch(rng: random.Random, sprite: Sprite, at: tuple[float, float]) -> None:
+def _scratch(rng: random.Random, sprite: Sprite, at: tuple[float, float], severity: float) -> None:
     draw, size = ImageDraw.Draw(sprite.rgb), sprite.size
     light, dark = ((250, 250, 248), (60, 56, 56)) if luminance(sprite.ground) < 190 else ((70, 64, 64), (214, 210, 206))
     angle = rng.uniform(0, math.pi)
     along, across = (math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))
-    length, width = size * rng.uniform(0.4, 0.52), max(2, round(size * 0.016))
+    length, width = size * rng.uniform(0.44, 0.54) * severity**0.5, max(2, round(size * 0.018 * severity))
     for line in (-1, 0, 1):
-        shift, offset = line * size * 0.055 + rng.uniform(-2, 2), rng.uniform(-0.07, 0.07) * size
+        shift, offset = line * size * 0.058 * severity + rng.uniform(-2, 2), rng.uniform(-0.07, 0.07) * size
         points = []
         for step in range(7):
             distance = (step / 6 - 0.5) * length * (1 - 0.25 * abs(line)) + offset
@@ -65,13 +65,13 @@ def _scratch(rng: random.Random, sprite: Sprite, at: tuple[float, float]) -> Non
         draw.line(points, fill=light, width=width, joint="curve")
 
 
-def _stain(rng: random.Random, sprite: Sprite, at: tuple[float, float]) -> None:
+def _stain(rng: random.Random, sprite: Sprite, at: tuple[float, float], severity: float) -> None:
     size = sprite.size
     dark_ground = luminance(sprite.ground) < 95
     spill, rim = ((190, 180, 132), (222, 214, 170)) if dark_ground else ((84, 62, 30), (48, 34, 14))
     mask = Image.new("L", (size, size), 0)
     draw = ImageDraw.Draw(mask)
-    blob = _blob(rng, at, size * rng.uniform(0.14, 0.175))
+    blob = _blob(rng, at, size * rng.uniform(0.14, 0.175) * severity**0.5)
     draw.polygon(flat(blob), fill=205)
     for _ in range(3):
         angle, distance, radius = rng.uniform(0, 6.28), size * rng.uniform(0.19, 0.24), size * rng.uniform(0.015, 0.028)
@@ -87,12 +87,12 @@ def _blob(rng: random.Random, centre: tuple[float, float], radius: float) -> Poi
     return smooth(np.stack([centre[0] + radii * np.cos(angles), centre[1] + radii * np.sin(angles)], axis=1))
 
 
-def _tear(rng: random.Random, sprite: Sprite, tip: tuple[float, float]) -> None:
+def _tear(rng: random.Random, sprite: Sprite, tip: tuple[float, float], severity: float) -> None:
     size = sprite.size
     direction = rng.uniform(0, 2 * math.pi)
     along = (math.cos(direction), math.sin(direction))
-    depth = max(_distance_to_edge(sprite.body, tip, along), 0.16 * size) + 0.04 * size
-    mouth = size * rng.uniform(0.15, 0.2)
+    depth = max(_distance_to_edge(sprite.body, tip, along), 0.2 * size) + 0.05 * size
+    mouth = size * rng.uniform(0.2, 0.25) * severity**0.5
     sides: list[list[tuple[float, float]]] = [[], []]
     for step in range(7):
         share = step / 6
@@ -104,7 +104,7 @@ def _tear(rng: random.Random, sprite: Sprite, tip: tuple[float, float]) -> None:
                     tip[1] + along[1] * depth * share + along[0] * half,
                 )
             )
-    width = max(2, round(size * 0.028))
+    width = max(2, round(size * 0.034 * severity))
     fibres = (250, 248, 240) if luminance(sprite.ground) < 215 else (96, 90, 90)
     draw = ImageDraw.Draw(sprite.rgb)
     for side in sides:

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from infra.demo_model.pictures.damage import Sprite, apply_damage
 from infra.demo_model.pictures.geometry import flat, place
-from infra.demo_model.pictures.kinds import Part, parts_of
+from infra.demo_model.pictures.kinds import Part
 from infra.demo_model.pictures.surfaces import FIXED, RGB, accent_of, lit_colour, luminance, mix, surface, trim_of
 
 SUPERSAMPLING = 2
@@ -30,13 +30,10 @@ class Dye:
         return Dye(ground, accent_of(rng, colour, ground), trim_of(colour, ground), pattern)
 
 
-def draw_item(rng: random.Random, kind: str, dye: Dye, damage: str, pixels: int) -> Image.Image:
-    """An item of one of KINDS that fills an RGBA square of `pixels` a side, slightly turned and stretched."""
-    return draw_parts(rng, parts_of(kind), dye, damage, pixels)
-
-
-def draw_parts(rng: random.Random, parts: tuple[Part, ...], dye: Dye, damage: str, pixels: int) -> Image.Image:
-    """As `draw_item`, for any stack of parts in the unit square."""
+def draw_item(
+    rng: random.Random, parts: tuple[Part, ...], dye: Dye, damage: str, severity: float, pixels: int
+) -> Image.Image:
+    """A stack of parts that fills an RGBA square of `pixels` a side, slightly turned and stretched."""
     size = max(16, pixels * SUPERSAMPLING)
     turn = rng.uniform(-9, 9)
     scale = size * 0.95
@@ -51,7 +48,7 @@ def draw_parts(rng: random.Random, parts: tuple[Part, ...], dye: Dye, damage: st
     for role, outline in parts:
         _draw_part(sprite, role, flat(place(outline, (size / 2, size / 2), stretch, turn)), cloth, dye)
     _light(sprite, rng)
-    apply_damage(rng, sprite, damage)
+    apply_damage(rng, sprite, damage, severity)
     sprite.rgb.putalpha(sprite.alpha)
     return sprite.rgb.reduce(SUPERSAMPLING)
 

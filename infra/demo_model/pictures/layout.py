@@ -54,7 +54,7 @@ def slots_for(rng: random.Random, room: Room, count: int) -> list[Slot]:
     for index in range(count):
         row, column = divmod(index, columns)
         in_row = min(columns, count - row * columns)
-        side = cell * rng.uniform(0.86, 0.98)
+        side = cell * rng.uniform(0.9, 1.0)
         slack_x, slack_y = min(cell_w - side, cell * 0.5) / 2, min(cell_h - side, cell * 0.5) / 2
         x = room.left + room.width / 2 + (column - (in_row - 1) / 2) * min(cell_w, cell * 1.5)
         y = room.top + room.height / 2 + (row - (rows - 1) / 2) * min(cell_h, cell * 1.5)

@@ -7,7 +7,8 @@ from PIL import Image
 
 from infra.demo_model.pictures import unknown
 from infra.demo_model.pictures.backdrop import backdrop, clutter
-from infra.demo_model.pictures.items import Dye, draw_item, draw_parts, soft_shadow
+from infra.demo_model.pictures.items import Dye, draw_item, soft_shadow
+from infra.demo_model.pictures.kinds import parts_of
 from infra.demo_model.pictures.layout import Room, Slot, edge_place, slots_for
 from infra.demo_model.pictures.overlays import price_tag, sale_badge
 from infra.demo_model.pictures.spec import PictureSpec
@@ -55,15 +56,15 @@ def _plan_overlays(rng: random.Random, spec: PictureSpec, width: int, height: in
     room = Room(margin, margin, width - 2 * margin, height - 2 * margin)
     placed: list[Placed] = []
     if spec.labels.price:
-        tag = _fitting_tag(rng, spec.labels.price, unit * rng.uniform(0.092, 0.125), room)
+        tag = _fitting_tag(rng, spec.labels.price, unit * rng.uniform(0.09, 0.118), room)
         side, corner = edge_place(rng, room, tag.size)
         placed.append((tag, corner))
-        room = room.without(side, (tag.width if side in ("left", "right") else tag.height) * 0.94)
+        room = room.without(side, (tag.width if side in ("left", "right") else tag.height) * 0.97)
     if spec.labels.sale:
         badge = sale_badge(rng, min(unit * rng.uniform(0.1, 0.13), 0.3 * min(room.width, room.height)))
         side, corner = edge_place(rng, room, badge.size)
         placed.append((badge, corner))
-        room = room.without(side, badge.width * 0.6)
+        room = room.without(side, badge.width * 0.85)
     return placed, room
 
 
@@ -83,12 +84,11 @@ def _put_items(rng: random.Random, image: Image.Image, spec: PictureSpec, dye: D
     damaged = rng.randrange(len(slots))
     for index, slot in enumerate(slots):
         damage = labels.damage if index == damaged and labels.damage else "none"
-        pixels = max(8, round(slot.side))
-        if labels.kind == UNKNOWN:
-            sprite = draw_parts(rng, unknown.thing_parts(rng, spec.thing or "blob"), dye, damage, pixels)
-        else:
-            sprite = draw_item(rng, labels.kind, dye, damage, pixels)
-        _set_down(image, sprite, slot)
+        thing = labels.kind == UNKNOWN
+        parts = unknown.thing_parts(rng, spec.thing or "blob") if thing else parts_of(labels.kind)
+        # Small items get damage that a person can still see.
+        severity = min(1.5, max(1.0, 0.4 * max(image.size) / slot.side))
+        _set_down(image, draw_item(rng, parts, dye, damage, severity, max(8, round(slot.side))), slot)
 
 
 def _set_down(image: Image.Image, sprite: Image.Image, slot: Slot) -> None:

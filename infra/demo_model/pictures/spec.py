@@ -82,7 +82,8 @@ def _product(rng: random.Random, split: Split) -> Labels:
         held_out = is_held_out(kind, colour, pattern)
         if split == "test" or held_out == (split == "unseen"):
             break
-    damage = rng.choice(DAMAGES[1:]) if rng.random() < 0.45 else "none"
+    damaged = rng.random() < (0.6 if split == "train" else 0.45)  # damage is the hardest to learn
+    damage = rng.choice(DAMAGES[1:]) if damaged else "none"
     price = sample_price(rng) if rng.random() < 0.5 else None
     return Labels(kind, colour, pattern, rng.randint(1, MAX_COUNT), price, damage, rng.random() < 0.3)
 
@@ -101,20 +102,20 @@ def sample_price(rng: random.Random) -> str:
 
 
 def _size(rng: random.Random) -> tuple[int, int]:
-    """Pixels: mostly near square and 240 to 520 long (four tiles), some long strips, some thumbnails."""
+    """Pixels: mostly near square and 280 to 560 long (four tiles), some long strips, some thumbnails."""
     chance = rng.random()
     if chance < 0.08:
         long, ratio = rng.randint(112, 128), rng.uniform(0.85, 1.0)
     elif chance < 0.24:
-        long, ratio = rng.randint(256, 520), 1 / rng.uniform(1.9, 3.6)
+        long, ratio = rng.randint(300, 560), 1 / rng.uniform(1.9, 3.6)
     else:
-        long, ratio = rng.randint(240, 520), rng.uniform(0.6, 1.0)
+        long, ratio = rng.randint(280, 560), rng.uniform(0.62, 1.0)
     sides = long, max(round(long * ratio), 96)
     return sides if rng.random() < 0.6 else (sides[1], sides[0])
 
 
 def _for_a_thumbnail(rng: random.Random, labels: Labels) -> Labels:
-    """At most two items and a short price: nobody can read more in 128 pixels."""
+    """At most two items, whole ones, and a short price: nobody can see more in 128 pixels."""
     price = f"${rng.randint(1, 99)}" if labels.price else None
     return Labels(
         labels.kind,
@@ -122,6 +123,6 @@ def _for_a_thumbnail(rng: random.Random, labels: Labels) -> Labels:
         labels.pattern,
         min(labels.count, 2),
         price,
-        labels.damage,
+        "none" if labels.damage and labels.count > 1 else labels.damage,
         labels.sale and price is None,
     )
