@@ -112,6 +112,7 @@ class Worker:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         REBALANCES.labels("assigned").inc()
         consumer.incremental_assign(self._claims.open(at.partition for at in partitions))
+        consumer.resume(partitions)  # a pause of an earlier assignment would still hold (librdkafka #1849)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Finished work is still ours to commit; the next owner does the rest."""
