@@ -132,10 +132,12 @@ def test_nothing_outlives_a_killed_owner(tmp_path: Path, last_words: str) -> Non
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True) as owner:
         assert owner.stdout is not None
         pids = [int(pid) for pid in owner.stdout.readline().split()]
-        assert len(pids) == 2
         owner.kill()
-        assert comes_true(lambda: all(gone(pid) for pid in pids))
-        os.killpg(owner.pid, signal.SIGKILL)  # the fork
+        try:
+            assert len(pids) == 2
+            assert comes_true(lambda: all(gone(pid) for pid in pids))
+        finally:
+            os.killpg(owner.pid, signal.SIGKILL)  # the fork
 
 
 def test_the_child_does_not_outlive_a_killed_guardian(make_service: Callable[[str], Service]) -> None:

@@ -1,0 +1,35 @@
+"""Installers: quiet when all is well, patient with registries, clear when they fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infra.bootstrap import commands
+from infra.bootstrap.errors import SetupError
+from tests.infra.bootstrap.scripts import script
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "PAUSES_S", (0.0, 0.0))
+
+
+def test_a_hiccup_is_tried_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flaky = script(tmp_path / "flaky", f'echo x >> {tmp_path}/calls; [ "$(wc -l < {tmp_path}/calls)" -ge 3 ]')
+    commands.run_patiently([str(flaky)])
+    assert (tmp_path / "calls").read_text() == "x\nx\nx\n"
+    assert capsys.readouterr().out.count("Trying again") == 2
+
+
+def test_what_keeps_failing_shows_its_output(tmp_path: Path) -> None:
+    broken = script(tmp_path / "broken", f"echo x >> {tmp_path}/calls; echo no such host >&2; exit 7")
+    with pytest.raises(SetupError, match=r"(?s)failed with exit status 7:.*no such host"):
+        commands.run_patiently([str(broken)])
+    assert (tmp_path / "calls").read_text() == "x\nx\nx\n"
+
+
+def test_extra_environment_reaches_the_command(tmp_path: Path) -> None:
+    commands.run(["/bin/sh", "-c", f'echo "$COLOUR" > {tmp_path}/out'], {"COLOUR": "teal"})
+    assert (tmp_path / "out").read_text() == "teal\n"

@@ -1,0 +1,44 @@
+"""The set-up's own files: it runs on a bare Python, and nothing is fetched without a sum."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+MODULES = sorted((ROOT / "infra" / "bootstrap").glob("*.py"))
+PINS = [ROOT / "requirements.txt", *sorted((ROOT / "infra" / "bootstrap").glob("*-requirements.txt"))]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_needs_nothing_but_python(module: Path) -> None:
+    nodes = list(ast.walk(ast.parse(module.read_text())))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    own = ("infra.bootstrap", "infra.errors")
+    assert {n for n in names if n.split(".")[0] not in sys.stdlib_module_names and not n.startswith(own)} == set()
+
+
+def test_a_bare_python_can_load_it() -> None:
+    code = "import infra.bootstrap.__main__, infra.bootstrap.environment, infra.bootstrap.kafka_jars"
+    subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"], check=True
+    )
+
+
+@pytest.mark.parametrize("file", PINS, ids=lambda path: path.name)
+def test_every_requirement_is_pinned_with_sums(file: Path) -> None:
+    requirements = file.read_text().replace("\\\n", " ").splitlines()
+    wanted = [line for line in requirements if line and not line.lstrip().startswith("#")]
+    assert wanted
+    assert [line for line in wanted if "==" not in line or "--hash=sha256:" not in line] == []
+
+
+def test_every_jar_has_a_sum() -> None:
+    lines = (ROOT / "infra" / "runtime" / "kafka-jars.sha256").read_text().splitlines()
+    assert len(lines) == 46
+    assert all(len(digest) == 64 and name.endswith(".jar") for digest, name in (line.split() for line in lines))
