@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from consumers.worker.records import OutgoingRecord
 from pipeline.errors import Fatal
+from schemas.bounded_call import NeverReturned, bounded_call
 from schemas.kafka import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class Transactions:
         producer = Producer(self._config)
         try:
             self._repeat(producer.init_transactions, self._timeout_s)
-        except KafkaException as error:
+        except (KafkaException, NeverReturned) as error:
             raise Unsure(f"the producer can't start: {error}") from error
         self._producer = producer
 
@@ -96,6 +97,9 @@ class Transactions:
             self._repeat(self._producer.commit_transaction, self._timeout_s)
         except KafkaException as error:
             self._failed(error)
+        except NeverReturned as error:
+            self._discard()
+            raise Unsure(str(error)) from error
 
     def close(self) -> None:
         """Gives the producer up; an open transaction of it is ended by the next one with its id, or by time."""
@@ -115,7 +119,7 @@ class Transactions:
         deadline = self._clock() + self._timeout_s
         while True:
             try:
-                return call(*arguments)
+                return bounded_call(call, *arguments, limit_s=2 * self._timeout_s)
             except KafkaException as error:
                 if not error.args[0].retriable() or self._clock() > deadline:
                     raise
@@ -135,8 +139,8 @@ class Transactions:
         assert self._producer is not None  # noqa: S101
         try:
             self._repeat(self._producer.abort_transaction, self._timeout_s)
-        except KafkaException as error:
-            log.warning("abort failed: %s", error.args[0])
+        except (KafkaException, NeverReturned) as error:
+            log.warning("abort failed: %s", error)
             return False
         return True
 
