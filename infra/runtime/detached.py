@@ -13,7 +13,7 @@ from pathlib import Path
 from infra.runtime.errors import RuntimeFailedError
 from infra.runtime.folder import RuntimeFolder
 
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 30.0
 POLL_S = 0.05
 

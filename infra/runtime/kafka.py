@@ -19,7 +19,8 @@ WARM_UP_ID = "sightstream-warm-up"
 JVM_FLAGS = (
     "-Xms128m",
     "-Xmx512m",
-    "-XX:+UseSerialGC",  # two cores at most are ours
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",  # the optimizing compiler costs 2 s of processor time at every start
     "-XX:+ExitOnOutOfMemoryError",  # a dead broker is noticed, a half-dead one is not
     "-Djava.awt.headless=true",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",

@@ -40,7 +40,7 @@ class LocalRuntime:
         *,
         extra_broker_properties: Mapping[str, str] | None = None,
         java: Path | None = None,
-        start_timeout_s: float = 60.0,
+        start_timeout_s: float = 120.0,
     ) -> None:
         self.folder = RuntimeFolder(folder.resolve())
         self._extra = dict(extra_broker_properties or {})

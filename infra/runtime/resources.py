@@ -19,11 +19,26 @@ POLL_S = 0.05
 def create_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec]) -> list[str]:
     """Creates the topics that are missing, waits until they are served, and returns their names.
 
-    Raises RuntimeFailedError when a topic exists with another partition count, or cannot be created.
+    Raises RuntimeFailedError when a topic exists with another partition count or cannot be created, and when the
+    broker cannot be reached.
     """
-    from confluent_kafka.admin import AdminClient, NewTopic
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
 
-    admin = AdminClient(kafka.client_config())
+    reasons: list[str] = []
+    quiet = {"log_level": 0, "error_cb": lambda error: reasons.append(error.str())}
+    admin = AdminClient(kafka.client_config() | quiet)
+    try:
+        return _create(admin, specs)
+    except KafkaException as error:
+        admin.poll(0)  # hands over the reasons
+        why = reasons[0] if reasons else error.args[0].str()
+        raise RuntimeFailedError(f"the broker at {kafka.bootstrap_servers} cannot be used: {why}") from error
+
+
+def _create(admin: Any, specs: Sequence[TopicSpec]) -> list[str]:
+    from confluent_kafka.admin import NewTopic
+
     missing = _missing(admin, specs)
     new = [NewTopic(s.name, s.partitions, s.replication_factor, config=s.config) for s in missing]
     futures = admin.create_topics(new, operation_timeout=TIMEOUT_S) if new else {}

@@ -69,7 +69,7 @@ class Service:
             raise self._failure("cannot be started")
         self._pid = int(line)
 
-    def wait_until_ready(self, timeout_s: float = 60.0) -> None:
+    def wait_until_ready(self, timeout_s: float = 120.0) -> None:
         """Blocks until it answers. Raises RuntimeFailedError, with the log's end, when it dies or time is up."""
         deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
@@ -111,7 +111,7 @@ class Service:
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
-    def restart(self, timeout_s: float = 60.0) -> None:
+    def restart(self, timeout_s: float = 120.0) -> None:
         """Stops it if it runs, starts it on the same ports and data, blocks until it answers."""
         self.stop()
         self.start()

@@ -11,10 +11,12 @@ from botocore.exceptions import ClientError
 from confluent_kafka.admin import AdminClient, ConfigResource
 from pydantic import SecretStr
 
+from infra.runtime import resources
 from infra.runtime.errors import RuntimeFailedError
 from infra.runtime.local import LocalRuntime
 from infra.runtime.resources import create_bucket, create_topics
 from infra.runtime.s3_client import s3_client as make_s3_client
+from schemas.kafka import KafkaSettings
 from schemas.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings, topic_specs
 
 pytestmark = pytest.mark.real
@@ -44,6 +46,13 @@ def test_a_bad_topic_name_is_named(runtime: LocalRuntime, topics: TopicSettings)
     bad = topic_specs(topics.model_copy(update={"requests": "no spaces please"}))
     with pytest.raises(RuntimeFailedError, match="topic no spaces please could not be created"):
         create_topics(runtime.kafka_settings, bad)
+
+
+def test_an_unreachable_broker_is_named(topics: TopicSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "TIMEOUT_S", 1.0)
+    nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+    with pytest.raises(RuntimeFailedError, match=r"the broker at 127\.0\.0\.1:1 cannot be used: .*refused"):
+        create_topics(nowhere, topic_specs(topics))
 
 
 def test_unknown_topics_are_not_made_up(runtime: LocalRuntime) -> None:
