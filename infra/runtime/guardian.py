@@ -9,6 +9,7 @@ process id is the one line on our standard output; our exit status is the child'
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
@@ -69,12 +70,18 @@ def _should_end(owner: int, woken: int) -> bool:
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     for number in (signal.SIGTERM, signal.SIGCONT):  # a paused child has to run to end well
-        os.killpg(child.pid, number)
+        _signal_group(child, number)
     try:
         child.wait(GRACE_S)
     except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
+        _signal_group(child, signal.SIGKILL)
         child.wait()
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
+    # macOS says "not permitted" of a group whose last process has just died.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)
 
 
 if __name__ == "__main__":
