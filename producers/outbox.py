@@ -19,12 +19,14 @@ from producers.errors import PublishError, Unsettled
 from producers.outcome import outcome_of
 from producers.progress import Progress
 from producers.settings import PublisherSettings
+from producers.watchdog import within
 from schemas.kafka import KafkaSettings
 
 # A group's offsets belong to a topic and partition; a job needs one, and they vanish with the topic, as they should.
 PARTITION = 0
 SLICE_S = 0.5
 CLOSE_S = 5.0
+GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +64,19 @@ class Outbox:
     def open(self) -> Progress:
         """Fences every earlier producer of this job and reads the committed progress.
 
-        Blocks up to twice `transaction_timeout_s`. Raises Unsettled when the broker did not answer, PublishError when
+        Blocks up to about `transaction_timeout_s`. Raises Unsettled when the broker did not answer, PublishError when
         it never will.
         """
         from confluent_kafka import KafkaException, TopicPartition
 
         self.close()
-        timeout = self._settings.transaction_timeout_s
+        budget = self._budget_s
         try:
             self._producer = self._connect.producer(self._producer_config())
-            self._producer.init_transactions(timeout)
+            within(budget + GRACE_S, self._producer.init_transactions, budget)
             self._consumer = self._connect.consumer(self._consumer_config())
-            (found,) = self._consumer.committed([TopicPartition(self._topic, PARTITION)], timeout)
+            place = TopicPartition(self._topic, PARTITION)
+            (found,) = within(budget + GRACE_S, self._consumer.committed, [place], budget)
             if found.error:
                 raise KafkaException(found.error)
         except KafkaException as error:
@@ -81,24 +84,26 @@ class Outbox:
         return self._read(found)
 
     def commit(self, records: Sequence[Record], progress: Progress) -> None:
-        """One transaction: all of `records`, and `progress`. Blocks up to about `transaction_timeout_s`.
+        """One transaction: all of `records`, and `progress`. Blocks up to about half of `transaction_timeout_s`.
 
         Raises Unsettled when the outcome is unknown or the transaction failed: open() again, and look at what it
         returns. Raises TakenOver when another run has fenced this one, PublishError when trying again can't help.
         """
         from confluent_kafka import KafkaException, TopicPartition
 
-        deadline = monotonic() + self._settings.transaction_timeout_s
+        deadline = monotonic() + self._budget_s
         self._delivery_error = None
         offset = TopicPartition(self._topic, PARTITION, progress.position, progress.metadata())
+        producer = self._producer
         try:
-            self._producer.begin_transaction()
+            producer.begin_transaction()
             for record in records:
                 self._produce(record)
             self._wait_for_reports(deadline)
-            group = self._consumer.consumer_group_metadata()
-            self._producer.send_offsets_to_transaction([offset], group, _left(deadline))
-            self._producer.commit_transaction(_left(deadline))
+            group, left = self._consumer.consumer_group_metadata(), _left(deadline)
+            within(left + GRACE_S, producer.send_offsets_to_transaction, [offset], group, left)
+            left = _left(deadline)
+            within(left + GRACE_S, producer.commit_transaction, left)
         except KafkaException as error:
             raise outcome_of(error.args[0], self._delivery_error) from None
 
@@ -106,14 +111,20 @@ class Outbox:
         """Drops the producer. An open transaction is aborted if the broker answers at once; if not, open() ends it."""
         from confluent_kafka import KafkaException
 
-        if self._producer is not None:
-            with suppress(KafkaException):
-                self._producer.purge()
-                self._producer.abort_transaction(CLOSE_S)
-            self._producer = None
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+        producer, self._producer = self._producer, None
+        consumer, self._consumer = self._consumer, None
+        if producer is not None:
+            with suppress(KafkaException, Unsettled):
+                producer.purge()
+                within(CLOSE_S + GRACE_S, producer.abort_transaction, CLOSE_S)
+        if consumer is not None:
+            with suppress(KafkaException, Unsettled):
+                within(CLOSE_S, consumer.close)
+
+    @property
+    def _budget_s(self) -> float:
+        """Half of what the broker allows: it must be us who give up, or the broker fences us as if we were dead."""
+        return self._settings.transaction_timeout_s / 2
 
     def _produce(self, record: Record) -> None:
         self._producer.produce(self._topic, value=record.value, key=record.key, on_delivery=self._report)
@@ -145,13 +156,12 @@ class Outbox:
         return progress
 
     def _producer_config(self) -> dict[str, Any]:
-        timeout_ms = round(self._settings.transaction_timeout_s * 1000)
         return {
             **self._kafka.producer_config(),
             **self._settings.producer_config(),
             "transactional.id": self._name,
-            "transaction.timeout.ms": timeout_ms,
-            "message.timeout.ms": timeout_ms,
+            "transaction.timeout.ms": round(self._settings.transaction_timeout_s * 1000),
+            "message.timeout.ms": round(self._budget_s * 1000),
             # A whole batch fits into librdkafka's queue, so producing never has to wait for room.
             "queue.buffering.max.messages": 2 * self._settings.batch_records,
             "queue.buffering.max.kbytes": self._settings.batch_bytes // 512 + 4096,

@@ -24,7 +24,8 @@ class PublisherSettings(BaseSettings):
     block_timeout_s: float = Field(default=60, ge=0)
     delivery_timeout_s: float = Field(default=120, gt=0)
 
-    # In bulk: one transaction. Readers see a batch when it is committed.
+    # In bulk: a batch is one transaction, and readers see it when it is committed. The broker aborts a transaction that
+    # lasts longer than its timeout; a run gives up at half of that and tries again.
     batch_records: int = Field(default=1000, ge=1, le=100_000)
     batch_bytes: int = Field(default=8 * 1024**2, ge=1, le=256 * 1024**2)
     transaction_timeout_s: float = Field(default=30, ge=1, le=900)

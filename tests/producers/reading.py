@@ -41,10 +41,18 @@ def requests_on(kafka: KafkaSettings, topic: str) -> list[ImageRequest]:
 
 def high_watermark(kafka: KafkaSettings, topic: str) -> int:
     """How many offsets the topic has, over all partitions, open and aborted transactions included."""
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
 
     consumer = Consumer({**kafka.client_config(), "group.id": "test-watermarks"})
-    partitions = consumer.list_topics(topic, 10).topics[topic].partitions
-    ends = [consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1] for number in partitions]
-    consumer.close()
-    return sum(ends)
+    deadline = time.monotonic() + DEADLINE_S
+    try:
+        while True:
+            try:
+                partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+                ends = [consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1] for number in partitions]
+                return sum(ends)
+            except KafkaException:  # a leader that has only just been elected
+                if time.monotonic() > deadline:
+                    raise
+    finally:
+        consumer.close()

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,12 +35,20 @@ class Runs:
         self._arguments = ["--config", str(config), "publish", str(source)]
         self._environment = os.environ | {"SIGHTSTREAM_PUBLISH_BATCH_RECORDS": str(batch)}
 
-    def start(self, program: list[str] | None = None) -> subprocess.Popen[bytes]:
+    @contextmanager
+    def start(self, program: list[str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+        """A run, which is gone at the end whatever the test says."""
         command = [sys.executable, *(program or SIGHTSTREAM), *self._arguments]
-        return subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(command, env=self._environment, stdout=quiet, stderr=quiet) as run:
+            try:
+                yield run
+            finally:
+                run.kill()
 
     def finish(self, program: list[str] | None = None) -> int:
-        return self.start(program).wait(120)
+        with self.start(program) as run:
+            return run.wait(120)
 
 
 def write_source(path: Path, rows: int) -> list[str]:
