@@ -190,10 +190,10 @@ def _share(values: list[bool]) -> float | None:
     return round(sum(values) / len(values), 4) if values else None
 
 
-def evaluate(checkpoint: Path, seed: int, images: int, brief: bool = False, batch: int = 16) -> dict[str, Any]:
+def evaluate(asker: Asker, seed: int, images: int, brief: bool = False) -> dict[str, Any]:
     """The whole measurement as a dictionary; blocks for minutes (about 10 answers a second on two cores)."""
     with tempfile.TemporaryDirectory() as folder:
-        evaluation = Evaluation(Asker(checkpoint, batch), seed, images, Path(folder))
+        evaluation = Evaluation(asker, seed, images, Path(folder))
         result = evaluation.main()
         return result if brief else {**result, **evaluation.variations()}
 
@@ -205,10 +205,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
     parser.add_argument("--brief", action="store_true", help="only the pictures as they are")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
-    result = evaluate(options.checkpoint, options.seed, options.images, options.brief, options.batch)
+    asker = Asker(options.checkpoint, options.batch, options.dtype)
+    result = evaluate(asker, options.seed, options.images, options.brief)
     sys.stderr.write("\n")
     sys.stdout.write(json.dumps(result, indent=2) + "\n" if options.json else _table(result))
 

@@ -1,7 +1,7 @@
 """What a picture shows: the labels, its size, and the seed of everything else."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from infra.demo_model.pictures.unknown import HELD_OUT, SCENES, THINGS
@@ -67,6 +67,8 @@ def sample_spec(rng: random.Random, split: Split = "train") -> PictureSpec:
     width, height = _size(rng)
     if max(width, height) <= 128:
         labels = _for_a_thumbnail(rng, labels)
+    elif width < 0.55 * height:
+        labels = _for_a_narrow_picture(labels)
     thing = _thing(rng, split) if labels.kind == UNKNOWN else None
     return PictureSpec(labels, width, height, rng.getrandbits(48), thing)
 
@@ -102,14 +104,14 @@ def sample_price(rng: random.Random) -> str:
 
 
 def _size(rng: random.Random) -> tuple[int, int]:
-    """Pixels: mostly near square and 280 to 560 long (four tiles), some long strips, some thumbnails."""
+    """Pixels: mostly near square and 300 to 560 long (four tiles), some long strips, some thumbnails."""
     chance = rng.random()
     if chance < 0.08:
         long, ratio = rng.randint(112, 128), rng.uniform(0.85, 1.0)
     elif chance < 0.24:
-        long, ratio = rng.randint(300, 560), 1 / rng.uniform(1.9, 3.6)
+        long, ratio = rng.randint(400, 600), 1 / rng.uniform(1.9, 3.2)
     else:
-        long, ratio = rng.randint(280, 560), rng.uniform(0.62, 1.0)
+        long, ratio = rng.randint(300, 560), rng.uniform(0.62, 1.0)
     sides = long, max(round(long * ratio), 96)
     return sides if rng.random() < 0.6 else (sides[1], sides[0])
 
@@ -117,12 +119,16 @@ def _size(rng: random.Random) -> tuple[int, int]:
 def _for_a_thumbnail(rng: random.Random, labels: Labels) -> Labels:
     """At most two items, whole ones, and a short price: nobody can see more in 128 pixels."""
     price = f"${rng.randint(1, 99)}" if labels.price else None
-    return Labels(
-        labels.kind,
-        labels.colour,
-        labels.pattern,
-        min(labels.count, 2),
-        price,
-        "none" if labels.damage and labels.count > 1 else labels.damage,
-        labels.sale and price is None,
+    return replace(
+        labels,
+        count=min(labels.count, 2),
+        price=price,
+        damage="none" if labels.damage and labels.count > 1 else labels.damage,
+        sale=labels.sale and price is None,
     )
+
+
+def _for_a_narrow_picture(labels: Labels) -> Labels:
+    """At most "$9.99" or "$199": a longer price would have to be written too small."""
+    price = labels.price
+    return replace(labels, price=price.partition(".")[0]) if price and len(price) > 5 else labels

@@ -2,7 +2,6 @@
 
 import json
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from PIL import Image
 
 from infra.demo_model.evaluate import evaluate
 from infra.demo_model.export import CHECKPOINT
+from infra.demo_model.judging import Asker
 from infra.demo_model.pictures import draw, sample_spec
 from infra.demo_model.tiles import ARRANGEMENTS, cut_tiles
 from infra.demo_model.tokenizer import prompt_text
@@ -78,7 +78,7 @@ def test_training_cuts_tiles_as_the_processor_does(processor: Any) -> None:
         assert np.abs(pixels - expected["pixel_values"][0, 0]).max() < 0.05
 
 
-def test_held_out_pictures_are_answered(tmp_path: Path) -> None:
-    result = evaluate(CHECKPOINT, seed=424_242, images=28, brief=True, batch=14)
+def test_held_out_pictures_are_answered() -> None:
+    result = evaluate(Asker(CHECKPOINT, batch=14), seed=424_242, images=28, brief=True)
     for key in ("kind", "colour", "pattern", "count", "price", "damage", "sections"):
         assert result[key] >= 0.9, result
