@@ -36,14 +36,21 @@ _ADMIN_SECONDS = 30
 class Lookup:
     """The table, and whether it may answer."""
 
-    def __init__(self, table: NewestTable, catch_up: CatchUp, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        table: NewestTable,
+        catch_up: CatchUp,
+        stuck_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._table = table
+        self._stuck_seconds = stuck_seconds
         self._catch_up = catch_up
         self._clock = clock
         self._assigned: frozenset[int] = frozenset()
         self._aimed = False
         self._missing: dict[int, int] = {}
-        self._missing_since = clock()
+        self._missing_since = self._recovered_at = clock()
         self._caught_up = False
         table.on_entered = catch_up.entered
         table.app.on_partitions_assigned.connect(self._on_assigned)
@@ -111,6 +118,10 @@ class Lookup:
         error = self._table.error()
         if error is not None:
             raise TableFailed(f"the table can't go on: {type(error).__name__}: {error}") from error
+        if self._table.recovered():
+            self._recovered_at = self._clock()
+        elif self._clock() - self._recovered_at > self._stuck_seconds:
+            raise TableFailed(f"the table did not recover in {self._stuck_seconds:g} s; start the look-up again")
 
 
 async def run_lookup(
@@ -129,7 +140,7 @@ async def run_lookup(
         forget_other_changelog(settings.data_dir, found.changelog_id)
         table = build_table(settings, kafka, found)
         catch_up = CatchUp(Broker(admin, _ADMIN_SECONDS), open_tail_consumer(kafka), settings.app_id, topics.results)
-        lookup = Lookup(table, catch_up)
+        lookup = Lookup(table, catch_up, settings.stuck_seconds)
         async with served(Pages(lookup), settings.port) as address:
             with announced(settings.data_dir, address):
                 on_listening(address)

@@ -13,7 +13,7 @@ class LookupSettings(BaseSettings):
 
     `app_id` is the consumer group and the first word of the changelog topic's name. `port` 0 takes a free one; the
     one in use then stands in `data_dir`/address. `block_cache_bytes` and `write_buffer_bytes` are memory for each
-    partition of the table.
+    partition of the table. A table that is not recovered for `stuck_seconds` ends the process with exit code 1.
     """
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_LOOKUP_", frozen=True, extra="forbid")
@@ -25,3 +25,4 @@ class LookupSettings(BaseSettings):
     write_buffer_bytes: int = Field(default=4 * 1024 * 1024, ge=64 * 1024)
     commit_seconds: float = Field(default=1, ge=0.1, le=60)
     session_timeout_seconds: float = Field(default=30, ge=6, le=300)
+    stuck_seconds: float = Field(default=180, ge=10, le=3600)

@@ -117,6 +117,7 @@ def app_settings(settings: LookupSettings, kafka: KafkaSettings, topics: TableTo
         "broker_commit_interval": settings.commit_seconds,
         "broker_session_timeout": settings.session_timeout_seconds,
         "broker_heartbeat_interval": settings.session_timeout_seconds / 10,
+        "broker_rebalance_timeout": settings.session_timeout_seconds,  # how long one that hangs holds up the others
         "broker_request_timeout": max(60.0, settings.session_timeout_seconds + 10),
         # A killed process comes back as the same member, at once; the lock on data_dir keeps it the only one.
         "consumer_group_instance_id": instance_id(settings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -30,7 +31,7 @@ def ensure_topics(admin: AdminClient, results: str, app_id: str, replication_fac
     results_id, partitions = _describe(admin, results)
     changelog = f"{app_id}-{TABLE}-changelog"
     _create(admin, changelog, partitions, replication_factor)
-    changelog_id, changelog_partitions = _describe(admin, changelog)
+    changelog_id, changelog_partitions = _describe(admin, changelog, _SECONDS)
     if changelog_partitions != partitions:
         raise LookupFailed(
             f"{changelog} has {changelog_partitions} partitions and {results} has {partitions}; they must be the same: "
@@ -39,12 +40,18 @@ def ensure_topics(admin: AdminClient, results: str, app_id: str, replication_fac
     return TableTopics(results, results_id, changelog, changelog_id, partitions)
 
 
-def _describe(admin: AdminClient, topic: str) -> tuple[str, int]:
-    try:
-        found = admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS)[topic].result()
-    except KafkaException as error:
-        raise LookupFailed(f"{topic}: {error.args[0].str()}; are the broker and its topics up?") from None
-    return str(found.topic_id), len(found.partitions)
+def _describe(admin: AdminClient, topic: str, appears_within_seconds: float = 0) -> tuple[str, int]:
+    """Kafka's identity of the topic, and its partitions. A topic just made may take a moment to be known."""
+    deadline = time.monotonic() + appears_within_seconds
+    while True:
+        try:
+            found = admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS)[topic].result()
+            return str(found.topic_id), len(found.partitions)
+        except KafkaException as error:
+            unknown = error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+            if not unknown or time.monotonic() > deadline:
+                raise LookupFailed(f"{topic}: {error.args[0].str()}; are the broker and its topics up?") from None
+        time.sleep(0.1)
 
 
 def _create(admin: AdminClient, name: str, partitions: int, replication_factor: int) -> None:

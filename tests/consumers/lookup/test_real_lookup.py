@@ -65,8 +65,12 @@ def shown(folder: Path, products: list[str]) -> dict[str, dict[str, Any]] | None
     return None
 
 
-def ready(folder: Path) -> bool:
-    return shown(folder, ["nobody"]) is not None
+def wait_until_ready(process: subprocess.Popen[bytes], folder: Path) -> None:
+    def ready() -> bool:
+        assert process.poll() is None, "the look-up ended"
+        return shown(folder, ["nobody"]) is not None
+
+    wait_for(ready, 60)
 
 
 def test_right_from_an_empty_topic_through_kills_and_a_lost_folder(
@@ -74,7 +78,7 @@ def test_right_from_an_empty_topic_through_kills_and_a_lost_folder(
 ) -> None:
     folder = tmp_path / "lookup"
     process = start(folder)
-    wait_for(lambda: ready(folder), 60)
+    wait_until_ready(process, folder)
     assert shown(folder, ["p-1", "nobody"]) == {}
 
     publisher = OutcomePublisher(runtime.kafka_settings, topics)
@@ -93,14 +97,14 @@ def test_right_from_an_empty_topic_through_kills_and_a_lost_folder(
     publisher.publish(range(400, 425))
     truth = newest(runtime, topics)
     process = start(folder)
-    wait_for(lambda: ready(folder), 60)
+    wait_until_ready(process, folder)
     assert shown(folder, list(truth)) == truth  # once it says ready, it is right
 
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
     shutil.rmtree(folder / "v1")
-    start(folder)
-    wait_for(lambda: ready(folder), 60)
+    process = start(folder)
+    wait_until_ready(process, folder)
     assert shown(folder, list(truth)) == truth
 
 
@@ -113,13 +117,14 @@ def test_the_partitions_of_a_killed_look_up_are_taken_over(
     truth = newest(runtime, topics)
     process = start(one)
     wait_for(lambda: shown(one, list(truth)) == truth, 60)
-    start(other)
+    survivor = start(other)
     # Each has some of the partitions and says "ask another" for the rest.
     wait_for(lambda: ready_for_some(one, truth) and ready_for_some(other, truth), 60)
     process.send_signal(signal.SIGKILL)
     publisher.publish(range(400, 450))
     truth = newest(runtime, topics)
     wait_for(lambda: shown(other, list(truth)) is not None, 60)
+    assert survivor.poll() is None
     assert shown(other, list(truth)) == truth
 
 
