@@ -1,37 +1,19 @@
-"""A bound on calls that have none of their own.
-
-librdkafka's transaction calls take a timeout, but `send_offsets_to_transaction` does not keep to it when the group's
-coordinator goes away (librdkafka #5456, #5511), and `close` can hang (#1667).
-"""
+"""Broker calls that may hang, as a publishing run sees them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
-from threading import Thread
 from typing import TypeVar
 
 from producers.errors import Unsettled
+from schemas.bounded_call import NeverReturned, bounded_call
 
 Answer = TypeVar("Answer")
 
 
 def within(timeout_s: float, call: Callable[..., Answer], *arguments: object) -> Answer:
-    """`call(*arguments)` on a thread of its own, while this one can still be interrupted.
-
-    Raises what the call raises, or Unsettled when it is not done in time: it then goes on alone for ever, so what it
-    works on must be dropped.
-    """
-    answer: Future[Answer] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(call(*arguments))
-        except BaseException as error:
-            answer.set_exception(error)
-
-    Thread(target=run, name="watched-call", daemon=True).start()
+    """Raises what the call raises, or Unsettled when it is not done in time; what it works on must then be dropped."""
     try:
-        return answer.result(timeout_s)
-    except TimeoutError:
+        return bounded_call(call, *arguments, limit_s=timeout_s)
+    except NeverReturned:
         raise Unsettled(f"the broker did not answer within {timeout_s:.0f} s") from None

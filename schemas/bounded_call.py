@@ -1,34 +1,40 @@
-"""Calls into librdkafka that may ignore their own time limit (`send_offsets_to_transaction`, librdkafka #5456)."""
+"""A bound on calls that have none of their own.
+
+librdkafka's transaction calls take a time limit, but `send_offsets_to_transaction` does not keep to it when the group's
+coordinator goes away (librdkafka #5456, #5511), and `close` can hang (#1667).
+"""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
 from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
 
 
 class NeverReturned(Exception):
-    """The call goes on in a thread that is left behind; what it was made on must not be used again."""
+    """The call goes on alone, for ever maybe: what it works on must be dropped."""
 
 
-def bounded_call(function: Callable[..., Answer], *arguments: Any, limit_s: float) -> Answer:
-    """`function`'s answer, or what it raised. Blocks for `limit_s` seconds at most. Raises NeverReturned."""
-    answers: list[Answer] = []
-    errors: list[BaseException] = []
+def bounded_call(call: Callable[..., Answer], *arguments: Any, limit_s: float) -> Answer:
+    """`call(*arguments)` on a thread of its own, while this one waits and can still be interrupted.
+
+    Raises what the call raises, or NeverReturned after `limit_s` seconds.
+    """
+    answer: Future[Answer] = Future()
 
     def run() -> None:
         try:
-            answers.append(function(*arguments))
+            answer.set_result(call(*arguments))
         except BaseException as error:
-            errors.append(error)
+            answer.set_exception(error)
 
-    thread = threading.Thread(target=run, name="bounded-call", daemon=True)
-    thread.start()
-    thread.join(limit_s)
-    if errors:
-        raise errors[0]
-    if not answers:
-        raise NeverReturned(f"no answer within {limit_s:.0f} s")
-    return answers[0]
+    Thread(target=run, name="bounded-call", daemon=True).start()
+    try:
+        return answer.result(limit_s)
+    except TimeoutError:
+        if answer.done():  # the call's own
+            raise
+        raise NeverReturned(f"no answer within {limit_s:.0f} s") from None

@@ -62,7 +62,8 @@ class Transactions:
             "compression.type": "lz4",
         }
         self._id = transactional_id
-        self._timeout_s = timeout_ms / 1000
+        # Two calls and the produce before them must end sooner than the broker's own limit, or it fences us.
+        self._timeout_s = timeout_ms / 1000 / 3
         self._clock = clock
         self._producer: Producer | None = None
         self._fencings: deque[float] = deque(maxlen=MAX_FENCINGS_A_MINUTE)
@@ -97,7 +98,7 @@ class Transactions:
             self._repeat(self._producer.commit_transaction, self._timeout_s)
         except KafkaException as error:
             self._failed(error)
-        except NeverReturned as error:
+        except (NeverReturned, SystemError) as error:  # SystemError: confluent-kafka lost the real one
             self._discard()
             raise Unsure(str(error)) from error
 

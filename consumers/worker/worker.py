@@ -22,6 +22,7 @@ from consumers.worker.settings import WorkerSettings
 from consumers.worker.transactions import Transactions
 from pipeline.flow import Flow
 from pipeline.metrics import IN_FLIGHT, IN_FLIGHT_BYTES, REBALANCES
+from schemas.bounded_call import NeverReturned, bounded_call
 from schemas.kafka import KafkaSettings
 from schemas.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings
 
@@ -93,19 +94,14 @@ class Worker:
             self._turn()
 
     def _leave(self) -> None:
-        """`close` hands the partitions over through `_on_revoke`; it can hang (librdkafka #1667), so it is watched."""
-        closing = threading.Thread(target=self._close_consumer, name="close-consumer", daemon=True)
-        closing.start()
-        closing.join(CLOSE_PATIENCE_S)
-        if closing.is_alive():
-            log.error("the consumer did not close; the group will notice by its session timeout")
-        self._committer.close()
-
-    def _close_consumer(self) -> None:
+        """`close` hands the partitions over through `_on_revoke`; it can hang, so it is bounded."""
         try:
-            self._consumer.close()
+            bounded_call(self._consumer.close, limit_s=CLOSE_PATIENCE_S)
+        except NeverReturned:
+            log.error("the consumer did not close; the group will notice by its session timeout")
         except Exception:
             log.exception("closing the consumer failed")
+        self._committer.close()
 
     # --- the group's rebalances, from within `take` -------------------------------------------------------
 

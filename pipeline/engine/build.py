@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pipeline.engine.checkpoint_folder import checked_folder
 from pipeline.engine.protocol import Engine
 from pipeline.engine.settings import EngineSettings
 
@@ -17,6 +18,7 @@ def build_engine(settings: EngineSettings, beat: Beat) -> Engine:
         from pipeline.engine.simulated import SimulatedEngine
 
         return SimulatedEngine(settings, beat)
+    checked_folder(settings.checkpoint)  # before torch takes its seconds to load
     from pipeline.engine.generate import GenerateEngine
 
     return GenerateEngine(settings, beat)

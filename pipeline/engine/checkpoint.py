@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from transformers import AutoProcessor, BitsAndBytesConfig, MllamaForConditionalGeneration
 from transformers.utils import logging as hf_logging
 
+from pipeline.engine.checkpoint_folder import checked_folder
 from pipeline.engine.settings import EngineSettings
 from pipeline.errors import Fatal
 from schemas.result import ModelIdentity
@@ -34,7 +34,7 @@ def load_checkpoint(settings: EngineSettings) -> Checkpoint:
     """Blocks for seconds to minutes. Raises Fatal with what to change."""
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()
-    folder = _checked_folder(settings.checkpoint)
+    folder = checked_folder(settings.checkpoint)
     device = _device(settings.device)
     dtype = _dtype(settings.dtype, device)
     try:
@@ -52,20 +52,6 @@ def load_checkpoint(settings: EngineSettings) -> Checkpoint:
         raise Fatal(f"the checkpoint {folder.name} can't be loaded: {error}") from error
     processor.tokenizer.padding_side = "left"
     return Checkpoint(model, processor, _identity(settings, folder, dtype))
-
-
-def _checked_folder(folder: Path | None) -> Path:
-    if folder is None:
-        raise Fatal("no model: set SIGHTSTREAM_ENGINE_CHECKPOINT to a folder with an Mllama checkpoint")
-    config = folder / "config.json"
-    if not config.is_file():
-        raise Fatal(f"{folder} holds no config.json; name the folder of an Mllama checkpoint")
-    kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
-    if kind != "mllama":
-        raise Fatal(f"{folder.name} is a model of type {kind!r}; this engine runs mllama")
-    if not list(folder.glob("*.safetensors")):
-        raise Fatal(f"{folder.name} holds no .safetensors files; convert the weights, pickles are never loaded")
-    return folder
 
 
 def _device(chosen: str) -> str:

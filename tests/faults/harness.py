@@ -59,7 +59,7 @@ class Bench:
             "worker_group_id": self.group,
             "worker_name": name or f"{self.group}-{len(self.workers)}",
             "worker_session_timeout_ms": 6000,
-            "worker_transaction_timeout_ms": 5000,
+            "worker_transaction_timeout_ms": 9000,
             "worker_commit_interval_s": 0.1,
             "engine_kind": "simulated",
             "engine_simulated_seconds": 0.05,

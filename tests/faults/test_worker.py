@@ -157,10 +157,10 @@ def test_no_transaction_stays_open_behind_the_workers(bench: Bench) -> None:
 def test_partitions_that_left_while_paused_are_read_when_they_come_back(bench: Bench) -> None:
     """librdkafka keeps a partition's pause over its revocation and its next assignment (#1849)."""
     bench.settings = {"engine_simulated_seconds": "0.5", "flow_max_in_flight": "1", "engine_max_batch": "1"}
-    bench.publish(40)
+    bench.publish(24)
     bench.start_worker()
-    bench.wait_outcomes(8)
+    bench.wait_outcomes(4)
     second = bench.start_worker()
-    bench.wait_outcomes(20)
+    bench.wait_outcomes(12)
     second.kill()
     bench.check_exactly_once()
