@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -84,7 +85,9 @@ class Flow:
         except PipelineError as error:
             self._end(trip, error)
         except Exception as error:
-            log.exception("fetch or decode failed in a way that it never should")
+            # Not the message: it could name a presigned address.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            log.error("fetch or decode failed in a way that it never should: %s\n%s", type(error).__name__, frames)
             self._end(trip, Retryable(Stage.FETCH, f"unexpected {type(error).__name__}"))
 
     def _answer(self) -> None:

@@ -40,7 +40,8 @@ def ask(
         typer.echo(result.model_dump_json(indent=2, exclude_none=True))
         return
     for section, text in result.answer.model_dump().items():
-        typer.echo(f"{section.upper()}\n  {printable(text)}\n")
+        lines = "\n  ".join(printable(line) for line in text.splitlines())
+        typer.echo(f"{section.upper()}\n  {lines}\n")
 
 
 def _request(uri: str, question: str, max_tokens: int) -> ImageRequest:

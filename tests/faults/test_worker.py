@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import socket
+import urllib.request
 
 import pytest
 from confluent_kafka import Producer
@@ -14,11 +16,20 @@ from tests.faults.harness import Bench, read_topic, wait_for
 pytestmark = pytest.mark.real
 
 
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
 def test_one_worker_answers_everything_and_leaves_cleanly(bench: Bench) -> None:
     bench.publish(40)
-    worker = bench.start_worker()
+    port = free_port()
+    worker = bench.start_worker(worker_metrics_port=port)
     found = bench.check_exactly_once()
     assert len(found.results) == 40
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+        assert b"sightstream_worker_results_total 40.0" in page.read()
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0, bench.logs()
 

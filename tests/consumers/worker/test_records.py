@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from consumers.worker.records import dead_letter_record, result_record
+from consumers.worker.ticket import Ticket
+from pipeline.errors import Rejected
+from schemas.codec import decode_result
+from schemas.dead_letter import Failure, Reason, Source, Stage
+from schemas.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
+from schemas.topics import TopicSettings
+
+TOPICS = TopicSettings()
+SOURCE = Source("image.requests", 3, 17)
+
+
+def result(raw_text: str) -> ImageResult:
+    return ImageResult(
+        request_id="r",
+        product_id="p",
+        question="?",
+        answer=Answer(),
+        finish_reason="stop",
+        complete=False,
+        raw_text=raw_text,
+        image=SeenImage(uri="s3://b/k", sha256="a" * 64, bytes=1, format="PNG", width=1, height=1),
+        model=ModelIdentity(name="m", quantization="none", engine="simulated"),
+        tokens=TokenCounts(prompt=1, completion=1),
+        seconds=StageSeconds(fetch=0, decode=0, infer=0, total=0),
+        completed_at=datetime.now(UTC),
+    )
+
+
+def test_a_result_is_keyed_by_its_product_and_says_where_it_came_from() -> None:
+    record = result_record(Ticket(SOURCE, b"other", b"", []), result("text"), TOPICS)
+    assert (record.topic, record.key, record.reason) == (TOPICS.results, b"p", None)
+    assert decode_result(record.value).raw_text == "text"
+    assert Source.from_headers(record.headers) == SOURCE
+
+
+def test_a_result_that_no_topic_takes_is_rejected() -> None:
+    with pytest.raises(Rejected) as caught:
+        result_record(Ticket(SOURCE, b"p", b"", []), result("x" * 1_100_000), TOPICS)
+    assert (caught.value.reason, caught.value.stage) == (Reason.RESULT_TOO_LARGE, Stage.PUBLISH)
+
+
+def test_a_dead_letter_keeps_the_record_and_escapes_what_it_says() -> None:
+    ticket = Ticket(SOURCE, b"k\x00", None, [("trace", b"1"), ("sightstream-reason", b"forged")], attempts=2)
+    error = Rejected(Reason.IMAGE_CORRUPT, Stage.DECODE, "bad\x1b[31m")
+    record = dead_letter_record(ticket, error, TOPICS, datetime.now(UTC))
+    assert (record.topic, record.key, record.value) == (TOPICS.dead_letters, b"k\x00", None)
+    assert record.headers[0] == ("trace", b"1")
+    failure = Failure.from_headers(record.headers)
+    assert (failure.reason, failure.stage, failure.attempts) == (Reason.IMAGE_CORRUPT, Stage.DECODE, 2)
+    assert failure.source == SOURCE
+    assert failure.detail == "bad\\x1b[31m"
