@@ -6,7 +6,10 @@ from pipeline.decode.decoder import Decoder
 from pipeline.decode.settings import DecodeSettings
 from pipeline.engine.host import EngineHost
 from pipeline.engine.settings import EngineSettings
-from pipeline.fetch.fetcher import build_fetcher
+from pipeline.fetch.fetcher import Fetcher, Source
+from pipeline.fetch.http import HttpSource
+from pipeline.fetch.local_file import FileSource
+from pipeline.fetch.s3 import S3Source
 from pipeline.fetch.settings import FetchSettings
 from pipeline.flow import Flow
 from pipeline.settings import FlowSettings
@@ -18,3 +21,12 @@ def build_flow(
 ) -> Flow:
     """Returns at once; the engine loads in its own process. A bad checkpoint is Fatal at the first `collect`."""
     return Flow(flow, build_fetcher(fetch, s3), Decoder(decode), EngineHost(engine))
+
+
+def build_fetcher(settings: FetchSettings, s3: S3Settings) -> Fetcher:
+    """A fetcher for s3://, http(s):// and, where roots are set, file://."""
+    http = HttpSource(settings)
+    sources: dict[str, Source] = {"s3": S3Source(settings, s3), "https": http, "http": http}
+    if settings.file_roots:
+        sources["file"] = FileSource(settings.file_roots)
+    return Fetcher(sources, settings)

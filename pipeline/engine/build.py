@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.engine.checkpoint_folder import checked_folder
-from pipeline.engine.protocol import Engine
+from pipeline.engine.protocol import Beat, Engine
 from pipeline.engine.settings import EngineSettings
 
-Beat = Callable[[], None]
 EngineFactory = Callable[[EngineSettings, Beat], Engine]
 
 

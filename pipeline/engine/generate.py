@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from pipeline.engine.build import Beat
 from pipeline.engine.checkpoint import load_checkpoint
 from pipeline.engine.prompt import PromptWriter
+from pipeline.engine.protocol import Beat
 from pipeline.engine.settings import EngineSettings
 from pipeline.errors import Cancelled, PipelineError, Rejected
 from pipeline.types import EngineJob, Finished, Generated

@@ -7,7 +7,7 @@ import os
 import time
 from collections import deque
 
-from pipeline.engine.build import Beat
+from pipeline.engine.protocol import Beat
 from pipeline.engine.settings import EngineSettings
 from pipeline.errors import Cancelled, PipelineError, Rejected
 from pipeline.types import EngineJob, Finished, Generated

@@ -6,7 +6,7 @@ import ipaddress
 import socket
 
 from pipeline.errors import Retryable
-from pipeline.fetch.fetcher import rejected
+from pipeline.fetch.refusals import rejected
 from schemas.dead_letter import Reason, Stage
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -6,14 +6,13 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
-from urllib.parse import urlsplit
 
-from pipeline.errors import Rejected, Retryable
+from pipeline.errors import Retryable
+from pipeline.fetch.refusals import check_size, rejected
 from pipeline.fetch.settings import FetchSettings
 from pipeline.types import FetchedImage
 from schemas.dead_letter import Reason, Stage
 from schemas.request import ImageRef
-from schemas.s3 import S3Settings
 
 
 class Source(Protocol):
@@ -59,36 +58,3 @@ class Fetcher:
             if self._clock() > deadline:
                 raise Retryable(Stage.FETCH, f"not read within {self._settings.total_timeout_s} s")
         return bytes(data)
-
-
-def build_fetcher(settings: FetchSettings, s3: S3Settings) -> Fetcher:
-    """A fetcher for s3://, http(s):// and, where roots are set, file://."""
-    from pipeline.fetch.http import HttpSource
-    from pipeline.fetch.local_file import FileSource
-    from pipeline.fetch.s3 import S3Source
-
-    http = HttpSource(settings)
-    sources: dict[str, Source] = {"s3": S3Source(settings, s3), "https": http, "http": http}
-    if settings.file_roots:
-        sources["file"] = FileSource(settings.file_roots)
-    return Fetcher(sources, settings)
-
-
-def rejected(reason: Reason, detail: str) -> Rejected:
-    """A fetch that can never work."""
-    return Rejected(reason, Stage.FETCH, detail)
-
-
-def check_size(count: int, max_bytes: int) -> None:
-    """Raises Rejected when `count` bytes, announced or read, are too many."""
-    if count > max_bytes:
-        raise rejected(Reason.IMAGE_TOO_LARGE, f"the image has over {max_bytes} bytes")
-
-
-def split(uri: str) -> tuple[str, str]:
-    """Host and path of an address. Raises Rejected when it can't be taken apart."""
-    try:
-        parts = urlsplit(uri)
-        return parts.hostname or "", parts.path
-    except ValueError as error:
-        raise rejected(Reason.UNSUPPORTED_URI, f"the address can't be read: {error}") from None

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 
 from pipeline.errors import PipelineError, Retryable
 from pipeline.fetch.address import resolve
-from pipeline.fetch.fetcher import check_size, rejected
+from pipeline.fetch.refusals import check_size, rejected
 from pipeline.fetch.settings import FetchSettings
 from schemas.dead_letter import Reason, Stage
 from schemas.request import ImageRef

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pipeline.errors import Retryable
-from pipeline.fetch.fetcher import rejected, split
+from pipeline.fetch.refusals import rejected, split
 from schemas.dead_letter import Reason, Stage
 from schemas.request import ImageRef
 

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from urllib3.exceptions import HTTPError
 
 from pipeline.errors import PipelineError, Retryable
-from pipeline.fetch.fetcher import check_size, rejected
+from pipeline.fetch.refusals import check_size, rejected
 from pipeline.fetch.settings import FetchSettings
 from schemas.dead_letter import Reason, Stage
 from schemas.request import ImageRef

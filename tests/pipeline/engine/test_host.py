@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pipeline.engine.build import Beat
 from pipeline.engine.host import EngineHost
-from pipeline.engine.protocol import Engine
+from pipeline.engine.protocol import Beat, Engine
 from pipeline.engine.settings import EngineSettings
 from pipeline.engine.simulated import CRASH, HANG, REFUSE
 from pipeline.errors import Cancelled, Fatal, Rejected
