@@ -28,7 +28,7 @@ class Shape:
     global_layers: int = 1
     handed_out: tuple[int, ...] = (3,)
     text_hidden: int = 192
-    text_mlp: int = 368
+    text_mlp: int = 384  # widths are multiples of 64 or at least 32: 4-bit kernels want it so
     text_heads: int = 6
     text_kv_heads: int = 2
     text_layers: int = 4

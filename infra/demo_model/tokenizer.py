@@ -13,7 +13,7 @@ SPECIAL = (BEGIN, "<|end_of_text|>", PADDING, HEADER, END_HEADER, "<|eom_id|>", 
 # The sections' tags are ordinary tokens here, so that decoding keeps them. Llama's own checkpoints spell them out.
 TAGS = tuple(f"<{slash}{name}>" for name in SECTIONS for slash in ("", "/"))
 
-VOCABULARY = 896  # every token but <|image|>, whose id is therefore 896, as Llama's is 128256
+VOCABULARY = 848  # every token but <|image|>, whose id is therefore 848, as Llama's is 128256
 
 # A message is an image and a text in any order, or a string; as in Llama's own template a list's texts are kept
 # as they are. The last line opens the assistant's turn.
