@@ -12,7 +12,7 @@ from infra.demo_model.architecture import FULL, PIXEL_MEAN, PIXEL_STD, TINY, fre
 from infra.demo_model.forward import PIECES, answer_loss, compiled_pieces, see
 from infra.demo_model.heads import Heads
 from infra.demo_model.muon import Muon
-from infra.demo_model.samples import ANSWER_LENGTH, TARGETS
+from infra.demo_model.samples import ANSWER_LENGTH, PRICE_CHARACTERS, PRICE_LENGTH, TARGETS
 from infra.demo_model.store import Batch, Store
 
 
@@ -124,10 +124,10 @@ class Trainer:
         by_family = torch.arange(len(exact), device=self.device) % len(FAMILIES)
         scores = {f"exact_{name}": exact[by_family == i].mean().item() for i, name in enumerate(FAMILIES)}
         scores["exact"] = exact.mean().item()
-        tagged = truth[:, -6] != len("0123456789.")
-        read = ((guess == truth)[:, -6:]).all(1)
+        tagged = truth[:, -PRICE_LENGTH] != len(PRICE_CHARACTERS)
+        read = ((guess == truth)[:, -PRICE_LENGTH:]).all(1)
         scores["head_price"] = read[tagged].float().mean().item()
-        for index, name in enumerate(list(TARGETS)[:6]):
+        for index, name in enumerate(list(TARGETS)[:-PRICE_LENGTH]):
             there = truth[:, index] >= 0
             scores[f"head_{name}"] = (guess == truth)[there, index].float().mean().item()
         return {name: round(score, 4) for name, score in scores.items()}

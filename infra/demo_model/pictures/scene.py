@@ -5,13 +5,14 @@ import random
 
 from PIL import Image
 
-from infra.demo_model.pictures import unknown
 from infra.demo_model.pictures.backdrop import backdrop, clutter
 from infra.demo_model.pictures.items import Dye, draw_item, soft_shadow
 from infra.demo_model.pictures.kinds import parts_of
 from infra.demo_model.pictures.layout import Room, Slot, edge_place, slots_for
 from infra.demo_model.pictures.overlays import price_tag, sale_badge
+from infra.demo_model.pictures.photolike import SCENES, scene
 from infra.demo_model.pictures.spec import PictureSpec
+from infra.demo_model.pictures.things import thing_parts
 from infra.demo_model.pictures.vocabulary import COLOURS, NO_PRODUCT, PATTERNS, UNKNOWN
 
 _BLANKS = tuple((level, level, level) for level in range(0, 256, 15)) + tuple(COLOURS.values())
@@ -27,10 +28,8 @@ def draw(spec: PictureSpec, scale: float = 1.0) -> Image.Image:
     rng = random.Random(spec.seed)
     width, height = max(16, round(spec.width * scale)), max(16, round(spec.height * scale))
     overlays, room = _plan_overlays(rng, spec, width, height)
-    if spec.thing in unknown.SCENES:
-        image = unknown.scene(rng, spec.thing, width, height)
-    else:
-        image = _stage(rng, spec, room, width, height)
+    photolike = spec.thing in SCENES
+    image = scene(rng, str(spec.thing), width, height) if photolike else _stage(rng, spec, room, width, height)
     for sprite, corner in overlays:
         image.paste(sprite, corner, sprite)
     return image
@@ -85,7 +84,7 @@ def _put_items(rng: random.Random, image: Image.Image, spec: PictureSpec, dye: D
     for index, slot in enumerate(slots):
         damage = labels.damage if index == damaged and labels.damage else "none"
         thing = labels.kind == UNKNOWN
-        parts = unknown.thing_parts(rng, spec.thing or "blob") if thing else parts_of(labels.kind)
+        parts = thing_parts(rng, spec.thing or "blob") if thing else parts_of(labels.kind)
         # Small items get damage that a person can still see.
         severity = min(1.5, max(1.0, 0.4 * max(image.size) / slot.side))
         _set_down(image, draw_item(rng, parts, dye, damage, severity, max(8, round(slot.side))), slot)

@@ -4,7 +4,8 @@ import random
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from infra.demo_model.pictures.unknown import HELD_OUT, SCENES, THINGS
+from infra.demo_model.pictures.photolike import SCENES
+from infra.demo_model.pictures.things import HELD_OUT, THINGS
 from infra.demo_model.pictures.vocabulary import (
     COLOURS,
     DAMAGES,

@@ -20,7 +20,8 @@ from infra.demo_model.pictures import (
     is_held_out,
     sample_spec,
 )
-from infra.demo_model.pictures.unknown import HELD_OUT, SCENES, THINGS
+from infra.demo_model.pictures.photolike import SCENES
+from infra.demo_model.pictures.things import HELD_OUT, THINGS
 from infra.demo_model.tiles import ARRANGEMENTS, arrangement_for
 
 
