@@ -29,7 +29,7 @@ class Sprite:
 
 
 def apply_damage(rng: random.Random, sprite: Sprite, damage: str, severity: float = 1.0) -> None:
-    """Damage the body of an item; "none" leaves it alone. `severity` enlarges the damage (1 to 1.5)."""
+    """Damage the body of an item; "none" leaves it alone. `severity` enlarges the damage (1 to 1.7)."""
     if damage != "none":
         _APPLY[damage](rng, sprite, _somewhere_inside(rng, sprite.body), severity)
 

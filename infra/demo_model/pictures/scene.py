@@ -86,7 +86,7 @@ def _put_items(rng: random.Random, image: Image.Image, spec: PictureSpec, dye: D
         thing = labels.kind == UNKNOWN
         parts = thing_parts(rng, spec.thing or "blob") if thing else parts_of(labels.kind)
         # Small items get damage that a person can still see.
-        severity = min(1.5, max(1.0, 0.4 * max(image.size) / slot.side))
+        severity = min(1.7, max(1.2, 0.48 * max(image.size) / slot.side))
         _set_down(image, draw_item(rng, parts, dye, damage, severity, max(8, round(slot.side))), slot)
 
 
