@@ -8,8 +8,8 @@ ARGS ?=
 demo: setup ## Real images through a real Kafka and a real S3 to real answers: ARGS=--keep leaves it all running.
 	@$(BIN)/sightstream demo $(ARGS)
 
-test: lint ## Everything that CI runs: format, lint, types, all tests.
-	$(BIN)/pytest $(ARGS)
+test: lint ## Everything that CI runs: format, lint, types, all tests; most of them wait, so two files at a time.
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: lint ## As `test`, but only the fast tests: no Kafka, no S3.
 	$(BIN)/pytest -m "not real" $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -98,6 +99,18 @@ def print_verdict(console: Console, counts: Counts, right: dict[str, float], sec
     console.print(table)
     problems = counts.problems
     console.print("The counts hold." if not problems else f"The counts do NOT hold: {'; '.join(problems)}")
+
+
+def print_next_steps(console: Console, folder: Path, database: Path, kept: bool) -> None:
+    """Where to look now."""
+    console.print("\nWhere to look next")
+    console.print(
+        f"  sightstream results --path {database}    every answer and dead letter of this run", soft_wrap=True
+    )
+    console.print(f"  {folder / 'logs'}    what each process said", soft_wrap=True)
+    if not kept:
+        console.print("  make demo ARGS=--keep    the same, and everything keeps running: lag, lookup, publish, ask")
+    console.print("  README.md    your own Kafka, S3 and Llama-3.2V-11B-cot checkpoint")
 
 
 def _truth(labels: Labels | None) -> str:

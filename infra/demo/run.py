@@ -18,7 +18,15 @@ from consumers.lookup.client import NotAnswering, ask
 from consumers.lookup.folder import announced_address
 from infra.demo import children
 from infra.demo.lag_thread import LagThread
-from infra.demo.report import Counts, accuracy, print_answers, print_dead_letters, print_lookups, print_verdict
+from infra.demo.report import (
+    Counts,
+    accuracy,
+    print_answers,
+    print_dead_letters,
+    print_lookups,
+    print_next_steps,
+    print_verdict,
+)
 from infra.demo.screen import Screen
 from infra.demo.shop import ShopImage, shop_images
 from infra.demo.watch import OutcomeWatch
@@ -134,6 +142,7 @@ class _Run:
         print_answers(self.console, self.images, self.watch)
         print_lookups(self.console, found)
         print_verdict(self.console, counts, right, seconds)
+        print_next_steps(self.console, folder, children.database(folder), self.options.keep)
         return counts.as_document() | {"accuracy": right, "seconds": round(seconds, 1)}
 
     def _look_up(self, folder: Path, lookup: Service) -> dict[str, ImageResult | None]:
@@ -197,7 +206,10 @@ def _upload(runtime: LocalRuntime, images: Sequence[ShopImage]) -> None:
 
 
 def _keep(console: Console, config: Path) -> None:
-    console.print(f"Everything keeps running until Ctrl-C. In another terminal:\n  export SIGHTSTREAM_CONFIG={config}")
+    console.print("\nEverything keeps running until Ctrl-C. In another terminal:", soft_wrap=True)
+    console.print(f"  export SIGHTSTREAM_CONFIG={config}", soft_wrap=True)
+    console.print("  sightstream lag --watch")
+    console.print("  sightstream lookup sku-0001")
     try:
         while True:
             time.sleep(3600)
