@@ -18,3 +18,5 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in ("urllib3", "botocore", "boto3"):  # they name addresses, whose queries can be secrets
+        logging.getLogger(name).setLevel(logging.ERROR)

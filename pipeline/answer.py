@@ -17,7 +17,7 @@ _NAMES = "|".join(SECTIONS)
 _STYLES = (
     (rf"<\s*({_NAMES})\s*>", r"<\s*/\s*{name}\s*>"),
     (rf"\(\s*Here begins the ({_NAMES}) stage\s*\)", r"\(\s*Here ends the {name} stage\s*\)"),
-    (rf"^[\s#*-]*({_NAMES})\**\s*:\**", r"(?!)"),
+    (rf"^[ \t#*-]*+({_NAMES})\**[ \t]*:\**", r"(?!)"),
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 

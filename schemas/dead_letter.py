@@ -5,6 +5,7 @@ Redrive is therefore a plain re-publish of key, value and the original headers.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -111,6 +112,14 @@ class Failure:
             failed_at=datetime.fromisoformat(found[HEADER_PREFIX + "failed-at"].decode()),
             source=Source.from_headers(headers),
         )
+
+
+def omitted_headers(key: bytes | None, value: bytes | None) -> Headers:
+    """What stands for a record that is too large to be kept: its size in bytes and its value's sha256."""
+    return [
+        (HEADER_PREFIX + "omitted-bytes", str(len(key or b"") + len(value or b"")).encode()),
+        (HEADER_PREFIX + "omitted-sha256", hashlib.sha256(value or b"").hexdigest().encode()),
+    ]
 
 
 def _present(headers: Headers) -> dict[str, bytes]:

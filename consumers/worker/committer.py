@@ -18,6 +18,8 @@ from pipeline.metrics import COMMIT_SECONDS, COMMITS, DEAD_LETTERS, RESULTS
 log = logging.getLogger(__name__)
 
 PAUSE_AFTER_FAILURE_S = 1.0
+# So that a commit stays within its time on a slow link, however much has piled up.
+MAX_TRANSACTION_BYTES = 8 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,22 @@ class _Share:
     claim: Claim
     ready: dict[int, OutgoingRecord]
     point: CommitPoint
+
+
+@dataclass(slots=True)
+class _Room:
+    """What still fits one transaction. The first record always does."""
+
+    records: int
+    bytes: int
+    _used: bool = False
+
+    def takes(self, record: OutgoingRecord) -> bool:
+        self.records -= 1
+        self.bytes -= len(record.value or b"")
+        fits = not self._used or (self.records >= 0 and self.bytes >= 0)
+        self._used = True
+        return fits
 
 
 class Committer:
@@ -59,7 +77,8 @@ class Committer:
         now = self._clock()
         shares = self._shares() if now >= self._next_try else []
         if shares:
-            self._next_try = now + self._settings.commit_interval_s
+            full = sum(len(share.ready) for share in shares) >= self._settings.commit_batch
+            self._next_try = now + (0 if full else self._settings.commit_interval_s)
             self._try(shares)
 
     def commit_or_give_up(self) -> None:
@@ -72,9 +91,9 @@ class Committer:
 
     def _shares(self) -> list[_Share]:
         """The partitions that have something to say."""
-        found = []
+        found, room = [], _Room(self._settings.commit_batch, MAX_TRANSACTION_BYTES)
         for claim in self._claims:
-            ready = claim.ledger.publishable()
+            ready = claim.ledger.publishable(room.takes)
             point = claim.ledger.commit_point(ready)
             if ready or claim.ledger.has_news(point):
                 found.append(_Share(claim, ready, point))

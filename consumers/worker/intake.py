@@ -16,7 +16,7 @@ from pipeline.errors import Fatal, Rejected
 from pipeline.flow import Flow
 from pipeline.metrics import PAUSED, REQUESTS_TAKEN
 from schemas.codec import WireError, decode_request
-from schemas.dead_letter import Source, Stage
+from schemas.dead_letter import Headers, Reason, Source, Stage
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +81,10 @@ class Intake:
                 raise Fatal(f"{self._claims.topic}/{claim.partition}: {problem}") from problem
 
     def _admit(self, claim: Claim, message: Message) -> None:
-        ticket = Ticket(
-            Source(message.topic(), message.partition(), message.offset()),
-            message.key(),
-            message.value(),
-            message.headers() or [],
-        )
-        unreadable = _read(ticket)
+        headers = _headers(message)
+        source = Source(message.topic(), message.partition(), message.offset())
+        ticket = Ticket(source, message.key(), message.value(), headers or [])
+        unreadable = _BAD_HEADERS if headers is None else _read(ticket)
         if not claim.ledger.take(ticket.source.offset, ticket.order_key):
             return
         REQUESTS_TAKEN.inc()
@@ -102,6 +99,17 @@ class Intake:
         if error.fatal():
             raise Fatal(f"the consumer can't go on: {error}")
         log.warning("consumer: %s", error)
+
+
+_BAD_HEADERS = Rejected(Reason.MALFORMED, Stage.TAKE, "a header's name is not UTF-8; the headers are left out here")
+
+
+def _headers(message: Message) -> Headers | None:
+    """None when a name is not UTF-8. Asked once: confluent-kafka hands out a broken list the second time."""
+    try:
+        return message.headers() or []
+    except (SystemError, UnicodeDecodeError):
+        return None
 
 
 def _read(ticket: Ticket) -> Rejected | None:

@@ -10,9 +10,9 @@ partition is delivered in order, so once the log has been read past it, it can't
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Generic, TypeVar
 
 from consumers.worker.offset_metadata import Ranges, encode
@@ -88,9 +88,12 @@ class Ledger(Generic[Outcome]):
         """Raises KeyError for an offset that is not taken."""
         self._unpublished[offset].outcome = outcome
 
-    def publishable(self) -> dict[int, Outcome]:
-        """Finished outcomes by ascending offset: none before an unfinished one of its key, and the note fits."""
-        ready = dict(self._finished_in_key_order())
+    def publishable(self, room: Callable[[Outcome], bool] = lambda _: True) -> dict[int, Outcome]:
+        """Finished outcomes by ascending offset: none before an unfinished one of its key, and the note fits.
+
+        `room` is asked in that order and ends it by False.
+        """
+        ready = dict(takewhile(lambda item: room(item[1]), self._finished_in_key_order()))
         while ready and len(self.commit_point(ready).note) > self._note_limit:
             lowest_first = list(ready.items())
             ready = dict(lowest_first[: len(lowest_first) // 2])

@@ -8,9 +8,12 @@ from datetime import datetime
 from consumers.worker.ticket import Ticket
 from pipeline.errors import Rejected
 from schemas.codec import MAX_RESULT_BYTES, encode
-from schemas.dead_letter import Failure, Headers, Reason, Stage, original_headers
+from schemas.dead_letter import Failure, Headers, Reason, Stage, omitted_headers, original_headers
 from schemas.result import ImageResult
-from schemas.topics import TopicSettings, record_key
+from schemas.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings, record_key
+
+# The rest is room for our own headers and the batch's frame.
+MAX_KEPT_BYTES = MAX_OUTCOME_RECORD_BYTES - 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,18 @@ def result_record(ticket: Ticket, result: ImageResult, topics: TopicSettings) ->
 
 
 def dead_letter_record(ticket: Ticket, error: Rejected, topics: TopicSettings, now: datetime) -> OutgoingRecord:
-    """Key, value and the publisher's headers as they came, ours behind them."""
+    """Key, value and the publisher's headers as they came, ours behind them.
+
+    A record that no topic of ours can hold is named by its size and digest instead; its source says where it lies.
+    """
     failure = Failure(error.reason, error.stage, str(error), ticket.attempts, now, ticket.source)
-    headers = original_headers(ticket.headers) + failure.headers()
-    return OutgoingRecord(topics.dead_letters, ticket.key, ticket.value, headers, error.reason)
+    headers = original_headers(ticket.headers)
+    key, value, omitted = ticket.key, ticket.value, []
+    if _size(key, value, headers) > MAX_KEPT_BYTES:
+        omitted = omitted_headers(key, value)
+        key, value, headers = None, None, []
+    return OutgoingRecord(topics.dead_letters, key, value, headers + failure.headers() + omitted, error.reason)
+
+
+def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    return len(key or b"") + len(value or b"") + sum(len(name) + len(content or b"") for name, content in headers)

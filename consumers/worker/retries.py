@@ -1,8 +1,8 @@
-"""When to try a request again: backoff for one that fails, patience for a dependency that is down.
+"""When to try a request again: attempts for a foreign host, time for what this worker relies on.
 
-A request that fails while its dependency works uses up its attempts. When a dependency fails `outage_failures` times
-without a success between, it is down: from then on its requests wait, one of them is tried at every probe, none
-loses an attempt, and the worker takes one fresh record a probe, so that a few broken objects can't pose as an outage.
+When a dependency fails `outage_failures` times without a success between, it is down: its requests wait, one of them
+is tried at every probe, and once many wait the worker takes one fresh record a probe. A fresh one that succeeds ends
+the outage, so that a few broken objects can't pose as one.
 """
 
 from __future__ import annotations
@@ -43,17 +43,25 @@ class Retries:
         return {name for name, failures in self._failures.items() if failures >= self._settings.outage_failures}
 
     def failed(self, ticket: Ticket, error: Retryable) -> bool:
-        """Whether the request will be tried again; False: its attempts are used up."""
+        """Whether the request will be tried again; False: it has been tried enough."""
+        now = self._clock()
+        ticket.attempts += 1
+        if ticket.failing_since is None:
+            ticket.failing_since = now
         if error.dependency is not None:
             self._failures[error.dependency] += 1
             self._show(error.dependency)
-        if error.dependency not in self.down:
-            ticket.attempts += 1
-            if ticket.attempts >= self._settings.max_attempts:
-                return False
-        due = self._clock() + self._delay(ticket.attempts)
+        if self._enough(ticket, error.dependency, now - ticket.failing_since):
+            return False
+        due = now + self._delay(ticket.attempts)
         heapq.heappush(self._waiting, (due, next(self._sequence), ticket))
         return True
+
+    def _enough(self, ticket: Ticket, dependency: str | None, failing_s: float) -> bool:
+        if dependency is None:
+            return ticket.attempts >= self._settings.max_attempts
+        down = dependency in self.down
+        return failing_s > (self._settings.outage_patience_s if down else self._settings.patience_s)
 
     def succeeded(self, ticket: Ticket) -> None:
         """The request got past the place that it depends on."""
@@ -77,8 +85,9 @@ class Retries:
         return found
 
     def admits(self) -> bool:
-        """Whether a fresh record may be taken; while something is down, one a probe."""
-        return not self.down or self._admissions.open_at(self._clock())
+        """Whether a fresh record may be taken; while something is down and many wait for it, one a probe."""
+        few = len(self._waiting) < self._settings.max_unpublished // 4
+        return few or not self.down or self._admissions.open_at(self._clock())
 
     def admitted(self) -> None:
         """A fresh record was taken."""
@@ -91,7 +100,7 @@ class Retries:
 
     def _delay(self, attempts: int) -> float:
         """Exponential, with full jitter over the upper half."""
-        longest = min(self._settings.max_backoff_s, self._settings.backoff_s * 2 ** max(0, attempts - 1))
+        longest = min(self._settings.max_backoff_s, self._settings.backoff_s * 2 ** min(attempts - 1, 30))
         return longest * self._random.uniform(0.5, 1)
 
     def _show(self, dependency: str) -> None:

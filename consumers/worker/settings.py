@@ -13,8 +13,10 @@ class WorkerSettings(BaseSettings):
     predecessor's transaction at once. Without it, the first free slot of this machine is taken.
 
     `max_unpublished` bounds what is taken and not yet committed, requests that wait for an outage to end included.
-    After `outage_failures` failures in a row, a dependency is held to be down: it is then tried every
-    `probe_interval_s`, no attempt is counted, and next to nothing new is taken.
+    A request to a foreign host is given up after `max_attempts`; one to a dependency (the object store, a host of
+    `allowed_hosts`) after `patience_s`, and after `outage_patience_s` where the dependency is down. It is held to be
+    down after `outage_failures` failures without a success between: it is then tried every `probe_interval_s`, and
+    once a quarter of `max_unpublished` waits, next to nothing new is taken.
     """
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_WORKER_", frozen=True, extra="forbid")
@@ -32,6 +34,8 @@ class WorkerSettings(BaseSettings):
     max_attempts: int = Field(default=6, ge=1)
     backoff_s: float = Field(default=0.5, gt=0)
     max_backoff_s: float = Field(default=30, gt=0)
+    patience_s: float = Field(default=1800, ge=0)
+    outage_patience_s: float = Field(default=6 * 3600, ge=0)
     outage_failures: int = Field(default=8, ge=1)
     probe_interval_s: float = Field(default=2, gt=0)
     metrics_port: int = Field(default=0, ge=0, le=65_535)

@@ -18,6 +18,7 @@ class Ticket:
     headers: Headers
     request: ImageRequest | None = None
     attempts: int = 0
+    failing_since: float | None = None
 
     @property
     def order_key(self) -> bytes | None:

@@ -9,21 +9,19 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from pipeline.errors import Fatal
 from schemas.kafka import KafkaSettings
-from schemas.topics import TopicSettings
+from schemas.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings
 
 TIMEOUT_S = 30.0
-# What our headers add to a dead letter, at most.
-HEADER_ROOM = 8 * 1024
 
 
 def check_topics(kafka: KafkaSettings, topics: TopicSettings) -> None:
-    """Raises Fatal unless all three exist, are split alike, and a dead letter can hold any request record."""
+    """Raises Fatal unless all three exist, are split alike, and take outcomes of every size that we write."""
     admin = AdminClient(kafka.client_config())
     names = (topics.requests, topics.results, topics.dead_letters)
     try:
         known = admin.list_topics(timeout=TIMEOUT_S).topics
         _check_partitions({name: len(known[name].partitions) if name in known else 0 for name in names})
-        _check_sizes(*(_max_message_bytes(admin, name) for name in (topics.requests, topics.dead_letters)))
+        _check_sizes({name: _max_message_bytes(admin, name) for name in (topics.results, topics.dead_letters)})
     except KafkaException as error:
         raise Fatal(f"the topics can't be looked at on {kafka.bootstrap_servers}: {error.args[0].str()}") from error
 
@@ -36,12 +34,10 @@ def _check_partitions(counts: dict[str, int]) -> None:
         raise Fatal(f"the topics must have the same number of partitions, but have {counts}")
 
 
-def _check_sizes(requests: int, dead_letters: int) -> None:
-    if dead_letters < requests + HEADER_ROOM:
-        raise Fatal(
-            f"a dead letter is its request and headers: set max.message.bytes of the dead-letter topic to "
-            f"{requests + HEADER_ROOM} or more (it is {dead_letters})"
-        )
+def _check_sizes(sizes: dict[str, int]) -> None:
+    small = {name: size for name, size in sizes.items() if size < MAX_OUTCOME_RECORD_BYTES}
+    if small:
+        raise Fatal(f"set max.message.bytes of these topics to {MAX_OUTCOME_RECORD_BYTES} or more: {small}")
 
 
 def _max_message_bytes(admin: Any, topic: str) -> int:

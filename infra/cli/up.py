@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,20 +41,19 @@ def _run(folder: Path, topics: TopicSettings, as_json: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # both end it in order, even where a shell has us ignore Ctrl-C
         signal.signal(number, signal.default_int_handler)
     with LocalRuntime(folder) as runtime:
-        _say(runtime.prepare(topics), as_json, "Ctrl-C")
-        _watch(runtime)
+        settings_file = runtime.prepare(topics)
+        with suppress(KeyboardInterrupt):  # asked to end once it is ready: a success
+            _say(settings_file, as_json, "Ctrl-C")
+            _watch(runtime)
     if not as_json:
         print("Kafka and S3 have stopped; their data stays.")
 
 
 def _watch(runtime: LocalRuntime) -> None:
     """Blocks until a signal. Raises RuntimeFailedError when Kafka or the object store dies."""
-    try:
-        while True:
-            runtime.check()
-            time.sleep(CHECK_S)
-    except KeyboardInterrupt:
-        return  # asked to end, so this is a success
+    while True:
+        runtime.check()
+        time.sleep(CHECK_S)
 
 
 def _topics(folder: Path, partitions: int | None) -> TopicSettings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def lookup_folder(folder: Path) -> Path:
 
 def write_settings(folder: Path, runtime_config: Path) -> Path:
     """The runtime's settings and the demo's own; good for every `sightstream` command from another terminal, too."""
-    threads = max(1, (os.cpu_count() or 2) // len(WORKERS))
+    threads = 1  # a model this small gets slower with more
     sections: dict[str, dict[str, object]] = {
         "worker": {
             "group_id": WORKER_GROUP,

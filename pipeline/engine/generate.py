@@ -78,6 +78,8 @@ class GenerateEngine:
         try:
             outcomes = self._answer(batch)
         except torch.OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise  # not the image's fault, as far as we know: a fresh process gets to say
             torch.cuda.empty_cache()
             outcomes = self._split(batch, error)
         except (ValueError, TypeError, IndexError, KeyError) as error:

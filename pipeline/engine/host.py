@@ -17,8 +17,9 @@ from pipeline.engine.settings import EngineSettings
 from pipeline.engine.triage import Triage
 from pipeline.errors import Cancelled, Fatal, Rejected
 from pipeline.metrics import ENGINE_RESTARTS
-from pipeline.types import EngineJob, Finished
+from pipeline.types import EngineJob, Finished, Pixels
 from schemas.dead_letter import Reason, Stage
+from schemas.request import AnalysisOptions
 from schemas.result import ModelIdentity
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 TICK_S = 0.25
 MAX_FAILED_STARTS = 3
 STOP_PATIENCE_S = 1.0
+# A grey picture and a short question: an engine that dies on it is broken.
+PROBE = EngineJob(-1, Pixels(bytes([128]) * (64 * 64 * 3), 64, 64, "PNG"), "What is it?", AnalysisOptions(max_tokens=1))
 
 _spawn = multiprocessing.get_context("spawn")
 
@@ -50,8 +53,10 @@ class EngineHost:
         self._lock = threading.Lock()
         self._triage = Triage()
         self._cancels: list[int] = []
+        self._verdicts: list[Finished] = []
         self._endings: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._ready: Ready | None = None
+        self._identity: ModelIdentity | None = None
         self._fatal: Fatal | None = None
         self._stopping = False
         self._deaths = 0
@@ -68,9 +73,9 @@ class EngineHost:
     def identity(self) -> ModelIdentity:
         """Blocks until the model is loaded. Raises Fatal when it can't be."""
         self._loaded.wait()
-        if self._ready is None:
+        if self._identity is None:
             raise self._fatal or Fatal("the engine was stopped before it was ready")
-        return self._ready.identity
+        return self._identity
 
     def submit(self, job: EngineJob) -> None:
         with self._lock:
@@ -113,10 +118,7 @@ class EngineHost:
     def _run(self) -> None:
         while not self._stopping and self._fatal is None:
             try:
-                self._send()
-                self._receive()
-            except (EOFError, OSError):
-                self._child_died()
+                self._talk()
             except Exception as error:
                 log.exception("the engine's host failed")
                 self._give_up(f"the engine's host failed: {type(error).__name__}")
@@ -125,6 +127,13 @@ class EngineHost:
         self._process.kill()
         self._process.join()
         self._loaded.set()
+
+    def _talk(self) -> None:
+        try:
+            self._send()
+            self._receive()
+        except (EOFError, OSError):
+            self._child_died()
 
     def _send(self) -> None:
         if self._ready is None:
@@ -149,6 +158,7 @@ class EngineHost:
         self._last_sign = self._clock()
         if isinstance(message, Ready):
             self._ready = message
+            self._identity = message.identity
             self._loaded.set()
         elif isinstance(message, Failed):
             self._give_up(message.detail)
@@ -156,7 +166,9 @@ class EngineHost:
             self._deaths = 0
             with self._lock:
                 known = self._triage.ended(message.id)
-            if known:
+            if message.id == PROBE.id:
+                self._pronounce()
+            elif known:
                 self._endings.put(message)
 
     def _wake(self) -> None:
@@ -197,16 +209,26 @@ class EngineHost:
         with self._lock:
             guilty = self._triage.died()
         if guilty is not None:
-            error = Rejected(
-                Reason.ENGINE_CRASH, Stage.INFER, "the engine died or hung twice on this image, once alone"
-            )
-            self._endings.put(Finished(guilty.id, error))
+            self._accuse(guilty)
         limit = self._settings.max_deaths_in_a_row if self._ready else MAX_FAILED_STARTS
         if self._deaths >= limit:
             self._give_up(f"the engine died {self._deaths} times without an answer between")
             return
         ENGINE_RESTARTS.inc()
         self._start()
+
+    def _accuse(self, job: EngineJob) -> None:
+        """The verdict waits until the engine has answered a plain picture: a broken engine proves nothing."""
+        if job.id != PROBE.id:
+            detail = "the engine died or hung twice on this image, once alone"
+            self._verdicts.append(Finished(job.id, Rejected(Reason.ENGINE_CRASH, Stage.INFER, detail)))
+        with self._lock:
+            self._triage.try_alone(PROBE)
+
+    def _pronounce(self) -> None:
+        for verdict in self._verdicts:
+            self._endings.put(verdict)
+        self._verdicts.clear()
 
     def _give_up(self, detail: str) -> None:
         self._fatal = Fatal(detail)

@@ -24,6 +24,10 @@ class Triage:
     def add(self, job: EngineJob) -> None:
         self._waiting.append(job)
 
+    def try_alone(self, job: EngineJob) -> None:
+        """`job` is the next to go, and goes alone."""
+        self._suspects.appendleft(job)
+
     def drop(self, job_id: int) -> bool:
         """Forgets a job that is not with the process. False: it is, or is unknown."""
         for jobs in (self._waiting, self._suspects):

@@ -13,7 +13,12 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # Global by the registry, yet special: IETF protocol assignments, such as the NAT64 discovery address.
-_SPECIAL = [ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("64:ff9b:1::/48")]
+_SPECIAL = [
+    ipaddress.ip_network("192.0.0.0/24"),
+    ipaddress.ip_network("168.63.129.16/32"),  # a cloud's host agent, reachable from its machines alone
+    ipaddress.ip_network("3fff::/20"),
+]
+_UNICAST_6 = ipaddress.ip_network("2000::/3")
 
 
 def resolve(host: str, port: int, allow_private: bool) -> str:
@@ -41,6 +46,7 @@ def is_public(address: Address) -> bool:
     if inner is not None:
         return is_public(inner)
     special = any(address in network for network in _SPECIAL if network.version == address.version)
+    special = special or (address.version == 6 and address not in _UNICAST_6)
     return address.is_global and not address.is_multicast and not special
 
 

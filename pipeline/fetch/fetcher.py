@@ -21,6 +21,9 @@ class Source(Protocol):
     def open(self, image: ImageRef) -> Iterator[bytes]:
         """The image in chunks; blocks. Raises Retryable or Rejected, before or between chunks."""
 
+    def dependency(self, image: ImageRef) -> str | None:
+        """What this worker relies on to get it (`schemas.uri.origin` names it); None for a foreign place."""
+
 
 class Fetcher:
     """Thread safe; blocks its caller for `total_timeout_s` and one read at most."""
@@ -34,7 +37,11 @@ class Fetcher:
 
     def fetch(self, image: ImageRef) -> FetchedImage:
         """Raises Retryable or Rejected."""
-        data = self._read(self._source(image.uri).open(image))
+        source = self._source(image.uri)
+        try:
+            data = self._read(source.open(image))
+        except Retryable as error:
+            raise Retryable(error.stage, str(error), source.dependency(image)) from error
         digest = hashlib.sha256(data).hexdigest()
         if image.sha256 and digest != image.sha256:
             raise rejected(Reason.CHECKSUM_MISMATCH, f"the image has sha256 {digest}, the request names another")

@@ -1,71 +1,81 @@
 """http:// and https://, safe against server-side request forgery.
 
-Each hop is resolved once, judged, and dialled at the very address that was judged.
+Each hop is resolved once, judged, and dialled at the very address that was judged. Proxy variables are ignored,
+cookies are not kept, compressed bodies are refused, and the whole exchange, redirects included, has one deadline.
 """
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Iterator
-from urllib.parse import SplitResult, urljoin, urlsplit
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from urllib.parse import quote, urljoin, urlsplit
 
 import certifi
-import urllib3
-from urllib3.exceptions import HTTPError
 
-from pipeline.errors import PipelineError, Retryable
+from pipeline.errors import Retryable
 from pipeline.fetch.address import resolve
+from pipeline.fetch.deadline import Deadline
 from pipeline.fetch.refusals import check_size, rejected
 from pipeline.fetch.settings import FetchSettings
 from schemas.dead_letter import Reason, Stage
 from schemas.request import ImageRef
+from schemas.uri import origin
 
 CHUNK = 256 * 1024
 _REDIRECTS = {301, 302, 303, 307, 308}
 _TRANSIENT = {408, 425, 429}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_KEPT_IN_A_TARGET = "%/:=&?~#+!$,;'@()*[]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An address that may be asked. `target` is path and query, `authority` the Host header."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 class HttpSource:
-    """Thread safe. Proxy variables are ignored, cookies are not kept, compressed bodies are refused."""
+    """Thread safe. One connection an image."""
 
     def __init__(self, settings: FetchSettings) -> None:
         self._settings = settings
+        self._tls = ssl.create_default_context(cafile=certifi.where())
+
+    def dependency(self, image: ImageRef) -> str | None:
+        host = origin(image.uri)
+        return host if host in self._settings.allowed_hosts else None
 
     def open(self, image: ImageRef) -> Iterator[bytes]:
         uri = image.uri
-        for _ in range(self._settings.max_redirects + 1):
-            response = self._get(uri)
-            try:
+        with Deadline(self._settings.total_timeout_s) as deadline:
+            for _ in range(self._settings.max_redirects + 1):
+                response = self._get(self._judge(uri), deadline)
                 if response.status not in _REDIRECTS:
                     yield from self._body(response)
+                    if deadline.over:
+                        raise Retryable(Stage.FETCH, f"not read within {self._settings.total_timeout_s} s")
                     return
                 uri = urljoin(uri, response.headers.get("location", ""))
-            finally:
-                response.close()
         raise rejected(Reason.FETCH_REFUSED, f"more than {self._settings.max_redirects} redirects")
 
-    def _get(self, uri: str) -> urllib3.BaseHTTPResponse:
-        parts, host, port = self._judge(uri)
-        address = resolve(host, port, self._settings.allow_private_addresses)
-        path = parts.path or "/"
-        try:
-            return self._pool(parts.scheme, host, address, port).urlopen(
-                "GET",
-                f"{path}?{parts.query}" if parts.query else path,
-                headers={"Host": parts.netloc.rpartition("@")[2], "Accept": "image/*", "Accept-Encoding": "identity"},
-                redirect=False,
-                retries=False,
-                preload_content=False,
-                decode_content=False,
-            )
-        except HTTPError as error:
-            raise self._unreachable(host, type(error).__name__) from error
-
-    def _judge(self, uri: str) -> tuple[SplitResult, str, int]:
-        """The parts, host and port of an address that may be asked."""
+    def _judge(self, uri: str) -> _Place:
+        """Raises Rejected for an address that two parsers could read differently, or that may not be asked."""
         try:
             parts = urlsplit(uri)
-            host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+            host = (parts.hostname or "").encode("idna").decode()
+            port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
         except ValueError:
             raise rejected(Reason.UNSUPPORTED_URI, "the address can't be read") from None
         if parts.scheme not in _DEFAULT_PORTS or not host or "\\" in uri or " " in uri or parts.username is not None:
@@ -74,34 +84,41 @@ class HttpSource:
             raise rejected(Reason.FORBIDDEN_LOCATION, "the host is not among the allowed ones")
         if port not in self._settings.allowed_ports:
             raise rejected(Reason.FORBIDDEN_LOCATION, f"port {port} is not among the allowed ones")
-        return parts, host, port
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return _Place(parts.scheme, host, port, quote(target, safe=_KEPT_IN_A_TARGET))
 
-    def _pool(self, scheme: str, host: str, address: str, port: int) -> urllib3.HTTPConnectionPool:
-        """A pool that dials `address` and speaks TLS to `host`."""
-        timeout = urllib3.Timeout(connect=self._settings.connect_timeout_s, read=self._settings.total_timeout_s)
-        if scheme == "http":
-            return urllib3.HTTPConnectionPool(address, port, timeout=timeout, maxsize=1)
-        return urllib3.HTTPSConnectionPool(
-            address,
-            port,
-            timeout=timeout,
-            maxsize=1,
-            server_hostname=host,
-            assert_hostname=host,
-            cert_reqs="CERT_REQUIRED",
-            ca_certs=certifi.where(),
-        )
-
-    def _body(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        self._check(response)
+    def _get(self, place: _Place, deadline: Deadline) -> HTTPResponse:
+        address = resolve(place.host, place.port, self._settings.allow_private_addresses)
+        headers = {"Host": place.authority, "Accept": "image/*", "Accept-Encoding": "identity", "Connection": "close"}
+        connection = HTTPConnection(place.host, place.port)
         try:
-            # One read at a time: a body that trickles must come back here for its total time to be judged.
-            while chunk := response.read1(CHUNK, decode_content=False):
-                yield chunk
-        except HTTPError as error:
-            raise Retryable(Stage.FETCH, f"the body broke off: {type(error).__name__}") from error
+            connection.sock = self._dial(place, address, deadline)
+            connection.request("GET", place.target, headers=headers)
+            return connection.getresponse()
+        except (OSError, HTTPException) as error:
+            connection.close()
+            raise Retryable(Stage.FETCH, f"the host can't be reached: {type(error).__name__}") from error
 
-    def _check(self, response: urllib3.BaseHTTPResponse) -> None:
+    def _dial(self, place: _Place, address: str, deadline: Deadline) -> socket.socket:
+        timeout_s = min(self._settings.connect_timeout_s, deadline.left_s())
+        connection = deadline.watch(socket.create_connection((address, place.port), timeout_s))
+        connection.settimeout(self._settings.total_timeout_s)
+        if place.scheme == "http":
+            return connection
+        return self._tls.wrap_socket(connection, server_hostname=place.host)
+
+    def _body(self, response: HTTPResponse) -> Iterator[bytes]:
+        with response:
+            self._check(response)
+            try:
+                while chunk := response.read1(CHUNK):
+                    yield chunk
+            except (OSError, HTTPException) as error:
+                raise Retryable(Stage.FETCH, f"the body broke off: {type(error).__name__}") from error
+            if response.length:
+                raise Retryable(Stage.FETCH, f"the body broke off {response.length} bytes early")
+
+    def _check(self, response: HTTPResponse) -> None:
         status = response.status
         if status in _TRANSIENT or status >= 500:
             raise Retryable(Stage.FETCH, f"the host answered {status}")
@@ -113,9 +130,4 @@ class HttpSource:
             raise rejected(Reason.FETCH_REFUSED, f"the host answered {status}")
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise rejected(Reason.FETCH_REFUSED, "the host sent a compressed body that was not asked for")
-        length = response.headers.get("content-length", "")
-        check_size(int(length) if length.isdecimal() else 0, self._settings.max_bytes)
-
-    def _unreachable(self, host: str, detail: str) -> PipelineError:
-        listed = host in self._settings.allowed_hosts
-        return Retryable(Stage.FETCH, f"the host can't be reached: {detail}", host if listed else None)
+        check_size(response.length or 0, self._settings.max_bytes)

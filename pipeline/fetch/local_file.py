@@ -28,6 +28,9 @@ class FileSource:
             while chunk := file.read(CHUNK):
                 yield chunk
 
+    def dependency(self, image: ImageRef) -> str | None:
+        return None
+
     def _inside(self, uri: str) -> Path:
         host, quoted = split(uri)
         named = unquote(quoted)

@@ -18,10 +18,26 @@ from schemas.request import ImageRef
 from schemas.s3 import S3Settings
 
 CHUNK = 1024**2
-DEPENDENCY = "s3"  # the name that requests waiting for it go by
+DEPENDENCY = "s3"
 
 _NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404", "NotFound", "InvalidObjectName", "KeyTooLongError"}
 _DENIED = {"403", "AccessDenied", "InvalidObjectState", "AllAccessDisabled"}
+_NO_SUCH_NAME = {"InvalidBucketName", "InvalidURI", "InvalidArgument"}
+# Throttling, and credentials or a clock that are wrong: the request waits until they are right.
+_OURS_TO_MEND = {
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "RequestTimeout",
+    "RequestTimeTooSkewed",
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidSecurity",
+}
 
 
 class S3Source:
@@ -52,14 +68,17 @@ class S3Source:
         except ClientError as error:
             raise _translate(error) from error
         except (BotoCoreError, HTTPError, OSError) as error:
-            raise Retryable(Stage.FETCH, f"object store: {type(error).__name__}", DEPENDENCY) from error
+            raise Retryable(Stage.FETCH, f"object store: {type(error).__name__}") from error
+
+    def dependency(self, image: ImageRef) -> str | None:
+        return DEPENDENCY
 
     def _address(self, uri: str) -> tuple[str, str]:
         bucket, _, key = uri.partition("://")[2].partition("/")
         if not bucket or not key:
             raise rejected(Reason.UNSUPPORTED_URI, "write s3://bucket/key")
         if self._settings.allowed_buckets and bucket not in self._settings.allowed_buckets:
-            raise rejected(Reason.FORBIDDEN_LOCATION, f"the bucket {bucket} is not among the allowed ones")
+            raise rejected(Reason.FORBIDDEN_LOCATION, "the bucket is not among the allowed ones")
         return bucket, key
 
     def _body(self, answer: dict[str, Any]) -> Iterator[bytes]:
@@ -74,11 +93,13 @@ class S3Source:
 def _translate(error: ClientError) -> PipelineError:
     code = error.response.get("Error", {}).get("Code", "unknown")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    detail = f"object store: {code} ({status})"
+    if code in _OURS_TO_MEND or status == 429 or status >= 500:
+        return Retryable(Stage.FETCH, detail)
     if code in _NOT_FOUND or status == 404:
-        return rejected(Reason.IMAGE_NOT_FOUND, f"object store: {code}")
+        return rejected(Reason.IMAGE_NOT_FOUND, detail)
     if code in _DENIED:
-        return rejected(Reason.ACCESS_DENIED, f"object store: {code}")
-    if code in ("InvalidBucketName", "InvalidURI") or (status == 400 and code == "InvalidArgument"):
-        return rejected(Reason.UNSUPPORTED_URI, f"object store: {code}")
-    # Throttling, 5xx, and credentials that are wrong or expired: ours to mend, so the request waits.
-    return Retryable(Stage.FETCH, f"object store: {code} ({status})", DEPENDENCY)
+        return rejected(Reason.ACCESS_DENIED, detail)
+    if code in _NO_SUCH_NAME:
+        return rejected(Reason.UNSUPPORTED_URI, detail)
+    return rejected(Reason.FETCH_REFUSED, detail)

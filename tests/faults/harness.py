@@ -110,8 +110,11 @@ class Bench:
         assert producer.flush(30) == 0
         self.published += count
 
-    def publish_raw(self, value: bytes | None, key: bytes | None = b"k", **more: Any) -> None:
-        producer = Producer(self.kafka.producer_config())
+    def publish_raw(
+        self, value: bytes | None, key: bytes | None = b"k", compression: str = "none", **more: Any
+    ) -> None:
+        more_room = {"message.max.bytes": 16 * 1024**2, "compression.type": compression}
+        producer = Producer(self.kafka.producer_config() | more_room)
         producer.produce(self.topics.requests, key=key, value=value, **more)
         assert producer.flush(30) == 0
         self.published += 1

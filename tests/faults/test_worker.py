@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import socket
 import urllib.request
@@ -39,6 +40,9 @@ def test_what_can_not_be_answered_becomes_a_dead_letter_with_its_bytes(bench: Be
     bench.publish_raw(b"{not json\xff", headers=headers)
     bench.publish_raw(None)
     bench.publish_raw(b"x" * 300_000)
+    bench.publish_raw(b"{}", headers=[(b"bad\xff\xfe", b"v")])
+    huge = b"x" * (3 * 1024**2)
+    bench.publish_raw(huge, compression="zstd")
     (bench.folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
     (bench.folder / "text.jpg").write_text("hello")
     bench.publish(1, image={"uri": (bench.folder / "missing.png").as_uri()})
@@ -55,6 +59,8 @@ def test_what_can_not_be_answered_becomes_a_dead_letter_with_its_bytes(bench: Be
         [
             Reason.MALFORMED,
             Reason.MALFORMED,
+            Reason.MALFORMED,
+            Reason.REQUEST_TOO_LARGE,
             Reason.REQUEST_TOO_LARGE,
             Reason.IMAGE_NOT_FOUND,
             Reason.IMAGE_CORRUPT,
@@ -64,6 +70,8 @@ def test_what_can_not_be_answered_becomes_a_dead_letter_with_its_bytes(bench: Be
             Reason.UNSUPPORTED_URI,
         ]
     )
+    omitted = next(m for m in found.dead_letters if any(n == "sightstream-omitted-bytes" for n, _ in m.headers()))
+    assert dict(omitted.headers())["sightstream-omitted-sha256"] == hashlib.sha256(huge).hexdigest().encode()
     garbage = next(m for m in found.dead_letters if (m.value() or b"").startswith(b"{not"))
     assert (garbage.key(), garbage.value()) == (b"k", b"{not json\xff")
     assert garbage.headers()[0] == ("traceparent", b"00-1")

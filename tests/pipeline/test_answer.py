@@ -47,6 +47,12 @@ def test_text_without_sections_is_the_conclusion() -> None:
     assert not parse("A red mug.").complete
 
 
+@pytest.mark.parametrize("filler", ["\n", "-", "* ", "#", "< "])
+def test_long_runs_of_filler_take_linear_time(filler: str) -> None:
+    """A quadratic search would hold this up for minutes."""
+    assert not parse("x" + filler * 200_000 + "x").complete
+
+
 def test_control_characters_do_not_pass() -> None:
     assert parse("<SUMMARY>a\x00\x1b[31mb\nc</SUMMARY>").answer.summary == "a[31mb\nc"
 

@@ -12,7 +12,16 @@ from pipeline.errors import Retryable
 from schemas.dead_letter import Source, Stage
 from schemas.request import ImageRef, ImageRequest
 
-SETTINGS = WorkerSettings(max_attempts=3, backoff_s=1, max_backoff_s=4, outage_failures=4, probe_interval_s=2)
+SETTINGS = WorkerSettings(
+    max_attempts=3,
+    backoff_s=1,
+    max_backoff_s=4,
+    outage_failures=4,
+    probe_interval_s=2,
+    max_unpublished=16,
+    patience_s=60,
+    outage_patience_s=7200,
+)
 STORE_DOWN = Retryable(Stage.FETCH, "503", "s3")
 HOST_DOWN = Retryable(Stage.FETCH, "503")
 
@@ -54,7 +63,7 @@ def test_backs_off_and_gives_up(retries: Retries, clock: Clock) -> None:
     assert 1 <= waits[1] <= 2.1
 
 
-def test_an_outage_costs_no_attempt_however_long(retries: Retries, clock: Clock) -> None:
+def test_an_outage_is_waited_out(retries: Retries, clock: Clock) -> None:
     tickets = [ticket() for _ in range(30)]
     assert all(retries.failed(one, STORE_DOWN) for one in tickets)
     assert retries.down == {"s3"}
@@ -65,7 +74,6 @@ def test_an_outage_costs_no_attempt_however_long(retries: Retries, clock: Clock)
             probes += 1
             assert retries.failed(one, STORE_DOWN)
     assert probes == pytest.approx(1800, abs=2)
-    assert max(one.attempts for one in tickets) <= 1
     retries.succeeded(tickets[0])
     clock.now += 10
     assert sorted(map(id, retries.due())) == sorted(map(id, tickets))
@@ -105,6 +113,29 @@ def test_broken_objects_in_a_working_store_are_given_up(retries: Retries, clock:
         given_up += sum(not retries.failed(one, STORE_DOWN) for one in retries.due())
     assert given_up == 9
     assert len(retries) == 0
+
+
+def test_a_brownout_gives_nobody_up_before_its_time(retries: Retries, clock: Clock) -> None:
+    random = Random(3)
+    flaky = [ticket() for _ in range(40)]
+    given_up = [one for one in flaky if not retries.failed(one, STORE_DOWN)]
+    for _ in range(59):
+        clock.now += 1
+        for one in retries.due():
+            if random.random() < 0.1:
+                retries.succeeded(one)
+            elif not retries.failed(one, STORE_DOWN):
+                given_up.append(one)
+    assert not given_up
+
+
+def test_an_outage_without_end_is_given_up_in_the_end(retries: Retries, clock: Clock) -> None:
+    one = ticket()
+    for _ in range(6):
+        retries.failed(ticket(), STORE_DOWN)
+    assert retries.failed(one, STORE_DOWN)
+    clock.now += 7201
+    assert not retries.failed(one, STORE_DOWN)
 
 
 def test_what_was_handed_back_is_forgotten(retries: Retries, clock: Clock) -> None:

@@ -15,6 +15,7 @@ from pipeline.errors import Cancelled, Fatal, Rejected
 from pipeline.types import EngineJob, Finished, Generated, Pixels
 from schemas.dead_letter import Reason
 from schemas.request import AnalysisOptions
+from schemas.result import ModelIdentity
 
 SETTINGS = EngineSettings(kind="simulated", max_batch=4, simulated_seconds=0.01, hang_timeout_s=2)
 
@@ -106,12 +107,54 @@ def test_a_cancelled_job_ends_as_such(start: Callable[..., EngineHost]) -> None:
     assert [n for n, f in sorted(found.items()) if isinstance(f.outcome, Cancelled)] == [4, 5]
 
 
-def test_an_engine_that_dies_on_everything_is_fatal(start: Callable[..., EngineHost]) -> None:
-    host = start(max_deaths_in_a_row=4)
+def until_fatal(engine: Engine) -> tuple[Fatal, list[Finished]]:
+    """The end of an engine, and what it said before."""
+    found: list[Finished] = []
+    while True:
+        try:
+            found += engine.finished(0.2)
+        except Fatal as error:
+            return error, found
+
+
+class Broken:
+    """Loads, and dies on every picture, the plainest too."""
+
+    identity = ModelIdentity(name="broken", quantization="none", engine="broken")
+
+    def submit(self, job: EngineJob) -> None:
+        os._exit(70)
+
+    def finished(self, timeout: float) -> list[Finished]:
+        return []
+
+    def cancel(self, job_id: int) -> None: ...
+
+    def capacity(self) -> int:
+        return 4
+
+    def stop(self) -> None: ...
+
+
+def build_broken(settings: EngineSettings, beat: Beat) -> Engine:
+    return Broken()
+
+
+def test_a_broken_engine_is_fatal_and_accuses_no_image() -> None:
+    host = EngineHost(SETTINGS.model_copy(update={"max_deaths_in_a_row": 4}), build_broken)
     for number in range(6):
-        host.submit(job(number, CRASH))
-    with pytest.raises(Fatal, match="4 times"):
-        collect(host, 6)
+        host.submit(job(number))
+    error, accused = until_fatal(host)
+    assert "4 times" in str(error)
+    assert accused == []
+    host.stop()
+
+
+def test_poison_alone_on_the_queue_is_still_sentenced(start: Callable[..., EngineHost]) -> None:
+    host = start()
+    host.submit(job(1, CRASH))
+    assert isinstance(collect(host, 1)[1].outcome, Rejected)
+    assert host.identity.engine == "simulated"
 
 
 def refuse_to_build(settings: EngineSettings, beat: Beat) -> Engine:

@@ -98,6 +98,30 @@ class Shop(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True
 
+    def trickle(self, piece: bytes) -> None:
+        try:
+            for _ in range(100):
+                self.wfile.write(piece)
+                self.wfile.flush()
+                time.sleep(0.1)
+        except OSError:
+            self.close_connection = True
+
+    def answer_waiting(self) -> None:
+        self.trickle(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def answer_header(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        self.trickle(b"x")
+
+    def answer_extension(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;")
+        self.trickle(b"x")
+
+    def answer_unmeasured(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        self.trickle(b"x")
+
     def answer_gzip(self) -> None:
         self.reply(200, b"\x1f\x8b", Content_Encoding="gzip")
 
@@ -150,17 +174,28 @@ def test_what_can_never_work_is_rejected(shop: str, path: str, reason: Reason) -
     assert caught.value.reason is reason
 
 
-@pytest.mark.parametrize("path", ["503", "short", "slow"])
+@pytest.mark.parametrize("path", ["503", "short", "slow", "waiting", "header", "extension", "unmeasured"])
 def test_what_may_pass_is_tried_again(shop: str, path: str) -> None:
     with pytest.raises(Retryable):
         fetch(shop, path)
 
 
-def test_a_slow_body_ends_at_the_total_time(shop: str) -> None:
+@pytest.mark.parametrize("path", ["slow", "waiting", "header", "extension", "unmeasured"])
+def test_a_server_that_trickles_ends_at_the_total_time(shop: str, path: str) -> None:
     start = time.monotonic()
     with pytest.raises(Retryable):
-        fetch(shop, "slow")
-    assert time.monotonic() - start < 4
+        fetch(shop, path)
+    assert time.monotonic() - start < 5
+
+
+def test_a_listed_host_that_fails_is_a_dependency(shop: str) -> None:
+    for path in ("503", "short", "slow"):
+        with pytest.raises(Retryable) as caught:
+            fetch(shop, path, allowed_hosts=("127.0.0.1",))
+        assert caught.value.dependency == "127.0.0.1"
+        with pytest.raises(Retryable) as caught:
+            fetch(shop, path)
+        assert caught.value.dependency is None
 
 
 def test_a_closed_port_is_tried_again(shop: str) -> None:

@@ -1,0 +1,58 @@
+"""A bound on a whole exchange: a server that sends a byte now and then is within every time limit of a socket."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from types import TracebackType
+
+
+class Deadline:
+    """Shuts down every watched connection when `seconds` are over, in whatever state it is. A context manager."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self._lock = threading.Lock()
+        self._watched: list[socket.socket] = []
+        self._over = False
+        self._timer = threading.Timer(seconds, self._shut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Deadline:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for watched in self._watched:
+                watched.close()
+            self._watched.clear()
+
+    @property
+    def over(self) -> bool:
+        """What was read since may have ended early without showing it."""
+        return self._over
+
+    def left_s(self) -> float:
+        """Seconds left, a little more than none at least."""
+        return max(0.001, self._end - time.monotonic())
+
+    def watch(self, connection: socket.socket) -> socket.socket:
+        """The same connection; a copy of its descriptor stays here, good also once TLS has taken it over."""
+        with self._lock:
+            self._watched.append(connection.dup())
+        if self._over:
+            self._shut()
+        return connection
+
+    def _shut(self) -> None:
+        self._over = True
+        with self._lock:
+            for watched in self._watched:
+                with contextlib.suppress(OSError):
+                    watched.shutdown(socket.SHUT_RDWR)
