@@ -65,12 +65,21 @@ def _dead_letter_headers() -> Document:
         "source-partition": number,
         "source-offset": number,
     }
+    in_its_place = {
+        "omitted-bytes": number
+        | {"description": "The record was too large to be kept: its size; key and value are gone."},
+        "omitted-sha256": {
+            "type": "string",
+            "pattern": "^[0-9a-f]{64}$",
+            "description": "Digest of the value left out.",
+        },
+    }
     return {
         "$schema": DIALECT,
         "title": "DeadLetterHeaders",
         "description": "Why a request has no answer. Key, value and other headers are the original record's.",
         "type": "object",
-        "properties": {HEADER_PREFIX + name: schema for name, schema in properties.items()},
+        "properties": {HEADER_PREFIX + name: schema for name, schema in (properties | in_its_place).items()},
         "required": [HEADER_PREFIX + name for name in properties],
         "additionalProperties": True,
     }
