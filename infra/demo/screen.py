@@ -16,6 +16,7 @@ from consumers.lag.types import GroupLag
 from infra.demo.watch import OutcomeWatch
 
 PLAIN_EVERY_S = 5.0
+SOON_S = 900.0
 
 
 @dataclass
@@ -71,7 +72,8 @@ class Screen:
 def _lag_words(lag: GroupLag | None) -> str:
     if lag is None:
         return "lag unknown yet"
-    when = "" if not lag.queue_empty_seconds else f", empty in about {lag.queue_empty_seconds:.0f} s"
+    seconds = lag.queue_empty_seconds or 0.0  # while the models load, the estimate says nothing
+    when = f", empty in about {seconds:.0f} s" if 0 < seconds < SOON_S else ""
     return f"lag {lag.records}{when}"
 
 
