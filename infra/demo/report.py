@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -103,10 +104,9 @@ def print_verdict(console: Console, counts: Counts, right: dict[str, float], sec
 
 def print_next_steps(console: Console, folder: Path, database: Path, kept: bool) -> None:
     """Where to look now."""
+    command = Path(sys.executable).with_name("sightstream")
     console.print("\nWhere to look next")
-    console.print(
-        f"  sightstream results --path {database}    every answer and dead letter of this run", soft_wrap=True
-    )
+    console.print(f"  {command} results --path {database}    every answer and dead letter of this run", soft_wrap=True)
     console.print(f"  {folder / 'logs'}    what each process said", soft_wrap=True)
     if not kept:
         console.print("  make demo ARGS=--keep    the same, and everything keeps running: lag, lookup, publish, ask")

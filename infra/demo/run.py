@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -208,8 +209,9 @@ def _upload(runtime: LocalRuntime, images: Sequence[ShopImage]) -> None:
 def _keep(console: Console, config: Path) -> None:
     console.print("\nEverything keeps running until Ctrl-C. In another terminal:", soft_wrap=True)
     console.print(f"  export SIGHTSTREAM_CONFIG={config}", soft_wrap=True)
-    console.print("  sightstream lag --watch")
-    console.print("  sightstream lookup sku-0001")
+    command = Path(sys.executable).with_name("sightstream")
+    for words in ("lag --watch", "lookup sku-0001", "results --limit 5"):
+        console.print(f"  {command} {words}", soft_wrap=True)
     try:
         while True:
             time.sleep(3600)
