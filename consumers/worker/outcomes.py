@@ -12,9 +12,12 @@ from pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from pipeline.flow import Flow
 from pipeline.metrics import RETRIES
 from pipeline.types import Outcome
-from schemas.dead_letter import Reason, Stage
+from schemas.dead_letter import Reason
 from schemas.result import ImageResult
 from schemas.topics import TopicSettings
+
+# Rejected before the image's source was asked: says nothing of whether it is up.
+_NEVER_ASKED = {Reason.DEADLINE_EXCEEDED, Reason.UNSUPPORTED_URI, Reason.FORBIDDEN_LOCATION}
 
 
 class Outcomes:
@@ -46,8 +49,8 @@ class Outcomes:
         if isinstance(result, Retryable):
             self._settle_failure(ticket, result)
             return
-        if not (isinstance(result, Rejected) and result.stage in (Stage.TAKE, Stage.FETCH)):
-            self._retries.succeeded(ticket)
+        if not (isinstance(result, Rejected) and result.reason in _NEVER_ASKED):
+            self._retries.succeeded(ticket)  # an image that is missing or broken, too, was answered about
         self._settle_end(ticket, result)
 
     def _settle_failure(self, ticket: Ticket, error: Retryable) -> None:
