@@ -10,7 +10,7 @@ from datetime import datetime
 from pipeline.answer import parse
 from pipeline.errors import Cancelled, Rejected
 from pipeline.metrics import STAGE_SECONDS, TOKENS
-from pipeline.types import EngineJob, FetchedImage, Generated, Pixels
+from pipeline.types import Canvas, EngineJob, FetchedImage, Generated, Pixels
 from schemas.dead_letter import Reason, Stage
 from schemas.request import ImageRequest
 from schemas.result import ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
@@ -51,7 +51,7 @@ class Trip:
         finally:
             self._leave(stage)
 
-    def saw(self, fetched: FetchedImage, pixels: Pixels) -> EngineJob:
+    def saw(self, fetched: FetchedImage, pixels: Pixels | Canvas) -> EngineJob:
         """Notes what is looked at, and makes the engine's job of it."""
         self.seen = SeenImage(
             uri=public_form(self.request.image.uri),
@@ -62,7 +62,10 @@ class Trip:
             height=pixels.height,
         )
         self._check_wanted()
-        return EngineJob(self.id, pixels, self.request.question, self.request.options)
+        deadline = self.request.deadline and self.request.deadline.timestamp()
+        return EngineJob(
+            self.id, pixels, self.request.question, self.request.options, image_key=fetched.sha256, deadline=deadline
+        )
 
     def result(self, generated: Generated, model: ModelIdentity) -> ImageResult:
         """To be called once, after `saw`."""

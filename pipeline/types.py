@@ -27,15 +27,46 @@ class Pixels:
     height: int
     format: str
 
+    def buffer(self) -> bytes | memoryview:
+        """The bytes, wherever they lie."""
+        return self.rgb
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A decoded image as a tiling model looks at it: scaled, at the top left of rows x columns square tiles.
+
+    `rgb` holds (rows * side) x (columns * side) x 3 bytes, row by row, black where the image does not reach.
+    `width`, `height` and `format` are those of the image before.
+    """
+
+    rgb: bytes
+    rows: int
+    columns: int
+    side: int
+    width: int
+    height: int
+    format: str
+
+    def buffer(self) -> bytes | memoryview:
+        """The bytes, wherever they lie."""
+        return self.rgb
+
 
 @dataclass(frozen=True, slots=True)
 class EngineJob:
-    """One question about one image. `id` is the caller's, unique among the jobs in flight."""
+    """One question about one image. `id` is the caller's, unique among the jobs in flight.
+
+    Jobs with the same `image_key` look at the same picture; without one, nothing is known. `deadline` is in seconds
+    since 1970: an answer is of no use after it.
+    """
 
     id: int
-    pixels: Pixels
+    pixels: Pixels | Canvas
     question: str
     options: AnalysisOptions
+    image_key: str | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

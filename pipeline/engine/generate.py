@@ -18,7 +18,7 @@ from pipeline.engine.prompt import PromptWriter
 from pipeline.engine.protocol import Beat
 from pipeline.engine.settings import EngineSettings
 from pipeline.errors import Cancelled, PipelineError, Rejected
-from pipeline.types import EngineJob, Finished, Generated
+from pipeline.types import Canvas, EngineJob, Finished, Generated
 from schemas.dead_letter import Reason, Stage
 from schemas.request import AnalysisOptions
 
@@ -35,7 +35,7 @@ class GenerateEngine:
         self.identity = loaded.identity
         self._model, self._processor = loaded.model, loaded.processor
         self._prompts = PromptWriter(loaded.processor)
-        self._max_batch = settings.max_batch
+        self._max_batch = settings.batch
         self._beat = beat
         self._queue: deque[EngineJob] = deque()
         self._cancelled: list[Finished] = []
@@ -160,4 +160,6 @@ class _Progress(StoppingCriteria):
 
 
 def _picture(job: EngineJob) -> Image.Image:
+    if isinstance(job.pixels, Canvas):
+        raise TypeError("generate() scales images itself; give it pixels")
     return Image.frombytes("RGB", (job.pixels.width, job.pixels.height), job.pixels.rgb)

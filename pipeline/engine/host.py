@@ -104,7 +104,7 @@ class EngineHost:
             self._wake()
 
     def capacity(self) -> int:
-        return self._ready.capacity if self._ready else self._settings.max_batch
+        return self._ready.capacity if self._ready else self._settings.batch
 
     def stop(self) -> None:
         self._stopping = True

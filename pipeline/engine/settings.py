@@ -12,22 +12,39 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class EngineSettings(BaseSettings):
     """`checkpoint` is a folder with an Mllama model in safetensors, such as Llama-3.2V-11B-cot.
 
-    `kind` "generate" is transformers' own generate(), batched; "simulated" needs no model and answers in
-    `simulated_seconds`. `hang_timeout_s` bounds one decoding step (a batch's prefill included), not an answer.
+    `kind` "slots" is continuous batching, the fast one; "generate" is transformers' own generate(), batched; "remote"
+    asks an OpenAI-compatible server; "simulated" needs no model and answers in `simulated_seconds`.
+    `max_batch` answers are written at once; unset, as many as the GPU's free memory holds (8 on a CPU).
+    `guided_sections` makes every answer have its four sections ("slots" only).
+    `slot_tokens` of prompt and answer are reckoned per answer when slots are sized; longer ones take more room.
+    `memory_gib` bounds the GPU memory that is used; unset, all that is free.
+    `cross_kv` "fp8" halves what an image takes while its answer is written, at a small loss.
+    `shared_encodings_mib` holds encoded images for further questions about them.
+    `hang_timeout_s` bounds one decoding step (a batch's prefill included), not an answer.
     """
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_ENGINE_", frozen=True, extra="forbid")
 
-    kind: Literal["generate", "simulated"] = "generate"
+    kind: Literal["slots", "generate", "remote", "simulated"] = "generate"
     checkpoint: Path | None = None
     model_name: str | None = None
     revision: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    quantization: Literal["none", "nf4"] = "none"
-    max_batch: int = Field(default=8, ge=1, le=512)
+    quantization: Literal["none", "nf4", "int8", "fp8"] = "none"
+    max_batch: int | None = Field(default=None, ge=1, le=512)
+    guided_sections: bool = True
+    slot_tokens: int = Field(default=512, ge=64)
+    memory_gib: float | None = Field(default=None, gt=0)
+    cross_kv: Literal["full", "fp8"] = "full"
+    shared_encodings_mib: int = Field(default=1024, ge=0)
     threads: int | None = Field(default=None, ge=1)
     start_timeout_s: float = Field(default=900, gt=0)
     hang_timeout_s: float = Field(default=120, gt=0)
     max_deaths_in_a_row: int = Field(default=20, ge=1)
     simulated_seconds: float = Field(default=0.05, ge=0)
+
+    @property
+    def batch(self) -> int:
+        """`max_batch`, or what suits where nothing else says."""
+        return self.max_batch or 8

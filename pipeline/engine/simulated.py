@@ -32,7 +32,7 @@ class SimulatedEngine:
         self._queue.append(job)
 
     def finished(self, timeout: float) -> list[Finished]:
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._settings.max_batch))]
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._settings.batch))]
         time.sleep(self._settings.simulated_seconds if batch else timeout)
         self._beat()
         cancelled, self._cancelled = self._cancelled, []
@@ -44,7 +44,7 @@ class SimulatedEngine:
             self._cancelled.append(Finished(job_id, Cancelled("cancelled before it started")))
 
     def capacity(self) -> int:
-        return self._settings.max_batch
+        return self._settings.batch
 
     def stop(self) -> None:
         self._queue.clear()
