@@ -62,7 +62,7 @@ class Trip:
             height=pixels.height,
         )
         self._check_wanted()
-        deadline = self.request.deadline and self.request.deadline.timestamp()
+        deadline = None if self.request.deadline is None else self.request.deadline.timestamp()
         return EngineJob(
             self.id, pixels, self.request.question, self.request.options, image_key=fetched.sha256, deadline=deadline
         )
