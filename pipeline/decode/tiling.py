@@ -1,0 +1,89 @@
+"""How a checkpoint wants images cut into tiles, read from its folder without loading torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from pipeline.errors import Fatal
+
+BILINEAR, BICUBIC = 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Up to `max_tiles` square tiles of `side` pixels; `resample` is Pillow's number of the filter that scales."""
+
+    side: int
+    max_tiles: int
+    resample: int = BILINEAR
+
+    @property
+    def canvas_bytes(self) -> int:
+        """What the largest canvas takes."""
+        return self.max_tiles * self.side * self.side * 3
+
+
+@cache
+def arrangements(max_tiles: int) -> tuple[tuple[int, int], ...]:
+    """Every (rows, columns) of at most `max_tiles` tiles, in the order in which the model numbers them from 1."""
+    counts = range(1, max_tiles + 1)
+    return tuple((rows, columns) for rows in counts for columns in counts if rows * columns <= max_tiles)
+
+
+def aspect_ratio_id(rows: int, columns: int, max_tiles: int) -> int:
+    """The model's number of an arrangement; 0 is left for no image at all."""
+    return arrangements(max_tiles).index((rows, columns)) + 1
+
+
+def read_tiling(folder: Path) -> Tiling:
+    """From the image processor's settings in a checkpoint's folder. Raises Fatal with what to change."""
+    try:
+        found = _Settings.model_validate(_stored(folder))
+    except (OSError, ValueError, AttributeError) as error:
+        raise Fatal(f"{folder.name}: the image processor's settings can't be used: {_brief(error)}") from None
+    return Tiling(found.size.height, found.max_image_tiles, found.resample)
+
+
+class _Size(BaseModel):
+    height: int = Field(ge=1)
+    width: int
+
+
+class _Settings(BaseModel):
+    """What we need of them; the defaults are MllamaImageProcessor's own."""
+
+    size: _Size = _Size(height=224, width=224)
+    max_image_tiles: int = Field(default=4, ge=1)
+    resample: Literal[2, 3] = BILINEAR
+    do_resize: Literal[True] = True
+    do_pad: Literal[True] = True
+
+    @model_validator(mode="after")
+    def _check_square(self) -> _Settings:
+        if self.size.width != self.size.height:
+            raise ValueError("tiles are square: size.height and size.width must be equal")
+        return self
+
+
+def _stored(folder: Path) -> Any:
+    """Newer checkpoints nest them in the processor's file, which then comes first; older ones have a file for them."""
+    nesting = folder / "processor_config.json"
+    if nesting.is_file():
+        nested = json.loads(nesting.read_text(encoding="utf-8")).get("image_processor")
+        if nested is not None:
+            return nested
+    return json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+
+
+def _brief(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+    if isinstance(error, OSError):
+        return "there is no readable preprocessor_config.json or processor_config.json"
+    return str(error)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.decode.tiling import Tiling, arrangements, aspect_ratio_id, read_tiling
+from pipeline.errors import Fatal
+
+CHECKPOINT = Path(__file__).parents[3] / "infra" / "demo_model" / "checkpoint"
+LLAMA = {
+    "do_convert_rgb": True,
+    "do_pad": True,
+    "do_resize": True,
+    "image_processor_type": "MllamaImageProcessor",
+    "max_image_tiles": 4,
+    "resample": 2,
+    "size": {"height": 560, "width": 560},
+}
+
+
+def write(folder: Path, name: str, content: object) -> None:
+    (folder / name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+
+
+def test_the_checkpoint_in_this_repository() -> None:
+    assert read_tiling(CHECKPOINT) == Tiling(128, 4, 2)
+
+
+def test_an_older_checkpoint_has_a_file_for_it(tmp_path: Path) -> None:
+    write(tmp_path, "preprocessor_config.json", LLAMA)
+    assert read_tiling(tmp_path) == Tiling(560, 4, 2)
+    write(tmp_path, "processor_config.json", {"processor_class": "MllamaProcessor"})
+    assert read_tiling(tmp_path) == Tiling(560, 4, 2)
+
+
+def test_the_nested_settings_come_first(tmp_path: Path) -> None:
+    write(tmp_path, "preprocessor_config.json", LLAMA)
+    write(tmp_path, "processor_config.json", {"image_processor": {**LLAMA, "max_image_tiles": 2}})
+    assert read_tiling(tmp_path) == Tiling(560, 2, 2)
+
+
+def test_what_is_left_out_is_as_in_the_processor(tmp_path: Path) -> None:
+    from transformers.models.mllama.image_processing_mllama import MllamaImageProcessor
+
+    write(tmp_path, "preprocessor_config.json", {})
+    theirs = MllamaImageProcessor()
+    assert read_tiling(tmp_path) == Tiling(theirs.size["height"], theirs.max_image_tiles, int(theirs.resample))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "no readable preprocessor_config.json"),
+        ("{", "Expecting property name"),
+        ("[1]", "can't be used"),
+        ({**LLAMA, "size": {"height": 560, "width": 336}}, "tiles are square"),
+        ({**LLAMA, "resample": 1}, "resample"),
+        ({**LLAMA, "do_resize": False}, "do_resize"),
+        ({**LLAMA, "max_image_tiles": 0}, "max_image_tiles"),
+    ],
+)
+def test_what_cant_be_used_is_named(tmp_path: Path, content: object, says: str) -> None:
+    if content is not None:
+        write(tmp_path, "preprocessor_config.json", content)
+    with pytest.raises(Fatal, match=says):
+        read_tiling(tmp_path)
+
+
+def test_arrangements_are_numbered_as_the_model_numbers_them() -> None:
+    assert arrangements(4) == ((1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2), (3, 1), (4, 1))
+    assert [aspect_ratio_id(rows, columns, 4) for rows, columns in arrangements(4)] == list(range(1, 9))
