@@ -17,6 +17,10 @@ def build_engine(settings: EngineSettings, beat: Beat) -> Engine:
         from pipeline.engine.simulated import SimulatedEngine
 
         return SimulatedEngine(settings, beat)
+    if settings.kind == "remote":
+        from pipeline.engine.remote.engine import RemoteEngine
+
+        return RemoteEngine(settings, beat)
     checked_folder(settings.checkpoint)  # before torch takes its seconds to load
     from pipeline.engine.generate import GenerateEngine
 

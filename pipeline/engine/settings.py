@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -21,6 +21,10 @@ class EngineSettings(BaseSettings):
     `cross_kv` "fp8" halves what an image takes while its answer is written, at a small loss.
     `shared_encodings_mib` holds encoded images for further questions about them.
     `hang_timeout_s` bounds one decoding step (a batch's prefill included), not an answer.
+    `remote_url` is the server's base address, such as http://gpu-7:8000/v1; `max_batch` questions are put to it at
+    once. `remote_model` is the model's name there; unset, the only one that the server lists. `remote_ca_file` is
+    trusted instead of the public authorities. `remote_image` "jpeg" is a quarter of the bytes at a small loss.
+    `remote_timeout_s` bounds one answer, connecting and waiting for a place included.
     """
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_ENGINE_", frozen=True, extra="forbid")
@@ -42,6 +46,12 @@ class EngineSettings(BaseSettings):
     start_timeout_s: float = Field(default=900, gt=0)
     hang_timeout_s: float = Field(default=120, gt=0)
     max_deaths_in_a_row: int = Field(default=20, ge=1)
+    remote_url: str | None = None
+    remote_model: str | None = None
+    remote_api_key: SecretStr | None = None
+    remote_ca_file: Path | None = None
+    remote_image: Literal["png", "jpeg"] = "png"
+    remote_timeout_s: float = Field(default=300, gt=0)
     simulated_seconds: float = Field(default=0.05, ge=0)
 
     @property

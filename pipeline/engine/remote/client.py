@@ -1,0 +1,115 @@
+"""One question to the model server becomes one outcome; and the first acquaintance with it."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+
+from pipeline.engine.protocol import Beat
+from pipeline.engine.remote.protocol import only_model, question_body, read_answer
+from pipeline.engine.remote.server import ModelServer
+from pipeline.engine.settings import EngineSettings
+from pipeline.errors import Fatal, PipelineError, Rejected, Retryable
+from pipeline.types import Canvas, EngineJob, Generated, Pixels
+from schemas.dead_letter import Reason, Stage
+from schemas.request import AnalysisOptions
+
+log = logging.getLogger(__name__)
+
+START_PAUSE_S = 0.5
+# A grey picture and a short question: a server that refuses them answers nobody.
+PROBE = EngineJob(-1, Pixels(bytes([128]) * (64 * 64 * 3), 64, 64, "PNG"), "What is it?", AnalysisOptions(max_tokens=1))
+
+
+class ModelClient:
+    """Thread safe; `model` is the model's name there. A refusal counts only where a plain picture is answered."""
+
+    def __init__(self, settings: EngineSettings, beat: Beat, clock: Callable[[], float]) -> None:
+        """Blocks until the server has answered once, `start_timeout_s` at most. Raises Fatal with what to change."""
+        self._settings, self._clock = settings, clock
+        self._server = ModelServer(settings)
+        self.model = self._meet(beat)
+
+    @property
+    def pause_s(self) -> float:
+        """For how long the server wants to be left alone; it may be asked when that is not above 0."""
+        return self._server.pause_s
+
+    def outcome(self, job: EngineJob) -> Generated | PipelineError:
+        """Blocks `remote_timeout_s`, twice at most. Raises Fatal when the server refuses everything."""
+        try:
+            return self._answer(job)
+        except Retryable as error:
+            return error
+        except (Rejected, Fatal) as error:
+            return self._verdict(error)
+        except Exception as error:
+            # Not the message: nobody knows what is in it.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            log.error("asking failed in a way that it never should: %s\n%s", type(error).__name__, frames)
+            return Retryable(Stage.INFER, f"unexpected {type(error).__name__}")
+
+    def _answer(self, job: EngineJob) -> Generated:
+        try:
+            return self._ask(job, self.model, self._limit_s(job))
+        except Retryable:
+            self._limit_s(job)
+            raise
+
+    def _limit_s(self, job: EngineJob) -> float:
+        """How long an answer may take. Raises Rejected when it would come too late."""
+        left = float("inf") if job.deadline is None else job.deadline - self._clock()
+        if left <= 0:
+            raise Rejected(Reason.DEADLINE_EXCEEDED, Stage.INFER, "the deadline passed before the model had answered")
+        return min(left, self._settings.remote_timeout_s)
+
+    def _ask(self, job: EngineJob, model: str, limit_s: float) -> Generated:
+        body = question_body(job, pixels_of(job), model, self._settings.remote_image)
+        return read_answer(self._server.post("/chat/completions", body, limit_s))
+
+    def _verdict(self, error: Rejected | Fatal) -> PipelineError:
+        """Whose fault a refusal is. Raises Fatal when it is not the job's."""
+        if isinstance(error, Rejected) and error.reason is Reason.DEADLINE_EXCEEDED:
+            return error
+        try:
+            self._ask(PROBE, self.model, self._settings.remote_timeout_s)
+        except Retryable as unsure:
+            return unsure
+        except Rejected as broken:
+            raise _refuses_everything(broken) from broken
+        return error if isinstance(error, Rejected) else Rejected(Reason.ENGINE_REFUSED, Stage.INFER, str(error))
+
+    # --- the first acquaintance ---------------------------------------------------------------------------
+
+    def _meet(self, beat: Beat) -> str:
+        """The model that answers there; a server that is still starting is waited for."""
+        end = time.monotonic() + self._settings.start_timeout_s
+        while True:
+            try:
+                return self._introduce(min(self._settings.remote_timeout_s, max(1.0, end - time.monotonic())))
+            except Rejected as error:
+                raise _refuses_everything(error) from error
+            except Retryable as error:
+                log.warning("waiting for the model server: %s", error)
+                if time.monotonic() > end:
+                    raise Fatal(f"no model server within {self._settings.start_timeout_s:.0f} s: {error}") from error
+            beat()
+            time.sleep(max(START_PAUSE_S, self.pause_s))
+
+    def _introduce(self, limit_s: float) -> str:
+        model = self._settings.remote_model or only_model(self._server.get("/models", limit_s))
+        self._ask(PROBE, model, limit_s)
+        return model
+
+
+def pixels_of(job: EngineJob) -> Pixels:
+    """Raises TypeError for a canvas."""
+    if isinstance(job.pixels, Canvas):
+        raise TypeError("a model server scales and tiles images itself; give this engine pixels")
+    return job.pixels
+
+
+def _refuses_everything(error: PipelineError) -> Fatal:
+    return Fatal(f"the model server refuses even a plain picture (does its model take images?): {error}")

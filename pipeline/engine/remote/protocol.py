@@ -1,0 +1,131 @@
+"""The chat-completions protocol: a job becomes a body, a body becomes an answer."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from pipeline.engine.remote.refusals import MAX_SAID_CHARS, retryable
+from pipeline.errors import Fatal, Rejected
+from pipeline.types import EngineJob, Generated, Pixels
+from schemas.dead_letter import Reason, Stage, printable
+
+# The server's tokenizer is out of reach: this is what the usual families of models take for control tokens.
+_CONTROL_TOKENS = re.compile(
+    r"<[|\uff5c][^<>]{1,64}[|\uff5c]>"
+    r"|</?(?:s|bos|eos|pad|unk|mask|img|image|video|audio|IMG_CONTEXT|(?:start|end)_of_\w{1,32}|\w{1,32}_token)>"
+    r"|\[/?(?:INST|IMG\w{0,16}|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
+)
+
+Said = TypeVar("Said", bound=BaseModel)
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str
+
+
+class _Usage(BaseModel):
+    prompt_tokens: Count
+    completion_tokens: Count
+
+
+class _Completion(BaseModel):
+    """a chat completion"""
+
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage
+
+
+class _Model(BaseModel):
+    id: str
+
+
+class _Models(BaseModel):
+    """a list of models"""
+
+    data: list[_Model]
+
+
+def question_body(job: EngineJob, pixels: Pixels, model: str, image: Literal["png", "jpeg"]) -> bytes:
+    """The picture comes before the question, as Mllama wants it."""
+    options = job.options
+    content = [
+        {"type": "image_url", "image_url": {"url": _data_url(pixels, image)}},
+        {"type": "text", "text": defuse(job.question)},
+    ]
+    body: dict[str, object] = {
+        "model": model,
+        "messages": [{"role": "user", "content": content}],
+        "max_tokens": options.max_tokens,
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+    }
+    if options.seed is not None:
+        body["seed"] = options.seed
+    return json.dumps(body).encode()
+
+
+def defuse(question: str) -> str:
+    """The question with control tokens broken up: it can't end its turn or add an image."""
+    return _CONTROL_TOKENS.sub(lambda token: f"{token[0][:1]} {token[0][1:]}", question)
+
+
+def _data_url(pixels: Pixels, image: Literal["png", "jpeg"]) -> str:
+    from PIL import Image
+
+    size, rgb = (pixels.width, pixels.height), pixels.buffer()
+    picture = Image.frombuffer("RGB", size, rgb, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
+    encoded = io.BytesIO()
+    if image == "png":
+        picture.save(encoded, "PNG", compress_level=1)
+    else:
+        picture.save(encoded, "JPEG", quality=95, subsampling=0)
+    return f"data:image/{image};base64,{base64.b64encode(encoded.getvalue()).decode()}"
+
+
+def read_answer(body: bytes) -> Generated:
+    """Raises Retryable for what is not a completed answer, Rejected for a refusal."""
+    completion = _read(_Completion, body)
+    choice, usage = completion.choices[0], completion.usage
+    if choice.finish_reason == "content_filter" or (choice.message.refusal and not choice.message.content):
+        raise Rejected(Reason.ENGINE_REFUSED, Stage.INFER, "the model server's content filter refuses this")
+    if choice.finish_reason not in ("stop", "length"):
+        ended = printable(choice.finish_reason)[:40]
+        raise retryable(f"ended the answer by {ended!r}")
+    text = (choice.message.content or "").strip()
+    reason: Literal["stop", "length"] = "stop" if choice.finish_reason == "stop" else "length"
+    return Generated(text, reason, usage.prompt_tokens, usage.completion_tokens)
+
+
+def only_model(body: bytes) -> str:
+    """The name of the model that a server lists. Raises Retryable when it lists none, Fatal when several."""
+    names = [model.id for model in _read(_Models, body).data]
+    if not names:
+        raise retryable("lists no model")
+    if len(names) > 1:
+        some = printable(", ".join(names[:8]))[:MAX_SAID_CHARS]
+        raise Fatal(f"the model server has several models ({some}); choose one: SIGHTSTREAM_ENGINE_REMOTE_MODEL")
+    return names[0]
+
+
+def _read(model: type[Said], body: bytes) -> Said:
+    """Raises Retryable, with the place and never with what was there."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"])) or "body"
+        detail = f"sent what is not {model.__doc__}: {place}: {first['msg']}"
+        raise retryable(printable(detail)[:MAX_SAID_CHARS]) from None

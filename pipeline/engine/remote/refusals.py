@@ -1,0 +1,78 @@
+"""What a model server's failure asks for: wait, give up this request, or stop."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from email.message import Message
+from email.utils import parsedate_to_datetime
+
+from pipeline.errors import Fatal, PipelineError, Rejected, Retryable
+from schemas.dead_letter import Reason, Stage, printable
+from schemas.uri import public_form
+
+# While it is down, requests wait for it.
+DEPENDENCY = "model-server"
+MAX_SAID_CHARS = 200
+
+_TRANSIENT = {408, 409, 425, 429}
+_ADVICE = {
+    401: "set SIGHTSTREAM_ENGINE_REMOTE_API_KEY to a key that it accepts",
+    403: "set SIGHTSTREAM_ENGINE_REMOTE_API_KEY to a key that may use the model",
+    404: "check SIGHTSTREAM_ENGINE_REMOTE_MODEL, and SIGHTSTREAM_ENGINE_REMOTE_URL, which ends in /v1 as a rule",
+    413: "set SIGHTSTREAM_ENGINE_REMOTE_IMAGE=jpeg or let the server take more",
+}
+_TOO_LONG = re.compile(
+    r"context.?(length|window|size)|maximum (model )?length|too many tokens|(prompt|input)s? (is |are )?too long"
+    r"|max_model_len|max_new_tokens",
+    re.IGNORECASE,
+)
+
+
+def retryable(detail: str) -> Retryable:
+    """`detail` goes on from "the model server"."""
+    return Retryable(Stage.INFER, f"the model server {detail}", DEPENDENCY)
+
+
+def judge(status: int, headers: Message, body: bytes, secret: str | None) -> PipelineError:
+    """What an answer other than 200 asks for; `secret` is not repeated."""
+    said = _said(body, secret)
+    detail = f"answered {status}" + (f" ({said})" if said else "")
+    if status in _TRANSIENT or status >= 500 or status < 300:
+        return retryable(detail)
+    if status < 400:
+        place = public_form(headers.get("Location", ""))
+        return Fatal(f"the model server redirects to {place}; set SIGHTSTREAM_ENGINE_REMOTE_URL to where it really is")
+    detail = f"the model server {detail}"
+    if status in (400, 422) and _TOO_LONG.search(said):
+        return Rejected(Reason.QUESTION_TOO_LONG, Stage.INFER, f"{detail}; shorten it or ask for fewer tokens")
+    if status in (400, 422):
+        return Rejected(Reason.ENGINE_REFUSED, Stage.INFER, detail)
+    detail = f"{detail}; {_ADVICE.get(status, 'check SIGHTSTREAM_ENGINE_REMOTE_URL')}"
+    return Rejected(Reason.ENGINE_REFUSED, Stage.INFER, detail) if status == 413 else Fatal(detail)
+
+
+def retry_after_s(headers: Message) -> float:
+    """For how long the server wants to be left alone; 0 where it does not say."""
+    said = headers.get("Retry-After", "").strip()
+    if said.isascii() and said.isdigit():
+        return float(said[:9])
+    try:
+        until = parsedate_to_datetime(said)
+    except (ValueError, TypeError, IndexError):
+        return 0.0
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+
+
+def _said(body: bytes, secret: str | None) -> str:
+    """The server's own words, from where the known servers put them; "" where there are none."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    while isinstance(said, dict):
+        said = next((said[key] for key in ("error", "message", "detail") if said.get(key)), None)
+    words = said if isinstance(said, str) else "" if said is None else json.dumps(said)
+    return printable(words.replace(secret, "[hidden]") if secret else words)[:MAX_SAID_CHARS]
