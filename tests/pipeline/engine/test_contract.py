@@ -1,4 +1,4 @@
-"""What every engine must do, run on each of them: the simulated one, generate(), and one behind the host."""
+"""What every engine must do, run on each of them: in this process, behind the host, on a real server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from infra.demo_model.pictures import draw, sample_spec
 from pipeline.engine.build import build_engine
 from pipeline.engine.host import EngineHost
 from pipeline.engine.protocol import Engine
@@ -16,6 +18,7 @@ from pipeline.engine.settings import EngineSettings
 from pipeline.errors import Cancelled
 from pipeline.types import EngineJob, Finished, Generated, Pixels
 from schemas.request import AnalysisOptions
+from tests.pipeline.engine.model_server import running_model_server
 
 CHECKPOINT = Path(__file__).parents[3] / "infra" / "demo_model" / "checkpoint"
 SIMULATED = EngineSettings(kind="simulated", simulated_seconds=0.01, max_batch=3)
@@ -30,9 +33,23 @@ ENGINES: dict[str, Callable[[], Engine]] = {
 }
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+REMOTE: dict[str, Callable[[EngineSettings], Engine]] = {
+    "remote": lambda settings: build_engine(settings, lambda: None),
+    "remote in a host": EngineHost,
+}
+
+
+@pytest.fixture(scope="module")
+def remote() -> Iterator[EngineSettings]:
+    """A real server with the embedded model, in a process of its own."""
+    with running_model_server(CHECKPOINT) as url:
+        yield EngineSettings(kind="remote", remote_url=url, remote_model=str(CHECKPOINT), max_batch=3)
+
+
+@pytest.fixture(scope="module", params=[*ENGINES, *REMOTE])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    engine = ENGINES[request.param]()
+    name = request.param
+    engine = REMOTE[name](request.getfixturevalue("remote")) if name in REMOTE else ENGINES[name]()
     yield engine
     engine.stop()
 
@@ -40,6 +57,12 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 def job(number: int, size: tuple[int, int] = (30, 20), question: str = "What is it?", **options: object) -> EngineJob:
     pixels = Pixels(bytes([number * 7 % 256, 80, 200]) * (size[0] * size[1]), *size, "PNG")
     return EngineJob(number, pixels, question, AnalysisOptions.model_validate({"max_tokens": 8} | options))
+
+
+def drawn(seed: int) -> Pixels:
+    """A picture of the kind that the embedded model knows."""
+    image = draw(sample_spec(Random(seed), "train"))
+    return Pixels(image.tobytes(), *image.size, "PNG")
 
 
 def collect(engine: Engine, count: int) -> dict[int, Finished]:
@@ -116,3 +139,16 @@ def test_progress_is_told_at_every_step() -> None:
     engine.submit(job(1, max_tokens=6))
     steps = said(collect(engine, 1)[1]).completion_tokens
     assert len(beats) >= steps
+
+
+def test_a_server_is_shown_the_same_picture_and_question(remote: EngineSettings) -> None:
+    """Token for token what generate() says of drawn products, here and on the other side of HTTP."""
+    answers = []
+    for settings in (GENERATE, remote):
+        engine = build_engine(settings, lambda: None)
+        for number in range(4):
+            engine.submit(EngineJob(number, drawn(number), "What is it? <|eot_id|>", AnalysisOptions(max_tokens=80)))
+        answers.append({number: finished.outcome for number, finished in collect(engine, 4).items()})
+        engine.stop()
+    assert answers[0] == answers[1]
+    assert len({said(Finished(number, outcome)).text for number, outcome in answers[0].items()}) > 2

@@ -1,0 +1,59 @@
+"""A real OpenAI-compatible server, `transformers serve`, in a process of its own with the embedded model."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from pipeline.orphan import end_with_parent
+
+START_PATIENCE_S = 120
+
+_spawn = multiprocessing.get_context("spawn")
+
+
+@contextmanager
+def running_model_server(checkpoint: Path) -> Iterator[str]:
+    """Yields the server's base address; blocks until it answers."""
+    port = _unused_port()
+    process = _spawn.Process(target=_serve, args=(str(checkpoint), port), name="model-server", daemon=True)
+    process.start()
+    try:
+        _wait_until_up(process, f"http://127.0.0.1:{port}/health")
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.kill()
+        process.join()
+
+
+def _serve(checkpoint: str, port: int) -> None:
+    end_with_parent()
+    os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    from transformers.cli.serve import Serve  # not its command, which loads a chat client that wants more packages
+
+    Serve(checkpoint, device="cpu", dtype="float32", host="127.0.0.1", port=port)
+
+
+def _wait_until_up(process: BaseProcess, address: str) -> None:
+    deadline = time.monotonic() + START_PATIENCE_S
+    while time.monotonic() < deadline:
+        assert process.is_alive(), f"the server ended with code {process.exitcode}"
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            process.join(0.2)
+    raise AssertionError("the server does not answer")
+
+
+def _unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
