@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pipeline.engine.checkpoint_folder import checked_folder
 from pipeline.engine.protocol import Beat, Engine
 from pipeline.engine.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from pipeline.engine.checkpoint import Checkpoint
 
 EngineFactory = Callable[[EngineSettings, Beat], Engine]
 
@@ -22,6 +26,17 @@ def build_engine(settings: EngineSettings, beat: Beat) -> Engine:
 
         return RemoteEngine(settings, beat)
     checked_folder(settings.checkpoint)  # before torch takes its seconds to load
-    from pipeline.engine.generate import GenerateEngine
+    from pipeline.engine.checkpoint import load_checkpoint
 
-    return GenerateEngine(settings, beat)
+    return build_on_model(load_checkpoint(settings), settings, beat)
+
+
+def build_on_model(checkpoint: Checkpoint, settings: EngineSettings, beat: Beat) -> Engine:
+    """An engine for a model that is loaded already. Raises Fatal when the model does not fit its device."""
+    if settings.kind == "generate":
+        from pipeline.engine.generate import GenerateEngine
+
+        return GenerateEngine(checkpoint, settings, beat)
+    from pipeline.engine.slots.engine import SlotEngine
+
+    return SlotEngine(checkpoint, settings, beat)

@@ -34,6 +34,8 @@ def load_checkpoint(settings: EngineSettings) -> Checkpoint:
     """Blocks for seconds to minutes. Raises Fatal with what to change."""
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     folder = checked_folder(settings.checkpoint)
     device = _device(settings.device)
     dtype = _dtype(settings.dtype, device)
@@ -69,8 +71,10 @@ def _dtype(chosen: str, device: str) -> torch.dtype:
 
 
 def _quantization(chosen: str, dtype: torch.dtype) -> BitsAndBytesConfig | None:
-    if chosen == "none":
+    if chosen in ("none", "fp8"):
         return None
+    if chosen == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=0.0, llm_int8_skip_modules=KEPT_IN_FULL)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -87,7 +91,7 @@ def _identity(settings: EngineSettings, folder: Path, dtype: torch.dtype) -> Mod
         revision=settings.revision,
         weights_sha256=weights_digest(folder),
         quantization=precision if settings.quantization == "none" else f"{settings.quantization}+{precision}",
-        engine="generate",
+        engine=settings.kind,
     )
 
 

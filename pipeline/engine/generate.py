@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from pipeline.engine.checkpoint import load_checkpoint
+from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.prompt import PromptWriter
 from pipeline.engine.protocol import Beat
 from pipeline.engine.settings import EngineSettings
@@ -28,13 +28,10 @@ log = logging.getLogger(__name__)
 class GenerateEngine:
     """Greedy requests with the same token limit run together; a sampled one runs alone, so that its seed holds."""
 
-    def __init__(self, settings: EngineSettings, beat: Beat) -> None:
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
-        loaded = load_checkpoint(settings)
-        self.identity = loaded.identity
-        self._model, self._processor = loaded.model, loaded.processor
-        self._prompts = PromptWriter(loaded.processor)
+    def __init__(self, checkpoint: Checkpoint, settings: EngineSettings, beat: Beat) -> None:
+        self.identity = checkpoint.identity
+        self._model, self._processor = checkpoint.model, checkpoint.processor
+        self._prompts = PromptWriter(checkpoint.processor)
         self._max_batch = settings.batch
         self._beat = beat
         self._queue: deque[EngineJob] = deque()

@@ -15,11 +15,13 @@ class EngineSettings(BaseSettings):
     `kind` "slots" is continuous batching, the fast one; "generate" is transformers' own generate(), batched; "remote"
     asks an OpenAI-compatible server; "simulated" needs no model and answers in `simulated_seconds`.
     `max_batch` answers are written at once; unset, as many as the GPU's free memory holds (8 on a CPU).
-    `guided_sections` makes every answer have its four sections ("slots" only).
+    `guided_sections` makes every answer have its four sections ("slots" only), with what the model was taught to
+    write between them, `section_separator`.
     `slot_tokens` of prompt and answer are reckoned per answer when slots are sized; longer ones take more room.
     `memory_gib` bounds the GPU memory that is used; unset, all that is free.
     `cross_kv` "fp8" halves what an image takes while its answer is written, at a small loss.
     `shared_encodings_mib` holds encoded images for further questions about them.
+    `side_by_side` looks at new images while answers are written; else the one waits for the other.
     `hang_timeout_s` bounds one decoding step (a batch's prefill included), not an answer.
     `remote_url` is the server's base address, such as http://gpu-7:8000/v1; `max_batch` questions are put to it at
     once. `remote_model` is the model's name there; unset, the only one that the server lists. `remote_ca_file` is
@@ -29,7 +31,7 @@ class EngineSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_ENGINE_", frozen=True, extra="forbid")
 
-    kind: Literal["slots", "generate", "remote", "simulated"] = "generate"
+    kind: Literal["slots", "generate", "remote", "simulated"] = "slots"
     checkpoint: Path | None = None
     model_name: str | None = None
     revision: str | None = None
@@ -38,10 +40,12 @@ class EngineSettings(BaseSettings):
     quantization: Literal["none", "nf4", "int8", "fp8"] = "none"
     max_batch: int | None = Field(default=None, ge=1, le=512)
     guided_sections: bool = True
+    section_separator: str = "\n\n"
     slot_tokens: int = Field(default=512, ge=64)
     memory_gib: float | None = Field(default=None, gt=0)
     cross_kv: Literal["full", "fp8"] = "full"
     shared_encodings_mib: int = Field(default=1024, ge=0)
+    side_by_side: bool = True
     threads: int | None = Field(default=None, ge=1)
     start_timeout_s: float = Field(default=900, gt=0)
     hang_timeout_s: float = Field(default=120, gt=0)

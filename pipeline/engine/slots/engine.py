@@ -1,0 +1,187 @@
+"""Continuous batching: all answers are written together, a token each a step; who is done makes room at once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.protocol import Beat
+from pipeline.engine.settings import EngineSettings
+from pipeline.engine.slots.batch import Batch
+from pipeline.engine.slots.intake import Intake
+from pipeline.engine.slots.machine import Machine
+from pipeline.engine.slots.request import Request
+from pipeline.engine.slots.step import Chosen
+from pipeline.errors import Cancelled, PipelineError, Rejected
+from pipeline.types import EngineJob, Finished, Generated
+from schemas.dead_letter import Reason, Stage
+
+log = logging.getLogger(__name__)
+
+GROUP = 4  # requests prefilled together: the text model's weights are then read once for all
+GROUP_TOKENS = 2048  # of prompts, padding included
+GROUPS_AHEAD = 2  # so that the device never waits for the host between two
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefilling:
+    requests: list[Request]
+    first_tokens: Chosen
+
+
+class SlotEngine:
+    """An `Engine` that works while `finished` is called: one decode step for all, and prefilling beside it.
+
+    Not thread safe. What the device can't go on from is raised from `finished`: the process is then to be ended.
+    Out of memory, it begins what is in work anew, in a smaller batch.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, settings: EngineSettings, beat: Beat, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`clock` is the time of day in seconds since 1970, for deadlines. Raises Fatal."""
+        self.identity = checkpoint.identity
+        self._beat, self._clock = beat, clock
+        self._intake = Intake(checkpoint, settings)
+        with torch.inference_mode():
+            rehearsal = [self._intake.blank(GROUP_TOKENS // GROUP) for _ in range(GROUP)]
+            self._machine = Machine(checkpoint, settings, self._intake.max_context, rehearsal)
+        self._waiting: deque[Request] = deque()
+        self._prefilling: deque[_Prefilling] = deque()
+        self._batch = Batch(self._machine.table)
+        self._ended: list[Finished] = []
+
+    def submit(self, job: EngineJob) -> None:
+        try:
+            self._waiting.append(self._intake.request(job))
+        except PipelineError as error:
+            self._ended.append(Finished(job.id, error))
+
+    def finished(self, timeout: float) -> list[Finished]:
+        self._drop_late()
+        if self._held():
+            self._turn_or_shrink()
+        elif not self._ended:
+            time.sleep(timeout)
+        ended, self._ended = self._ended, []
+        return ended
+
+    def cancel(self, job_id: int) -> None:
+        """Ends it in mid-answer too: the room is worth more than the rest of it."""
+        for request in self._held():
+            if request.job.id == job_id:
+                self._drop(request, Cancelled("cancelled before it was answered"))
+
+    def capacity(self) -> int:
+        return self._machine.room.slots
+
+    def stop(self) -> None:
+        self._waiting.clear()
+
+    # --- one turn -----------------------------------------------------------------------------------------
+
+    def _turn_or_shrink(self) -> None:
+        try:
+            with torch.inference_mode():
+                self._turn()
+        except torch.OutOfMemoryError:
+            log.warning("out of memory with %s slots; going on with fewer", self._machine.room.slots)
+            self._begin_anew()
+        self._beat()
+
+    def _turn(self) -> None:
+        rows = len(self._batch)
+        step = self._machine.decode(rows, self._batch.draws()) if rows else None
+        self._launch_prefills()
+        if step is not None:
+            self._batch.advance(step.tokens())
+            self._release()
+        self._join_prefilled()
+
+    def _launch_prefills(self) -> None:
+        """A group that is not full goes only when none is before it."""
+        while len(self._prefilling) < GROUPS_AHEAD:
+            group = self._next_group()
+            if not group or (self._prefilling and len(group) < GROUP):
+                return
+            for request in group:
+                self._waiting.popleft()
+                request.pages = self._machine.kv.pages.take(request.pages_needed)
+                request.tile_pages = self._machine.kv.tiles.take(request.tiles)
+            self._prefilling.append(_Prefilling(group, self._machine.prefill(group)))
+
+    def _next_group(self) -> list[Request]:
+        """The longest waiting, as far as there is room: nobody is overtaken."""
+        kv, in_work = self._machine.kv, len(self._batch) + sum(len(group.requests) for group in self._prefilling)
+        pages, tiles, longest = len(kv.pages), len(kv.tiles), 0
+        group: list[Request] = []
+        for request in list(self._waiting)[: min(GROUP, self._machine.room.slots - in_work)]:
+            pages, tiles = pages - request.pages_needed, tiles - request.tiles
+            longest = max(longest, len(request.prompt))
+            if min(pages, tiles) < 0 or (group and longest * (len(group) + 1) > GROUP_TOKENS):
+                break
+            group.append(request)
+        return group
+
+    def _join_prefilled(self) -> None:
+        """Waits for the device only when there is nothing else to do."""
+        while self._prefilling and (self._prefilling[0].first_tokens.ready() or not self._batch.requests):
+            group = self._prefilling[0]
+            tokens = group.first_tokens.tokens()
+            self._prefilling.popleft()
+            for request, token in zip(group.requests, tokens, strict=True):
+                self._batch.join(request, request.answering.say(token))
+            self._release()
+
+    def _release(self) -> None:
+        """Who is done leaves."""
+        for request in [request for request in self._batch if request.over]:
+            self._batch.leave(request)
+            self._machine.kv.pages.give(request.pages)
+            self._machine.kv.tiles.give(request.tile_pages)
+            self._ended.append(Finished(request.job.id, self._outcome(request)))
+
+    def _outcome(self, request: Request) -> Generated | PipelineError:
+        answering = request.answering
+        if request.dropped is not None or answering.ended is None:
+            return request.dropped or Cancelled("cancelled before it was answered")
+        return Generated(self._intake.text(answering.tokens), answering.ended, len(request.prompt), answering.spent)
+
+    # --- what does not end in its time --------------------------------------------------------------------
+
+    def _held(self) -> list[Request]:
+        prefilling = [request for group in self._prefilling for request in group.requests]
+        return [*self._batch, *prefilling, *self._waiting]
+
+    def _drop_late(self) -> None:
+        now = self._clock()
+        for request in self._held():
+            if request.job.deadline is not None and now > request.job.deadline:
+                detail = "the deadline passed before the answer was written"
+                self._drop(request, Rejected(Reason.DEADLINE_EXCEEDED, Stage.INFER, detail))
+
+    def _drop(self, request: Request, why: PipelineError) -> None:
+        """At once when it waits, else when the device is done with its rows."""
+        request.dropped = why
+        if request in self._waiting:
+            self._waiting.remove(request)
+            self._ended.append(Finished(request.job.id, why))
+
+    def _begin_anew(self) -> None:
+        held = self._held()
+        self._waiting.clear()
+        self._prefilling.clear()
+        with torch.inference_mode():
+            self._machine.shrink()
+        self._batch = Batch(self._machine.table)
+        for request in held:
+            if request.dropped is None:
+                self.submit(request.job)
+            else:
+                self._ended.append(Finished(request.job.id, request.dropped))

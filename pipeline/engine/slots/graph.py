@@ -1,0 +1,38 @@
+"""Work of fixed shapes, launched in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+WARM_UPS = 2  # libraries choose and load their kernels before a capture, which may not wait for anything
+
+
+class Graph:
+    """Calls `function` on tensors shaped as `example`; once captured, by replaying its kernels as a CUDA graph.
+
+    The result then is the same tensors at every call, overwritten.
+    """
+
+    def __init__(self, function: Callable[..., Any], example: tuple[torch.Tensor, ...]) -> None:
+        self._function, self._inputs = function, example
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._result: Any = None
+
+    def capture(self, pool: Any) -> None:
+        """On the current stream, which must not be the default one. Graphs of one `pool` must not run side by side."""
+        for _ in range(WARM_UPS):
+            self._function(*self._inputs)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, pool=pool, stream=torch.cuda.current_stream()):
+            self._result = self._function(*self._inputs)
+
+    def __call__(self, *inputs: torch.Tensor) -> Any:
+        if self._graph is None:
+            return self._function(*inputs)
+        for static, given in zip(self._inputs, inputs, strict=True):
+            static.copy_(given, non_blocking=True)
+        self._graph.replay()
+        return self._result

@@ -1,0 +1,61 @@
+"""A job becomes a request: its prompt in tokens, its image on a canvas, its answer's rules."""
+
+from __future__ import annotations
+
+from pipeline.decode.canvas import lay_out
+from pipeline.decode.tiling import Tiling
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.prompt import PromptWriter
+from pipeline.engine.settings import EngineSettings
+from pipeline.engine.slots.answering import answering
+from pipeline.engine.slots.request import Request
+from pipeline.engine.slots.sampling import Sampler
+from pipeline.engine.slots.section_plan import SectionPlan
+from pipeline.errors import Rejected
+from pipeline.types import Canvas, EngineJob
+from schemas.dead_letter import Reason, Stage
+from schemas.request import AnalysisOptions
+
+MAX_CONTEXT = 8192  # tokens of prompt and answer; every row of a batch has a table of pages for so many
+
+
+class Intake:
+    def __init__(self, checkpoint: Checkpoint, settings: EngineSettings) -> None:
+        model, images = checkpoint.model, checkpoint.processor.image_processor
+        self._tokenizer = checkpoint.processor.tokenizer
+        self._prompts = PromptWriter(checkpoint.processor)
+        self._tiling = Tiling(images.size["height"], images.max_image_tiles, int(images.resample))
+        self.max_context = min(model.config.text_config.max_position_embeddings, MAX_CONTEXT)
+        ends = model.generation_config.eos_token_id
+        self._ends = frozenset(ends if isinstance(ends, list) else [ends])
+        self._plan: SectionPlan | None = None
+        if settings.guided_sections:
+            self._plan = SectionPlan(self._tokenizer, self._ends, settings.section_separator)
+
+    def request(self, job: EngineJob) -> Request:
+        """Raises Rejected when the question leaves no room for an answer."""
+        prompt = self._tokenizer(self._prompts.write(job.question), add_special_tokens=False)["input_ids"]
+        room = self.max_context - len(prompt)
+        if room < 1:
+            detail = "the question leaves the model no room to answer; shorten it"
+            raise Rejected(Reason.QUESTION_TOO_LONG, Stage.INFER, detail)
+        max_tokens = min(job.options.max_tokens, room)
+        return Request(
+            job=job,
+            canvas=job.pixels if isinstance(job.pixels, Canvas) else lay_out(job.pixels, self._tiling),
+            prompt=prompt,
+            max_tokens=max_tokens,
+            answering=answering(self._plan, self._ends, max_tokens),
+            sampler=Sampler(job.options),
+        )
+
+    def blank(self, prompt_tokens: int) -> Request:
+        """The largest image, and about `prompt_tokens` of question."""
+        side, tiles = self._tiling.side, self._tiling.max_tiles
+        canvas = Canvas(bytes(tiles * side * side * 3), tiles, 1, side, side, tiles * side, "PNG")
+        request = self.request(EngineJob(-1, canvas, "?", AnalysisOptions(max_tokens=1)))
+        request.prompt += request.prompt[-1:] * (prompt_tokens - len(request.prompt))
+        return request
+
+    def text(self, tokens: list[int]) -> str:
+        return self._tokenizer.decode(tokens, skip_special_tokens=True).strip()

@@ -1,0 +1,101 @@
+"""All that lies on the device: the model, the pages, the work of a step and of a prefill."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+
+import torch
+
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.settings import EngineSettings
+from pipeline.engine.slots.encodings import Encodings
+from pipeline.engine.slots.key_values import KeyValues, PageShape
+from pipeline.engine.slots.memory import Room, room_for
+from pipeline.engine.slots.prefill import Prefill
+from pipeline.engine.slots.request import Request
+from pipeline.engine.slots.sampling import Draws
+from pipeline.engine.slots.step import Chosen, DecodeStep, operations
+from pipeline.engine.slots.step_table import StepTable
+from pipeline.engine.slots.streams import Streams
+from pipeline.engine.slots.text_decoder import TextDecoder
+from pipeline.engine.slots.vision import VisionEncoder
+
+
+class Machine:
+    """`rehearsal` is the largest group of requests that will be prefilled together: the memory that it takes is taken
+    before the rest is shared out. Raises Fatal when not a single answer fits.
+    """
+
+    room: Room
+    kv: KeyValues
+    table: StepTable
+
+    def __init__(
+        self, checkpoint: Checkpoint, settings: EngineSettings, max_context: int, rehearsal: Sequence[Request]
+    ) -> None:
+        model = checkpoint.model
+        self._device: torch.device = model.device
+        self._on_gpu = self._device.type == "cuda"
+        self._shape = PageShape.of(model.config, model.dtype, fp8_tiles=settings.cross_kv == "fp8")
+        self._streams = Streams(self._device, side_by_side=settings.side_by_side)
+        self._encodings = Encodings(settings.shared_encodings_mib * 1024**2)
+        self._decoder = TextDecoder(model, operations(self._device))
+        with self._streams.prefill():
+            vision = VisionEncoder(checkpoint)
+            self._prefill = Prefill(checkpoint, vision, self._encodings)
+            if self._on_gpu:
+                vision.capture()
+                self._rehearse(rehearsal)
+        max_tiles = model.config.vision_config.max_num_tiles
+        self._allocate(room_for(settings, self._shape, max_context, max_tiles, self._device))
+
+    def prefill(self, requests: Sequence[Request]) -> Chosen:
+        """The first token of each, which must have its pages; does not wait for the device."""
+        draws = Draws.of([request.sampler for request in requests])
+        with self._streams.prefill():
+            return Chosen(self._prefill.run(requests, self.kv), draws)
+
+    def decode(self, rows: int, draws: Draws | None) -> Chosen:
+        """The next token of the table's first `rows` rows; does not wait for the device."""
+        with self._streams.decode():
+            return self._step.launch(rows, draws)
+
+    def shrink(self) -> None:
+        """Gives up a quarter of the slots, and all that the pages hold."""
+        self._streams.wait()
+        self._encodings.clear()
+        self._allocate(self.room.smaller())
+
+    def _allocate(self, room: Room) -> None:
+        self._free()
+        try:
+            self.kv = KeyValues(self._shape, room.pages, room.tiles, self._device)
+            self.table = StepTable.zeros(room.slots, room.max_tiles, room.max_pages, pin=self._on_gpu)
+            self._step = DecodeStep(self._decoder, self.kv, self.table)
+            if self._on_gpu:
+                with self._streams.decode():
+                    self._step.capture()
+        except torch.OutOfMemoryError:
+            room = room.smaller()
+        else:
+            self.room = room
+            return
+        self._allocate(room)
+
+    def _free(self) -> None:
+        for name in ("kv", "table", "_step"):
+            self.__dict__.pop(name, None)
+        gc.collect()
+        if self._on_gpu:
+            torch.cuda.empty_cache()
+
+    def _rehearse(self, requests: Sequence[Request]) -> None:
+        tiles, pages = (sum(counts) + 1 for counts in zip(*((r.tiles, r.pages_needed) for r in requests), strict=True))
+        self.kv = KeyValues(self._shape, pages, tiles, self._device)
+        for request in requests:
+            request.pages, request.tile_pages = (
+                self.kv.pages.take(request.pages_needed),
+                self.kv.tiles.take(request.tiles),
+            )
+        self.prefill(requests).tokens()

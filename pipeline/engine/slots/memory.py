@@ -1,0 +1,60 @@
+"""How many answers can be written at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from pipeline.engine.settings import EngineSettings
+from pipeline.engine.slots.key_values import PageShape, pages_for
+from pipeline.errors import Fatal
+
+MOST_SLOTS = 256
+# Kept free of pages on a GPU, for decode graphs, sampling and the allocator's rounding.
+WORKSPACE_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """`slots` answers at once, each of all tiles and `slot_pages` of text; one may fill `max_pages`, another fewer."""
+
+    slots: int
+    slot_pages: int
+    max_pages: int
+    max_tiles: int
+
+    @property
+    def pages(self) -> int:
+        """Of text, page 0 included; at least one answer of full length fits."""
+        return max(self.max_pages, self.slots * self.slot_pages) + 1
+
+    @property
+    def tiles(self) -> int:
+        """Pages of image tiles, page 0 included."""
+        return self.slots * self.max_tiles + 1
+
+    def smaller(self) -> Room:
+        """A quarter less. Raises Fatal when there is nothing left to give up."""
+        if self.slots == 1:
+            raise Fatal("the device has no memory for a single answer; free some, or choose a smaller model or nf4")
+        return replace(self, slots=self.slots * 3 // 4)
+
+
+def room_for(
+    settings: EngineSettings, shape: PageShape, max_context: int, max_tiles: int, device: torch.device
+) -> Room:
+    """As many slots as `max_batch` or free GPU memory allow."""
+    room = Room(settings.batch, pages_for(settings.slot_tokens), pages_for(max_context), max_tiles)
+    if device.type != "cuda":
+        return room
+    a_slot = max_tiles * shape.tile_bytes + room.slot_pages * shape.page_bytes
+    return replace(room, slots=max(1, min(settings.max_batch or MOST_SLOTS, _free_bytes(settings) // a_slot)))
+
+
+def _free_bytes(settings: EngineSettings) -> int:
+    """What pages may take of the current GPU, as it is now."""
+    free, _ = torch.cuda.mem_get_info()
+    if settings.memory_gib is not None:
+        free = min(free, int(settings.memory_gib * 1024**3) - torch.cuda.memory_reserved())
+    return free - WORKSPACE_BYTES - settings.shared_encodings_mib * 1024**2

@@ -1,0 +1,39 @@
+"""One request in the slot engine: what it asks for, what it has been given, what it has said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.engine.slots.answering import Answering
+from pipeline.engine.slots.key_values import pages_for
+from pipeline.engine.slots.sampling import Sampler
+from pipeline.errors import PipelineError
+from pipeline.types import Canvas, EngineJob
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """`prompt` tokens and at most `max_tokens` more. `pages` and `tile_pages` are its own while it is in work."""
+
+    job: EngineJob
+    canvas: Canvas
+    prompt: list[int]
+    max_tokens: int
+    answering: Answering
+    sampler: Sampler
+    pages: list[int] = field(default_factory=list)
+    tile_pages: list[int] = field(default_factory=list)
+    dropped: PipelineError | None = None
+
+    @property
+    def over(self) -> bool:
+        """Its answer is whole, or nobody waits for it any more."""
+        return self.answering.ended is not None or self.dropped is not None
+
+    @property
+    def pages_needed(self) -> int:
+        return pages_for(len(self.prompt) + self.max_tokens)
+
+    @property
+    def tiles(self) -> int:
+        return self.canvas.rows * self.canvas.columns

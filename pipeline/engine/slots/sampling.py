@@ -1,0 +1,78 @@
+"""Logits to tokens, row by row: what a row gets never depends on the rows beside it."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.engine.slots.transfer import send_numbers
+from schemas.request import AnalysisOptions
+
+
+class Sampler:
+    """One request's way of choosing: greedy at temperature 0, else by chance that its seed alone decides."""
+
+    def __init__(self, options: AnalysisOptions) -> None:
+        self.temperature, self.top_p = options.temperature, options.top_p
+        self._chance = random.Random(secrets.randbits(63) if options.seed is None else options.seed)  # noqa: S311
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0
+
+    def draw(self) -> float:
+        """From [0, 1), for the next token."""
+        return self._chance.random()
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """What the rows that are not greedy need for one token each."""
+
+    rows: list[int]
+    temperature: list[float]
+    top_p: list[float]
+    chance: list[float]
+
+    @classmethod
+    def of(cls, samplers: Sequence[Sampler]) -> Draws | None:
+        """None: all are greedy."""
+        found = [(row, sampler) for row, sampler in enumerate(samplers) if not sampler.greedy]
+        if not found:
+            return None
+        return cls(
+            [row for row, _ in found],
+            [sampler.temperature for _, sampler in found],
+            [sampler.top_p for _, sampler in found],
+            [sampler.draw() for _, sampler in found],
+        )
+
+
+def choose(logits: torch.Tensor, draws: Draws | None) -> torch.Tensor:
+    """A token [rows] for each row of `logits` [rows, vocabulary]."""
+    tokens = logits.argmax(dim=-1)
+    if draws is not None:
+        rows = send_numbers(draws.rows, logits.device)
+        tokens[rows] = sample(logits[rows], draws)
+    return tokens
+
+
+def sample(logits: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Nucleus sampling (Holtzman et al. 2020) by inverting the distribution function at `draws.chance`."""
+
+    def column(values: list[float]) -> torch.Tensor:
+        return send_numbers(values, logits.device)[:, None]
+
+    chances, order = torch.softmax(logits.float() / column(draws.temperature), dim=-1).sort(
+        descending=True, stable=True
+    )
+    total = chances.cumsum(dim=-1)
+    in_nucleus = total - chances < column(draws.top_p)  # the first always is
+    total = total * in_nucleus
+    mass = total.amax(dim=-1, keepdim=True)
+    place = ((total <= column(draws.chance) * mass) & in_nucleus).sum(dim=-1, keepdim=True)
+    return order.gather(1, place.clamp(max=in_nucleus.sum(dim=-1, keepdim=True) - 1))[:, 0]

@@ -1,0 +1,26 @@
+"""Host to device without waiting for what the device is doing: only copies from pinned memory don't."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+
+def send(host: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A small tensor, in the current stream's order."""
+    if device.type == "cpu":
+        return host
+    return host.pin_memory().to(device, non_blocking=True)
+
+
+def send_numbers(numbers: Sequence[int] | Sequence[float], device: torch.device) -> torch.Tensor:
+    return send(torch.tensor(numbers), device)
+
+
+def send_bytes(data: bytes | memoryview, device: torch.device) -> torch.Tensor:
+    """[bytes] uint8, in the current stream's order; `data` may change afterwards."""
+    host = torch.empty(len(data), dtype=torch.uint8, pin_memory=device.type == "cuda")
+    host.numpy()[:] = np.frombuffer(data, dtype=np.uint8)
+    return host.to(device, non_blocking=True)

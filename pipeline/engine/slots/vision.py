@@ -1,0 +1,68 @@
+"""A canvas becomes what the text model attends to: the vision model and its projector, one image at a time."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.slots.graph import Graph
+from pipeline.engine.slots.transfer import send_bytes, send_numbers
+from pipeline.engine.slots.vision_attention import Tokens, VisionAttention
+from pipeline.types import Canvas
+
+
+class VisionEncoder:
+    """All work goes to the current stream. On a GPU an encoding is one CUDA graph for each number of tiles."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._model = checkpoint.model.model
+        vision, images = self._model.vision_model, checkpoint.processor.image_processor
+        self._device, self._dtype = checkpoint.model.device, checkpoint.model.dtype
+        self._side, self._max_tiles = images.size["height"], vision.max_num_tiles
+        self._ratios = [tuple(ratio) for ratio in vision.config.supported_aspect_ratios]
+        # As the processor does it: grey levels to 0..1, less the mean, over the deviation.
+        self._rescale = images.rescale_factor
+        self._mean, self._deviation = (self._channels(images.image_mean), self._channels(images.image_std))
+        self._attention = VisionAttention(vision)
+        counts = range(1, self._max_tiles + 1)
+        self._tokens = [Tokens.of(tiles, self._max_tiles, vision.num_patches, self._device) for tiles in counts]
+        self._graphs = [Graph(partial(self._encode, tiles), self._example(tiles)) for tiles in counts]
+
+    def capture(self) -> None:
+        """Makes CUDA graphs, on the current stream."""
+        pool = torch.cuda.graph_pool_handle()
+        for graph in reversed(self._graphs):
+            graph.capture(pool)
+
+    def encode(self, canvas: Canvas) -> torch.Tensor:
+        """States [max_tiles, tokens, hidden], those of tiles that are not there included: the text that stands before
+        the image attends to them too. The next image may overwrite the result."""
+        count = canvas.rows * canvas.columns
+        ratio = self._ratios.index((canvas.rows, canvas.columns)) + 1
+        grid = send_bytes(canvas.buffer(), self._device).view(canvas.rows, self._side, canvas.columns, self._side, 3)
+        tiles = grid.permute(0, 2, 4, 1, 3).flatten(0, 1)
+        return self._graphs[count - 1](tiles, send_numbers([ratio], self._device)[None])
+
+    def _encode(self, count: int, tiles: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
+        """`tiles` [count, 3, side, side] uint8; `ratio` [1, 1], the number of their arrangement."""
+        self._attention.tokens = self._tokens[count - 1]
+        pixels = (tiles * self._rescale - self._mean) / self._deviation
+        pixels = functional.pad(pixels, (0, 0, 0, 0, 0, 0, 0, self._max_tiles - count))
+        there = torch.arange(self._max_tiles, device=self._device) < count
+        states = self._model.vision_model(
+            pixel_values=pixels[None, None].to(self._dtype),
+            aspect_ratio_ids=ratio,
+            aspect_ratio_mask=there[None, None].long(),
+        ).last_hidden_state
+        return self._model.multi_modal_projector(states[0, 0])
+
+    def _example(self, tiles: int) -> tuple[torch.Tensor, torch.Tensor]:
+        pixels = torch.zeros((tiles, 3, self._side, self._side), dtype=torch.uint8, device=self._device)
+        return pixels, torch.ones((1, 1), dtype=torch.long, device=self._device)
+
+    def _channels(self, values: Any) -> torch.Tensor:
+        return torch.tensor(values, device=self._device).view(1, 3, 1, 1)

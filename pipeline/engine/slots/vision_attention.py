@@ -1,0 +1,69 @@
+"""The vision model's attention without a mask of tokens x tokens, which fast kernels don't take.
+
+The mask says: a token of padding may not attend to padding. All others attend to everything, padding too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+
+_names = count()
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Indices of the tokens of an image and of those that only pad it; `mask` is True for the former."""
+
+    there: torch.Tensor
+    padding: torch.Tensor
+    mask: torch.Tensor
+
+    @classmethod
+    def of(cls, tiles: int, max_tiles: int, patches: int, device: torch.device) -> Tokens:
+        """Each tile's `patches` are followed by padding up to a multiple of 8."""
+        mask = torch.zeros((max_tiles, -(-patches // 8) * 8), dtype=torch.bool, device=device)
+        mask[:tiles, :patches] = True
+        mask = mask.flatten()
+        return cls(mask.nonzero()[:, 0], (~mask).nonzero()[:, 0], mask)
+
+
+class VisionAttention:
+    """Installed in a vision model, it does the attention of all its layers, one image at a time.
+
+    `tokens` has to be set before the model is called.
+    """
+
+    def __init__(self, vision_model: Any) -> None:
+        self.tokens: Tokens
+        name = f"sightstream_vision_{next(_names)}"
+        AttentionInterface.register(name, self._attend)
+        vision_model.config._attn_implementation = name
+
+    def _attend(
+        self,
+        _module: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        _mask: torch.Tensor | None,
+        **_: object,
+    ) -> tuple[torch.Tensor, None]:
+        """[1, heads, tokens, width] each; returns [1, tokens, heads, width]."""
+        tokens = self.tokens
+        if len(tokens.padding) < len(tokens.there):
+            out = scaled_dot_product_attention(query, key, value)
+            if len(tokens.padding):
+                few, mask = query[:, :, tokens.padding], tokens.mask.expand(1, 1, len(tokens.padding), -1)
+                out[:, :, tokens.padding] = scaled_dot_product_attention(few, key, value, attn_mask=mask)
+        else:
+            out = torch.empty_like(query)
+            out[:, :, tokens.there] = scaled_dot_product_attention(query[:, :, tokens.there], key, value)
+            shown = (query[:, :, tokens.padding], key[:, :, tokens.there], value[:, :, tokens.there])
+            out[:, :, tokens.padding] = scaled_dot_product_attention(*shown)
+        return out.transpose(1, 2), None
