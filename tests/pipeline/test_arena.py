@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pipeline.arena import Arena, Block
+from pipeline.errors import Cancelled
+from pipeline.memory_file import MemoryFile
+
+COUNT = 5
+
+
+class Bookkeeping(RuleBasedStateMachine):
+    """Whatever is taken and given back, no block is out twice and none is lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arena = Arena(4096, COUNT)
+        self.out: list[Block] = []
+
+    @precondition(lambda self: len(self.out) < COUNT)
+    @rule()
+    def take(self) -> None:
+        block = self.arena.take()
+        assert block.offset not in {other.offset for other in self.out}
+        assert block.offset in range(0, 4096 * COUNT, 4096)
+        self.out.append(block)
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        self.arena.give_back(self.out.pop(data.draw(st.integers(0, len(self.out) - 1))))
+
+    @precondition(lambda self: len(self.out) < COUNT)
+    @rule()
+    def a_block_that_is_not_out_is_refused(self) -> None:
+        free = {number * 4096 for number in range(COUNT)} - {block.offset for block in self.out}
+        with pytest.raises(KeyError):
+            self.arena.give_back(Block(free.pop(), 4096))
+
+    @invariant()
+    def all_are_accounted_for(self) -> None:
+        assert self.arena.taken == len(self.out)
+
+    def teardown(self) -> None:
+        self.arena.close()
+
+
+TestBookkeeping = Bookkeeping.TestCase
+
+
+@pytest.fixture
+def arena() -> Iterator[Arena]:
+    arena = Arena(4096, 2)
+    yield arena
+    arena.close()
+
+
+def test_many_threads_never_hold_the_same_block(arena: Arena) -> None:
+    held: set[int] = set()
+    clashes: list[int] = []
+
+    def work() -> None:
+        for _ in range(200):
+            block = arena.take()
+            if block.offset in held:
+                clashes.append(block.offset)
+            held.add(block.offset)
+            held.discard(block.offset)
+            arena.give_back(block)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert clashes == []
+    assert arena.taken == 0
+
+
+def test_taking_waits_for_a_free_block(arena: Arena) -> None:
+    first, _ = arena.take(), arena.take()
+    got: list[Block] = []
+    waiter = threading.Thread(target=lambda: got.append(arena.take()))
+    waiter.start()
+    waiter.join(0.1)
+    assert got == []
+    arena.give_back(first)
+    waiter.join(30)
+    assert [block.offset for block in got] == [first.offset]
+
+
+def test_closing_ends_the_wait_and_blocks_may_still_come_back() -> None:
+    arena = Arena(4096, 1)
+    block = arena.take()
+    ended: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            arena.take()
+        except Cancelled as error:
+            ended.append(error)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    arena.close()
+    waiter.join(30)
+    assert len(ended) == 1
+    arena.give_back(block)
+    arena.close()
+
+
+def test_a_block_travels_as_two_numbers(arena: Arena) -> None:
+    block = arena.take()
+    arena.memory.write(block.offset, b"here")
+    sent = pickle.dumps(block)
+    assert len(sent) < 100
+    there = pickle.loads(sent)  # noqa: S301 - our own
+    with pytest.raises(ValueError, match="not been placed"):
+        there.view()
+    assert bytes(there.within(arena.memory).view()[:4]) == b"here"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 60_000), st.binary(max_size=5_000)), max_size=8))
+def test_a_memory_file_is_an_array_of_bytes(writes: list[tuple[int, bytes]]) -> None:
+    memory, model = MemoryFile(65_536), bytearray(65_536)
+    for offset, data in writes:
+        memory.write(offset, data)
+        model[offset : offset + len(data)] = data
+    assert bytes(memory.view(0, 65_536)) == bytes(model[:65_536])
+    memory.close()
+
+
+def _shout(connection: Connection, memory: MemoryFile) -> None:
+    heard = bytes(memory.view(0, 5))
+    memory.write(1 << 20, heard.upper())
+    connection.send(heard)
+
+
+@pytest.mark.parametrize("memory_only", [True, False], ids=["in memory", "in an unlinked file"])
+def test_a_child_reads_and_writes_the_same_memory(memory_only: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not memory_only:
+        monkeypatch.delattr(os, "memfd_create")
+    memory = MemoryFile(1 << 21)
+    memory.write(0, b"hello")
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_shout, args=(theirs, memory), daemon=True)
+    process.start()
+    theirs.close()
+    assert ours.recv() == b"hello"
+    process.join(30)
+    assert bytes(memory.view(1 << 20, 5)) == b"HELLO"
+    memory.close()
+
+
+def test_memory_takes_room_only_where_it_was_written_and_none_of_dev_shm() -> None:
+    memory = MemoryFile(1 << 40)
+    memory.write(1 << 39, b"x")
+    assert os.fstat(memory._handle).st_blocks * 512 <= 1 << 21
+    assert os.fstat(memory._handle).st_dev != os.stat("/dev/shm").st_dev
+    memory.close()
+
+
+def test_views_outlive_the_closing() -> None:
+    memory = MemoryFile(4096)
+    memory.write(0, b"kept")
+    view = memory.view(0, 4)
+    memory.close()
+    assert bytes(view) == b"kept"
