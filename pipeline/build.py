@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pipeline.decode.decoder import Decoder
 from pipeline.decode.settings import DecodeSettings
+from pipeline.decode.tiling import Tiling, read_tiling
 from pipeline.engine.host import EngineHost
 from pipeline.engine.settings import EngineSettings
+from pipeline.errors import Fatal
 from pipeline.fetch.fetcher import Fetcher, Source
 from pipeline.fetch.http import HttpSource
 from pipeline.fetch.local_file import FileSource
@@ -20,7 +22,18 @@ def build_flow(
     flow: FlowSettings, fetch: FetchSettings, s3: S3Settings, decode: DecodeSettings, engine: EngineSettings
 ) -> Flow:
     """Returns at once; the engine loads in its own process. A bad checkpoint is Fatal at the first `collect`."""
-    return Flow(flow, build_fetcher(fetch, s3), Decoder(decode), EngineHost(engine))
+    decoder = Decoder(decode, _tiling(engine), flow.max_bytes)
+    return Flow(flow, build_fetcher(fetch, s3), decoder, EngineHost(engine, memory=decoder.memory))
+
+
+def _tiling(settings: EngineSettings) -> Tiling | None:
+    """For an engine that wants images laid out. A bad checkpoint has none; the engine itself says what is wrong."""
+    if settings.kind != "slots" or settings.checkpoint is None:
+        return None
+    try:
+        return read_tiling(settings.checkpoint)
+    except Fatal:
+        return None
 
 
 def build_fetcher(settings: FetchSettings, s3: S3Settings) -> Fetcher:

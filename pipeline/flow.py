@@ -18,7 +18,7 @@ from pipeline.engine.protocol import Engine
 from pipeline.errors import Fatal, PipelineError, Retryable
 from pipeline.settings import FlowSettings
 from pipeline.trip import Clocks, Trip
-from pipeline.types import FetchedImage, Finished, Outcome, Pixels
+from pipeline.types import Canvas, FetchedImage, Finished, Outcome, Pixels
 from schemas.dead_letter import Stage
 from schemas.request import ImageRef, ImageRequest
 from schemas.result import ImageResult
@@ -33,7 +33,10 @@ class FetchStage(Protocol):
 
 
 class DecodeStage(Protocol):
-    def decode(self, data: bytes) -> Pixels: ...
+    def decode(self, data: bytes) -> Pixels | Canvas: ...
+
+    def release(self, pixels: Pixels | Canvas) -> None:
+        """Called once for all that `decode` gave, when the engine is done with it."""
 
     def stop(self) -> None: ...
 
@@ -79,7 +82,7 @@ class Flow:
                 fetched = self._fetcher.fetch(trip.request.image)
             self._budget.hold(trip.id, len(fetched.data))
             with trip.stage(Stage.DECODE):
-                pixels = self._decoder.decode(fetched.data)
+                trip.pixels = pixels = self._decoder.decode(fetched.data)
             self._budget.hold(trip.id, len(pixels.rgb))
             self._engine.submit(trip.saw(fetched, pixels))
         except PipelineError as error:
@@ -108,6 +111,8 @@ class Flow:
 
     def _end(self, trip: Trip, result: ImageResult | PipelineError) -> None:
         del self._trips[trip.id]
+        if trip.pixels is not None:
+            self._decoder.release(trip.pixels)
         self._budget.hold(trip.id, 0)
         self._outcomes.put(Outcome(trip.ticket, result))
 
@@ -130,8 +135,13 @@ class Flow:
 
     @property
     def room(self) -> int:
-        """How many more requests it should be given now."""
-        return 0 if self._budget.exhausted else max(0, self._settings.max_in_flight - len(self._trips))
+        """How many more requests it should be given now. Grows when the engine has loaded and says what it holds."""
+        return 0 if self._budget.exhausted else max(0, self._most - len(self._trips))
+
+    @property
+    def _most(self) -> int:
+        """Requests to have in flight: without a setting, what the engine has in work, as much again, what prepares."""
+        return self._settings.max_in_flight or 2 * self._engine.capacity() + self._settings.prepare_threads
 
     @property
     def held_bytes(self) -> int:

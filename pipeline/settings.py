@@ -7,10 +7,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class FlowSettings(BaseSettings):
-    """`max_in_flight` requests and about `max_bytes` of images and pixels are held at once."""
+    """`max_in_flight` requests and about `max_bytes` of images and pixels are held at once.
+
+    Without `max_in_flight`, twice as many as the engine works on at once, and one for each of the `prepare_threads`,
+    which fetch and decode.
+    """
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_FLOW_", frozen=True, extra="forbid")
 
-    max_in_flight: int = Field(default=64, ge=1, le=4096)
+    max_in_flight: int | None = Field(default=None, ge=1, le=4096)
     max_bytes: int = Field(default=1024**3, ge=1024**2)
     prepare_threads: int = Field(default=16, ge=1, le=256)

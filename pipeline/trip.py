@@ -34,6 +34,7 @@ class Trip:
     request: ImageRequest
     clocks: Clocks
     cancelled: bool = False
+    pixels: Pixels | Canvas | None = None
     seconds: dict[Stage, float] = field(default_factory=dict)
     seen: SeenImage | None = None
     _started: float = 0.0
@@ -52,7 +53,7 @@ class Trip:
             self._leave(stage)
 
     def saw(self, fetched: FetchedImage, pixels: Pixels | Canvas) -> EngineJob:
-        """Notes what is looked at, and makes the engine's job of it."""
+        """Notes what is looked at, and makes the engine's job of it. Raises Cancelled or Rejected when too late."""
         self.seen = SeenImage(
             uri=public_form(self.request.image.uri),
             sha256=fetched.sha256,

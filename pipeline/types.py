@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from pipeline.arena import Block
 from pipeline.errors import PipelineError
 from schemas.request import AnalysisOptions
 from schemas.result import FinishReason, ImageResult
@@ -40,7 +41,7 @@ class Canvas:
     `width`, `height` and `format` are those of the image before.
     """
 
-    rgb: bytes
+    rgb: bytes | Block
     rows: int
     columns: int
     side: int
@@ -49,8 +50,8 @@ class Canvas:
     format: str
 
     def buffer(self) -> bytes | memoryview:
-        """The bytes, wherever they lie."""
-        return self.rgb
+        """The bytes, wherever they lie; good until the job that looks at them has ended."""
+        return self.rgb.view() if isinstance(self.rgb, Block) else self.rgb
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pipeline.types import Canvas, Pixels
 
 def lay_out(pixels: Pixels, tiling: Tiling) -> Canvas:
     """Scaled to the arrangement of tiles that suits it best, keeping its proportions, at the top left on black."""
-    image = Image.frombuffer("RGB", (pixels.width, pixels.height), pixels.buffer(), "raw", "RGB", 0, 1)
+    image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.rgb)
     return lay_out_image(image, pixels.format, tiling)
 
 

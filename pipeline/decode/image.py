@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
+from typing import TypeVar
 
 from PIL import Image, ImageCms, ImageOps
 
+from pipeline.decode.canvas import lay_out_image
 from pipeline.decode.settings import DecodeSettings
+from pipeline.decode.tiling import Tiling
 from pipeline.errors import Rejected
-from pipeline.types import Pixels
+from pipeline.types import Canvas, Pixels
 from schemas.dead_letter import Reason, Stage
+
+Finished = TypeVar("Finished", Pixels, Canvas)
 
 # Formats are told by their first bytes; anything else never reaches a decoder.
 _MAGIC = {
@@ -26,11 +32,20 @@ _MAGIC = {
 
 def decode(data: bytes, settings: DecodeSettings) -> Pixels:
     """Raises Rejected for whatever a decoder makes of a bad file."""
+    return _decode(data, settings, _as_pixels)
+
+
+def decode_to_canvas(data: bytes, settings: DecodeSettings, tiling: Tiling) -> Canvas:
+    """The same, laid out in tiles. Raises Rejected."""
+    return _decode(data, settings, lambda image, kind: lay_out_image(image, kind, tiling))
+
+
+def _decode(data: bytes, settings: DecodeSettings, finish: Callable[[Image.Image, str], Finished]) -> Finished:
     kind = sniff(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _decode(data, kind, settings)
+            return finish(_upright_rgb(data, kind, settings), kind)
     except Rejected:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError):
@@ -49,13 +64,16 @@ def sniff(data: bytes) -> str:
     raise _rejected(Reason.NOT_AN_IMAGE, "not a JPEG, PNG, WebP, GIF, BMP or TIFF file")
 
 
-def _decode(data: bytes, kind: str, settings: DecodeSettings) -> Pixels:
+def _as_pixels(image: Image.Image, kind: str) -> Pixels:
+    return Pixels(image.tobytes(), image.width, image.height, kind)
+
+
+def _upright_rgb(data: bytes, kind: str, settings: DecodeSettings) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=[kind]) as image:
         _check_shape(image.width, image.height, settings)
         image.load()  # the first frame of an animation
         upright = ImageOps.exif_transpose(image)
-        rgb = _to_rgb(upright, image.info.get("icc_profile"))
-    return Pixels(rgb.tobytes(), rgb.width, rgb.height, kind)
+        return _to_rgb(upright, image.info.get("icc_profile"))
 
 
 def _check_shape(width: int, height: int, settings: DecodeSettings) -> None:

@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pipeline.errors import Fatal
 
-BILINEAR, BICUBIC = 2, 3
+BILINEAR: Literal[2] = 2
+BICUBIC: Literal[3] = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
 import threading
 import time
+import traceback
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
+from pipeline.arena import Block
 from pipeline.engine.build import EngineFactory
 from pipeline.engine.protocol import Engine
 from pipeline.engine.settings import EngineSettings
 from pipeline.errors import Fatal
+from pipeline.memory_file import MemoryFile
 from pipeline.orphan import end_with_parent
-from pipeline.types import EngineJob
+from pipeline.types import Canvas, EngineJob
 from schemas.result import ModelIdentity
 
 IDLE_WAIT_S = 0.2
 BEAT_EVERY_S = 0.5
+EXIT_BROKEN = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +37,17 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The engine can't be built; starting again won't help."""
+    """The engine can't be built, or can't do any job any more; starting again won't help."""
 
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """The engine raised what it can't go on from, as after a CUDA error: the process ends."""
+
+    error: str
+    trace: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +74,29 @@ class Heart:
             self._connection.send(Beat())
 
 
-def serve(connection: Connection, settings: EngineSettings, factory: EngineFactory) -> None:
-    """Until the parent closes the pipe."""
+def serve(
+    connection: Connection, settings: EngineSettings, factory: EngineFactory, memory: MemoryFile | None = None
+) -> None:
+    """Until the parent closes the pipe. `memory` is where the canvases lie."""
     end_with_parent()
     warnings.simplefilter("ignore", FutureWarning)  # libraries talking to each other; once a process, in every log
-    heart = Heart(connection)
     try:
-        engine = factory(settings, heart.beat)
+        _work(connection, settings, factory, memory)
     except Fatal as error:
         connection.send(Failed(str(error)))
-        return
+    except Exception as error:
+        trace = "".join(traceback.format_tb(error.__traceback__))
+        with contextlib.suppress(OSError):
+            connection.send(Broke(f"{type(error).__name__}: {error}", trace))
+        os._exit(EXIT_BROKEN)  # at once: with its GPU in a bad state a process may hang in its own clean-up
+
+
+def _work(connection: Connection, settings: EngineSettings, factory: EngineFactory, memory: MemoryFile | None) -> None:
+    heart = Heart(connection)
+    engine = factory(settings, heart.beat)
     connection.send(Ready(engine.identity, engine.capacity()))
     inbox: queue.SimpleQueue[EngineJob | Cancel | None] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
+    threading.Thread(target=_receive, args=(connection, inbox, memory), daemon=True).start()
     held: set[int] = set()
     while _hand_over(inbox, engine, held):
         for finished in engine.finished(0):
@@ -81,13 +105,24 @@ def serve(connection: Connection, settings: EngineSettings, factory: EngineFacto
         heart.beat()
 
 
-def _receive(connection: Connection, inbox: queue.SimpleQueue[EngineJob | Cancel | None]) -> None:
+def _receive(
+    connection: Connection, inbox: queue.SimpleQueue[EngineJob | Cancel | None], memory: MemoryFile | None
+) -> None:
     """Empties the pipe at once, so that the parent never waits for a busy model."""
     try:
         while True:
-            inbox.put(connection.recv())
+            message = connection.recv()
+            inbox.put(_placed(message, memory) if isinstance(message, EngineJob) else message)
     except (EOFError, OSError):
         inbox.put(None)
+
+
+def _placed(job: EngineJob, memory: MemoryFile | None) -> EngineJob:
+    """With its canvas where this process sees it."""
+    pixels = job.pixels
+    if memory is None or not isinstance(pixels, Canvas) or not isinstance(pixels.rgb, Block):
+        return job
+    return replace(job, pixels=replace(pixels, rgb=pixels.rgb.within(memory)))
 
 
 def _hand_over(inbox: queue.SimpleQueue[EngineJob | Cancel | None], engine: Engine, held: set[int]) -> bool:

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 
 from pipeline.engine.build import EngineFactory, build_engine
-from pipeline.engine.child import Beat, Cancel, Failed, Ready, serve
+from pipeline.engine.child import Beat, Broke, Cancel, Failed, Ready, serve
 from pipeline.engine.settings import EngineSettings
 from pipeline.engine.triage import Triage
 from pipeline.errors import Cancelled, Fatal, Rejected
+from pipeline.memory_file import MemoryFile
 from pipeline.metrics import ENGINE_RESTARTS
 from pipeline.types import EngineJob, Finished, Pixels
 from schemas.dead_letter import Reason, Stage
@@ -38,7 +39,7 @@ class EngineHost:
 
     One thread talks with the child. A child that dies, or shows no progress for `hang_timeout_s` while it holds
     jobs, is replaced; its jobs go through triage. Three failed starts in a row, or `max_deaths_in_a_row` deaths
-    without an answer between, are Fatal.
+    without an answer between, are Fatal. `memory` is where the canvases of its jobs lie.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class EngineHost:
         settings: EngineSettings,
         factory: EngineFactory = build_engine,
         clock: Callable[[], float] = time.monotonic,
+        memory: MemoryFile | None = None,
     ) -> None:
         self._settings = settings
         self._factory = factory
+        self._memory = memory
         self._clock = clock
         self._lock = threading.Lock()
         self._triage = Triage()
@@ -60,6 +63,7 @@ class EngineHost:
         self._fatal: Fatal | None = None
         self._stopping = False
         self._deaths = 0
+        self._last_words = ""
         self._last_sign = 0.0
         self._loaded = threading.Event()
         self._wake_reader, self._wake_writer = _spawn.Pipe(duplex=False)
@@ -104,7 +108,8 @@ class EngineHost:
             self._wake()
 
     def capacity(self) -> int:
-        return self._ready.capacity if self._ready else self._settings.batch
+        ready = self._ready
+        return ready.capacity if ready else self._settings.batch
 
     def stop(self) -> None:
         self._stopping = True
@@ -148,13 +153,16 @@ class EngineHost:
             self._pipe.send(message)
 
     def _receive(self) -> None:
-        for source in wait([self._pipe, self._wake_reader], TICK_S):
+        sources = wait([self._pipe, self._wake_reader], TICK_S)
+        if self._pipe not in sources and not self._process.is_alive() and not self._pipe.poll():
+            raise EOFError  # a process that it started itself may hold its end of the pipe open
+        for source in sources:
             if source is self._wake_reader:
                 self._wake_reader.recv_bytes()
             else:
                 self._take(self._pipe.recv())
 
-    def _take(self, message: Ready | Failed | Beat | Finished) -> None:
+    def _take(self, message: Ready | Failed | Broke | Beat | Finished) -> None:
         self._last_sign = self._clock()
         if isinstance(message, Ready):
             self._ready = message
@@ -162,8 +170,12 @@ class EngineHost:
             self._loaded.set()
         elif isinstance(message, Failed):
             self._give_up(message.detail)
+        elif isinstance(message, Broke):
+            self._last_words = f": {message.error}"
+            log.error("the engine failed: %s\n%s", message.error, message.trace)
+            raise EOFError
         elif isinstance(message, Finished):
-            self._deaths = 0
+            self._deaths, self._last_words = 0, ""
             with self._lock:
                 known = self._triage.ended(message.id)
             if message.id == PROBE.id:
@@ -183,7 +195,10 @@ class EngineHost:
         self._ready = None
         self._last_sign = self._clock()
         self._process = _spawn.Process(
-            target=serve, args=(theirs, self._settings, self._factory), name="sightstream-engine", daemon=True
+            target=serve,
+            args=(theirs, self._settings, self._factory, self._memory),
+            name="sightstream-engine",
+            daemon=True,
         )
         self._process.start()
         theirs.close()
@@ -212,7 +227,7 @@ class EngineHost:
             self._accuse(guilty)
         limit = self._settings.max_deaths_in_a_row if self._ready else MAX_FAILED_STARTS
         if self._deaths >= limit:
-            self._give_up(f"the engine died {self._deaths} times without an answer between")
+            self._give_up(f"the engine died {self._deaths} times without an answer between{self._last_words}")
             return
         ENGINE_RESTARTS.inc()
         self._start()

@@ -57,7 +57,7 @@ def _outcome(job: EngineJob) -> Generated | PipelineError:
         time.sleep(3600)
     if job.question.startswith(REFUSE):
         return Rejected(Reason.ENGINE_REFUSED, Stage.INFER, "refused as asked")
-    seen = hashlib.sha256(job.pixels.rgb).hexdigest()[:12]
+    seen = hashlib.sha256(job.pixels.buffer()).hexdigest()[:12]
     text = (
         f"<SUMMARY>I will look at {seen}.</SUMMARY><CAPTION>{job.pixels.width} x {job.pixels.height} pixels.</CAPTION>"
         f"<REASONING>Nothing to reason about.</REASONING><CONCLUSION>{seen}</CONCLUSION>"

@@ -11,7 +11,7 @@ from pipeline.engine.protocol import Engine
 from pipeline.errors import Cancelled, Fatal, Rejected, Retryable
 from pipeline.flow import Flow
 from pipeline.settings import FlowSettings
-from pipeline.types import EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels
+from pipeline.types import Canvas, EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels
 from schemas.dead_letter import Reason, Stage
 from schemas.request import ImageRef, ImageRequest
 from schemas.result import ImageResult, ModelIdentity
@@ -52,8 +52,17 @@ class FakeFetcher:
 
 
 class FakeDecoder:
-    def decode(self, data: bytes) -> Pixels:
-        return Pixels(bytes(300), 10, 10, "PNG")
+    """Knows what it has given and not got back."""
+
+    def __init__(self) -> None:
+        self.out: list[Pixels | Canvas] = []
+
+    def decode(self, data: bytes) -> Pixels | Canvas:
+        self.out.append(Pixels(bytes(300), 10, 10, "PNG"))
+        return self.out[-1]
+
+    def release(self, pixels: Pixels | Canvas) -> None:
+        self.out.remove(pixels)
 
     def stop(self) -> None:
         pass
@@ -66,6 +75,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.jobs: list[EngineJob] = []
+        self.slots = 8
         self.cancelled: list[int] = []
         self.holding = False
         self.fatal: Fatal | None = None
@@ -86,7 +96,7 @@ class FakeEngine:
         self.cancelled.append(job_id)
 
     def capacity(self) -> int:
-        return 8
+        return self.slots
 
     def stop(self) -> None:
         pass
@@ -94,9 +104,9 @@ class FakeEngine:
 
 class Parts:
     def __init__(self, **settings: int) -> None:
-        self.fetcher, self.engine = FakeFetcher(), FakeEngine()
+        self.fetcher, self.decoder, self.engine = FakeFetcher(), FakeDecoder(), FakeEngine()
         engine: Engine = self.engine
-        self.flow = Flow(FlowSettings(**settings), self.fetcher, FakeDecoder(), engine)
+        self.flow = Flow(FlowSettings(**settings), self.fetcher, self.decoder, engine)
 
     def collect(self, count: int) -> list[Outcome]:
         found: list[Outcome] = []
@@ -105,6 +115,13 @@ class Parts:
             found += self.flow.collect(0.1)
         assert len(found) == count
         return found
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -174,6 +191,16 @@ def test_room_falls_with_what_is_in_flight(build: Callable[..., Parts]) -> None:
     assert parts.fetcher.most_running <= 2
 
 
+def test_room_follows_what_the_engine_turns_out_to_hold(build: Callable[..., Parts]) -> None:
+    parts = build(prepare_threads=4)
+    parts.engine.holding = True
+    assert parts.flow.room == 2 * 8 + 4
+    parts.engine.slots = 200
+    for number in range(30):
+        parts.flow.submit(number, request(number))
+    assert parts.flow.room == 2 * 200 + 4 - 30
+
+
 def test_bytes_in_hand_are_bounded(build: Callable[..., Parts]) -> None:
     parts = build(max_bytes=1024**2, prepare_threads=1)
     parts.engine.holding = True
@@ -197,6 +224,34 @@ def test_cancelled_requests_do_not_start(build: Callable[..., Parts]) -> None:
     parts.fetcher.gate.set()
     results = {outcome.ticket: outcome.result for outcome in parts.collect(4)}
     assert [n for n, result in sorted(results.items()) if isinstance(result, Cancelled)] == [1, 2]
+    assert parts.decoder.out == []
+
+
+def test_pixels_are_released_once_and_not_before_the_engine_is_done(build: Callable[..., Parts]) -> None:
+    parts = build()
+    parts.engine.holding = True
+    for number in range(5):
+        parts.flow.submit(number, request(number))
+    wait_until(lambda: len(parts.engine.jobs) == 5)
+    assert len(parts.decoder.out) == 5
+    parts.engine.holding = False
+    parts.collect(5)
+    assert parts.decoder.out == []
+
+
+def test_pixels_that_come_too_late_are_released_too(build: Callable[..., Parts]) -> None:
+    parts = build()
+
+    def decode_slowly(data: bytes) -> Pixels | Canvas:
+        parts.flow.cancel({"late"})
+        return FakeDecoder.decode(parts.decoder, data)
+
+    parts.decoder.decode = decode_slowly  # type: ignore[method-assign]
+    parts.flow.submit("late", request())
+    (outcome,) = parts.collect(1)
+    assert isinstance(outcome.result, Cancelled)
+    assert parts.decoder.out == []
+    assert parts.engine.jobs == []
 
 
 def test_a_dead_engine_is_fatal_at_every_call_after_what_was_done(build: Callable[..., Parts]) -> None:

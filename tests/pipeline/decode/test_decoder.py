@@ -6,17 +6,21 @@ import signal
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.arena import Block
+from pipeline.decode.canvas import lay_out
 from pipeline.decode.decoder import Decoder
 from pipeline.decode.image import decode
 from pipeline.decode.settings import DecodeSettings
-from pipeline.errors import Rejected, Retryable
+from pipeline.decode.tiling import Tiling
+from pipeline.errors import Cancelled, Rejected, Retryable
+from pipeline.types import Canvas, Pixels
 from schemas.dead_letter import Reason
 
 SETTINGS = DecodeSettings(processes=1, max_pixels=1_000_000, memory_bytes=1024**3)
@@ -201,3 +205,119 @@ def test_memory_is_capped() -> None:
     assert caught.value.reason in (Reason.TOO_MANY_PIXELS, Reason.DECODE_CRASH)
     assert decoder.decode(encoded(gradient(), "PNG")).width == 40
     decoder.stop()
+
+
+TILING = Tiling(32, 4)
+CANVAS_BYTES = TILING.canvas_bytes
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Decoder]]:
+    """Decoders that lay out, with room for two canvases."""
+    started: list[Decoder] = []
+
+    def start(**changes: object) -> Decoder:
+        started.append(Decoder(SETTINGS.model_copy(update=changes), TILING, 2 * CANVAS_BYTES))
+        return started[-1]
+
+    yield start
+    for decoder in started:
+        decoder.stop()
+
+
+def canvases_out(decoder: Decoder) -> int:
+    assert decoder._arena is not None
+    return decoder._arena.taken
+
+
+def test_with_a_tiling_the_child_lays_out_and_only_the_place_comes_back(start: Callable[..., Decoder]) -> None:
+    decoder = start()
+    canvases = []
+    for size in ((40, 30), (200, 40)):
+        data = encoded(gradient(size=size), "PNG")
+        canvas = decoder.decode(data)
+        assert isinstance(canvas, Canvas)
+        assert isinstance(canvas.rgb, Block)
+        expected = lay_out(decode(data, SETTINGS), TILING)
+        assert (canvas.rows, canvas.columns) == (expected.rows, expected.columns)
+        assert len(canvas.rgb) == len(expected.buffer())
+        canvases.append((canvas, expected))
+    assert all(bytes(canvas.buffer()) == expected.buffer() for canvas, expected in canvases)
+    for canvas, _ in canvases:
+        decoder.release(canvas)
+    assert canvases_out(decoder) == 0
+
+
+def test_a_block_used_again_holds_nothing_of_the_canvas_before(start: Callable[..., Decoder]) -> None:
+    decoder = start()
+    decoder.release(decoder.decode(encoded(Image.new("RGB", (64, 64), "white"), "PNG")))
+    canvas = decoder.decode(encoded(Image.new("RGB", (10, 32), "black"), "PNG"))
+    assert not any(canvas.buffer())
+
+
+def test_an_image_that_fails_gives_its_block_back(start: Callable[..., Decoder]) -> None:
+    decoder = start(timeout_s=0.5)
+    for _ in range(5):
+        with pytest.raises(Rejected, match="not a JPEG"):
+            decoder.decode(b"text")
+    os.kill(child_pid(decoder), signal.SIGSTOP)
+    with pytest.raises(Rejected, match="not decoded within"):
+        decoder.decode(encoded(gradient(), "PNG"))
+    assert canvases_out(decoder) == 0
+    assert decoder.decode(encoded(gradient(), "PNG")).width == 40
+
+
+def test_a_child_that_dies_is_replaced_by_one_that_sees_the_same_memory(start: Callable[..., Decoder]) -> None:
+    decoder = start()
+    data = encoded(gradient(), "PNG")
+    decoder.release(decoder.decode(data))
+    os.kill(child_pid(decoder), signal.SIGKILL)
+    assert bytes(decoder.decode(data).buffer()) == lay_out(decode(data, SETTINGS), TILING).buffer()
+    assert canvases_out(decoder) == 1
+
+
+def test_a_canvas_too_many_waits_for_one_to_be_released(start: Callable[..., Decoder]) -> None:
+    decoder = start()
+    data = encoded(gradient(), "PNG")
+    first, _ = decoder.decode(data), decoder.decode(data)
+    third: list[Pixels | Canvas] = []
+    waiter = threading.Thread(target=lambda: third.append(decoder.decode(data)))
+    waiter.start()
+    waiter.join(0.2)
+    assert third == []
+    decoder.release(first)
+    waiter.join(30)
+    assert len(third) == 1
+
+
+def test_stopping_ends_the_wait_for_a_block(start: Callable[..., Decoder]) -> None:
+    decoder = start()
+    data = encoded(gradient(), "PNG")
+    canvases = [decoder.decode(data), decoder.decode(data)]
+    ended: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            decoder.decode(data)
+        except Cancelled as error:
+            ended.append(error)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    decoder.stop()
+    waiter.join(30)
+    assert len(ended) == 1
+    for canvas in canvases:
+        decoder.release(canvas)
+    assert canvases_out(decoder) == 0
+
+
+def test_a_machine_without_memory_is_not_the_images_fault(start: Callable[..., Decoder]) -> None:
+    decoder = start()
+    assert decoder.memory is not None
+    writable = decoder.memory._handle
+    decoder.memory._handle = os.open(f"/proc/self/fd/{writable}", os.O_RDONLY)
+    os.close(writable)
+    with pytest.raises(Retryable, match="no memory for a canvas"):
+        decoder.decode(encoded(gradient(), "PNG"))
+    assert canvases_out(decoder) == 0

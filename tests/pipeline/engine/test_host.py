@@ -10,7 +10,7 @@ import pytest
 from pipeline.engine.host import EngineHost
 from pipeline.engine.protocol import Beat, Engine
 from pipeline.engine.settings import EngineSettings
-from pipeline.engine.simulated import CRASH, HANG, REFUSE
+from pipeline.engine.simulated import CRASH, HANG, REFUSE, SimulatedEngine
 from pipeline.errors import Cancelled, Fatal, Rejected
 from pipeline.types import EngineJob, Finished, Generated, Pixels
 from schemas.dead_letter import Reason
@@ -155,6 +155,81 @@ def test_poison_alone_on_the_queue_is_still_sentenced(start: Callable[..., Engin
     host.submit(job(1, CRASH))
     assert isinstance(collect(host, 1)[1].outcome, Rejected)
     assert host.identity.engine == "simulated"
+
+
+class Failing(SimulatedEngine):
+    """Raises as a GPU does, once all that came with a certain question is in work; says Fatal to another."""
+
+    def finished(self, timeout: float) -> list[Finished]:
+        for waiting in self._queue:
+            if waiting.question == "a bad kernel":
+                raise RuntimeError("CUDA error: an illegal memory access was encountered")
+            if waiting.question == "a wrong key":
+                raise Fatal("the key is not accepted")
+        return super().finished(timeout)
+
+
+def build_failing(settings: EngineSettings, beat: Beat) -> Engine:
+    return Failing(settings, beat)
+
+
+def test_an_engine_that_raises_is_replaced_at_once_and_its_reason_logged(caplog: pytest.LogCaptureFixture) -> None:
+    host = EngineHost(SETTINGS.model_copy(update={"hang_timeout_s": 600}), build_failing)
+    assert host.identity
+    for number in range(6):
+        host.submit(job(number, "a bad kernel" if number == 3 else "what?"))
+    found = collect(host, 6, timeout=60)
+    assert [n for n, f in sorted(found.items()) if isinstance(f.outcome, Rejected)] == [3]
+    assert "RuntimeError: CUDA error: an illegal memory access" in caplog.text
+    assert "in finished" in caplog.text
+    host.stop()
+
+
+def test_an_engine_that_can_do_no_job_any_more_is_fatal_and_says_why() -> None:
+    host = EngineHost(SETTINGS, build_failing)
+    host.submit(job(1, "a wrong key"))
+    error, found = until_fatal(host)
+    assert (str(error), found) == ("the key is not accepted", [])
+    host.stop()
+
+
+def fail_to_build(settings: EngineSettings, beat: Beat) -> Engine:
+    raise OSError("the disk is on fire")
+
+
+def test_an_engine_that_fails_at_every_start_is_fatal_with_the_last_reason() -> None:
+    host = EngineHost(SETTINGS, fail_to_build)
+    error, _ = until_fatal(host)
+    assert "died 3 times" in str(error)
+    assert "the disk is on fire" in str(error)
+    host.stop()
+
+
+class Forking(SimulatedEngine):
+    """Leaves a process of its own behind, which holds on to all that it had open."""
+
+    def submit(self, job: EngineJob) -> None:
+        if job.question == "fork and die":
+            if os.fork() == 0:
+                time.sleep(8)
+            os._exit(71)
+        super().submit(job)
+
+
+def build_forking(settings: EngineSettings, beat: Beat) -> Engine:
+    return Forking(settings, beat)
+
+
+def test_a_death_is_seen_though_a_process_of_the_engine_lives_on() -> None:
+    host = EngineHost(SETTINGS.model_copy(update={"hang_timeout_s": 600}), build_forking)
+    assert host.identity
+    first = host._process
+    submitted = time.monotonic()
+    host.submit(job(1, "fork and die"))
+    while host._process is first:
+        assert time.monotonic() - submitted < 5
+        host.finished(0.05)
+    host.stop()
 
 
 def refuse_to_build(settings: EngineSettings, beat: Beat) -> Engine:
