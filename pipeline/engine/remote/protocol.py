@@ -17,7 +17,7 @@ from schemas.dead_letter import Reason, Stage, printable
 
 # The server's tokenizer is out of reach: this is what the usual families of models take for control tokens.
 _CONTROL_TOKENS = re.compile(
-    r"<[|\uff5c][^<>]{1,64}[|\uff5c]>"
+    r"<[|\uff5c][^<>\s]{1,64}[|\uff5c]>"
     r"|</?(?:s|bos|eos|pad|unk|mask|img|image|video|audio|IMG_CONTEXT|(?:start|end)_of_\w{1,32}|\w{1,32}_token)>"
     r"|\[/?(?:INST|IMG\w{0,16}|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
 )

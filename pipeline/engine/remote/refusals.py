@@ -37,8 +37,9 @@ def retryable(detail: str) -> Retryable:
 
 def judge(status: int, headers: Message, body: bytes, secret: str | None) -> PipelineError:
     """What an answer other than 200 asks for; `secret` is not repeated."""
-    said = _said(body, secret)
-    detail = f"answered {status}" + (f" ({said})" if said else "")
+    said = _said(body)
+    shown = printable(said.replace(secret, "[hidden]") if secret else said)[:MAX_SAID_CHARS]
+    detail = f"answered {status}" + (f" ({shown})" if shown else "")
     if status in _TRANSIENT or status >= 500 or status < 300:
         return retryable(detail)
     if status < 400:
@@ -66,13 +67,16 @@ def retry_after_s(headers: Message) -> float:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
-def _said(body: bytes, secret: str | None) -> str:
-    """The server's own words, from where the known servers put them; "" where there are none."""
+def _said(body: bytes) -> str:
+    """The server's own words and its error's name, from where the known servers put them; "" where there are none."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
         return ""
+    words = []
     while isinstance(said, dict):
+        words += [name for name in (said.get("type"), said.get("code")) if isinstance(name, str)]
         said = next((said[key] for key in ("error", "message", "detail") if said.get(key)), None)
-    words = said if isinstance(said, str) else "" if said is None else json.dumps(said)
-    return printable(words.replace(secret, "[hidden]") if secret else words)[:MAX_SAID_CHARS]
+    if said is not None:
+        words.insert(0, said if isinstance(said, str) else json.dumps(said))
+    return ", ".join(words)

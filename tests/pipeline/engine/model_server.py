@@ -6,9 +6,9 @@ import multiprocessing
 import os
 import socket
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def running_model_server(checkpoint: Path) -> Iterator[str]:
     process = _spawn.Process(target=_serve, args=(str(checkpoint), port), name="model-server", daemon=True)
     process.start()
     try:
-        _wait_until_up(process, f"http://127.0.0.1:{port}/health")
+        _wait_until_up(process, port)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.kill()
@@ -41,12 +41,14 @@ def _serve(checkpoint: str, port: int) -> None:
     Serve(checkpoint, device="cpu", dtype="float32", host="127.0.0.1", port=port)
 
 
-def _wait_until_up(process: BaseProcess, address: str) -> None:
+def _wait_until_up(process: BaseProcess, port: int) -> None:
     deadline = time.monotonic() + START_PATIENCE_S
     while time.monotonic() < deadline:
         assert process.is_alive(), f"the server ended with code {process.exitcode}"
         try:
-            with urllib.request.urlopen(address, timeout=5):
+            with closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+                connection.request("GET", "/health")
+                assert connection.getresponse().status == 200
                 return
         except OSError:
             process.join(0.2)
