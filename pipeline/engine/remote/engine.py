@@ -1,4 +1,4 @@
-"""The engine that asks an OpenAI-compatible server: vLLM, SGLang, llama.cpp, `transformers serve`, a hosted one."""
+"""The engine that asks an OpenAI-compatible server, on as many threads as it asks questions at once."""
 
 from __future__ import annotations
 
