@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import analyze, ask, demo, down, lag, lookup, publish, results, schemas, store, up
+from infra.cli import analyze, ask, bench, demo, down, lag, lookup, publish, results, schemas, store, up
 from infra.errors import CommandError
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ app.command()(ask.ask)
 app.command()(demo.demo)
 app.command()(publish.publish)
 app.add_typer(schemas.app, name="schemas")
+app.add_typer(bench.app, name="bench")
 app.command()(store.store)
 app.command()(results.results)
 app.command()(lag.lag)

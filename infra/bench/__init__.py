@@ -1,0 +1,1 @@
+"""What this machine can do: measurements with their method beside them."""

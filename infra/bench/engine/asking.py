@@ -1,0 +1,61 @@
+"""A few requests at once, and how long each took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from infra.bench.engine.feed import ImageDecoder
+from infra.errors import CommandError
+from pipeline.engine.protocol import Engine
+from pipeline.types import Canvas, EngineJob, Finished, Generated, Pixels
+from schemas.request import AnalysisOptions
+
+WAIT_S = 0.005
+PATIENCE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Asks one question about files. All of it blocks the thread that the engine works on."""
+
+    engine: Engine
+    decoder: ImageDecoder
+    question: str
+    clock: Callable[[], float]
+    threads: int
+
+    def latencies(self, files: list[bytes], tokens: int, first: int) -> list[float]:
+        """Seconds from a file's bytes to its answer of `tokens` tokens, in order of ending; all files come at once.
+
+        Jobs are numbered from `first`. Raises CommandError when one is not answered.
+        """
+        start = self.clock()
+        took: list[float] = []
+        with ThreadPoolExecutor(self.threads) as pool:
+            coming = {first + at: pool.submit(self.decoder.decode, data) for at, data in enumerate(files)}
+            out: dict[int, Pixels | Canvas] = {}
+            while coming or out:
+                for number in [number for number, future in coming.items() if future.done()]:
+                    out[number] = coming.pop(number).result()
+                    self.engine.submit(self._job(number, out[number], tokens))
+                for finished in self.engine.finished(WAIT_S):
+                    took.append(self.clock() - start)
+                    self.decoder.release(out.pop(finished.id))
+                    _check(finished, tokens)
+                if self.clock() - start > PATIENCE_S:
+                    raise CommandError(f"no answer within {PATIENCE_S:.0f} s")
+        return took
+
+    def _job(self, number: int, pixels: Pixels | Canvas, tokens: int) -> EngineJob:
+        return EngineJob(number, pixels, self.question, AnalysisOptions(max_tokens=tokens), image_key=f"ask-{number}")
+
+
+def _check(finished: Finished, tokens: int) -> None:
+    """An answer that is shorter or longer than was asked for would make every figure wrong."""
+    outcome = finished.outcome
+    if not isinstance(outcome, Generated):
+        raise CommandError(f"the engine did not answer: {outcome}")
+    if outcome.completion_tokens != tokens:
+        raise CommandError(f"an answer has {outcome.completion_tokens} tokens and not the {tokens} that were asked for")

@@ -1,0 +1,38 @@
+"""What an image costs up to its first token: decoding, vision, the prompt."""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+from infra.bench.engine.figures import Figure, Measured
+from infra.bench.engine.saturate import Saturator
+from infra.bench.engine.steady import in_hand
+from infra.bench.engine.window import steady_rates
+from infra.errors import CommandError
+
+if TYPE_CHECKING:
+    from infra.bench.engine.bench import Bench
+    from infra.bench.engine.options import Allowance
+
+
+def prefill(bench: Bench, allowance: Allowance) -> Measured:
+    """Answers of one token each, with the engine full all the time."""
+    images, warm = bench.sizes.prefill_images, max(1, bench.sizes.prefill_images // 4)
+    saturator = Saturator(
+        bench.engine, bench.feed(repeat(1)), in_hand(bench.engine.capacity()), bench.clock, bench.steps, bench.say
+    )
+    seen = saturator.run(warm + images, allowance)
+    rates = steady_rates(seen.ended, warm, images)
+    if rates is None:
+        raise CommandError("too few images in the time allowed; give the part more time")
+    how = (
+        f"answers of 1 token, {bench.sizes.tiles} tiles, always work waiting: vision, projector, cross KV, prompt and "
+        f"the first token; {rates.answers} images after {warm}{'' if seen.fewest else '; THE DECODERS WERE SLOWER'}"
+    )
+    short = f"{rates.answers} of {images} images" if rates.answers < images else None
+    return Measured(
+        (Figure("image_s", 1 / rates.answers_per_s, "s", how),),
+        {"images": rates.answers, "fewest_in_hand": seen.fewest},
+        short,
+    )

@@ -1,0 +1,105 @@
+"""An engine that never lacks work, and the moments at which its answers end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from infra.bench.engine.feed import Feed
+from infra.bench.engine.options import Allowance
+from infra.bench.engine.window import Ended
+from infra.errors import CommandError
+from pipeline.engine.protocol import Engine
+from pipeline.errors import Cancelled
+from pipeline.types import Finished, Generated
+
+WAIT_S = 0.01
+SAY_EVERY_S = 5.0
+DRAIN_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Saturated:
+    """`fewest` is the least the engine held, once it had as many as were to be held."""
+
+    ended: list[Ended]
+    fewest: int
+    prompt_tokens: int
+
+
+class Saturator:
+    """Keeps `in_hand` jobs in the engine's hands.
+
+    `steps` tells how many decoding steps the engine has made; `watch` is told how many answers have ended.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        feed: Feed,
+        in_hand: int,
+        clock: Callable[[], float] = time.monotonic,
+        steps: Callable[[], int] = lambda: 0,
+        say: Callable[[str], None] = lambda _: None,
+        watch: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._engine, self._feed, self._target = engine, feed, in_hand
+        self._clock, self._steps, self._say, self._watch = clock, steps, say, watch
+        self._held: set[int] = set()
+        self._fewest = in_hand
+        self._was_full = False
+        self._prompt_tokens = 0
+        self._said = clock()
+
+    def run(self, answers: int, allowance: Allowance) -> Saturated:
+        """Until `answers` have ended or time is over; then what is left is cancelled and waited for."""
+        ended: list[Ended] = []
+        try:
+            while len(ended) < answers and not allowance.over:
+                self._top_up()
+                found = self._engine.finished(WAIT_S)
+                at, steps = self._clock(), self._steps()
+                ended += [Ended(at, self._read(one), steps) for one in found]
+                self._watch(len(ended))
+                self._show(len(ended), answers, at)
+        finally:
+            self._feed.stop()
+            self._drain()
+        return Saturated(ended, self._fewest, self._prompt_tokens)
+
+    def _top_up(self) -> None:
+        while len(self._held) < self._target and (job := self._feed.ready()) is not None:
+            self._held.add(job.id)
+            self._engine.submit(job)
+        self._was_full |= len(self._held) == self._target
+        if self._was_full:
+            self._fewest = min(self._fewest, len(self._held))
+
+    def _read(self, finished: Finished) -> int:
+        """The answer's tokens."""
+        self._let_go(finished)
+        outcome = finished.outcome
+        if not isinstance(outcome, Generated):
+            raise CommandError(f"the engine did not answer: {outcome}")
+        self._prompt_tokens = outcome.prompt_tokens
+        return outcome.completion_tokens
+
+    def _let_go(self, finished: Finished) -> None:
+        self._held.remove(finished.id)
+        self._feed.ended(finished.id)
+
+    def _drain(self) -> None:
+        for job_id in self._held:
+            self._engine.cancel(job_id)
+        until = self._clock() + DRAIN_S
+        while self._held and self._clock() < until:
+            for finished in self._engine.finished(WAIT_S):
+                self._let_go(finished)
+                if not isinstance(finished.outcome, Generated | Cancelled):
+                    raise CommandError(f"the engine did not answer: {finished.outcome}")
+
+    def _show(self, done: int, wanted: int, at: float) -> None:
+        if at - self._said >= SAY_EVERY_S:
+            self._said = at
+            self._say(f"{done} of {wanted} answers, {len(self._held)} in hand")

@@ -1,0 +1,44 @@
+"""The slot engine's way from a canvas to what the text attends to, alone on the device."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from infra.bench.engine.engines import tiling_of
+from infra.bench.engine.figures import Figure, Measured
+from infra.bench.engine.timing import median_seconds
+from pipeline.decode.canvas import lay_out
+from pipeline.decode.image import decode
+from pipeline.decode.settings import DecodeSettings
+
+if TYPE_CHECKING:
+    from infra.bench.engine.bench import Bench
+    from infra.bench.engine.options import Allowance
+
+REPEATS = 15
+
+
+def vision(bench: Bench, allowance: Allowance) -> Measured:
+    """Seconds an image. Changes how the model's vision tower attends: nothing stock is to be measured after it."""
+    from pipeline.engine.slots.vision import VisionEncoder
+
+    pixels = decode(bench.files(bench.sizes.tiles)[0], DecodeSettings())
+    canvas = lay_out(pixels, tiling_of(bench.options))
+    with torch.inference_mode(), _stream(bench.device):
+        encoder = VisionEncoder(bench.stock)
+        if bench.device == "cuda":
+            encoder.capture()
+        seconds = median_seconds(lambda: encoder.encode(canvas), bench.device, REPEATS)
+    how = (
+        f"one image of {bench.sizes.tiles} tiles from its canvas: copy to the device, normalising, vision tower, "
+        f"projector; nothing else runs; median of {REPEATS} after 3"
+    )
+    return Measured((Figure("image_s", seconds, "s", how),))
+
+
+def _stream(device: str) -> contextlib.AbstractContextManager[Any]:
+    """Graphs can't be captured on the default stream."""
+    return torch.cuda.stream(torch.cuda.Stream()) if device == "cuda" else contextlib.nullcontext()
