@@ -18,7 +18,7 @@ from schemas.request import AnalysisOptions
 
 log = logging.getLogger(__name__)
 
-START_PAUSE_S = 0.5
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
 # A grey picture and a short question: a server that refuses them answers nobody.
 PROBE = EngineJob(-1, Pixels(bytes([128]) * (64 * 64 * 3), 64, 64, "PNG"), "What is it?", AnalysisOptions(max_tokens=1))
 
@@ -85,7 +85,7 @@ class ModelClient:
 
     def _meet(self, beat: Beat) -> str:
         """The model that answers there; a server that is still starting is waited for."""
-        end = time.monotonic() + self._settings.start_timeout_s
+        end, pause_s = time.monotonic() + self._settings.start_timeout_s, FIRST_PAUSE_S
         while True:
             try:
                 return self._introduce(min(self._settings.remote_timeout_s, max(1.0, end - time.monotonic())))
@@ -96,7 +96,8 @@ class ModelClient:
                 if time.monotonic() > end:
                     raise Fatal(f"no model server within {self._settings.start_timeout_s:.0f} s: {error}") from error
             beat()
-            time.sleep(max(START_PAUSE_S, self.pause_s))
+            time.sleep(max(pause_s, self.pause_s))
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _introduce(self, limit_s: float) -> str:
         model = self._settings.remote_model or only_model(self._server.get("/models", limit_s))

@@ -88,8 +88,6 @@ class RemoteEngine:
             while not self._stopping:
                 pause_s = self._client.pause_s
                 if self._waiting and pause_s <= 0:
-                    job = self._waiting.pop(next(iter(self._waiting)))
-                    self._change.notify()  # after a pause more than one may go on
-                    return job
+                    return self._waiting.pop(next(iter(self._waiting)))
                 self._change.wait(pause_s if self._waiting else None)
         return None

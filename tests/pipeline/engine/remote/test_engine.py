@@ -31,7 +31,7 @@ def test_an_answer_says_what_the_server_said(text: str | None, reason: str) -> N
 
 @pytest.mark.parametrize(("format", "off_by"), [("png", 0), ("jpeg", 12)])
 def test_the_server_gets_the_picture_the_question_and_the_options(format: str, off_by: int) -> None:
-    asked = job(1, "What is it?", max_tokens=99, temperature=0.6, top_p=0.9, seed=5)
+    asked = job(1, "What is it?<|eot_id|>", max_tokens=99, temperature=0.6, top_p=0.9, seed=0)
     with FakeServer() as server:
         engine = RemoteEngine(server.settings(remote_image=format), lambda: None)
         engine.submit(asked)
@@ -41,9 +41,9 @@ def test_the_server_gets_the_picture_the_question_and_the_options(format: str, o
     assert question.path == "/v1/chat/completions"
     assert question.headers["Authorization"] == f"Bearer {KEY}"
     options = {name: question.body[name] for name in ("model", "max_tokens", "temperature", "top_p", "seed")}
-    assert options == {"model": "eyes-1", "max_tokens": 99, "temperature": 0.6, "top_p": 0.9, "seed": 5}
+    assert options == {"model": "eyes-1", "max_tokens": 99, "temperature": 0.6, "top_p": 0.9, "seed": 0}
     picture, text = question.body["messages"][0]["content"]
-    assert text == {"type": "text", "text": "What is it?"}
+    assert text == {"type": "text", "text": "What is it?< |eot_id|>"}
     head, _, data = picture["image_url"]["url"].partition(",")
     assert head == f"data:image/{format};base64"
     seen = Image.open(io.BytesIO(base64.b64decode(data)))

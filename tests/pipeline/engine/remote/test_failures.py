@@ -83,6 +83,7 @@ GARBAGE: dict[str, Answer] = {
     "no text": says(200, json.dumps(completion()).encode().replace(b"hello", b"\xff\xfe")),
     "deep": deep,
     "megabytes": says(200, completion("x" * (5 * 1024**2))),
+    "megabytes of nothing": says(200, json.dumps(completion()).encode() + b" " * (5 * 1024**2)),
 }
 
 
