@@ -21,10 +21,10 @@ class Encodings:
         return self._states[key]
 
     def keep(self, key: str | None, states: torch.Tensor) -> None:
-        """`states` are the caller's to give: nobody may change them any more."""
+        """A copy of them."""
         if key is None or key in self._states or states.nbytes > self._limit:
             return
-        self._states[key] = states
+        self._states[key] = states.clone()
         self._used += states.nbytes
         while self._used > self._limit:
             _, oldest = self._states.popitem(last=False)

@@ -16,6 +16,7 @@ from pipeline.engine.settings import EngineSettings
 from pipeline.engine.slots.batch import Batch
 from pipeline.engine.slots.intake import Intake
 from pipeline.engine.slots.machine import Machine
+from pipeline.engine.slots.prefill import GROUP, GROUP_TOKENS
 from pipeline.engine.slots.request import Request
 from pipeline.engine.slots.step import Chosen
 from pipeline.errors import Cancelled, PipelineError, Rejected
@@ -24,8 +25,6 @@ from schemas.dead_letter import Reason, Stage
 
 log = logging.getLogger(__name__)
 
-GROUP = 4  # requests prefilled together: the text model's weights are then read once for all
-GROUP_TOKENS = 2048  # of prompts, padding included
 GROUPS_AHEAD = 2  # so that the device never waits for the host between two
 
 
@@ -50,8 +49,7 @@ class SlotEngine:
         self._beat, self._clock = beat, clock
         self._intake = Intake(checkpoint, settings)
         with torch.inference_mode():
-            rehearsal = [self._intake.blank(GROUP_TOKENS // GROUP) for _ in range(GROUP)]
-            self._machine = Machine(checkpoint, settings, self._intake.max_context, rehearsal)
+            self._machine = Machine(checkpoint, settings, self._intake.max_context)
         self._waiting: deque[Request] = deque()
         self._prefilling: deque[_Prefilling] = deque()
         self._batch = Batch(self._machine.table)

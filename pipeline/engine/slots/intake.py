@@ -14,7 +14,6 @@ from pipeline.engine.slots.section_plan import SectionPlan
 from pipeline.errors import Rejected
 from pipeline.types import Canvas, EngineJob
 from schemas.dead_letter import Reason, Stage
-from schemas.request import AnalysisOptions
 
 MAX_CONTEXT = 8192  # tokens of prompt and answer; every row of a batch has a table of pages for so many
 
@@ -48,14 +47,6 @@ class Intake:
             answering=answering(self._plan, self._ends, max_tokens),
             sampler=Sampler(job.options),
         )
-
-    def blank(self, prompt_tokens: int) -> Request:
-        """The largest image, and about `prompt_tokens` of question."""
-        side, tiles = self._tiling.side, self._tiling.max_tiles
-        canvas = Canvas(bytes(tiles * side * side * 3), tiles, 1, side, side, tiles * side, "PNG")
-        request = self.request(EngineJob(-1, canvas, "?", AnalysisOptions(max_tokens=1)))
-        request.prompt += request.prompt[-1:] * (prompt_tokens - len(request.prompt))
-        return request
 
     def text(self, tokens: list[int]) -> str:
         return self._tokenizer.decode(tokens, skip_special_tokens=True).strip()

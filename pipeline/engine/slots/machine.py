@@ -23,17 +23,13 @@ from pipeline.engine.slots.vision import VisionEncoder
 
 
 class Machine:
-    """`rehearsal` is the largest group of requests that will be prefilled together: the memory that it takes is taken
-    before the rest is shared out. Raises Fatal when not a single answer fits.
-    """
+    """Sized to the device's free memory when it is made. Raises Fatal when not a single answer fits."""
 
     room: Room
     kv: KeyValues
     table: StepTable
 
-    def __init__(
-        self, checkpoint: Checkpoint, settings: EngineSettings, max_context: int, rehearsal: Sequence[Request]
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, settings: EngineSettings, max_context: int) -> None:
         model = checkpoint.model
         self._device: torch.device = model.device
         self._on_gpu = self._device.type == "cuda"
@@ -41,12 +37,10 @@ class Machine:
         self._streams = Streams(self._device, side_by_side=settings.side_by_side)
         self._encodings = Encodings(settings.shared_encodings_mib * 1024**2)
         self._decoder = TextDecoder(model, operations(self._device))
-        with self._streams.prefill():
-            vision = VisionEncoder(checkpoint)
-            self._prefill = Prefill(checkpoint, vision, self._encodings)
-            if self._on_gpu:
-                vision.capture()
-                self._rehearse(rehearsal)
+        vision = VisionEncoder(checkpoint)
+        self._prefill = Prefill(checkpoint, vision, self._encodings)
+        if self._on_gpu:
+            self._rehearse(vision)
         max_tiles = model.config.vision_config.max_num_tiles
         self._allocate(room_for(settings, self._shape, max_context, max_tiles, self._device))
 
@@ -65,37 +59,43 @@ class Machine:
         """Gives up a quarter of the slots, and all that the pages hold."""
         self._streams.wait()
         self._encodings.clear()
+        self._free()
         self._allocate(self.room.smaller())
 
+    def _rehearse(self, vision: VisionEncoder) -> None:
+        """What prefilling takes is taken before the rest is shared out."""
+        with self._streams.prefill():
+            vision.capture()
+            self._prefill.capture(KeyValues(self._shape, 1, 1, self._device))
+        self._streams.wait()
+
     def _allocate(self, room: Room) -> None:
-        self._free()
         try:
             self.kv = KeyValues(self._shape, room.pages, room.tiles, self._device)
             self.table = StepTable.zeros(room.slots, room.max_tiles, room.max_pages, pin=self._on_gpu)
             self._step = DecodeStep(self._decoder, self.kv, self.table)
             if self._on_gpu:
-                with self._streams.decode():
-                    self._step.capture()
+                self._capture()
         except torch.OutOfMemoryError:
             room = room.smaller()
         else:
             self.room = room
             return
+        self._free()
         self._allocate(room)
 
+    def _capture(self) -> None:
+        with self._streams.prefill():
+            self._prefill.capture(self.kv)
+        self._streams.wait()
+        with self._streams.decode():
+            self._step.capture()
+        self._streams.wait()
+
     def _free(self) -> None:
+        self._prefill.forget()
         for name in ("kv", "table", "_step"):
             self.__dict__.pop(name, None)
         gc.collect()
         if self._on_gpu:
             torch.cuda.empty_cache()
-
-    def _rehearse(self, requests: Sequence[Request]) -> None:
-        tiles, pages = (sum(counts) + 1 for counts in zip(*((r.tiles, r.pages_needed) for r in requests), strict=True))
-        self.kv = KeyValues(self._shape, pages, tiles, self._device)
-        for request in requests:
-            request.pages, request.tile_pages = (
-                self.kv.pages.take(request.pages_needed),
-                self.kv.tiles.take(request.tiles),
-            )
-        self.prefill(requests).tokens()

@@ -3,112 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import torch
 
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.slots.encodings import Encodings
-from pipeline.engine.slots.key_values import TOKENS_A_PAGE, KeyValues
+from pipeline.engine.slots.graph import Graph
+from pipeline.engine.slots.key_values import KeyValues
+from pipeline.engine.slots.page_writer import PageWriter
+from pipeline.engine.slots.prompt_table import PromptTable
 from pipeline.engine.slots.request import Request
-from pipeline.engine.slots.transfer import send, send_numbers
+from pipeline.engine.slots.transfer import send
 from pipeline.engine.slots.vision import VisionEncoder
 
-
-@dataclass(frozen=True, slots=True)
-class _Prompts:
-    """Left-padded, for padding on the right would change the shorter ones' answers.
-
-    `tokens`, `positions` [rows, tokens]; `sees_text` [rows, 1, tokens, tokens]; `sees_image` [rows, tokens, 1, tiles].
-    """
-
-    tokens: torch.Tensor
-    positions: torch.Tensor
-    sees_text: torch.Tensor
-    sees_image: torch.Tensor
-
-    @classmethod
-    def of(cls, requests: Sequence[Request], image_token: int, max_tiles: int, device: torch.device) -> _Prompts:
-        longest = max(len(request.prompt) for request in requests)
-        tokens = torch.zeros((len(requests), longest), dtype=torch.long)
-        there = torch.zeros((len(requests), longest), dtype=torch.bool)
-        sees_image = torch.zeros((len(requests), longest, 1, max_tiles), dtype=torch.long)
-        for row, request in enumerate(requests):
-            start = longest - len(request.prompt)
-            tokens[row, start:] = torch.tensor(request.prompt)
-            there[row, start:] = True
-            sees_image[row, start + request.prompt.index(image_token) :, :, : request.tiles] = 1
-        positions = (there.cumsum(-1) - 1).clamp(min=0)
-        return cls(*(send(part, device) for part in (tokens, positions, _causal(there), sees_image)))
-
-
-def _causal(there: torch.Tensor) -> torch.Tensor:
-    """Who sees whom: what stands before, and oneself, for a row that sees nothing has no softmax."""
-    size = there.shape[1]
-    return (there[:, None, None, :].expand(-1, 1, size, size)).tril() | torch.eye(size, dtype=torch.bool)
+GROUP = 4  # requests prefilled together: the text model's weights are then read once for all
+GROUP_TOKENS = 2048  # of prompts, padding included
+GRAPH_ROWS = (1, 2, GROUP)
+GRAPH_TOKENS = (64, 128, 256, GROUP_TOKENS // GROUP)
 
 
 class Prefill:
-    """All work goes to the current stream."""
+    """All work goes to the current stream. Captured, a prompt is padded to the next of a few lengths; longer ones go
+    as they are. One prefill at a time: the next one overwrites the states of images and the result."""
 
     def __init__(self, checkpoint: Checkpoint, vision: VisionEncoder, encodings: Encodings) -> None:
-        self._model, self._vision, self._encodings = checkpoint.model, vision, encodings
-        self._image_token = checkpoint.model.config.image_token_index
-        self._max_tiles = checkpoint.model.config.vision_config.max_num_tiles
+        model = checkpoint.model
+        self._model, self._vision, self._encodings = model, vision, encodings
+        self._image_token = model.config.image_token_index
+        self._crossing = sorted(model.config.text_config.cross_attention_layers)
+        self._max_tiles = model.config.vision_config.max_num_tiles
+        tokens, hidden = model.model.vision_model.num_patches, model.config.text_config.hidden_size
+        size = (GROUP * self._max_tiles, tokens, hidden)
+        self._states = torch.zeros(size, dtype=model.dtype, device=model.device)
+        self._graphs: dict[tuple[int, int], Graph] = {}
+
+    def capture(self, kv: KeyValues) -> None:
+        """Makes CUDA graphs that fill these pages, on the current stream."""
+        self.forget()
+        pool = torch.cuda.graph_pool_handle()
+        for tokens in reversed(GRAPH_TOKENS):
+            for rows in reversed(GRAPH_ROWS):
+                example = PromptTable.idle(rows, tokens, self._max_tiles).numbers.to(self._states.device)
+                graph = Graph(partial(self._forward, kv, tokens), (example,))
+                graph.capture(pool)
+                self._graphs[rows, tokens] = graph
+
+    def forget(self) -> None:
+        """Lets go of the graphs and of their pages."""
+        self._graphs.clear()
 
     def run(self, requests: Sequence[Request], kv: KeyValues) -> torch.Tensor:
-        """Fills the requests' pages; returns the logits [requests, vocabulary] of their first tokens."""
-        states = torch.cat([self._states(request) for request in requests])
-        device = states.device
-        prompts = _Prompts.of(requests, self._image_token, self._max_tiles, device)
-        out = self._model.model(
-            input_ids=prompts.tokens,
-            attention_mask=prompts.sees_text,
-            position_ids=prompts.positions,
-            cross_attention_states=states,
-            cross_attention_mask=prompts.sees_image,
-            use_cache=True,
-        )
-        self._keep(out.past_key_values, requests, prompts.tokens.shape[1], kv)
-        return self._model.lm_head(out.last_hidden_state[:, -1])
+        """Fills the pages of at most `GROUP` requests; returns the logits [requests, vocabulary] of what they say
+        first."""
+        for row, request in enumerate(requests):
+            self._states[row * self._max_tiles : (row + 1) * self._max_tiles].copy_(self._encoded(request))
+        rows, tokens = self._size(requests)
+        table = PromptTable.of(requests, rows, tokens, self._max_tiles, self._image_token)
+        numbers = send(table.numbers, self._states.device)
+        graph = self._graphs.get((rows, tokens))
+        logits = graph(numbers) if graph else self._forward(kv, tokens, numbers)
+        return logits[: len(requests)]
 
-    def _states(self, request: Request) -> torch.Tensor:
-        """Encoded once for all questions about the image while it is kept."""
+    def _encoded(self, request: Request) -> torch.Tensor:
+        """Once for all questions about the image while it is kept."""
         states = self._encodings.get(request.job.image_key)
         if states is None:
-            states = self._vision.encode(request.canvas).clone()
+            states = self._vision.encode(request.canvas)
             self._encodings.keep(request.job.image_key, states)
         return states
 
-    def _keep(self, cache: Any, requests: Sequence[Request], longest: int, kv: KeyValues) -> None:
-        crossing = set(self._model.config.text_config.cross_attention_layers)
-        selves = [layer for index, layer in enumerate(cache.layers) if index not in crossing]
-        self._keep_text(selves, requests, longest, kv)
-        self._keep_tiles([cache.layers[index] for index in sorted(crossing)], requests, kv)
+    def _size(self, requests: Sequence[Request]) -> tuple[int, int]:
+        """Rows and tokens: those of a graph where one is large enough."""
+        longest = max(len(request.prompt) for request in requests)
+        if not self._graphs or longest > GRAPH_TOKENS[-1]:
+            return len(requests), longest
+        return (
+            min(rows for rows in GRAPH_ROWS if rows >= len(requests)),
+            min(tokens for tokens in GRAPH_TOKENS if tokens >= longest),
+        )
 
-    def _keep_text(self, layers: list[Any], requests: Sequence[Request], longest: int, kv: KeyValues) -> None:
-        """Token by token: [rows, heads, tokens, width] to where each row's pages lie."""
-        told = [(row, token) for row, request in enumerate(requests) for token in range(len(request.prompt))]
-        rows = [row for row, _ in told]
-        columns = [longest - len(requests[row].prompt) + token for row, token in told]
-        pages = [requests[row].pages[token // TOKENS_A_PAGE] for row, token in told]
-        offsets = [token % TOKENS_A_PAGE for _, token in told]
-        device = layers[0].keys.device
-        row, column, page, offset = (send_numbers(part, device) for part in (rows, columns, pages, offsets))
-        for layer, pool in zip(layers, kv.self_layers, strict=True):
-            pool.keys[page, :, offset] = layer.keys.transpose(1, 2)[row, column]
-            pool.values[page, :, offset] = layer.values.transpose(1, 2)[row, column]
-
-    def _keep_tiles(self, layers: list[Any], requests: Sequence[Request], kv: KeyValues) -> None:
-        """The tiles that are there: [rows, heads, max_tiles * tokens, width] to their pages."""
-        device = layers[0].keys.device
-        chosen = [(row, tile) for row, request in enumerate(requests) for tile in range(request.tiles)]
-        rows, tiles = (send_numbers(part, device) for part in zip(*chosen, strict=True))
-        pages = send_numbers([page for request in requests for page in request.tile_pages], device)
-        for layer, pool in zip(layers, kv.cross_layers, strict=True):
-            keys, values = (
-                part.unflatten(2, (self._max_tiles, -1)).transpose(1, 2)[rows, tiles]
-                for part in (layer.keys, layer.values)
-            )
-            pool.store(pages, keys, values)
+    def _forward(self, kv: KeyValues, tokens: int, numbers: torch.Tensor) -> torch.Tensor:
+        table = PromptTable(numbers, self._max_tiles, tokens)
+        hidden = self._model.model(
+            input_ids=table.tokens,
+            attention_mask=table.sees_text,
+            position_ids=table.positions,
+            cross_attention_states=self._states[: len(numbers) * self._max_tiles],
+            cross_attention_mask=table.sees_image,
+            past_key_values=PageWriter(kv, table, self._crossing),
+            use_cache=True,
+        ).last_hidden_state
+        return self._model.lm_head(hidden[:, -1])

@@ -1,0 +1,82 @@
+"""The kernels against their plain twins. With TRITON_INTERPRET=1: every index and mask, without a GPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pipeline.engine.slots import kernels, plain
+
+ROWS, QUERY_HEADS, HEADS, WIDTH = 3, 6, 2, 32
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(5)
+
+
+def pools(pages: int, page: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(pages, HEADS, page, WIDTH), torch.randn(pages, HEADS, page, WIDTH)
+
+
+def tables(pages_a_row: int) -> torch.Tensor:
+    return torch.randperm(ROWS * pages_a_row).view(ROWS, pages_a_row).to(torch.int32)
+
+
+@pytest.mark.parametrize(("page", "lengths"), [(64, (1, 64, 129)), (100, (99, 100, 201)), (70, (70, 140, 210))])
+def test_attention_over_pages(page: int, lengths: tuple[int, ...]) -> None:
+    keys, values = pools(3 * ROWS, page)
+    queries, pages = torch.randn(ROWS, QUERY_HEADS, WIDTH), tables(3)
+    args = (queries, keys, values, None, pages, torch.tensor(lengths, dtype=torch.int32))
+    torch.testing.assert_close(kernels.attend(*args), plain.attend(*args), atol=2e-3, rtol=2e-3)
+
+
+def test_attention_over_scaled_pages() -> None:
+    keys, values = (pool.to(torch.float8_e4m3fn) for pool in pools(6, 100))
+    scales = (torch.rand(6, HEADS) + 0.5, torch.rand(6, HEADS) + 0.5)
+    queries, lengths = torch.randn(ROWS, QUERY_HEADS, WIDTH), torch.tensor([200, 100, 150], dtype=torch.int32)
+    args = (queries, keys, values, scales, tables(2), lengths)
+    torch.testing.assert_close(kernels.attend(*args), plain.attend(*args), atol=1e-2, rtol=1e-2)
+
+
+def test_attention_equals_one_softmax() -> None:
+    keys, values = pools(6, 50)
+    queries, pages = torch.randn(ROWS, QUERY_HEADS, WIDTH), tables(2)
+    lengths = torch.tensor([77, 100, 3], dtype=torch.int32)
+    out = plain.attend(queries, keys, values, None, pages, lengths)
+    for row, length in enumerate(lengths.tolist()):
+        key, value = (torch.cat([pool[page] for page in pages[row]], dim=1)[:, :length] for pool in (keys, values))
+        for head in range(QUERY_HEADS):
+            score = queries[row, head] @ key[head // 3].T / WIDTH**0.5
+            torch.testing.assert_close(out[row, head], score.softmax(-1) @ value[head // 3])
+
+
+@pytest.mark.parametrize("gate", [None, 0.3])
+@pytest.mark.parametrize("changed", [False, True])
+def test_norm(gate: float | None, changed: bool) -> None:
+    hidden, weight = torch.randn(ROWS, 192), torch.randn(192)
+    change = torch.randn(ROWS, 192) if changed else None
+    gated = torch.tensor([gate]) if gate and changed else None
+    ours, theirs = hidden.clone(), hidden.clone()
+    normed = kernels.add_norm(ours, change, gated, weight, 1e-5)
+    torch.testing.assert_close(normed, plain.add_norm(theirs, change, gated, weight, 1e-5))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_turning_and_storing() -> None:
+    ours, theirs = pools(8, 16), pools(8, 16)
+    for mine, other in zip(ours, theirs, strict=True):
+        mine.copy_(other)
+    qkv = torch.randn(ROWS, (QUERY_HEADS + 2 * HEADS) * WIDTH)
+    angle = torch.randn(ROWS, WIDTH // 2).repeat(1, 2)
+    pages = torch.tensor([[1, 2], [3, 4], [7, 5]], dtype=torch.int32)
+    rest = (pages, torch.tensor([0, 15, 16], dtype=torch.int32))
+    queries = kernels.rotate_store(qkv, angle.cos(), angle.sin(), *ours, *rest)
+    torch.testing.assert_close(queries, plain.rotate_store(qkv, angle.cos(), angle.sin(), *theirs, *rest))
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_activation() -> None:
+    gate_up = torch.randn(ROWS, 2 * 1500)
+    torch.testing.assert_close(kernels.silu_product(gate_up), plain.silu_product(gate_up))
