@@ -26,7 +26,9 @@ def _bench() -> None:
 @app.command()
 def engine(
     *,
-    parts: Annotated[str | None, typer.Option(help="Only these, separated by commas; --list names them.")] = None,
+    parts: Annotated[
+        str | None, typer.Option(help="Only these, separated by commas; --list names them, none is none.")
+    ] = None,
     list_parts: Annotated[bool, typer.Option("--list", help="Say what can be measured, and stop.")] = False,
     json_to: Annotated[
         Path | None, typer.Option("--json", help="Write JSON here after every part; - is standard output, at the end.")
@@ -42,6 +44,10 @@ def engine(
     quantization: Annotated[Literal["none", "nf4", "int8", "fp8"] | None, typer.Option()] = None,
     cross_kv: Annotated[Literal["full", "fp8"] | None, typer.Option()] = None,
     memory_gib: Annotated[float | None, typer.Option(help="Bound on the GPU memory that the engine uses.")] = None,
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="Take over from an earlier run's JSON what this one does not measure."),
+    ] = None,
     setting: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE of the engine's, such as max_batch=64; may be repeated.")
     ] = None,
@@ -83,7 +89,8 @@ def engine(
     options = BenchOptions(_settings(given), model, sizes, read_budgets(budget))
     to_stdout = json_to == Path("-")
     console, out = _console(stderr=True), _console(stderr=to_stdout)
-    report = run_bench(options, wanted, None if to_stdout else json_to, lambda text: console.print(text, markup=False))
+    say = lambda text: console.print(text, markup=False)  # noqa: E731
+    report = run_bench(options, wanted, None if to_stdout else json_to, say, earlier or [])
     if to_stdout:
         _print_json(report.document())
     out.print(as_table(report))

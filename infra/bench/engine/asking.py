@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from infra.bench.engine.feed import ImageDecoder
@@ -18,13 +18,13 @@ PATIENCE_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Asks one question about files. All of it blocks the thread that the engine works on."""
+    """Asks one question about files, which are decoded on `pool`. Blocks the thread that the engine works on."""
 
     engine: Engine
     decoder: ImageDecoder
     question: str
     clock: Callable[[], float]
-    threads: int
+    pool: Executor
 
     def latencies(self, files: list[bytes], tokens: int, first: int) -> list[float]:
         """Seconds from a file's bytes to its answer of `tokens` tokens, in order of ending; all files come at once.
@@ -33,19 +33,18 @@ class Asker:
         """
         start = self.clock()
         took: list[float] = []
-        with ThreadPoolExecutor(self.threads) as pool:
-            coming = {first + at: pool.submit(self.decoder.decode, data) for at, data in enumerate(files)}
-            out: dict[int, Pixels | Canvas] = {}
-            while coming or out:
-                for number in [number for number, future in coming.items() if future.done()]:
-                    out[number] = coming.pop(number).result()
-                    self.engine.submit(self._job(number, out[number], tokens))
-                for finished in self.engine.finished(WAIT_S):
-                    took.append(self.clock() - start)
-                    self.decoder.release(out.pop(finished.id))
-                    _check(finished, tokens)
-                if self.clock() - start > PATIENCE_S:
-                    raise CommandError(f"no answer within {PATIENCE_S:.0f} s")
+        coming = {first + at: self.pool.submit(self.decoder.decode, data) for at, data in enumerate(files)}
+        out: dict[int, Pixels | Canvas] = {}
+        while coming or out:
+            for number in [number for number, future in coming.items() if future.done()]:
+                out[number] = coming.pop(number).result()
+                self.engine.submit(self._job(number, out[number], tokens))
+            for finished in self.engine.finished(WAIT_S):
+                took.append(self.clock() - start)
+                self.decoder.release(out.pop(finished.id))
+                _check(finished, tokens)
+            if self.clock() - start > PATIENCE_S:
+                raise CommandError(f"no answer within {PATIENCE_S:.0f} s")
         return took
 
     def _job(self, number: int, pixels: Pixels | Canvas, tokens: int) -> EngineJob:

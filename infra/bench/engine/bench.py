@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cached_property
 from itertools import count
@@ -119,8 +120,8 @@ class Bench:
         first = next(self._numbers)
         files = self.files(self.sizes.tiles)
         chosen = [files[(first // JOBS_A_FEED + at) % len(files)] for at in range(requests)]
-        asker = Asker(engine, self.decoder, self.question, self.clock, self.sizes.decoders)
-        return asker.latencies(chosen, tokens, first)
+        with ThreadPoolExecutor(self.sizes.decoders) as pool:
+            return Asker(engine, self.decoder, self.question, self.clock, pool).latencies(chosen, tokens, first)
 
     # --- what is said of it -------------------------------------------------------------------------------
 

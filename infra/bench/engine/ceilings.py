@@ -22,6 +22,8 @@ def ceilings(bench: Bench, allowance: Allowance) -> Measured:
     dtype = torch.float32 if bench.device == "cpu" else torch.bfloat16
     copied = copy_seconds(bench.device, size)
     multiplied = matrix_seconds(bench.device, side, dtype)
+    if bench.device == "cuda":
+        torch.cuda.empty_cache()  # what is measured next gets the whole device
     kind = str(dtype).removeprefix("torch.")
     return Measured(
         (

@@ -11,6 +11,8 @@ from typing import Protocol
 from pipeline.types import Canvas, EngineJob, Pixels
 from schemas.request import AnalysisOptions
 
+LEAST_AHEAD = 16  # several answers end in one step, and so many jobs are then wanted at once
+
 
 class ImageDecoder(Protocol):
     """What of the pipeline's decoder is used here."""
@@ -38,7 +40,7 @@ class Feed:
     ) -> None:
         self._files, self._decoder, self._question, self._tokens = files, decoder, question, tokens
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._ahead = 2 * threads
+        self._ahead = max(LEAST_AHEAD, 2 * threads)
         self._number = first
         self._coming: deque[Future[EngineJob]] = deque()
         self._out: dict[int, Pixels | Canvas] = {}

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any, Literal
 
+SCHEMA_VERSION = 1
+
 Status = Literal["done", "cut short", "failed", "not run"]
 
 
@@ -75,10 +77,20 @@ class Report:
     def failed(self) -> bool:
         return any(report.status in ("failed", "not run") for report in self.parts.values())
 
+    def take_over(self, document: dict[str, Any]) -> None:
+        """Parts of an earlier report that this one has not measured itself; all of it when this one is empty."""
+        if not self.parts:
+            self.command = document["command"]
+        for name, part in document["parts"].items():
+            figures = tuple(Figure(**figure) for figure in part["figures"])
+            self.parts.setdefault(name, PartReport(**part | {"figures": figures}))
+        self.machine = self.machine or document["machine"]
+        self.model = self.model or document["model"]
+
     def document(self) -> dict[str, Any]:
         """As JSON keeps it."""
         return {
-            "schema_version": 1,
+            "schema_version": SCHEMA_VERSION,
             "command": self.command,
             "machine": self.machine,
             "model": self.model,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from infra.bench.engine.figures import Figure, Measured
 from infra.bench.engine.saturate import Saturator
-from infra.bench.engine.steady import in_hand
 from infra.errors import CommandError
 
 if TYPE_CHECKING:
@@ -36,15 +35,8 @@ def memory(bench: Bench, allowance: Allowance) -> Measured:
     """Many short answers; memory is looked at again and again."""
     images = bench.sizes.memory_images
     watch = _Watch(take_sample(bench.device), max(1, images // SAMPLES))
-    saturator = Saturator(
-        bench.engine,
-        bench.feed(repeat(bench.sizes.memory_tokens)),
-        in_hand(bench.engine.capacity()),
-        bench.clock,
-        bench.steps,
-        bench.say,
-        watch.see,
-    )
+    feed = bench.feed(repeat(bench.sizes.memory_tokens))
+    saturator = Saturator(bench.engine, feed, bench.clock, bench.steps, bench.say, watch.see)
     done = len(saturator.run(images, allowance).ended)
     samples = watch.samples
     if len(samples) < 5:

@@ -26,7 +26,7 @@ class Part:
 
 
 PARTS = (
-    Part("ceilings", "device", f"{_HERE}.ceilings:ceilings", (), "the device's copy bandwidth and matrix rate"),
+    Part("ceilings", "seed", f"{_HERE}.ceilings:ceilings", (), "the device's copy bandwidth and matrix rate"),
     Part("seed", "seed", f"{_HERE}.tutorial:one_by_one", ("tutorial",), "the tutorial's loop: NF4, one at a time"),
     Part(
         "seed_concurrent",
@@ -51,9 +51,11 @@ PARTS = (
 
 
 def chosen(names: Sequence[str] | None) -> tuple[Part, ...]:
-    """The named parts, or those of a usual run, in the order above. Raises CommandError on an unknown name."""
+    """The named parts, or those of a usual run, in the order above; "none" is none. Raises CommandError."""
     if names is None:
         return tuple(part for part in PARTS if part.by_default)
+    if list(names) == ["none"]:
+        return ()
     known = {part.name for part in PARTS}
     unknown = sorted(set(names) - known)
     if unknown:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from infra.bench.engine.figures import Figure, Measured
 from infra.bench.engine.saturate import Saturator
-from infra.bench.engine.steady import in_hand
 from infra.bench.engine.window import steady_rates
 from infra.errors import CommandError
 
@@ -19,20 +18,19 @@ if TYPE_CHECKING:
 def prefill(bench: Bench, allowance: Allowance) -> Measured:
     """Answers of one token each, with the engine full all the time."""
     images, warm = bench.sizes.prefill_images, max(1, bench.sizes.prefill_images // 4)
-    saturator = Saturator(
-        bench.engine, bench.feed(repeat(1)), in_hand(bench.engine.capacity()), bench.clock, bench.steps, bench.say
-    )
+    saturator = Saturator(bench.engine, bench.feed(repeat(1)), bench.clock, bench.steps, bench.say)
     seen = saturator.run(warm + images, allowance)
     rates = steady_rates(seen.ended, warm, images)
     if rates is None:
         raise CommandError("too few images in the time allowed; give the part more time")
     how = (
         f"answers of 1 token, {bench.sizes.tiles} tiles, always work waiting: vision, projector, cross KV, prompt and "
-        f"the first token; {rates.answers} images after {warm}{'' if seen.fewest else '; THE DECODERS WERE SLOWER'}"
+        f"the first token; {rates.answers} images after {warm}{_lack(seen.starved_share)}"
     )
     short = f"{rates.answers} of {images} images" if rates.answers < images else None
-    return Measured(
-        (Figure("image_s", 1 / rates.answers_per_s, "s", how),),
-        {"images": rates.answers, "fewest_in_hand": seen.fewest},
-        short,
-    )
+    figure = Figure("image_s", 1 / rates.answers_per_s, "s", how)
+    return Measured((figure,), {"images": rates.answers, "starved_share": seen.starved_share}, short)
+
+
+def _lack(starved_share: float) -> str:
+    return f"; NOT FULL in {starved_share:.0%} of the time: decoding was slower" if starved_share > 0.01 else ""

@@ -8,17 +8,30 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from infra.bench.engine.figures import Report
+from infra.bench.engine.derived import derive
+from infra.bench.engine.figures import SCHEMA_VERSION, Report
 from infra.bench.engine.options import BenchOptions
-from infra.bench.engine.parts import Part
+from infra.bench.engine.parts import PARTS, Part
 from infra.bench.engine.runner import Runner
+from infra.errors import CommandError
 
 
-def run_bench(options: BenchOptions, parts: Sequence[Part], file: Path | None, say: Callable[[str], None]) -> Report:
-    """Blocks until every part has ended; `file` is rewritten after each."""
+def run_bench(
+    options: BenchOptions,
+    parts: Sequence[Part],
+    file: Path | None,
+    say: Callable[[str], None],
+    earlier: Sequence[Path] = (),
+) -> Report:
+    """Blocks until every part has ended; `file` is rewritten after each.
+
+    Parts of `earlier` runs are taken over where this one measures none. Raises CommandError when they can't be read.
+    """
     started = time.monotonic()
     report = Report(_command(options, parts))
+    documents = [read_json(path) for path in earlier]
 
     def save(so_far: Report) -> None:
         so_far.command["seconds"] = time.monotonic() - started
@@ -26,7 +39,33 @@ def run_bench(options: BenchOptions, parts: Sequence[Part], file: Path | None, s
             write_json(so_far, file)
 
     Runner(options, report, save, lambda text: say(f"{time.monotonic() - started:6.0f} s  {text}")).run(parts)
+    if documents:
+        _take_over(report, documents)
+        save(report)
     return report
+
+
+def _take_over(report: Report, documents: Sequence[dict[str, Any]]) -> None:
+    for document in documents:
+        for ours, theirs in ((report.machine, document["machine"]), (report.model, document["model"])):
+            same = ("gpu", "cores", "shape")
+            if ours and theirs and any(ours.get(name) != theirs.get(name) for name in same):
+                raise CommandError("an earlier run was of another model or on another machine: not one table")
+        report.take_over(document)
+    order = [part.name for part in PARTS]
+    report.parts = dict(sorted(report.parts.items(), key=lambda item: order.index(item[0])))
+    report.derived = derive(report)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A report as an earlier run wrote it. Raises CommandError."""
+    try:
+        document: Any = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{file} is not the report of an earlier run: {error}") from None
+    if not isinstance(document, dict) or document.get("schema_version") != SCHEMA_VERSION:
+        raise CommandError(f"{file} is not a report of version {SCHEMA_VERSION}")
+    return document
 
 
 def write_json(report: Report, file: Path) -> None:

@@ -18,6 +18,7 @@ from infra.bench.engine.parts import Part
 BENCH = "infra.bench.engine.bench:Bench"
 SET_UP_LIMIT_S = 600.0
 GRACE_S = 60.0
+LEAVE_S = 20.0
 
 _spawn = multiprocessing.get_context("spawn")
 
@@ -56,7 +57,7 @@ class Runner:
             return self._listen(connection, process, parts)
         finally:
             connection.close()
-            process.join(self._grace_s if process.exitcode is None else 0)
+            process.join(LEAVE_S)
             process.kill()  # its own children end with it
             process.join()
 
@@ -70,7 +71,7 @@ class Runner:
             try:
                 message = connection.recv()
             except (EOFError, OSError):
-                process.join(self._grace_s)
+                process.join(LEAVE_S)
                 return self._fail(left, f"its process ended with code {process.exitcode}")
             if isinstance(message, Ended):
                 left = self._ended(message, left)

@@ -21,15 +21,19 @@ DRAIN_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Saturated:
-    """`fewest` is the least the engine held, once it had as many as were to be held."""
+    """`starved_share` is the share of time, once the engine had been full, in which it held less than it can use."""
 
     ended: list[Ended]
-    fewest: int
-    prompt_tokens: int
+    starved_share: float
+
+
+def in_hand(capacity: int) -> int:
+    """Jobs to keep in an engine's hands: what it works on, and some that wait for a place."""
+    return capacity + max(2, capacity // 4)
 
 
 class Saturator:
-    """Keeps `in_hand` jobs in the engine's hands.
+    """Keeps an engine full: `in_hand` jobs of the feed's are in its hands.
 
     `steps` tells how many decoding steps the engine has made; `watch` is told how many answers have ended.
     """
@@ -38,18 +42,17 @@ class Saturator:
         self,
         engine: Engine,
         feed: Feed,
-        in_hand: int,
         clock: Callable[[], float] = time.monotonic,
         steps: Callable[[], int] = lambda: 0,
         say: Callable[[str], None] = lambda _: None,
         watch: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._engine, self._feed, self._target = engine, feed, in_hand
+        self._engine, self._feed = engine, feed
         self._clock, self._steps, self._say, self._watch = clock, steps, say, watch
+        self._capacity = engine.capacity()
+        self._target = in_hand(self._capacity)
         self._held: set[int] = set()
-        self._fewest = in_hand
-        self._was_full = False
-        self._prompt_tokens = 0
+        self._fullness = _Fullness()
         self._said = clock()
 
     def run(self, answers: int, allowance: Allowance) -> Saturated:
@@ -66,15 +69,13 @@ class Saturator:
         finally:
             self._feed.stop()
             self._drain()
-        return Saturated(ended, self._fewest, self._prompt_tokens)
+        return Saturated(ended, self._fullness.starved_share)
 
     def _top_up(self) -> None:
         while len(self._held) < self._target and (job := self._feed.ready()) is not None:
             self._held.add(job.id)
             self._engine.submit(job)
-        self._was_full |= len(self._held) == self._target
-        if self._was_full:
-            self._fewest = min(self._fewest, len(self._held))
+        self._fullness.note(self._clock(), full=len(self._held) >= self._capacity)
 
     def _read(self, finished: Finished) -> int:
         """The answer's tokens."""
@@ -82,7 +83,6 @@ class Saturator:
         outcome = finished.outcome
         if not isinstance(outcome, Generated):
             raise CommandError(f"the engine did not answer: {outcome}")
-        self._prompt_tokens = outcome.prompt_tokens
         return outcome.completion_tokens
 
     def _let_go(self, finished: Finished) -> None:
@@ -103,3 +103,29 @@ class Saturator:
         if at - self._said >= SAY_EVERY_S:
             self._said = at
             self._say(f"{done} of {wanted} answers, {len(self._held)} in hand")
+
+
+@dataclass(slots=True)
+class _Fullness:
+    """Adds up the time in which an engine lacked work."""
+
+    began: float | None = None
+    last: float = 0.0
+    was_full: bool = True
+    starved_s: float = 0.0
+
+    def note(self, at: float, *, full: bool) -> None:
+        if self.began is None:
+            if not full:
+                return
+            self.began = self.last = at
+        if not self.was_full:
+            self.starved_s += at - self.last
+        self.last, self.was_full = at, full
+
+    @property
+    def starved_share(self) -> float:
+        """1 for an engine that never was full."""
+        if self.began is None:
+            return 1.0
+        return self.starved_s / (self.last - self.began) if self.last > self.began else 0.0

@@ -1,0 +1,182 @@
+"""Parts on an engine whose speed is known: the figures are what they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from infra.bench.engine import decode_steps, latency, memory, prefill, steady
+from infra.bench.engine.asking import Asker
+from infra.bench.engine.feed import Feed
+from infra.bench.engine.figures import Measured
+from infra.bench.engine.memory import Sample, flatness, slope
+from infra.bench.engine.options import Allowance, BenchOptions
+from infra.bench.engine.sizes import ON_CPU, sizes_for
+from infra.errors import CommandError
+from pipeline.engine.settings import EngineSettings
+from pipeline.errors import Rejected
+from pipeline.types import EngineJob
+from schemas.dead_letter import Reason, Stage
+from tests.infra.bench.engine.fakes import AtOnce, Clock, FakeDecoder, FakeEngine
+
+STEP_S = 0.25
+
+
+class WaitingFeed(Feed):
+    def ready(self) -> EngineJob | None:
+        return self.wait(10)
+
+
+class KnownBench:
+    """As `Bench`, around a fake engine of four slots."""
+
+    device = "cpu"
+    options = BenchOptions(EngineSettings(kind="simulated"))
+    sizes = sizes_for("cpu", {"tokens": "16", "memory_images": "60"})
+
+    def __init__(self) -> None:
+        self.clock, self.decoder = Clock(), FakeDecoder()
+        self.engine = FakeEngine(self.clock, slots=4, step_s=STEP_S)
+        self.host = self.engine
+        self.numbers = iter(range(0, 10**9, 10**6))
+
+    def say(self, text: str) -> None:
+        pass
+
+    def steps(self) -> int:
+        return self.engine.steps
+
+    def feed(self, tokens: Iterator[int], tiles: int | None = None) -> Feed:
+        return WaitingFeed([b"file"], self.decoder, "What?", tokens, 2, next(self.numbers))
+
+    def latencies(self, requests: int, tokens: int) -> list[float]:
+        asker = Asker(self.engine, self.decoder, "What?", self.clock, AtOnce())
+        return asker.latencies([b"file"] * requests, tokens, next(self.numbers))
+
+
+def value(measured: Measured, name: str) -> float:
+    found = next(figure.value for figure in measured.figures if figure.name == name)
+    assert found is not None
+    return found
+
+
+def measured(part: Any, seconds: float = 1e6) -> Measured:
+    bench = KnownBench()
+    found: Measured = part(bench, Allowance(seconds, bench.clock))
+    assert bench.decoder.lent == 0
+    assert all(figure.method for figure in found.figures)
+    return found
+
+
+def test_fixed_lengths() -> None:
+    found = measured(steady.fixed)
+    assert value(found, "images_per_s") == pytest.approx(4 / (16 * STEP_S))
+    assert value(found, "tokens_per_s") == pytest.approx(4 / STEP_S)
+    assert value(found, "images_per_s_from_tokens") == pytest.approx(value(found, "images_per_s"))
+    assert value(found, "steps_per_s") == pytest.approx(1 / STEP_S)
+    assert found.detail["slots"] == 4
+    assert found.detail["starved_share"] == 0
+    assert found.cut_short is None
+
+
+def test_mixed_lengths_keep_the_token_rate() -> None:
+    found = measured(steady.mixed)
+    assert value(found, "tokens_per_s") == pytest.approx(4 / STEP_S, rel=0.35)  # a short window of eight answers
+
+
+def test_a_window_that_time_cuts_short_says_so() -> None:
+    found = measured(steady.fixed, seconds=8 * 16 * STEP_S / 4 + 1)
+    assert found.cut_short == "4 of 8 answers"
+    assert value(found, "images_per_s") == pytest.approx(4 / (16 * STEP_S))
+
+
+def test_no_window_at_all_is_an_error() -> None:
+    with pytest.raises(CommandError, match="give the part more time"):
+        measured(steady.fixed, seconds=1)
+
+
+def test_lengths_are_drawn_evenly() -> None:
+    drawn = steady.lengths(32, 512)
+    first = [next(drawn) for _ in range(1600)]
+    assert min(first) < 40
+    assert max(first) > 504
+    assert all(32 <= length <= 512 for length in first)
+    for start in range(0, 1600, 160):
+        assert sum(first[start : start + 160]) / 160 == pytest.approx(272, abs=5)
+    assert first == [next(again) for again in [steady.lengths(32, 512)] for _ in range(1600)]
+
+
+def test_the_engine_in_another_process_shows_no_steps() -> None:
+    names = {figure.name for figure in measured(steady.hosted).figures}
+    assert {"images_per_s", "tokens_per_s"} <= names
+    assert "steps_per_s" not in names
+
+
+def test_tiles_are_measured_one_after_the_other() -> None:
+    found = measured(steady.by_tiles)
+    assert all(value(found, f"images_per_s_{tiles}_tiles") == pytest.approx(1.0) for tiles in (1, 2, 4))
+
+
+def test_a_step_is_the_difference_of_two_lengths() -> None:
+    found = measured(decode_steps.decode)
+    short, long = ON_CPU.decode_tokens
+    assert found.detail["tokens_so_far"] == (short + long) / 2
+    assert found.detail["steps_s"].keys() == {"1", "4"}  # the engine has no more than four slots
+    assert value(found, "step_s_4_slots") == pytest.approx(STEP_S, rel=0.2)
+
+
+def test_a_difference_that_noise_has_eaten_is_no_figure() -> None:
+    assert decode_steps.step_figure(4, 2.0, 1.0, 10, "how").value is None
+    assert decode_steps.step_figure(4, 1.0, 2.0, 10, "how").value == 0.1
+
+
+def test_prefill() -> None:
+    assert value(measured(prefill.prefill), "image_s") == pytest.approx(STEP_S / 4, rel=0.1)
+
+
+def test_single() -> None:
+    found = measured(latency.single)
+    assert value(found, "token_s") == pytest.approx(STEP_S, rel=0.2)
+    assert value(found, "total_s") > value(found, "first_token_s")
+
+
+def test_concurrent() -> None:
+    found = measured(latency.concurrent)
+    assert value(found, "concurrent_p95_s") == pytest.approx(3 * 16 * STEP_S, rel=0.2)  # ten on four slots
+    assert value(found, "concurrent_p50_s") == pytest.approx(2 * 16 * STEP_S, rel=0.2)
+
+
+def test_memory_is_looked_at_all_along() -> None:
+    found = measured(memory.memory)
+    assert value(found, "host_most_bytes") >= value(found, "host_least_bytes") > 0
+    assert len(found.detail["samples"]) >= 10
+
+
+def test_growth_is_told_per_thousand_images() -> None:
+    samples = [Sample(images, 0, 0, 5_000_000 + 200 * images) for images in range(0, 1000, 10)]
+    least, most, growth = flatness("host", samples, "over 1000 images")
+    assert growth.value == pytest.approx(200_000)
+    assert (least.value, most.value) == (5_000_000 + 200 * 200, 5_000_000 + 200 * 990)
+    assert slope([1, 1], [2, 3]) == 0
+
+
+def test_an_answer_of_the_wrong_length_is_no_measurement() -> None:
+    bench = KnownBench()
+    original = bench.engine.finished
+
+    def shortened(timeout: float) -> list[Any]:
+        bench.engine.asked = dict.fromkeys(bench.engine.asked, 3)
+        return original(timeout)
+
+    bench.engine.finished = shortened  # type: ignore[method-assign]
+    with pytest.raises(CommandError, match="3 tokens and not the 9"):
+        bench.latencies(1, 9)
+
+
+def test_a_request_that_is_refused_is_told() -> None:
+    bench = KnownBench()
+    refusing = FakeEngine(bench.clock, error=Rejected(Reason.ENGINE_REFUSED, Stage.INFER, "no"))
+    with pytest.raises(CommandError, match="did not answer: no"):
+        Asker(refusing, bench.decoder, "What?", bench.clock, AtOnce()).latencies([b"file"], 9, 0)
