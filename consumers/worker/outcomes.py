@@ -12,7 +12,7 @@ from pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from pipeline.flow import Flow
 from pipeline.metrics import RETRIES
 from pipeline.types import Outcome
-from schemas.dead_letter import Reason
+from schemas.dead_letter import Reason, Stage
 from schemas.result import ImageResult
 from schemas.topics import TopicSettings
 
@@ -50,7 +50,8 @@ class Outcomes:
             self._settle_failure(ticket, result)
             return
         if not (isinstance(result, Rejected) and result.reason in _NEVER_ASKED):
-            self._retries.succeeded(ticket)  # an image that is missing or broken, too, was answered about
+            # An image that is missing or broken, too, was answered about.
+            self._retries.succeeded(ticket, result.stage if isinstance(result, Rejected) else Stage.INFER)
         self._settle_end(ticket, result)
 
     def _settle_failure(self, ticket: Ticket, error: Retryable) -> None:

@@ -18,6 +18,7 @@ from consumers.worker.settings import WorkerSettings
 from consumers.worker.ticket import Ticket
 from pipeline.errors import Retryable
 from pipeline.metrics import BREAKER_OPEN
+from schemas.dead_letter import Stage
 from schemas.uri import origin
 
 
@@ -28,9 +29,10 @@ class Retries:
         self._settings = settings
         self._clock = clock
         self._random = random
-        self._waiting: list[tuple[float, int, Ticket]] = []
+        self._waiting: list[tuple[float, int, Ticket, str | None]] = []
         self._sequence = count()
         self._failures: Counter[str] = Counter()
+        self._of_the_engine: set[str] = set()
         self._probes = _Interval(settings.probe_interval_s)
         self._admissions = _Interval(settings.probe_interval_s)
 
@@ -50,11 +52,13 @@ class Retries:
             ticket.failing_since = now
         if error.dependency is not None:
             self._failures[error.dependency] += 1
+            if error.stage is Stage.INFER:
+                self._of_the_engine.add(error.dependency)
             self._show(error.dependency)
         if self._enough(ticket, error.dependency, now - ticket.failing_since):
             return False
         due = now + self._delay(ticket.attempts)
-        heapq.heappush(self._waiting, (due, next(self._sequence), ticket))
+        heapq.heappush(self._waiting, (due, next(self._sequence), ticket, error.dependency))
         return True
 
     def _enough(self, ticket: Ticket, dependency: str | None, failing_s: float) -> bool:
@@ -63,20 +67,21 @@ class Retries:
         down = dependency in self.down
         return failing_s > (self._settings.outage_patience_s if down else self._settings.patience_s)
 
-    def succeeded(self, ticket: Ticket) -> None:
-        """The request got past the place that it depends on."""
-        dependency = _origin(ticket)
-        if self._failures.pop(dependency, 0):
-            self._show(dependency)
+    def succeeded(self, ticket: Ticket, reached: Stage) -> None:
+        """The request got an answer, good or bad, from what it depends on up to that stage."""
+        dependencies = {_origin(ticket)} | (self._of_the_engine if reached is Stage.INFER else set())
+        for dependency in dependencies:
+            if self._failures.pop(dependency, 0):
+                self._show(dependency)
 
     def due(self) -> list[Ticket]:
         """The tickets to submit again now; while something is down, its tickets go one a probe."""
         now, down = self._clock(), self.down
         found: list[Ticket] = []
-        held: list[tuple[float, int, Ticket]] = []
+        held: list[tuple[float, int, Ticket, str | None]] = []
         while self._waiting and self._waiting[0][0] <= now:
             entry = heapq.heappop(self._waiting)
-            if _origin(entry[2]) not in down or self._probes.pass_at(now):
+            if not down & {_origin(entry[2]), entry[3]} or self._probes.pass_at(now):
                 found.append(entry[2])
             else:
                 held.append(entry)

@@ -23,6 +23,7 @@ SETTINGS = WorkerSettings(
     outage_patience_s=7200,
 )
 STORE_DOWN = Retryable(Stage.FETCH, "503", "s3")
+SERVER_DOWN = Retryable(Stage.INFER, "503", "model-server")
 HOST_DOWN = Retryable(Stage.FETCH, "503")
 
 
@@ -74,7 +75,26 @@ def test_an_outage_is_waited_out(retries: Retries, clock: Clock) -> None:
             probes += 1
             assert retries.failed(one, STORE_DOWN)
     assert probes == pytest.approx(1800, abs=2)
-    retries.succeeded(tickets[0])
+    retries.succeeded(tickets[0], Stage.FETCH)
+    clock.now += 10
+    assert sorted(map(id, retries.due())) == sorted(map(id, tickets))
+
+
+def test_a_model_server_that_is_down_is_probed_until_it_answers(retries: Retries, clock: Clock) -> None:
+    tickets = [ticket() for _ in range(30)]
+    assert all(retries.failed(one, SERVER_DOWN) for one in tickets)
+    assert retries.down == {"model-server"}
+    probes = 0
+    for _ in range(60):
+        clock.now += 1
+        for one in retries.due():
+            probes += 1
+            assert retries.failed(one, SERVER_DOWN)
+            retries.succeeded(ticket(), Stage.FETCH)  # broken images go on showing that only their store answers
+    assert probes == pytest.approx(30, abs=2)
+    assert retries.down == {"model-server"}
+    retries.succeeded(tickets[0], Stage.INFER)
+    assert retries.down == set()
     clock.now += 10
     assert sorted(map(id, retries.due())) == sorted(map(id, tickets))
 
@@ -109,7 +129,7 @@ def test_broken_objects_in_a_working_store_are_given_up(retries: Retries, clock:
         clock.now += 1
         if retries.admits():
             retries.admitted()
-            retries.succeeded(ticket())
+            retries.succeeded(ticket(), Stage.INFER)
         given_up += sum(not retries.failed(one, STORE_DOWN) for one in retries.due())
     assert given_up == 9
     assert len(retries) == 0
@@ -123,7 +143,7 @@ def test_a_brownout_gives_nobody_up_before_its_time(retries: Retries, clock: Clo
         clock.now += 1
         for one in retries.due():
             if random.random() < 0.1:
-                retries.succeeded(one)
+                retries.succeeded(one, Stage.INFER)
             elif not retries.failed(one, STORE_DOWN):
                 given_up.append(one)
     assert not given_up
