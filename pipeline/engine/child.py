@@ -23,6 +23,7 @@ from pipeline.types import Canvas, EngineJob
 from schemas.result import ModelIdentity
 
 IDLE_WAIT_S = 0.2
+BUSY_WAIT_S = 0.02  # an engine that works in this process has no time to wait; one that asks a server must not spin
 BEAT_EVERY_S = 0.5
 EXIT_BROKEN = 70
 
@@ -99,7 +100,7 @@ def _work(connection: Connection, settings: EngineSettings, factory: EngineFacto
     threading.Thread(target=_receive, args=(connection, inbox, memory), daemon=True).start()
     held: set[int] = set()
     while _hand_over(inbox, engine, held):
-        for finished in engine.finished(0):
+        for finished in engine.finished(BUSY_WAIT_S if held else 0):
             held.discard(finished.id)
             connection.send(finished)
         heart.beat()

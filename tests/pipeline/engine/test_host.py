@@ -117,6 +117,46 @@ def until_fatal(engine: Engine) -> tuple[Fatal, list[Finished]]:
             return error, found
 
 
+class Elsewhere:
+    """Its one job is done by somebody else, in half a second; says how often it was asked about it meanwhile."""
+
+    identity = ModelIdentity(name="elsewhere", quantization="none", engine="elsewhere")
+
+    def __init__(self) -> None:
+        self.asked, self.done_at, self.job = 0, float("inf"), job(0)
+
+    def submit(self, job: EngineJob) -> None:
+        self.job, self.done_at = job, time.monotonic() + 0.5
+
+    def finished(self, timeout: float) -> list[Finished]:
+        time.sleep(timeout)
+        self.asked += 1
+        if time.monotonic() < self.done_at:
+            return []
+        self.done_at = float("inf")
+        return [Finished(self.job.id, Generated("done", "stop", 1, self.asked))]
+
+    def cancel(self, job_id: int) -> None: ...
+
+    def capacity(self) -> int:
+        return 1
+
+    def stop(self) -> None: ...
+
+
+def build_elsewhere(settings: EngineSettings, beat: Beat) -> Engine:
+    return Elsewhere()
+
+
+def test_an_engine_that_waits_for_others_costs_nothing_meanwhile() -> None:
+    host = EngineHost(SETTINGS, build_elsewhere)
+    host.submit(job(1))
+    outcome = collect(host, 1)[1].outcome
+    host.stop()
+    assert isinstance(outcome, Generated)
+    assert outcome.completion_tokens < 100
+
+
 class Broken:
     """Loads, and dies on every picture, the plainest too."""
 
