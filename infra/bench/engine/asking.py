@@ -17,6 +17,18 @@ PATIENCE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Moments by the asker's clock; `ends` are those of the answers, in order."""
+
+    start: float
+    ends: list[float]
+
+    @property
+    def latencies(self) -> list[float]:
+        return [end - self.start for end in self.ends]
+
+
+@dataclass(frozen=True, slots=True)
 class Asker:
     """Asks one question about files, which are decoded on `pool`. Blocks the thread that the engine works on."""
 
@@ -26,13 +38,12 @@ class Asker:
     clock: Callable[[], float]
     pool: Executor
 
-    def latencies(self, files: list[bytes], tokens: int, first: int) -> list[float]:
-        """Seconds from a file's bytes to its answer of `tokens` tokens, in order of ending; all files come at once.
+    def ask(self, files: list[bytes], tokens: int, first: int) -> Asked:
+        """From the files' bytes, which come all at once, to an answer of `tokens` tokens for each.
 
         Jobs are numbered from `first`. Raises CommandError when one is not answered.
         """
-        start = self.clock()
-        took: list[float] = []
+        asked = Asked(self.clock(), [])
         coming = {first + at: self.pool.submit(self.decoder.decode, data) for at, data in enumerate(files)}
         out: dict[int, Pixels | Canvas] = {}
         while coming or out:
@@ -40,12 +51,12 @@ class Asker:
                 out[number] = coming.pop(number).result()
                 self.engine.submit(self._job(number, out[number], tokens))
             for finished in self.engine.finished(WAIT_S):
-                took.append(self.clock() - start)
+                asked.ends.append(self.clock())
                 self.decoder.release(out.pop(finished.id))
                 _check(finished, tokens)
-            if self.clock() - start > PATIENCE_S:
+            if self.clock() - asked.start > PATIENCE_S:
                 raise CommandError(f"no answer within {PATIENCE_S:.0f} s")
-        return took
+        return asked
 
     def _job(self, number: int, pixels: Pixels | Canvas, tokens: int) -> EngineJob:
         return EngineJob(number, pixels, self.question, AnalysisOptions(max_tokens=tokens), image_key=f"ask-{number}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
 from itertools import count
 from typing import Any
 
-from infra.bench.engine.asking import Asker
+from infra.bench.engine.asking import Asked, Asker
 from infra.bench.engine.engines import build_engine_for, decoder_for, host_for, tiling_of
 from infra.bench.engine.facts import machine_facts, model_facts
 from infra.bench.engine.feed import Feed
@@ -36,6 +37,7 @@ class Bench:
         self.device = device_of(options.settings)
         self.sizes: Sizes = sizes_for(self.device, options.sizes)
         self._beats = 0
+        self._moments: list[float] | None = None
         self._numbers = count(0, JOBS_A_FEED)
         self._files: dict[int, list[bytes]] = {}
 
@@ -109,19 +111,28 @@ class Bench:
         files = self.files(tiles or self.sizes.tiles)
         return Feed(files, self.decoder, self.question, tokens, self.sizes.decoders, next(self._numbers))
 
-    def latencies(self, requests: int, tokens: int) -> list[float]:
-        """Seconds from a file's bytes to its answer, for so many that come to the idle engine at once."""
+    def ask(self, requests: int, tokens: int) -> Asked:
+        """So many requests that come to the idle engine at once."""
         return self._ask(self.engine, requests, tokens)
+
+    @contextmanager
+    def step_moments(self) -> Iterator[list[float]]:
+        """A list that grows by the moment of each decoding step of `engine`, as far as it gives signs of them."""
+        self._moments = []
+        try:
+            yield self._moments
+        finally:
+            self._moments = None
 
     def _warm(self, engine: Engine) -> None:
         self._ask(engine, 2, 2)
 
-    def _ask(self, engine: Engine, requests: int, tokens: int) -> list[float]:
+    def _ask(self, engine: Engine, requests: int, tokens: int) -> Asked:
         first = next(self._numbers)
         files = self.files(self.sizes.tiles)
         chosen = [files[(first // JOBS_A_FEED + at) % len(files)] for at in range(requests)]
         with ThreadPoolExecutor(self.sizes.decoders) as pool:
-            return Asker(engine, self.decoder, self.question, self.clock, pool).latencies(chosen, tokens, first)
+            return Asker(engine, self.decoder, self.question, self.clock, pool).ask(chosen, tokens, first)
 
     # --- what is said of it -------------------------------------------------------------------------------
 
@@ -136,3 +147,5 @@ class Bench:
 
     def _beat(self) -> None:
         self._beats += 1
+        if self._moments is not None:
+            self._moments.append(self.clock())

@@ -20,8 +20,8 @@ def single(bench: Bench, allowance: Allowance) -> Measured:
     for _ in range(bench.sizes.single_requests):
         if whole and allowance.over:
             break
-        first += bench.latencies(1, 1)
-        whole += bench.latencies(1, tokens)
+        first += bench.ask(1, 1).latencies
+        whole += bench.ask(1, tokens).latencies
     how = f"one request alone, {bench.sizes.tiles} tiles, from JPEG bytes, greedy, median of {len(whole)}"
     each = (median(whole) - median(first)) / max(1, tokens - 1)
     figures = (
@@ -40,7 +40,7 @@ def concurrent(bench: Bench, allowance: Allowance) -> Measured:
     for _ in range(bench.sizes.concurrent_rounds):
         if rounds and allowance.over:
             break
-        rounds.append(bench.latencies(asked, tokens))
+        rounds.append(bench.ask(asked, tokens).latencies)
     latencies = [latency for each in rounds for latency in each]
     how = (
         f"{asked} requests that come at once to an idle engine, {len(rounds)} times; {bench.sizes.tiles} tiles, "

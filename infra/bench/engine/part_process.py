@@ -53,8 +53,12 @@ def serve(connection: Connection, options: BenchOptions, parts: Sequence[Part], 
     warnings.simplefilter("ignore")
     logging.basicConfig(level=logging.ERROR)
     say: Callable[[str], None] = lambda text: connection.send(Said(text))  # noqa: E731
-    bench = find(bench_at)(options, say)
-    connection.send(Learned(*bench.surroundings()))
+    try:
+        bench = find(bench_at)(options, say)
+        connection.send(Learned(*bench.surroundings()))
+    except Exception as error:
+        connection.send(Ended(_failed(parts[0], error, 0, 0), hopeless=True))
+        return
     try:
         for part in parts:
             ended = _run(bench, part, options, connection)

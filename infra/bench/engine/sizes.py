@@ -13,7 +13,8 @@ from infra.errors import CommandError
 class Sizes:
     """A `round` is as many answers as the engine has slots. Tokens are those of an answer.
 
-    `question_repeats` lengthens the question. `decode_tokens` are the two lengths whose difference is timed.
+    `question_repeats` lengthens the question. `decode_tokens` must be more than the steps that
+    are made while `decode_slots` requests are admitted, and fit into a slot with the question.
     `photographs` is how many distinct images there are; they come round again after that.
     """
 
@@ -33,7 +34,7 @@ class Sizes:
     concurrent_requests: int = 10
     concurrent_rounds: int = 3
     decode_slots: tuple[int, ...] = (1, 64, 128)
-    decode_tokens: tuple[int, ...] = (160, 288)
+    decode_tokens: int = 448
     prefill_images: int = 64
     memory_images: int = 1000
     memory_tokens: int = 8
@@ -54,7 +55,7 @@ ON_CPU = Sizes(
     stock_tokens=32,
     concurrent_rounds=1,
     decode_slots=(1, 4, 8),
-    decode_tokens=(24, 48),
+    decode_tokens=48,
     prefill_images=16,
     memory_images=48,
     memory_tokens=2,

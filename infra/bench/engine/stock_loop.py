@@ -82,7 +82,7 @@ class StockLoop:
 
 @dataclass(slots=True)
 class _Watch(StoppingCriteria):
-    """Notes when each token is there: generate() has waited for the one before when it asks."""
+    """Notes when each token is there: waits for it, as generate() itself does right after."""
 
     start: float
     clock: Callable[[], float]
@@ -90,5 +90,6 @@ class _Watch(StoppingCriteria):
     steps: list[float] = field(default_factory=list)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: object) -> torch.Tensor:
+        input_ids[0, -1].item()
         self.steps.append(self.clock() - self.start)
         return torch.full((input_ids.shape[0],), self.allowance.over, dtype=torch.bool, device=input_ids.device)

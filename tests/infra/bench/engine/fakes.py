@@ -52,11 +52,19 @@ class FakeEngine:
 
     identity = ModelIdentity(name="fake", quantization="none", engine="fake")
 
-    def __init__(self, clock: Clock, slots: int = 4, step_s: float = 0.5, error: PipelineError | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        slots: int = 4,
+        step_s: float = 0.5,
+        error: PipelineError | None = None,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         self._clock, self._slots, self._step_s, self._error = clock, slots, step_s, error
         self._waiting: list[EngineJob] = []
         self._running: dict[int, int] = {}
         self._cancelled: list[int] = []
+        self._beat = beat
         self.asked: dict[int, int] = {}
         self.most_held = 0
         self.steps = 0
@@ -74,7 +82,9 @@ class FakeEngine:
             job = self._waiting.pop(0)
             self._running[job.id] = job.options.max_tokens
             self.asked[job.id] = job.options.max_tokens
-        self.steps += bool(self._running)
+        if self._running:
+            self.steps += 1
+            self._beat()
         for job_id in list(self._running):
             self._running[job_id] -= 1
             if not self._running[job_id]:

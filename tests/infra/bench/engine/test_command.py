@@ -38,7 +38,7 @@ def test_it_measures_on_this_machine(tmp_path: Path) -> None:
         ("ceilings", "stock", "vision", "slots", "single"), "done"
     )
     figures = [figure for part in document["parts"].values() for figure in part["figures"]]
-    assert all(figure["value"] > 0 and figure["method"] for figure in figures)
+    assert all(figure["value"] is not None and figure["method"] for figure in figures)
     assert document["model"]["identity"]["name"] == "random-small"
     assert document["machine"]["device"] == "cpu"
     assert document["command"]["sizes"]["tokens"] == 6

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from infra.bench.engine import decode_steps, latency, memory, prefill, steady
-from infra.bench.engine.asking import Asker
+from infra.bench.engine.asking import Asked, Asker
 from infra.bench.engine.feed import Feed
 from infra.bench.engine.figures import Measured
 from infra.bench.engine.memory import Sample, flatness, slope
@@ -38,7 +39,8 @@ class KnownBench:
 
     def __init__(self) -> None:
         self.clock, self.decoder = Clock(), FakeDecoder()
-        self.engine = FakeEngine(self.clock, slots=4, step_s=STEP_S)
+        self.moments: list[float] = []
+        self.engine = FakeEngine(self.clock, slots=4, step_s=STEP_S, beat=lambda: self.moments.append(self.clock()))
         self.host = self.engine
         self.numbers = iter(range(0, 10**9, 10**6))
 
@@ -51,9 +53,14 @@ class KnownBench:
     def feed(self, tokens: Iterator[int], tiles: int | None = None) -> Feed:
         return WaitingFeed([b"file"], self.decoder, "What?", tokens, 2, next(self.numbers))
 
-    def latencies(self, requests: int, tokens: int) -> list[float]:
+    @contextmanager
+    def step_moments(self) -> Iterator[list[float]]:
+        self.moments.clear()
+        yield self.moments
+
+    def ask(self, requests: int, tokens: int) -> Asked:
         asker = Asker(self.engine, self.decoder, "What?", self.clock, AtOnce())
-        return asker.latencies([b"file"] * requests, tokens, next(self.numbers))
+        return asker.ask([b"file"] * requests, tokens, next(self.numbers))
 
 
 def value(measured: Measured, name: str) -> float:
@@ -119,17 +126,21 @@ def test_tiles_are_measured_one_after_the_other() -> None:
     assert all(value(found, f"images_per_s_{tiles}_tiles") == pytest.approx(1.0) for tiles in (1, 2, 4))
 
 
-def test_a_step_is_the_difference_of_two_lengths() -> None:
+def test_a_step_with_every_slot_in_use() -> None:
     found = measured(decode_steps.decode)
-    short, long = ON_CPU.decode_tokens
-    assert found.detail["tokens_so_far"] == (short + long) / 2
-    assert found.detail["steps_s"].keys() == {"1", "4"}  # the engine has no more than four slots
-    assert value(found, "step_s_4_slots") == pytest.approx(STEP_S, rel=0.2)
+    assert found.detail["tokens_so_far"] == ON_CPU.decode_tokens / 2
+    assert found.detail["steps_s"] == {"1": STEP_S, "4": STEP_S}  # the engine has no more than four slots
 
 
-def test_a_difference_that_noise_has_eaten_is_no_figure() -> None:
-    assert decode_steps.step_figure(4, 2.0, 1.0, 10, "how").value is None
-    assert decode_steps.step_figure(4, 1.0, 2.0, 10, "how").value == 0.1
+def test_steps_in_which_not_every_slot_is_in_use_do_not_count() -> None:
+    """Three answers of 20 tokens, begun at steps 1, 5 and 9; a step takes as many seconds as it has answers."""
+    moments, now = [], 0.0
+    for step in range(1, 29):
+        now += sum(begun < step <= begun + 19 for begun in (1, 5, 9))
+        moments.append(now)
+    ends = [moments[begun + 18] for begun in (1, 5, 9)]
+    assert decode_steps.all_slots_in_use(moments, ends, 20) == (11, 33.0)
+    assert decode_steps.all_slots_in_use(moments, ends, 16) is None
 
 
 def test_prefill() -> None:
@@ -172,11 +183,11 @@ def test_an_answer_of_the_wrong_length_is_no_measurement() -> None:
 
     bench.engine.finished = shortened  # type: ignore[method-assign]
     with pytest.raises(CommandError, match="3 tokens and not the 9"):
-        bench.latencies(1, 9)
+        bench.ask(1, 9)
 
 
 def test_a_request_that_is_refused_is_told() -> None:
     bench = KnownBench()
     refusing = FakeEngine(bench.clock, error=Rejected(Reason.ENGINE_REFUSED, Stage.INFER, "no"))
     with pytest.raises(CommandError, match="did not answer: no"):
-        Asker(refusing, bench.decoder, "What?", bench.clock, AtOnce()).latencies([b"file"], 9, 0)
+        Asker(refusing, bench.decoder, "What?", bench.clock, AtOnce()).ask([b"file"], 9, 0)
