@@ -15,12 +15,10 @@ from pipeline.engine.build import EngineFactory, build_engine
 from pipeline.engine.child import Beat, Broke, Cancel, Failed, Ready, serve
 from pipeline.engine.settings import EngineSettings
 from pipeline.engine.triage import Triage
-from pipeline.errors import Cancelled, Fatal, Rejected
+from pipeline.errors import Cancelled, Fatal
 from pipeline.memory_file import MemoryFile
 from pipeline.metrics import ENGINE_RESTARTS
-from pipeline.types import EngineJob, Finished, Pixels
-from schemas.dead_letter import Reason, Stage
-from schemas.request import AnalysisOptions
+from pipeline.types import EngineJob, Finished
 from schemas.result import ModelIdentity
 
 log = logging.getLogger(__name__)
@@ -28,8 +26,6 @@ log = logging.getLogger(__name__)
 TICK_S = 0.25
 MAX_FAILED_STARTS = 3
 STOP_PATIENCE_S = 1.0
-# A grey picture and a short question: an engine that dies on it is broken.
-PROBE = EngineJob(-1, Pixels(bytes([128]) * (64 * 64 * 3), 64, 64, "PNG"), "What is it?", AnalysisOptions(max_tokens=1))
 
 _spawn = multiprocessing.get_context("spawn")
 
@@ -56,7 +52,6 @@ class EngineHost:
         self._lock = threading.Lock()
         self._triage = Triage()
         self._cancels: list[int] = []
-        self._verdicts: list[Finished] = []
         self._endings: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._ready: Ready | None = None
         self._identity: ModelIdentity | None = None
@@ -177,11 +172,9 @@ class EngineHost:
         elif isinstance(message, Finished):
             self._deaths, self._last_words = 0, ""
             with self._lock:
-                known = self._triage.ended(message.id)
-            if message.id == PROBE.id:
-                self._pronounce()
-            elif known:
-                self._endings.put(message)
+                endings = self._triage.ended(message)
+            for ending in endings:
+                self._endings.put(ending)
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):
@@ -222,28 +215,13 @@ class EngineHost:
         self._deaths += 1
         log.error("the engine's process ended with code %s; starting another", self._process.exitcode)
         with self._lock:
-            guilty = self._triage.died()
-        if guilty is not None:
-            self._accuse(guilty)
+            self._triage.died()
         limit = self._settings.max_deaths_in_a_row if self._ready else MAX_FAILED_STARTS
         if self._deaths >= limit:
             self._give_up(f"the engine died {self._deaths} times without an answer between{self._last_words}")
             return
         ENGINE_RESTARTS.inc()
         self._start()
-
-    def _accuse(self, job: EngineJob) -> None:
-        """The verdict waits until the engine has answered a plain picture: a broken engine proves nothing."""
-        if job.id != PROBE.id:
-            detail = "the engine died or hung twice on this image, once alone"
-            self._verdicts.append(Finished(job.id, Rejected(Reason.ENGINE_CRASH, Stage.INFER, detail)))
-        with self._lock:
-            self._triage.try_alone(PROBE)
-
-    def _pronounce(self) -> None:
-        for verdict in self._verdicts:
-            self._endings.put(verdict)
-        self._verdicts.clear()
 
     def _give_up(self, detail: str) -> None:
         self._fatal = Fatal(detail)

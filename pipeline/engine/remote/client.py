@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 
+from pipeline.engine.probe import PROBE
 from pipeline.engine.protocol import Beat
 from pipeline.engine.remote.protocol import only_model, question_body, read_answer
 from pipeline.engine.remote.server import ModelServer
@@ -14,13 +15,10 @@ from pipeline.engine.settings import EngineSettings
 from pipeline.errors import Fatal, PipelineError, Rejected, Retryable
 from pipeline.types import Canvas, EngineJob, Generated, Pixels
 from schemas.dead_letter import Reason, Stage
-from schemas.request import AnalysisOptions
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
-# A grey picture and a short question: a server that refuses them answers nobody.
-PROBE = EngineJob(-1, Pixels(bytes([128]) * (64 * 64 * 3), 64, 64, "PNG"), "What is it?", AnalysisOptions(max_tokens=1))
 
 
 class ModelClient:

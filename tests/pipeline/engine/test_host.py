@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from prometheus_client import REGISTRY
 
 from pipeline.engine.host import EngineHost
 from pipeline.engine.protocol import Beat, Engine
@@ -33,6 +34,10 @@ def collect(engine: Engine, count: int, timeout: float = 60) -> dict[int, Finish
             found[finished.id] = finished
     assert len(found) == count
     return found
+
+
+def restarts() -> float:
+    return REGISTRY.get_sample_value("sightstream_engine_restarts_total") or 0.0
 
 
 @pytest.fixture
@@ -75,6 +80,17 @@ def test_poison_is_rejected_and_its_neighbours_are_answered(poison: str, start: 
     guilty = {n: f.outcome for n, f in found.items() if not isinstance(f.outcome, Generated)}
     assert sorted(guilty) == [1, 5]
     assert all(isinstance(e, Rejected) and e.reason is Reason.ENGINE_CRASH for e in guilty.values())
+
+
+def test_poison_among_many_is_found_in_a_few_deaths(start: Callable[..., EngineHost]) -> None:
+    host = start(max_batch=32)
+    assert host.identity
+    before = restarts()
+    for number in range(64):
+        host.submit(job(number, CRASH if number == 37 else "what?"))
+    found = collect(host, 64)
+    assert [n for n, f in found.items() if isinstance(f.outcome, Rejected)] == [37]
+    assert restarts() - before <= 3  # in company, among eight, alone
 
 
 def test_a_killed_process_loses_nothing(start: Callable[..., EngineHost]) -> None:

@@ -1,56 +1,209 @@
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engine.triage import Triage
-from pipeline.types import EngineJob, Pixels
+from pipeline.engine.probe import PROBE
+from pipeline.engine.triage import GROUPS, Triage
+from pipeline.errors import Rejected
+from pipeline.types import EngineJob, Finished, Generated, Pixels
+from schemas.dead_letter import Reason
 from schemas.request import AnalysisOptions
+
+ANSWER = Generated("fine", "stop", 1, 1)
 
 
 def job(number: int) -> EngineJob:
     return EngineJob(number, Pixels(b"", 0, 0, "PNG"), "?", AnalysisOptions())
 
 
-@given(st.sets(st.integers(0, 40)), st.integers(1, 10), st.randoms(use_true_random=False))
-def test_exactly_the_poison_is_guilty(poison: set[int], capacity: int, random) -> None:
-    """A process dies at once on any poison that it holds; every other job is answered once."""
+def triage_of(numbers: range) -> Triage:
     triage = Triage()
-    for number in range(40):
+    for number in numbers:
         triage.add(job(number))
-    answered: list[int] = []
-    guilty: list[int] = []
-    held: list[int] = []
-    deaths = 0
-    while len(answered) + len(guilty) < 40:
-        held += [sent.id for sent in triage.to_send(capacity)]
-        assert 0 < len(held) <= capacity
-        if poison.intersection(held):
-            deaths += 1
-            held = []
-            found = triage.died()
-            guilty += [found.id] if found else []
+    return triage
+
+
+def most_deaths(held: int) -> int:
+    """Of one guilty job among `held`, the one in company included: groups get smaller by a factor each time."""
+    deaths, group = 1, held
+    while group > 1 or deaths == 1:
+        deaths, group = deaths + 1, -(-group // GROUPS)
+    return deaths
+
+
+class Engine:
+    """Answers one job after another, in any order, until it dies of one that it holds; keeps the books."""
+
+    def __init__(self, triage: Triage, poison: set[int], capacity: int, random: Random) -> None:
+        self.triage, self.poison, self.capacity, self.random = triage, poison, capacity, random
+        self.held: list[int] = []
+        self.answered: list[int] = []
+        self.guilty: list[int] = []
+        self.trials = self.deaths = self.in_a_row = self.most_in_a_row = 0
+
+    def turn(self, *, dies: bool | None = None) -> None:
+        """`dies`: unset, with luck, if anything that it holds is poison."""
+        was_idle = not self.held
+        self.held += [sent.id for sent in self.triage.to_send(self.capacity)]
+        self.trials += was_idle
+        assert 0 < len(self.held) <= max(1, self.capacity)
+        harmless = [number for number in self.held if number not in self.poison]
+        if dies is None:
+            dies = len(harmless) < len(self.held) and (not harmless or self.random.random() < 0.5)
+        if dies:
+            self.die()
         else:
-            done = held.pop(random.randrange(len(held)))
-            assert triage.ended(done)
-            answered.append(done)
-    assert sorted(guilty) == sorted(poison & set(range(40)))
-    assert sorted(answered) == sorted(set(range(40)) - poison)
-    assert deaths <= 2 * len(guilty)
+            self.answer(self.random.choice(harmless))
+
+    def die(self) -> None:
+        self.held.clear()
+        self.deaths, self.in_a_row = self.deaths + 1, self.in_a_row + 1
+        self.most_in_a_row = max(self.most_in_a_row, self.in_a_row)
+        self.triage.died()
+
+    def answer(self, number: int) -> None:
+        self.in_a_row = 0
+        self.held.remove(number)
+        for ending in self.triage.ended(Finished(number, ANSWER)):
+            if isinstance(ending.outcome, Rejected):
+                assert number == PROBE.id
+                assert ending.outcome.reason is Reason.ENGINE_CRASH
+                self.guilty.append(ending.id)
+            else:
+                self.answered.append(ending.id)
+
+    @property
+    def ended(self) -> int:
+        return len(self.answered) + len(self.guilty)
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=300),
+    st.integers(1, 200),
+    st.floats(0, 1),
+    st.randoms(use_true_random=False),
+)
+def test_exactly_the_poison_is_guilty(poisonous: list[bool], capacity: int, at_first: float, random: Random) -> None:
+    poison = {number for number, poisoned in enumerate(poisonous) if poisoned}
+    arriving = [job(number) for number in range(len(poisonous))]
+    random.shuffle(arriving)
+    triage = Triage()
+    engine = Engine(triage, poison, capacity, random)
+    for _ in range(round(at_first * len(arriving))):
+        triage.add(arriving.pop())
+    while engine.ended < len(poisonous):
+        if arriving and (random.random() < 0.3 or not engine.held):
+            triage.add(arriving.pop())
+        engine.turn()
+    assert sorted(engine.guilty) == sorted(poison)
+    assert sorted(engine.answered) == sorted(set(range(len(poisonous))) - poison)
+    assert not triage.busy
+    assert engine.deaths <= len(poison) * most_deaths(min(capacity, len(poisonous)))
+    assert engine.most_in_a_row <= most_deaths(min(capacity, len(poisonous)))
+
+
+@given(st.integers(1, 400), st.randoms(use_true_random=False))
+def test_a_passing_death_accuses_nobody_and_costs_eight_groups(count: int, random: Random) -> None:
+    engine = Engine(triage_of(range(count)), set(), count, random)
+    engine.turn(dies=True)
+    while engine.ended < count:
+        engine.turn()
+    assert engine.guilty == []
+    assert engine.deaths == 1
+    assert engine.trials == 1 + min(count, GROUPS)
+
+
+@given(st.integers(0, 399).filter(lambda number: number % GROUPS), st.randoms(use_true_random=False))
+def test_seven_eighths_are_answered_before_the_guilty_group_is_split_further(guilty: int, random: Random) -> None:
+    """Unless it is the very first group, and nothing of it is answered."""
+    engine = Engine(triage_of(range(400)), {guilty}, 400, random)
+    engine.turn(dies=True)
+    while engine.deaths < 3:
+        engine.turn()
+    assert len(engine.answered) >= 7 * 50
+    while engine.ended < 400:
+        engine.turn()
+    assert engine.guilty == [guilty]
+    assert engine.deaths <= 4
+
+
+def test_where_all_are_guilty_the_first_verdict_comes_after_a_few_deaths() -> None:
+    engine = Engine(triage_of(range(200)), set(range(200)), 200, Random(1))
+    while engine.ended < 200:
+        engine.turn()
+    assert len(engine.guilty) == 200
+    assert engine.most_in_a_row == most_deaths(200) == 4
+
+
+def test_the_last_one_left_of_a_group_is_not_taken_for_alone() -> None:
+    engine = Engine(triage_of(range(16)), set(), 16, Random(1))
+    engine.turn(dies=True)
+    engine.turn()
+    assert len(engine.held) == 1
+    engine.turn(dies=True)
+    while engine.ended < 16:
+        engine.turn()
+    assert engine.guilty == []
+
+
+def test_a_verdict_waits_for_the_plain_picture_however_often_the_engine_dies_of_it() -> None:
+    engine = Engine(triage_of(range(3)), {0, 1, 2}, 3, Random(1))
+    for deaths in range(2, 6):
+        while engine.deaths < deaths:
+            engine.turn(dies=True)
+        assert [sent.id for sent in engine.triage.to_send(3)] == [PROBE.id]
+        engine.held = [PROBE.id]
+        assert engine.guilty == []
+    engine.answer(PROBE.id)
+    assert len(engine.guilty) == 1
+    assert engine.answered == []
+
+
+def test_an_unknown_ending_says_nothing() -> None:
+    triage = triage_of(range(1))
+    assert triage.ended(Finished(0, ANSWER)) == []
+    assert [sent.id for sent in triage.to_send(8)] == [0]
 
 
 def test_a_dropped_job_is_not_sent() -> None:
-    triage = Triage()
-    triage.add(job(1))
-    triage.add(job(2))
+    triage = triage_of(range(1, 3))
     assert triage.drop(1)
     assert [sent.id for sent in triage.to_send(8)] == [2]
     assert not triage.drop(2)
     assert triage.busy
 
 
+def test_a_dropped_suspect_is_not_tried_again() -> None:
+    triage = triage_of(range(10))
+    assert len(list(triage.to_send(10))) == 10
+    triage.died()
+    assert triage.drop(0)
+    assert [sent.id for sent in triage.to_send(10)] == [8]
+    assert triage.ended(Finished(8, ANSWER))
+    assert triage.drop(1)
+    assert triage.drop(9)  # its group is empty now
+    assert [sent.id for sent in triage.to_send(10)] == [2]
+
+
+def test_who_comes_later_waits_until_the_suspects_are_tried() -> None:
+    triage = triage_of(range(16))
+    assert len(list(triage.to_send(16))) == 16
+    triage.died()
+    triage.add(job(16))
+    for suspect in range(GROUPS):
+        assert [sent.id for sent in triage.to_send(16)] == [suspect, suspect + GROUPS]
+        for number in (suspect, suspect + GROUPS):
+            assert list(triage.to_send(16)) == []
+            assert triage.ended(Finished(number, ANSWER))
+    assert [sent.id for sent in triage.to_send(16)] == [16]
+
+
 def test_an_idle_death_accuses_nobody() -> None:
     triage = Triage()
-    assert triage.died() is None
+    triage.died()
     triage.add(job(1))
     assert [sent.id for sent in triage.to_send(8)] == [1]
+    assert triage.ended(Finished(1, ANSWER))[0].outcome is ANSWER
