@@ -23,6 +23,7 @@ from tests.pipeline.engine.model_server import running_model_server
 CHECKPOINT = Path(__file__).parents[3] / "infra" / "demo_model" / "checkpoint"
 SIMULATED = EngineSettings(kind="simulated", simulated_seconds=0.01, max_batch=3)
 GENERATE = EngineSettings(kind="generate", checkpoint=CHECKPOINT, max_batch=3, threads=1, device="cpu")
+SLOTS = GENERATE.model_copy(update={"kind": "slots", "guided_sections": False})
 
 ENGINES: dict[str, Callable[[], Engine]] = {
     "simulated": lambda: build_engine(SIMULATED, lambda: None),
@@ -30,6 +31,9 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "generate in nf4": lambda: build_engine(GENERATE.model_copy(update={"quantization": "nf4"}), lambda: None),
     "host": lambda: EngineHost(SIMULATED),
     "generate in a host": lambda: EngineHost(GENERATE),
+    "slots": lambda: build_engine(SLOTS, lambda: None),
+    "slots in nf4": lambda: build_engine(SLOTS.model_copy(update={"quantization": "nf4"}), lambda: None),
+    "guided slots in a host": lambda: EngineHost(SLOTS.model_copy(update={"guided_sections": True})),
 }
 
 
@@ -124,18 +128,20 @@ def test_the_engine_says_who_it_is(engine: Engine) -> None:
     assert engine.capacity() == 3
 
 
+@pytest.mark.parametrize("settings", [GENERATE, SLOTS], ids=lambda settings: settings.kind)
 @pytest.mark.parametrize(("max_tokens", "reason"), [(3, "length"), (400, "stop")])
-def test_a_cut_answer_says_so(max_tokens: int, reason: str) -> None:
-    engine = build_engine(GENERATE, lambda: None)
+def test_a_cut_answer_says_so(settings: EngineSettings, max_tokens: int, reason: str) -> None:
+    engine = build_engine(settings, lambda: None)
     engine.submit(job(1, max_tokens=max_tokens))
     outcome = said(collect(engine, 1)[1])
     assert outcome.finish_reason == reason
     assert (outcome.completion_tokens == max_tokens) == (reason == "length")
 
 
-def test_progress_is_told_at_every_step() -> None:
+@pytest.mark.parametrize("settings", [GENERATE, SLOTS], ids=lambda settings: settings.kind)
+def test_progress_is_told_at_every_step(settings: EngineSettings) -> None:
     beats = []
-    engine = build_engine(GENERATE, lambda: beats.append(os.getpid()))
+    engine = build_engine(settings, lambda: beats.append(os.getpid()))
     engine.submit(job(1, max_tokens=6))
     steps = said(collect(engine, 1)[1]).completion_tokens
     assert len(beats) >= steps

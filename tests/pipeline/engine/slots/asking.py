@@ -1,0 +1,74 @@
+"""What the slot engine's tests ask, and how they wait for the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from random import Random
+
+from infra.demo_model.export import CHECKPOINT
+from infra.demo_model.pictures import draw, sample_spec
+from pipeline.engine.protocol import Engine
+from pipeline.engine.settings import EngineSettings
+from pipeline.types import EngineJob, Finished, Generated, Pixels
+from schemas.request import AnalysisOptions
+
+SIDE = 128  # of a tile of the embedded model
+TURNS = 5000  # more than any test needs
+
+
+def slot_settings(**changes: object) -> EngineSettings:
+    plain: dict[str, object] = {"max_batch": 4, "threads": 1, "device": "cpu", "guided_sections": False}
+    return EngineSettings.model_validate({"kind": "slots", "checkpoint": CHECKPOINT} | plain | changes)
+
+
+@cache
+def drawn(seed: int, size: tuple[int, int] | None = None) -> Pixels:
+    """A picture of the kind that the embedded model knows; of its own size, or scaled to (width, height)."""
+    image = draw(sample_spec(Random(seed), "train"))
+    if size is not None:
+        image = image.resize(size)
+    return Pixels(image.tobytes(), *image.size, "PNG")
+
+
+def tiled(seed: int, rows: int = 1, columns: int = 1) -> Pixels:
+    """A picture that fills so many tiles exactly: nothing is left to scale."""
+    return drawn(seed, (columns * SIDE, rows * SIDE))
+
+
+def job(number: int, pixels: Pixels | None = None, question: str = "What is it?", **rest: object) -> EngineJob:
+    """`rest`: `image_key` and `deadline` of the job, and options."""
+    known = {name: rest.pop(name) for name in ("image_key", "deadline") if name in rest}
+    options = AnalysisOptions.model_validate({"max_tokens": 60} | rest)
+    return EngineJob(number, pixels or tiled(number), question, options, **known)  # type: ignore[arg-type]
+
+
+def endings(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ()) -> dict[int, Finished]:
+    """Submits the jobs, the first `gaps` turns of work after the one before; returns how each ended."""
+    found: dict[int, Finished] = {}
+    gaps = iter(gaps)
+    for each in jobs:
+        for _ in range(next(gaps, 0)):
+            _collect(engine, found)
+        engine.submit(each)
+    for _ in range(TURNS):
+        if len(found) == len(jobs):
+            break
+        _collect(engine, found)
+    assert sorted(found) == sorted(each.id for each in jobs)
+    return found
+
+
+def answers(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ()) -> dict[int, Generated]:
+    return {number: said(finished) for number, finished in endings(engine, jobs, gaps).items()}
+
+
+def said(finished: Finished) -> Generated:
+    assert isinstance(finished.outcome, Generated), finished.outcome
+    return finished.outcome
+
+
+def _collect(engine: Engine, found: dict[int, Finished]) -> None:
+    for finished in engine.finished(0):
+        assert finished.id not in found, "a job ended twice"
+        found[finished.id] = finished

@@ -1,0 +1,167 @@
+"""Logits against those of generate(), within a bound that every wrong mask breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.generate import GenerateEngine
+from pipeline.engine.slots import step
+from pipeline.engine.slots.engine import SlotEngine
+from pipeline.engine.slots.prompt_table import PromptTable
+from pipeline.engine.slots.step_table import StepTable
+from pipeline.engine.slots.vision_attention import Tokens
+from pipeline.types import EngineJob
+from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
+
+BOUND = 1e-4  # in fp32, where 1.4e-5 was measured; logits lie between about -20 and 20
+FACTOR = 100  # by which a wrong mask has to break it, at the least
+STEPS = 8
+
+# Prefilled together: two prompts are padded, and only the last image fills all tiles.
+JOBS = [
+    job(0, tiled(0, 1, 1), "What is it?", max_tokens=STEPS),
+    job(1, tiled(1, 1, 2), "Describe the product in the picture for a blind customer. " * 5, max_tokens=STEPS),
+    job(2, tiled(2, 3, 1), "How many are there, and what do they cost?", max_tokens=STEPS),
+    job(3, tiled(3, 2, 2), "x", max_tokens=STEPS),
+]
+
+
+@pytest.fixture(scope="module")
+def expected(stock: Checkpoint) -> torch.Tensor:
+    return torch.stack([generated(stock, asked) for asked in JOBS], dim=1)
+
+
+def generated(stock: Checkpoint, asked: EngineJob) -> torch.Tensor:
+    """Logits [steps, vocabulary] of what generate() says to it alone."""
+    engine = GenerateEngine(stock, slot_settings(kind="generate"), lambda: None)
+    with torch.inference_mode():
+        out = stock.model.generate(
+            **engine._inputs([asked]),
+            do_sample=False,
+            max_new_tokens=STEPS,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+    return torch.cat(out.logits)
+
+
+def difference(checkpoint: Checkpoint, expected: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> float:
+    """The largest between logits [steps, rows, vocabulary]; the tokens of generate() are said, whatever comes out."""
+    steps: list[torch.Tensor] = []
+
+    def choose(logits: torch.Tensor, _draws: Any) -> torch.Tensor:
+        steps.append(logits.clone())
+        return expected[len(steps) - 1].argmax(dim=-1)
+
+    monkeypatch.setattr(step, "choose", choose)
+    answers(SlotEngine(checkpoint, slot_settings(max_batch=len(JOBS)), lambda: None), JOBS)
+    return (torch.stack(steps) - expected).abs().max().item()
+
+
+def test_logits_are_those_of_generate(
+    checkpoint: Checkpoint, expected: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert difference(checkpoint, expected, monkeypatch) < BOUND
+
+
+MUTANTS: dict[str, tuple[type, str, Any]] = {}
+
+
+def mutant(owner: type, name: str) -> Callable[[Callable[..., Any]], None]:
+    """Registers a wrong version of a method or property; it is given the right one first."""
+
+    def register(wrong: Callable[..., Any]) -> None:
+        right = vars(owner)[name]
+        if isinstance(right, property):
+            made: Any = property(lambda self: wrong(right.fget, self))
+        else:
+            made = staticmethod(lambda *args: wrong(right.__get__(None, owner), *args))
+        MUTANTS[wrong.__name__] = (owner, name, made)
+
+    return register
+
+
+@mutant(PromptTable, "sees_image")
+def every_token_sees_every_tile(right: Any, table: PromptTable) -> torch.Tensor:
+    return torch.ones_like(right(table))
+
+
+@mutant(PromptTable, "sees_image")
+def a_tile_too_many_is_seen(right: Any, table: PromptTable) -> torch.Tensor:
+    return (right(table) + right(table).roll(1, dims=-1)).clamp(max=1)
+
+
+@mutant(PromptTable, "sees_image")
+def a_tile_too_few_is_seen(right: Any, table: PromptTable) -> torch.Tensor:
+    return right(table) * right(table).roll(-1, dims=-1)
+
+
+@mutant(PromptTable, "sees_image")
+def the_image_is_seen_before_its_token(right: Any, table: PromptTable) -> torch.Tensor:
+    return right(table)[:, -1:].expand_as(right(table))
+
+
+@mutant(PromptTable, "sees_image")
+def the_image_is_seen_a_token_late(right: Any, table: PromptTable) -> torch.Tensor:
+    return right(table) * right(table).roll(1, dims=1)
+
+
+@mutant(PromptTable, "sees_text")
+def padding_is_seen(right: Any, table: PromptTable) -> torch.Tensor:
+    return torch.ones_like(right(table)).tril()
+
+
+@mutant(PromptTable, "sees_text")
+def what_comes_is_seen(right: Any, table: PromptTable) -> torch.Tensor:
+    return right(table) | table.there[:, None, None, :]
+
+
+@mutant(PromptTable, "positions")
+def padding_is_counted(_: Any, table: PromptTable) -> torch.Tensor:
+    return torch.arange(table.tokens_each).expand(len(table.numbers), -1)
+
+
+@mutant(StepTable, "tiles")
+def answers_see_tiles_that_are_not_there(right: Any, table: StepTable) -> torch.Tensor:
+    return torch.full_like(right(table), table.max_tiles)
+
+
+@mutant(StepTable, "tiles")
+def answers_see_a_tile_too_few(right: Any, table: StepTable) -> torch.Tensor:
+    return (right(table) - 1).clamp(min=1)
+
+
+@mutant(StepTable, "positions")
+def answers_stand_one_token_late(right: Any, table: StepTable) -> torch.Tensor:
+    return right(table) + 1
+
+
+@mutant(StepTable, "tile_pages")
+def answers_see_a_neighbours_image(right: Any, table: StepTable) -> torch.Tensor:
+    return right(table).roll(1, dims=0)
+
+
+@mutant(Tokens, "of")
+def image_padding_sees_padding(right: Any, *sizes: Any) -> Tokens:
+    tokens = right(*sizes)
+    everything = torch.ones_like(tokens.mask)
+    return Tokens(everything.nonzero()[:, 0], (~everything).nonzero()[:, 0], everything)
+
+
+@mutant(Tokens, "of")
+def a_tile_too_many_is_taken_for_image(right: Any, tiles: int, max_tiles: int, *rest: Any) -> Tokens:
+    return right(min(tiles + 1, max_tiles), max_tiles, *rest)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_wrong_mask_breaks_the_bound(
+    name: str, checkpoint: Checkpoint, expected: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*MUTANTS[name])
+    found = difference(checkpoint, expected, monkeypatch)
+    assert found > FACTOR * BOUND
