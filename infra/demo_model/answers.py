@@ -15,6 +15,7 @@ Family = Literal["describe", "kind", "colour", "count", "pattern", "price", "dam
 FAMILIES: tuple[Family, ...] = ("describe", "kind", "colour", "count", "pattern", "price", "damage")
 
 SECTIONS = ("SUMMARY", "CAPTION", "REASONING", "CONCLUSION")
+SEPARATOR = ""  # between them; LLaVA-CoT writes a blank line
 
 _PLURALS = {"trousers": "pairs of trousers", "dress": "dresses"}
 _SINGULARS = {"trousers": "pair of trousers"}
@@ -35,7 +36,7 @@ _SUMMARIES: dict[Family, str] = {
 def answer_text(labels: Labels, family: Family) -> str:
     """The whole answer, with its four tagged sections, to a question of one family."""
     texts = (_SUMMARIES[family], _caption(labels), _reasoning(labels), _CONCLUSIONS[family](labels))
-    return "".join(f"<{name}>{text}</{name}>" for name, text in zip(SECTIONS, texts, strict=True))
+    return SEPARATOR.join(f"<{name}>{text}</{name}>" for name, text in zip(SECTIONS, texts, strict=True))
 
 
 def _a(words: str) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from infra.demo_model.answers import SEPARATOR
 from infra.demo_model.architecture import MAX_TILES, PIXEL_MEAN, PIXEL_STD, TILE_SIZE
 from infra.demo_model.tokenizer import CHAT_TEMPLATE
 
@@ -38,6 +39,7 @@ def export(model: Any, processor: Any, folder: Path) -> None:
         pad_token_id=text.pad_token_id,
         max_new_tokens=160,
         do_sample=False,
+        section_separator=SEPARATOR,
     )
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

@@ -16,7 +16,8 @@ class EngineSettings(BaseSettings):
     asks an OpenAI-compatible server; "simulated" needs no model and answers in `simulated_seconds`.
     `max_batch` answers are written at once; unset, as many as the GPU's free memory holds (8 on a CPU).
     `guided_sections` makes every answer have its four sections ("slots" only), with what the model was taught to
-    write between them, `section_separator`.
+    write between them, `section_separator`; unset, what the checkpoint's generation_config.json says under that name,
+    else a blank line, as LLaVA-CoT does.
     `slot_tokens` of prompt and answer are reckoned per answer when slots are sized; longer ones take more room.
     `memory_gib` bounds the GPU memory that is used; unset, all that is free.
     `cross_kv` "fp8" halves what an image takes while its answer is written, at a small loss.
@@ -40,7 +41,7 @@ class EngineSettings(BaseSettings):
     quantization: Literal["none", "nf4", "int8", "fp8"] = "none"
     max_batch: int | None = Field(default=None, ge=1, le=512)
     guided_sections: bool = True
-    section_separator: str = "\n\n"
+    section_separator: str | None = None
     slot_tokens: int = Field(default=512, ge=64)
     memory_gib: float | None = Field(default=None, gt=0)
     cross_kv: Literal["full", "fp8"] = "full"

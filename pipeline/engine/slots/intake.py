@@ -15,6 +15,7 @@ from pipeline.errors import Rejected
 from pipeline.types import Canvas, EngineJob
 from schemas.dead_letter import Reason, Stage
 
+SEPARATOR = "\n\n"  # between sections, of a checkpoint that does not say
 MAX_CONTEXT = 8192  # tokens of prompt and answer; every row of a batch has a table of pages for so many
 
 
@@ -29,7 +30,10 @@ class Intake:
         self._ends = frozenset(ends if isinstance(ends, list) else [ends])
         self._plan: SectionPlan | None = None
         if settings.guided_sections:
-            self._plan = SectionPlan(self._tokenizer, self._ends, settings.section_separator)
+            separator = settings.section_separator
+            if separator is None:
+                separator = getattr(model.generation_config, "section_separator", SEPARATOR)
+            self._plan = SectionPlan(self._tokenizer, self._ends, separator)
 
     def request(self, job: EngineJob) -> Request:
         """Raises Rejected when the question leaves no room for an answer."""
