@@ -12,6 +12,8 @@ import torch
 from pipeline.engine.slots.transfer import send_numbers
 from schemas.request import AnalysisOptions
 
+COLDEST = 1e-5  # below, nothing but the likeliest token has a chance, and logits overflow
+
 
 class Sampler:
     """One request's way of choosing: greedy at temperature 0, else by chance that its seed alone decides."""
@@ -22,11 +24,11 @@ class Sampler:
 
     @property
     def greedy(self) -> bool:
-        return self.temperature == 0
+        return self.temperature < COLDEST
 
     def draw(self) -> float:
-        """From [0, 1), for the next token."""
-        return self._chance.random()
+        """From [0, 1), for the next token; in fp32, too, it is below 1."""
+        return self._chance.getrandbits(24) / 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,9 @@ def sample(logits: torch.Tensor, draws: Draws) -> torch.Tensor:
         descending=True, stable=True
     )
     total = chances.cumsum(dim=-1)
-    in_nucleus = total - chances < column(draws.top_p)  # the first always is
+    in_nucleus = total - chances < column(draws.top_p)
     total = total * in_nucleus
     mass = total.amax(dim=-1, keepdim=True)
     place = ((total <= column(draws.chance) * mass) & in_nucleus).sum(dim=-1, keepdim=True)
-    return order.gather(1, place.clamp(max=in_nucleus.sum(dim=-1, keepdim=True) - 1))[:, 0]
+    last = (in_nucleus.sum(dim=-1, keepdim=True) - 1).clamp(min=0)  # the first is in it, even if top_p rounds to 0
+    return order.gather(1, place.clamp(max=last))[:, 0]
