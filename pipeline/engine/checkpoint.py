@@ -71,7 +71,7 @@ def _dtype(chosen: str, device: str) -> torch.dtype:
 
 
 def _quantization(chosen: str, dtype: torch.dtype) -> BitsAndBytesConfig | None:
-    if chosen in ("none", "fp8"):
+    if chosen == "none":
         return None
     if chosen == "int8":
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=0.0, llm_int8_skip_modules=KEPT_IN_FULL)

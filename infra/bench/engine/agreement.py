@@ -26,14 +26,15 @@ from pipeline.engine.slots.step_table import StepTable
 from pipeline.engine.slots.text_decoder import TextDecoder
 from pipeline.engine.slots.text_prefill import speed_up
 from pipeline.engine.slots.vision import VisionEncoder
-from pipeline.types import Canvas, EngineJob
+from pipeline.types import Canvas, EngineJob, Pixels
 from schemas.request import AnalysisOptions
 
 METHOD = (
     "stock generate() answers greedily, one request at a time; the slot engine's modules are fed the same tokens in "
     "one batch of padded prompts, and the logits of every position are compared: |ours - stock| / |stock| over the "
-    "vocabulary. First divergence: the first position where the likeliest token differs. Each mutant is the same "
-    "with one mask wrong; its error is that of the request that it hits hardest."
+    "vocabulary; beside it the same distance between stock alone and stock in one batch. First divergence: the first "
+    "position where the likeliest token differs. Each mutant is the same with one mask wrong; its error is that of "
+    "the request that it hits hardest."
 )
 # Rows x columns of tiles, and the question: every count of tiles, prompts of different lengths.
 REQUESTS = (
@@ -57,7 +58,8 @@ def agreement(checkpoint: Checkpoint, settings: EngineSettings, tokens: int) -> 
     with torch.inference_mode():
         intake = Intake(checkpoint, settings.model_copy(update={"guided_sections": False}))
         jobs = [_job(number, checkpoint, *request) for number, request in enumerate(REQUESTS)]
-        stock = [_stock(checkpoint, job, tokens) for job in jobs]
+        stock = [_stock(checkpoint, [job], tokens)[0] for job in jobs]
+        noise = [_noise(*pair) for pair in zip(_stock(checkpoint, jobs, tokens), stock, strict=True)]
         ours = _Ours(checkpoint, settings, [intake.request(job) for job in jobs])
         errors = ours.errors(stock)
         mutants = {name: _hit(ours, stock, mutant) for name, mutant in MUTANTS.items()}
@@ -66,6 +68,7 @@ def agreement(checkpoint: Checkpoint, settings: EngineSettings, tokens: int) -> 
         "method": METHOD,
         "requests": len(jobs),
         "tokens each": tokens,
+        "stock in a batch against stock alone, mean": sum(noise) / len(noise),
         "logit error, mean": sum(flat) / len(flat),
         "logit error, max": max(flat),
         "first divergence": [row.divergence for row in errors],
@@ -83,12 +86,15 @@ def _job(number: int, checkpoint: Checkpoint, tiles: tuple[int, int], question: 
     return EngineJob(number, canvas, question, AnalysisOptions(max_tokens=4))
 
 
-def _stock(checkpoint: Checkpoint, job: EngineJob, tokens: int) -> Stock:
-    canvas, model = job.pixels, checkpoint.model
-    picture = Image.frombytes("RGB", (canvas.width, canvas.height), bytes(canvas.buffer()))
-    prompt = PromptWriter(checkpoint.processor).write(job.question)
-    inputs = checkpoint.processor(images=[[picture]], text=[prompt], add_special_tokens=False, return_tensors="pt")
-    inputs = inputs.to(model.device, dtype=model.dtype)
+def _stock(checkpoint: Checkpoint, jobs: list[EngineJob], tokens: int) -> list[Stock]:
+    model, write = checkpoint.model, PromptWriter(checkpoint.processor).write
+    inputs = checkpoint.processor(
+        images=[[_picture(job.pixels)] for job in jobs],
+        text=[write(job.question) for job in jobs],
+        add_special_tokens=False,
+        padding=True,
+        return_tensors="pt",
+    ).to(model.device, dtype=model.dtype)
     said = model.generate(
         **inputs,
         do_sample=False,
@@ -97,8 +103,21 @@ def _stock(checkpoint: Checkpoint, job: EngineJob, tokens: int) -> Stock:
         output_logits=True,
         return_dict_in_generate=True,
     )
-    logits = torch.cat([step.float().cpu() for step in said.logits])
-    return Stock(said.sequences[0, -tokens:].tolist(), logits)
+    logits = torch.stack([step.float().cpu() for step in said.logits], dim=1)
+    return [Stock(row.tolist(), logits[index]) for index, row in enumerate(said.sequences[:, -tokens:])]
+
+
+def _picture(canvas: Pixels | Canvas) -> Image.Image:
+    return Image.frombytes("RGB", (canvas.width, canvas.height), bytes(canvas.buffer()))
+
+
+def _noise(batched: Stock, alone: Stock) -> float:
+    """The mean error of stock generate() against itself, as long as both say the same."""
+    same = next(
+        (at for at, pair in enumerate(zip(batched.tokens, alone.tokens, strict=True)) if pair[0] != pair[1]), -1
+    )
+    errors = _row(batched.logits, alone).errors[: same + 1 or None]
+    return sum(errors) / len(errors)
 
 
 @dataclass(frozen=True, slots=True)

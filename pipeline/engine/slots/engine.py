@@ -26,6 +26,7 @@ from schemas.dead_letter import Reason, Stage
 log = logging.getLogger(__name__)
 
 GROUPS_AHEAD = 2  # so that the device never waits for the host between two
+WELL_FILLED = 0.95  # of the slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +95,18 @@ class SlotEngine:
         self._beat()
 
     def _turn(self) -> None:
-        rows = len(self._batch)
-        step = self._machine.decode(rows, self._batch.draws()) if rows else None
         self._launch_prefills()
-        if step is not None:
+        rows = 0 if self._behind() else len(self._batch)
+        if rows:
+            step = self._machine.decode(rows, self._batch.draws())
             self._batch.advance(step.tokens())
             self._release()
-        self._join_prefilled()
+        self._join_prefilled(wait=not rows)
+
+    def _behind(self) -> bool:
+        """Whether the batch is better filled before its next step: a step costs nearly the same for fewer rows."""
+        wanted = self._waiting and self._prefilling
+        return bool(wanted) and len(self._batch) < WELL_FILLED * self._machine.room.slots
 
     def _launch_prefills(self) -> None:
         """A group that is not full goes only when none is before it."""
@@ -127,13 +133,12 @@ class SlotEngine:
             group.append(request)
         return group
 
-    def _join_prefilled(self) -> None:
-        """Waits for the device only when there is nothing else to do."""
-        while self._prefilling and (self._prefilling[0].first_tokens.ready() or not self._batch.requests):
-            group = self._prefilling[0]
-            tokens = group.first_tokens.tokens()
-            self._prefilling.popleft()
-            for request, token in zip(group.requests, tokens, strict=True):
+    def _join_prefilled(self, *, wait: bool) -> None:
+        """The groups that are ready; `wait` for the first."""
+        while self._prefilling and (wait or self._prefilling[0].first_tokens.ready()):
+            wait = False
+            tokens = self._prefilling[0].first_tokens.tokens()
+            for request, token in zip(self._prefilling.popleft().requests, tokens, strict=True):
                 self._batch.join(request, request.answering.say(token))
             self._release()
 

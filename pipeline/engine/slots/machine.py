@@ -11,7 +11,7 @@ from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.settings import EngineSettings
 from pipeline.engine.slots.encodings import Encodings
 from pipeline.engine.slots.key_values import KeyValues, PageShape
-from pipeline.engine.slots.memory import Room, room_for
+from pipeline.engine.slots.memory import Room, limit_memory, room_for
 from pipeline.engine.slots.prefill import Prefill
 from pipeline.engine.slots.request import Request
 from pipeline.engine.slots.sampling import Draws
@@ -19,6 +19,7 @@ from pipeline.engine.slots.step import Chosen, DecodeStep, operations
 from pipeline.engine.slots.step_table import StepTable
 from pipeline.engine.slots.streams import Streams
 from pipeline.engine.slots.text_decoder import TextDecoder
+from pipeline.engine.slots.text_prefill import speed_up
 from pipeline.engine.slots.vision import VisionEncoder
 
 
@@ -36,10 +37,13 @@ class Machine:
         self._shape = PageShape.of(model.config, model.dtype, fp8_tiles=settings.cross_kv == "fp8")
         self._streams = Streams(self._device, side_by_side=settings.side_by_side)
         self._encodings = Encodings(settings.shared_encodings_mib * 1024**2)
-        self._decoder = TextDecoder(model, operations(self._device))
+        ops = operations(self._device)
+        self._decoder = TextDecoder(model, ops)
+        speed_up(model.model.language_model, ops)
         vision = VisionEncoder(checkpoint)
         self._prefill = Prefill(checkpoint, vision, self._encodings)
         if self._on_gpu:
+            limit_memory(settings)
             self._rehearse(vision)
         max_tiles = model.config.vision_config.max_num_tiles
         self._allocate(room_for(settings, self._shape, max_context, max_tiles, self._device))

@@ -10,7 +10,7 @@ from pipeline.engine.settings import EngineSettings
 from pipeline.engine.slots.key_values import PageShape, pages_for
 from pipeline.errors import Fatal
 
-MOST_SLOTS = 256
+MOST_SLOTS = 384
 # Kept free of pages on a GPU, for decode graphs, sampling and the allocator's rounding.
 WORKSPACE_BYTES = 2 * 1024**3
 
@@ -50,6 +50,13 @@ def room_for(
         return room
     a_slot = max_tiles * shape.tile_bytes + room.slot_pages * shape.page_bytes
     return replace(room, slots=max(1, min(settings.max_batch or MOST_SLOTS, _free_bytes(settings) // a_slot)))
+
+
+def limit_memory(settings: EngineSettings) -> None:
+    """More than `memory_gib` of the current GPU is out of memory, the weights that are loaded included."""
+    if settings.memory_gib is not None:
+        total = torch.cuda.get_device_properties().total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, settings.memory_gib * 1024**3 / total))
 
 
 def _free_bytes(settings: EngineSettings) -> int:

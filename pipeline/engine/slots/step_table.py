@@ -52,8 +52,8 @@ class StepTable:
 
     @property
     def tiles(self) -> torch.Tensor:
-        """[rows]: at least 1, for a row that attends to nothing has no softmax."""
-        return self.numbers[:, 2].clamp(min=1)
+        """[rows]: how many tiles each row's image has."""
+        return self.numbers[:, 2]
 
     @property
     def tile_pages(self) -> torch.Tensor:

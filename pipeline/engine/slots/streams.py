@@ -13,8 +13,8 @@ class Streams:
     def __init__(self, device: torch.device, *, side_by_side: bool = True) -> None:
         self._on_gpu = device.type == "cuda"
         if self._on_gpu:
-            self._decode = torch.cuda.Stream(device, priority=-1)  # what is nearly done goes first
-            self._prefill = torch.cuda.Stream(device) if side_by_side else self._decode
+            self._decode = torch.cuda.Stream(device)
+            self._prefill = torch.cuda.Stream(device, priority=-1) if side_by_side else self._decode
 
     def decode(self) -> AbstractContextManager[object]:
         return torch.cuda.stream(self._decode) if self._on_gpu else nullcontext()

@@ -54,7 +54,8 @@ class TextDecoder:
         """[rows, vocabulary] for the token after each row's newest, whose keys and values are stored on the way."""
         hidden = self._embed(table.tokens)
         cos, sin = (part[:, 0] for part in self._rotary(hidden, table.positions[:, None]))
-        lengths, cross_lengths = table.positions + 1, table.tiles * kv.shape.tile_tokens
+        lengths = table.positions + 1
+        cross_lengths = (table.tiles * kv.shape.tile_tokens).clamp(min=1)  # nothing to see: nothing to softmax
         selves, crosses = iter(kv.self_layers), iter(kv.cross_layers)
         change, gate = None, None
         for block in self._blocks:

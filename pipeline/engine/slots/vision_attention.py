@@ -5,6 +5,7 @@ The mask says: a token of padding may not attend to padding. All others attend t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+FEW = 128  # queries: more are worth a fused kernel
 _names = count()
 
 
@@ -41,6 +43,7 @@ class VisionAttention:
 
     def __init__(self, vision_model: Any) -> None:
         self.tokens: Tokens
+        self._attention = fastest(vision_model.device)
         name = f"sightstream_vision_{next(_names)}"
         AttentionInterface.register(name, self._attend)
         vision_model.config._attn_implementation = name
@@ -56,15 +59,30 @@ class VisionAttention:
     ) -> tuple[torch.Tensor, None]:
         """[1, heads, tokens, width] each; returns [1, tokens, heads, width]."""
         tokens = self.tokens
-        if len(tokens.padding) < len(tokens.there):
-            out = scaled_dot_product_attention(query, key, value)
+        if len(tokens.padding) <= FEW:
+            out = self._attention(query, key, value)
             out[:, :, tokens.padding] = _few(query[:, :, tokens.padding], key, value, tokens.mask)
         else:
             out = torch.empty_like(query)
-            out[:, :, tokens.there] = scaled_dot_product_attention(query[:, :, tokens.there], key, value)
+            out[:, :, tokens.there] = self._attention(query[:, :, tokens.there], key, value)
             shown = (query[:, :, tokens.padding], key[:, :, tokens.there], value[:, :, tokens.there])
-            out[:, :, tokens.padding] = scaled_dot_product_attention(*shown)
+            out[:, :, tokens.padding] = self._attention(*shown)
         return out.transpose(1, 2), None
+
+
+def fastest(device: torch.device) -> Callable[..., torch.Tensor]:
+    """Attention over [1, heads, tokens, width]: FlashAttention 4 on a Hopper GPU that has it, else torch's."""
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) == (9, 0):
+        try:
+            from flash_attn.cute import flash_attn_func
+        except ImportError:
+            return scaled_dot_product_attention
+
+        def attention(*states: torch.Tensor) -> torch.Tensor:
+            return flash_attn_func(*(part.transpose(1, 2) for part in states))[0].transpose(1, 2)
+
+        return attention
+    return scaled_dot_product_attention
 
 
 def _few(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
