@@ -86,13 +86,18 @@ class SlotEngine:
     # --- one turn -----------------------------------------------------------------------------------------
 
     def _turn_or_shrink(self) -> None:
+        if not self._turn_fits():
+            self._begin_anew()  # not where the error is handled: its traceback holds on to the pages
+        self._beat()
+
+    def _turn_fits(self) -> bool:
         try:
             with torch.inference_mode():
                 self._turn()
         except torch.OutOfMemoryError:
             log.warning("out of memory with %s slots; going on with fewer", self._machine.room.slots)
-            self._begin_anew()
-        self._beat()
+            return False
+        return True
 
     def _turn(self) -> None:
         self._launch_prefills()
@@ -115,10 +120,12 @@ class SlotEngine:
             if not group or (self._prefilling and len(group) < GROUP):
                 return
             for request in group:
-                self._waiting.popleft()
                 request.pages = self._machine.kv.pages.take(request.pages_needed)
                 request.tile_pages = self._machine.kv.tiles.take(request.tiles)
-            self._prefilling.append(_Prefilling(group, self._machine.prefill(group)))
+            first_tokens = self._machine.prefill(group)  # may find no memory: until then they wait
+            self._prefilling.append(_Prefilling(group, first_tokens))
+            for _ in group:
+                self._waiting.popleft()
 
     def _next_group(self) -> list[Request]:
         """The longest waiting, as far as there is room: nobody is overtaken."""

@@ -1,0 +1,143 @@
+"""Out of memory: smaller, and on; nothing is lost, nothing is answered otherwise."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.slots import machine
+from pipeline.engine.slots.engine import SlotEngine
+from pipeline.engine.slots.key_values import KeyValues
+from pipeline.engine.slots.prefill import Prefill
+from pipeline.engine.slots.text_decoder import TextDecoder
+from pipeline.engine.slots.vision import VisionEncoder
+from pipeline.errors import Cancelled, Fatal
+from pipeline.types import Generated
+from tests.pipeline.engine.slots.asking import answers, endings, job, slot_settings, tiled
+
+JOBS = [
+    *(job(number, tiled(number, 1, 1 + number % 3), "How many? " * number, max_tokens=30) for number in range(5)),
+    job(5, tiled(5), temperature=1.5, seed=4, max_tokens=30),
+    job(6, tiled(6), max_tokens=1),
+]
+GAPS = [0, 0, 3, 0, 9, 0]
+# Where the device is asked for memory: (class, method, the calls that fail).
+PLACES: dict[str, tuple[type, str, set[int]]] = {
+    "the first image": (VisionEncoder, "encode", {1}),
+    "an image beside others": (VisionEncoder, "encode", {4}),
+    "two images in a row": (VisionEncoder, "encode", {3, 4}),
+    "the first prompts": (Prefill, "_forward", {1}),
+    "later prompts": (Prefill, "_forward", {2}),
+    "the first step": (TextDecoder, "logits", {1}),
+    "a later step": (TextDecoder, "logits", {12}),
+    "steps and images": (TextDecoder, "logits", {5, 20}),
+}
+
+
+def fail(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, calls: Callable[[int], bool]) -> list[int]:
+    """Lets the chosen calls of a method, counted from 1, fail for lack of memory; returns the list of calls."""
+    right, made = vars(owner)[name], list[int]()
+
+    def short(*args: Any, **named: Any) -> Any:
+        made.append(len(made) + 1)
+        if calls(made[-1]):
+            raise torch.OutOfMemoryError("no memory, as the test has it")
+        return right(*args, **named)
+
+    monkeypatch.setattr(owner, name, short)
+    return made
+
+
+@pytest.fixture(scope="module")
+def expected(checkpoint: Checkpoint) -> dict[int, Generated]:
+    return answers(SlotEngine(checkpoint, slot_settings(), lambda: None), JOBS, GAPS)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_answer_comes_as_if_nothing_had_been(
+    place: str, checkpoint: Checkpoint, expected: dict[int, Generated], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, name, failing = PLACES[place]
+    engine = SlotEngine(checkpoint, slot_settings(), lambda: None)
+    calls = fail(monkeypatch, owner, name, failing.__contains__)
+    assert answers(engine, JOBS, GAPS) == expected
+    assert len(calls) > max(failing)
+    assert engine.capacity() == {1: 3, 2: 2}[len(failing)]
+    assert engine.finished(0) == []
+
+
+def test_a_single_slot_has_nothing_left_to_give_up(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = SlotEngine(checkpoint, slot_settings(max_batch=3), lambda: None)
+    fail(monkeypatch, TextDecoder, "logits", lambda _: True)
+    with pytest.raises(Fatal, match="memory"):
+        endings(engine, JOBS)
+
+
+@pytest.mark.parametrize(("failures", "slots"), [(0, 8), (1, 6), (5, 1)])
+def test_pages_that_do_not_fit_at_the_start(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, failures: int, slots: int
+) -> None:
+    fail(monkeypatch, KeyValues, "__init__", lambda call: call <= failures)
+    engine = SlotEngine(checkpoint, slot_settings(max_batch=8), lambda: None)
+    assert engine.capacity() == slots
+    assert answers(engine, JOBS[:2])
+
+
+def test_not_a_single_slot_fits(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail(monkeypatch, KeyValues, "__init__", lambda _: True)
+    with pytest.raises(Fatal, match="memory"):
+        SlotEngine(checkpoint, slot_settings(max_batch=2), lambda: None)
+
+
+def test_the_smaller_pages_may_not_fit_either(
+    checkpoint: Checkpoint, expected: dict[int, Generated], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = SlotEngine(checkpoint, slot_settings(), lambda: None)
+    fail(monkeypatch, TextDecoder, "logits", {5}.__contains__)
+    fail(monkeypatch, KeyValues, "__init__", {1}.__contains__)
+    assert answers(engine, JOBS, GAPS) == expected
+    assert engine.capacity() == 2
+
+
+@pytest.mark.parametrize("place", ["an image beside others", "later prompts", "a later step"])
+def test_the_old_pages_are_gone_before_new_ones_are_asked_for(
+    place: str, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error holds on to whatever its frames do: were it still there, nothing would be free."""
+    made: list[weakref.ref[KeyValues]] = []
+
+    def remembered(*args: Any) -> KeyValues:
+        assert [pages() for pages in made if pages() is not None] == []
+        kv = KeyValues(*args)
+        made.append(weakref.ref(kv))
+        return kv
+
+    monkeypatch.setattr(machine, "KeyValues", remembered)
+    engine = SlotEngine(checkpoint, slot_settings(), lambda: None)
+    owner, name, failing = PLACES[place]
+    fail(monkeypatch, owner, name, failing.__contains__)
+    answers(engine, JOBS, GAPS)
+    assert len(made) == 2
+
+
+def test_who_was_cancelled_before_stays_cancelled(
+    checkpoint: Checkpoint, expected: dict[int, Generated], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = SlotEngine(checkpoint, slot_settings(), lambda: None)
+    fail(monkeypatch, TextDecoder, "logits", {2}.__contains__)
+    for each in JOBS:
+        engine.submit(each)
+    assert engine.finished(0) == []
+    engine.cancel(1)
+    found = endings(engine, [])
+    for _ in range(400):
+        found |= {finished.id: finished for finished in engine.finished(0)}
+    assert isinstance(found.pop(1).outcome, Cancelled)
+    assert {number: finished.outcome for number, finished in found.items()} == {
+        number: answer for number, answer in expected.items() if number != 1
+    }
