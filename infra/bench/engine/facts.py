@@ -14,7 +14,7 @@ from infra.bench.engine.cost_model import parameters, shape_of
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.prompt import PromptWriter
 
-_PACKAGES = ("torch", "transformers", "bitsandbytes", "triton", "pillow")
+_PACKAGES = ("transformers", "bitsandbytes", "triton", "pillow")
 
 
 def machine_facts(device: str) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def machine_facts(device: str) -> dict[str, Any]:
         "device": device,
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": {"torch": str(torch.__version__)} | {name: _version(name) for name in _PACKAGES},
     }
     if device == "cuda":
         properties = torch.cuda.get_device_properties(0)

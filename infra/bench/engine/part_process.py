@@ -51,7 +51,8 @@ def serve(connection: Connection, options: BenchOptions, parts: Sequence[Part], 
     """Runs the parts in order, up to the first that fails: after that a device may be in any state."""
     end_with_parent()
     warnings.simplefilter("ignore")
-    logging.basicConfig(level=logging.ERROR)
+    logging.basicConfig(level=logging.WARNING)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses optional packages aloud
     say: Callable[[str], None] = lambda text: connection.send(Said(text))  # noqa: E731
     try:
         bench = find(bench_at)(options, say)

@@ -42,6 +42,8 @@ def random_checkpoint(
     with torch.no_grad():
         _draw(model, device, dtype)
         model.lm_head.weight[config.text_config.eos_token_id] = 0
+    if device.type == "cuda":
+        torch.cuda.synchronize()  # engines work on streams of their own
     model.generation_config = _generation(config.text_config)
     identity = ModelIdentity(name=f"random-{scale}", quantization=_precision(settings, dtype), engine=settings.kind)
     return Checkpoint(model.requires_grad_(False), _processor(tokenizer, config.vision_config.image_size), identity)

@@ -96,7 +96,10 @@ def steady(bench: Bench, workload: Workload, allowance: Allowance) -> Measured:
         )
     short = f"{rates.answers} of {window} answers" if rates.answers < window else None
     how = _method(bench, workload, warm, rates, seen)
-    detail = asdict(rates) | {"slots": capacity, "starved_share": seen.starved_share}
+    left = workload.engine.capacity()
+    if left < capacity:
+        how += f"; OUT OF MEMORY on the way: begun with {capacity} slots"
+    detail = asdict(rates) | {"slots": left, "slots_at_first": capacity, "starved_share": seen.starved_share}
     return Measured(_figures(bench, workload, rates, how), detail, short)
 
 
@@ -120,12 +123,13 @@ def _figures(bench: Bench, workload: Workload, rates: Rates, how: str) -> tuple[
         Figure("tokens_an_answer", rates.tokens / rates.answers, "tokens", "mean of the answers in the window"),
         Figure("images_per_s_from_tokens", rates.tokens_per_s / tokens, "1/s", f"tokens_per_s / {tokens}, a check"),
         Figure("slots", workload.engine.capacity(), "", "answers that the engine writes at once"),
-        *([] if workload.hosted else [_steps(rates), *_peak(bench)]),
+        *([] if workload.hosted else [*_steps(rates), *_peak(bench)]),
     )
 
 
-def _steps(rates: Rates) -> Figure:
-    return Figure("steps_per_s", rates.steps_per_s, "1/s", "the engine's own count, or its signs of progress")
+def _steps(rates: Rates) -> list[Figure]:
+    rows = Figure("tokens_a_step", rates.tokens / rates.steps if rates.steps else None, "tokens", "slots in use")
+    return [Figure("steps_per_s", rates.steps_per_s, "1/s", "the engine's own count, or its signs of progress"), rows]
 
 
 def _peak(bench: Bench) -> list[Figure]:

@@ -26,23 +26,23 @@ def typed(*words: str) -> tuple[int, str, str]:
 
 def test_it_measures_on_this_machine(tmp_path: Path) -> None:
     file = tmp_path / "out.json"
-    sizes = ["tokens=6", "photographs=6", "copy_mib=8", "matrix_side=64", "single_requests=1"]
-    sizes += ["stock_batches=2", "stock_tokens=6"]
+    sizes = ["tokens=6", "photographs=6", "single_requests=1", "decode_tokens=20", "decode_slots=2", "memory_images=12"]
     command = [sys.executable, "-m", "infra.bench.engine", "--model", "random-small", "--json", str(file)]
-    command += ["--parts", "ceilings,stock,vision,slots,single", "--setting", "max_batch=2", "--setting", "device=cpu"]
+    command += ["--parts", "slots,decode,prefill,single,memory", "--setting", "max_batch=2", "--setting", "device=cpu"]
     command += [word for size in sizes for word in ("--size", size)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr
     document = json.loads(file.read_text(encoding="utf-8"))
     assert {name: part["status"] for name, part in document["parts"].items()} == dict.fromkeys(
-        ("ceilings", "stock", "vision", "slots", "single"), "done"
+        ("slots", "decode", "prefill", "single", "memory"), "done"
     )
     figures = [figure for part in document["parts"].values() for figure in part["figures"]]
     assert all(figure["value"] is not None and figure["method"] for figure in figures)
     assert document["model"]["identity"]["name"] == "random-small"
     assert document["machine"]["device"] == "cpu"
     assert document["command"]["sizes"]["tokens"] == 6
-    assert {figure["name"] for figure in document["derived"] if figure["value"] is None} == {"times_the_tutorial"}
+    lacking = {figure["name"] for figure in document["derived"] if figure["value"] is None}
+    assert lacking == {"times_the_tutorial", "times_the_stock_batch", "share_of_roofline"}
     assert "images_per_s" in done.stdout
     assert "slots: done" in done.stderr
 

@@ -83,6 +83,7 @@ def test_fixed_lengths() -> None:
     assert value(found, "tokens_per_s") == pytest.approx(4 / STEP_S)
     assert value(found, "images_per_s_from_tokens") == pytest.approx(value(found, "images_per_s"))
     assert value(found, "steps_per_s") == pytest.approx(1 / STEP_S)
+    assert value(found, "tokens_a_step") == pytest.approx(4)
     assert found.detail["slots"] == 4
     assert found.detail["starved_share"] == 0
     assert found.cut_short is None
@@ -91,6 +92,15 @@ def test_fixed_lengths() -> None:
 def test_mixed_lengths_keep_the_token_rate() -> None:
     found = measured(steady.mixed)
     assert value(found, "tokens_per_s") == pytest.approx(4 / STEP_S, rel=0.35)  # a short window of eight answers
+
+
+def test_an_engine_that_ran_out_of_memory_says_so() -> None:
+    bench = KnownBench()
+    capacities = iter([4, 4])
+    bench.engine.capacity = lambda: next(capacities, 3)  # type: ignore[method-assign]
+    found = steady.fixed(bench, Allowance(1e6, bench.clock))  # type: ignore[arg-type]
+    assert (found.detail["slots"], found.detail["slots_at_first"]) == (3, 4)
+    assert "OUT OF MEMORY" in found.figures[0].method
 
 
 def test_a_window_that_time_cuts_short_says_so() -> None:
