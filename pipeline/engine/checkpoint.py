@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ def load_checkpoint(settings: EngineSettings) -> Checkpoint:
     """Blocks for seconds to minutes. Raises Fatal with what to change."""
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)  # one line a product in INT8
     if settings.threads:
         torch.set_num_threads(settings.threads)
     folder = checked_folder(settings.checkpoint)
