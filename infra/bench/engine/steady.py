@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.engine.protocol import Engine
 
 TILES_TRIED = (1, 2, 4)
+GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, are spread evenly however many there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,20 @@ def lengths(shortest: int, longest: int, seed: int = 0) -> Iterator[int]:
         yield from block
 
 
+def staggered(tokens: Iterator[int], count: int) -> Iterator[int]:
+    """The first `count` lengths cut to parts that are spread evenly. Otherwise all answers of one length begin and end
+    together for ever, and a window shows whichever half of their life it catches.
+    """
+    for index in range(count):
+        yield max(1, round(next(tokens) * ((index + 1) * GOLDEN % 1)))
+    yield from tokens
+
+
 def steady(bench: Bench, workload: Workload, allowance: Allowance) -> Measured:
     """Rates of a window that opens when the engine has been full for a while. Raises CommandError without one."""
     capacity = workload.engine.capacity()
     warm, window = ceil(bench.sizes.warm_rounds * capacity), ceil(bench.sizes.window_rounds * capacity)
-    feed = bench.feed(workload.tokens, workload.tiles)
+    feed = bench.feed(staggered(workload.tokens, capacity), workload.tiles)
     saturator = Saturator(workload.engine, feed, bench.clock, bench.steps, bench.say)
     seen = saturator.run(warm + window, allowance)
     rates = steady_rates(seen.ended, warm, window)
@@ -110,8 +120,9 @@ def _method(bench: Bench, workload: Workload, warm: int, rates: Rates, seen: Sat
     return (
         f"from JPEG bytes (decoded in {bench.sizes.decoders} processes), {workload.tiles} tiles, {workload.what}, "
         f"greedy; {settings.kind}{where}, quantization {settings.quantization}, cross KV {settings.cross_kv}, "
-        f"{capacity} slots, {in_hand(capacity)} jobs kept in hand; window opens when {warm} answers have ended and "
-        f"closes {rates.answers} answers later{full}"
+        f"{capacity} slots, {in_hand(capacity)} jobs kept in hand; the first {capacity} answers are cut to evenly "
+        f"spread lengths, as in an engine that has run for long; window opens when {warm} have ended and closes "
+        f"{rates.answers} answers later{full}"
     )
 
 

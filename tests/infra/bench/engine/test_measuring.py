@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -105,8 +106,14 @@ def test_an_engine_that_ran_out_of_memory_says_so() -> None:
 
 def test_a_window_that_time_cuts_short_says_so() -> None:
     found = measured(steady.fixed, seconds=8 * 16 * STEP_S / 4 + 1)
-    assert found.cut_short == "4 of 8 answers"
-    assert value(found, "images_per_s") == pytest.approx(4 / (16 * STEP_S))
+    assert found.cut_short == "5 of 8 answers"
+    assert value(found, "images_per_s") == pytest.approx(4 / (16 * STEP_S), rel=0.2)
+
+
+def test_the_first_answers_are_cut_so_that_they_end_one_after_the_other() -> None:
+    first = [next(lengths) for lengths in [steady.staggered(repeat(100), 20)] for _ in range(25)]
+    assert sorted(first[:20]) == pytest.approx([5 * place - 2.5 for place in range(1, 21)], abs=5)
+    assert first[20:] == [100] * 5
 
 
 def test_no_window_at_all_is_an_error() -> None:
