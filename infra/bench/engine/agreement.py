@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import torch
 from PIL import Image
 
+from infra.bench.engine.figures import Figure, Measured
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.prompt import PromptWriter
 from pipeline.engine.settings import EngineSettings
@@ -36,6 +37,10 @@ METHOD = (
     "position where the likeliest token differs. Each mutant is the same with one mask wrong; its error is that of "
     "the request that it hits hardest."
 )
+if TYPE_CHECKING:
+    from infra.bench.engine.bench import Bench
+    from infra.bench.engine.options import Allowance
+
 # Rows x columns of tiles, and the question: every count of tiles, prompts of different lengths.
 REQUESTS = (
     ((2, 2), "What is in the picture?"),
@@ -53,28 +58,28 @@ class Stock:
     logits: torch.Tensor
 
 
-def agreement(checkpoint: Checkpoint, settings: EngineSettings, tokens: int) -> dict[str, Any]:
+def agreement(bench: Bench, allowance: Allowance) -> Measured:
     """Takes over the model: its attention is the slot engine's afterwards."""
+    checkpoint, settings = bench.stock, bench.options.settings
     with torch.inference_mode():
         intake = Intake(checkpoint, settings.model_copy(update={"guided_sections": False}))
         jobs = [_job(number, checkpoint, *request) for number, request in enumerate(REQUESTS)]
-        stock = [_stock(checkpoint, [job], tokens)[0] for job in jobs]
-        noise = [_noise(*pair) for pair in zip(_stock(checkpoint, jobs, tokens), stock, strict=True)]
+        stock = [_stock(checkpoint, [job], bench.sizes.agreement_tokens)[0] for job in jobs]
+        together = _stock(checkpoint, jobs, bench.sizes.agreement_tokens)
         ours = _Ours(checkpoint, settings, [intake.request(job) for job in jobs])
-        errors = ours.errors(stock)
+        rows = ours.rows(stock)
         mutants = {name: _hit(ours, stock, mutant) for name, mutant in MUTANTS.items()}
-    flat = [error for row in errors for error in row.errors]
-    return {
-        "method": METHOD,
-        "requests": len(jobs),
-        "tokens each": tokens,
-        "stock in a batch against stock alone, mean": sum(noise) / len(noise),
-        "logit error, mean": sum(flat) / len(flat),
-        "logit error, max": max(flat),
-        "first divergence": [row.divergence for row in errors],
-        "mutants, error": mutants,
-        "smallest mutant / largest error": min(mutants.values()) / max(flat),
-    }
+    errors = [error for row in rows for error in row.errors]
+    noise = [_noise(*pair) for pair in zip(together, stock, strict=True)]
+    figures = (
+        Figure("logit_error_mean", sum(errors) / len(errors), "", METHOD),
+        Figure("logit_error_max", max(errors), "", "of all requests and positions"),
+        Figure("stock_noise_mean", sum(noise) / len(noise), "", "stock in a batch of four against stock alone"),
+        Figure("smallest_mutant", min(mutants.values()), "", "mean error of the mutant that shows least"),
+        Figure("mutant_margin", min(mutants.values()) / max(errors), "times", "smallest_mutant / logit_error_max"),
+    )
+    detail = {"first_divergence": [row.divergence for row in rows], "mutants": mutants}
+    return Measured(figures, detail)
 
 
 def _job(number: int, checkpoint: Checkpoint, tiles: tuple[int, int], question: str) -> EngineJob:
@@ -144,7 +149,7 @@ class _Ours:
         for request in requests:
             request.pages, request.tile_pages = self.kv.pages.take(2), self.kv.tiles.take(request.tiles)
 
-    def errors(self, stock: list[Stock], tiles_more: int = 0) -> list[Row]:
+    def rows(self, stock: list[Stock], tiles_more: int = 0) -> list[Row]:
         """`tiles_more` is how many tiles too many a decoding step attends to."""
         logits = [self._prefill.run(self.requests, self.kv).float().cpu()]
         table = StepTable.zeros(len(stock), self._max_tiles, 2, pin=False)
@@ -171,7 +176,7 @@ Mutant = Callable[[_Ours], Any]
 def _hit(ours: _Ours, stock: list[Stock], mutant: Mutant) -> float:
     """The mean error of the request that it hits hardest."""
     with mutant(ours) as tiles_more:
-        return max(sum(row.errors) / len(row.errors) for row in ours.errors(stock, tiles_more or 0))
+        return max(sum(row.errors) / len(row.errors) for row in ours.rows(stock, tiles_more or 0))
 
 
 @contextmanager

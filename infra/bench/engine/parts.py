@@ -38,6 +38,7 @@ PARTS = (
     ),
     Part("stock", "stock", f"{_HERE}.stock:best_batch", ("stock",), "stock generate(): the best batch"),
     Part("vision", "stock", f"{_HERE}.vision:vision", ("stock",), "the slot engine's vision encoder alone"),
+    Part("agreement", "agreement", f"{_HERE}.agreement:agreement", ("stock",), "how far the logits are from stock's"),
     Part("slots", "engine", f"{_HERE}.steady:fixed", ("engine",), "JPEG to answer, every answer of the same length"),
     Part("lengths", "engine", f"{_HERE}.steady:mixed", ("engine",), "JPEG to answer, lengths drawn evenly"),
     Part("decode", "engine", f"{_HERE}.decode_steps:decode", ("engine",), "a decoding step by slots in use"),

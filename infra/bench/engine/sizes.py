@@ -35,6 +35,7 @@ class Sizes:
     concurrent_rounds: int = 3
     decode_slots: tuple[int, ...] = (1, 64, 128)
     decode_tokens: int = 448
+    agreement_tokens: int = 24
     prefill_images: int = 64
     memory_images: int = 1000
     memory_tokens: int = 8

@@ -36,9 +36,9 @@ class Tokens:
 
 
 class VisionAttention:
-    """Installed in a vision model, it does the attention of all its layers, one image at a time.
+    """Installed in a vision model, it does the attention of all its layers.
 
-    `tokens` has to be set before the model is called.
+    `tokens` has to be set before the model is called; they are the same for all images of a call.
     """
 
     def __init__(self, vision_model: Any) -> None:
@@ -57,7 +57,7 @@ class VisionAttention:
         _mask: torch.Tensor | None,
         **_: object,
     ) -> tuple[torch.Tensor, None]:
-        """[1, heads, tokens, width] each; returns [1, tokens, heads, width]."""
+        """[images, heads, tokens, width] each; returns [images, tokens, heads, width]."""
         tokens = self.tokens
         if len(tokens.padding) <= FEW:
             out = self._attention(query, key, value)
@@ -71,7 +71,7 @@ class VisionAttention:
 
 
 def fastest(device: torch.device) -> Callable[..., torch.Tensor]:
-    """Attention over [1, heads, tokens, width]: FlashAttention 4 on a Hopper GPU that has it, else torch's."""
+    """Attention over [images, heads, tokens, width]: FlashAttention 4 on a Hopper GPU that has it, else torch's."""
     if device.type == "cuda" and torch.cuda.get_device_capability(device) == (9, 0):
         try:
             from flash_attn.cute import flash_attn_func

@@ -1,6 +1,9 @@
-"""The kernels against their plain twins. With TRITON_INTERPRET=1: every index and mask, without a GPU."""
+"""The kernels against their plain twins: on a GPU where there is one, else with TRITON_INTERPRET=1, which shows every
+index and mask. Run this file by name on a GPU machine."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -11,8 +14,10 @@ ROWS, QUERY_HEADS, HEADS, WIDTH = 3, 6, 2, 32
 
 
 @pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(5)
+def device() -> Iterator[None]:
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        torch.manual_seed(5)
+        yield
 
 
 def pools(pages: int, page: int) -> tuple[torch.Tensor, torch.Tensor]:
