@@ -38,7 +38,7 @@ class EngineSettings(BaseSettings):
     revision: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    quantization: Literal["none", "nf4", "int8", "fp8"] = "none"
+    quantization: Literal["none", "nf4", "int8"] = "none"
     max_batch: int | None = Field(default=None, ge=1, le=512)
     guided_sections: bool = True
     section_separator: str | None = None
