@@ -16,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from PIL import Image
 
 from schemas.codec import encode
@@ -87,6 +88,16 @@ class Bench:
                 worker.send_signal(signal.SIGCONT)
                 worker.kill()
             worker.wait()
+
+    def wait_shares(self, count: int) -> None:
+        """Until `count` workers of the group have partitions; a worker that is only starting dies of a signal."""
+        admin = AdminClient(self.kafka.client_config())
+
+        def shared() -> bool:
+            group = admin.describe_consumer_groups([self.group])[self.group].result(30)
+            return sum(bool(member.assignment.topic_partitions) for member in group.members) == count
+
+        wait_for(shared, f"{count} workers with partitions")
 
     def image(self, name: str = "good.png") -> str:
         path = self.folder / name

@@ -114,13 +114,15 @@ def test_a_worker_asleep_past_its_session_can_not_answer_twice(bench: Bench) -> 
 
 
 def test_workers_that_come_and_go_share_the_partitions(bench: Bench) -> None:
+    bench.settings = {"engine_simulated_seconds": "0.2"}  # so that there is work left for those who join
     bench.publish(400)
     bench.start_worker()
     bench.wait_outcomes(30)
     for _ in range(3):
         joining = bench.start_worker()
+        bench.wait_shares(2)
         seen = len(bench.outcomes().sources)
-        bench.wait_outcomes(min(400, seen + 30))
+        bench.wait_outcomes(min(bench.published, seen + 30))
         joining.send_signal(signal.SIGTERM)
         assert joining.wait(40) == 0, bench.logs()
     bench.check_exactly_once()
