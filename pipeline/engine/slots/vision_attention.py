@@ -5,6 +5,7 @@ The mask says: a token of padding may not attend to padding. All others attend t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -13,6 +14,10 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
+
+log = logging.getLogger(__name__)
+
+Attention = Callable[..., torch.Tensor]
 
 FEW = 128  # queries: more are worth a fused kernel
 _names = count()
@@ -70,19 +75,25 @@ class VisionAttention:
         return out.transpose(1, 2), None
 
 
-def fastest(device: torch.device) -> Callable[..., torch.Tensor]:
-    """Attention over [images, heads, tokens, width]: FlashAttention 4 on a Hopper GPU that has it, else torch's."""
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) == (9, 0):
-        try:
-            from flash_attn.cute import flash_attn_func
-        except ImportError:
-            return scaled_dot_product_attention
+def fastest(device: torch.device) -> Attention:
+    """Over [images, heads, tokens, width]: FlashAttention 4 on a Hopper GPU where it is installed and works, else
+    torch's own."""
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) != (9, 0):
+        return scaled_dot_product_attention
+    try:
+        from flash_attn.cute import flash_attn_func
 
-        def attention(*states: torch.Tensor) -> torch.Tensor:
-            return flash_attn_func(*(part.transpose(1, 2) for part in states))[0].transpose(1, 2)
+        flash_attn_func(*torch.zeros((3, 1, 128, 1, 80), dtype=torch.bfloat16, device=device))
+    except ImportError:
+        return scaled_dot_product_attention
+    except Exception:  # it compiles itself when it is called: there is much that can be wrong with it
+        log.warning("FlashAttention 4 is installed but does not work; going on with torch's own", exc_info=True)
+        return scaled_dot_product_attention
 
-        return attention
-    return scaled_dot_product_attention
+    def attention(*states: torch.Tensor) -> torch.Tensor:
+        return flash_attn_func(*(part.transpose(1, 2) for part in states))[0].transpose(1, 2)
+
+    return attention
 
 
 def _few(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

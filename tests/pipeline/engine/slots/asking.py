@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import chain
 from random import Random
 
 from infra.demo_model.export import CHECKPOINT
@@ -44,9 +45,9 @@ def job(number: int, pixels: Pixels | None = None, question: str = "What is it?"
 
 
 def endings(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ()) -> dict[int, Finished]:
-    """Submits the jobs, the first `gaps` turns of work after the one before; returns how each ended."""
+    """Submits the jobs, with so many turns of work between one and the next; returns how each ended."""
     found: dict[int, Finished] = {}
-    gaps = iter(gaps)
+    gaps = chain([0], gaps)
     for each in jobs:
         for _ in range(next(gaps, 0)):
             _collect(engine, found)
@@ -55,7 +56,8 @@ def endings(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ())
         if len(found) == len(jobs):
             break
         _collect(engine, found)
-    assert sorted(found) == sorted(each.id for each in jobs)
+    missing = sorted({each.id for each in jobs} - set(found))
+    assert not missing, f"did not end: {missing}"
     return found
 
 

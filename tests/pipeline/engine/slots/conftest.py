@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from pipeline.engine.checkpoint import Checkpoint, load_checkpoint
-from pipeline.engine.settings import EngineSettings
 from tests.pipeline.engine.slots.asking import slot_settings
 
 
@@ -16,4 +15,4 @@ def checkpoint() -> Checkpoint:
 @pytest.fixture(scope="session")
 def stock() -> Checkpoint:
     """A model of its own: a slot engine changes how the one that it is given attends to images."""
-    return load_checkpoint(EngineSettings.model_validate(slot_settings(kind="generate", dtype="float32")))
+    return load_checkpoint(slot_settings(kind="generate", dtype="float32"))
