@@ -48,7 +48,7 @@ class VisionAttention:
 
     def __init__(self, vision_model: Any) -> None:
         self.tokens: Tokens
-        self._attention = fastest(vision_model.device)
+        self._attention = fastest(vision_model.device, vision_model.dtype)
         name = f"sightstream_vision_{next(_names)}"
         AttentionInterface.register(name, self._attend)
         vision_model.config._attn_implementation = name
@@ -75,15 +75,16 @@ class VisionAttention:
         return out.transpose(1, 2), None
 
 
-def fastest(device: torch.device) -> Attention:
+def fastest(device: torch.device, dtype: torch.dtype) -> Attention:
     """Over [images, heads, tokens, width]: FlashAttention 4 on a Hopper GPU where it is installed and works, else
     torch's own."""
-    if device.type != "cuda" or torch.cuda.get_device_capability(device) != (9, 0):
+    hopper = device.type == "cuda" and torch.cuda.get_device_capability(device) == (9, 0)
+    if not hopper or dtype == torch.float32:
         return scaled_dot_product_attention
     try:
         from flash_attn.cute import flash_attn_func
 
-        flash_attn_func(*torch.zeros((3, 1, 128, 1, 80), dtype=torch.bfloat16, device=device))
+        flash_attn_func(*torch.zeros((3, 1, 128, 1, 80), dtype=dtype, device=device))
     except ImportError:
         return scaled_dot_product_attention
     except Exception:  # it compiles itself when it is called: there is much that can be wrong with it
