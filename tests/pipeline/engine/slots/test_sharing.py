@@ -1,0 +1,114 @@
+"""An image is encoded once for all questions about it, while it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.slots.encodings import Encodings
+from pipeline.engine.slots.engine import SlotEngine
+from pipeline.engine.slots.vision import VisionEncoder
+from pipeline.types import Canvas
+from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
+
+KIB = 1024
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Canvas]:
+    """Every image that the vision model looks at."""
+    right, seen = VisionEncoder.encode, list[Canvas]()
+
+    def encode(self: VisionEncoder, canvases: Sequence[Canvas]) -> torch.Tensor:
+        seen.extend(canvases)
+        return right(self, canvases)
+
+    monkeypatch.setattr(VisionEncoder, "encode", encode)
+    return seen
+
+
+def engine_of(checkpoint: Checkpoint, **changes: object) -> SlotEngine:
+    return SlotEngine(checkpoint, slot_settings(**changes), lambda: None)
+
+
+@pytest.mark.parametrize("gap", [0, 1, 20, 200])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2)])
+def test_two_questions_about_an_image(
+    checkpoint: Checkpoint, encoded: list[Canvas], gap: int, shape: tuple[int, int]
+) -> None:
+    pixels, questions = tiled(2, *shape), ["What is it?", "How many are there?"]
+    alone = answers(engine_of(checkpoint), [job(n, pixels, question) for n, question in enumerate(questions)])
+    assert len(encoded) == 2
+    encoded.clear()
+    shared = [job(n, pixels, question, image_key="a") for n, question in enumerate(questions)]
+    assert answers(engine_of(checkpoint), shared, [gap]) == alone
+    assert len(encoded) == 1
+
+
+def test_other_images_between_do_not_get_into_it(checkpoint: Checkpoint, encoded: list[Canvas]) -> None:
+    shapes = [(1, 1), (2, 2), (1, 2)]
+    jobs = [job(n, tiled(n % 3, *shapes[n % 3]), f"What is it? {n}", max_tokens=40) for n in range(12)]
+    alone = answers(engine_of(checkpoint, max_batch=5), jobs)
+    encoded.clear()
+    keyed = [job(n, j.pixels, j.question, max_tokens=40, image_key="abc"[n % 3]) for n, j in enumerate(jobs)]
+    assert answers(engine_of(checkpoint, max_batch=5), keyed, [n % 3 for n in range(12)]) == alone
+    assert len(encoded) == 3
+
+
+@pytest.mark.parametrize(("key", "limit"), [(None, 1024), ("a", 0)])
+def test_without_a_key_or_room_nothing_is_shared(
+    checkpoint: Checkpoint, encoded: list[Canvas], key: str | None, limit: int
+) -> None:
+    jobs = [job(n, tiled(1), max_tokens=5, image_key=key) for n in range(4)]
+    found = answers(engine_of(checkpoint, shared_encodings_mib=limit), jobs, [20 if key else 0] * 3)
+    assert len(set(found.values())) == 1
+    assert len(encoded) == 4
+
+
+def test_what_was_pushed_out_is_encoded_again(checkpoint: Checkpoint, encoded: list[Canvas]) -> None:
+    """A MiB holds few of the embedded model's images."""
+    engine = engine_of(checkpoint, shared_encodings_mib=1, max_batch=1)
+    jobs = [job(n, tiled(n % 8), max_tokens=2, image_key=str(n % 8)) for n in range(16)]
+    found = answers(engine, jobs)
+    assert len(encoded) == 16
+    assert all(found[n] == found[n + 8] for n in range(8))
+
+
+sizes = st.lists(st.tuples(st.sampled_from([*"abcdef", None]), st.integers(1, 6)), max_size=40)
+
+
+@given(sizes, st.integers(0, 12))
+def test_the_newest_that_fit_are_kept(uses: list[tuple[str | None, int]], limit: int) -> None:
+    """Each use asks first, and keeps what it had to make: as the prefill does."""
+    kept, model = Encodings(limit * KIB), dict[str, torch.Tensor]()
+    for key, size in uses:
+        found = kept.get(key)
+        assert found is (None if key is None else model.get(key)) or torch.equal(found, model[key])  # type: ignore[arg-type, index]
+        if key is None:
+            kept.keep(key, torch.zeros(size * KIB, dtype=torch.uint8))
+        elif found is None:
+            states = torch.full((size * KIB,), ord(key), dtype=torch.uint8)
+            kept.keep(key, states)
+            if size <= limit:
+                model[key] = states.clone()
+            states.zero_()  # the next image overwrites them
+        else:
+            model[key] = model.pop(key)
+        while sum(len(states) for states in model.values()) > limit * KIB:
+            model.pop(next(iter(model)))
+        assert sum(states.nbytes for states in kept._states.values()) <= limit * KIB
+        assert {*model} == {*kept._states}
+
+
+def test_cleared_it_holds_nothing() -> None:
+    kept = Encodings(KIB)
+    kept.keep("a", torch.zeros(KIB, dtype=torch.uint8))
+    kept.clear()
+    assert kept.get("a") is None
+    kept.keep("b", torch.ones(KIB, dtype=torch.uint8))
+    assert kept.get("b") is not None

@@ -1,0 +1,141 @@
+"""Whatever comes in whatever order: each job ends once and rightly, nobody is overtaken, all pages come back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from pipeline.decode.tiling import arrangements
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.slots import engine as engine_module
+from pipeline.engine.slots.engine import SlotEngine
+from pipeline.errors import Cancelled, PipelineError, Rejected
+from pipeline.types import Canvas, EngineJob, Generated
+from schemas.dead_letter import Reason
+from schemas.request import AnalysisOptions
+from tests.pipeline.engine.slots.asking import slot_settings
+from tests.pipeline.engine.slots.fake_machine import END, FakeMachine, answer
+
+QUESTIONS = {"x": False, "What is it? " * 50: False, "word " * 1600: True}  # which are too long
+ARRIVALS = st.tuples(
+    st.sampled_from([*QUESTIONS]),
+    st.sampled_from(arrangements(4)),
+    st.builds(
+        AnalysisOptions,
+        max_tokens=st.sampled_from([1, 2, 5, 100, 300, 1500, 4096]),
+        temperature=st.sampled_from([0.0, 0.0, 1.0]),
+    ),
+    st.none() | st.integers(-1, 20),  # seconds to the deadline
+)
+DRAIN = 2000  # turns: far more than all that is asked for takes
+
+
+class Turns(RuleBasedStateMachine):
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.now = 1000.0
+        self.jobs: dict[int, EngineJob] = {}
+        self.outcomes: dict[int, Generated | PipelineError] = {}
+        self.cancelled: set[int] = set()  # while they were held
+        self.begun_anew: set[int] = set()
+
+    @initialize(slots=st.integers(1, 6))
+    def start(self, slots: int) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(engine_module, "Machine", FakeMachine)
+            self.engine = SlotEngine(self.checkpoint, slot_settings(max_batch=slots), lambda: None, lambda: self.now)
+        self.machine: Any = self.engine._machine
+
+    @rule(arrivals=st.lists(ARRIVALS, min_size=1, max_size=6))
+    def submit(self, arrivals: list[tuple[str, tuple[int, int], AnalysisOptions, int | None]]) -> None:
+        for question, shape, options, patience in arrivals:
+            number = len(self.jobs)
+            deadline = None if patience is None else self.now + patience
+            canvas = Canvas(b"", *shape, side=128, width=1, height=1, format="PNG")
+            self.jobs[number] = EngineJob(number, canvas, question, options, deadline=deadline)
+            self.engine.submit(self.jobs[number])
+
+    @precondition(lambda self: self.jobs)
+    @rule(back=st.integers(0, 12))
+    def cancel(self, back: int) -> None:
+        """One of the last, which may still be held."""
+        number = max(0, len(self.jobs) - 1 - back)
+        self.engine.cancel(number)
+        if number not in self.outcomes:
+            self.cancelled.add(number)
+
+    @rule(count=st.integers(1, 10), quick=st.booleans())
+    def work(self, count: int, quick: bool) -> None:
+        self.machine.quick = quick
+        for _ in range(count):
+            self._turn()
+
+    @rule(seconds=st.integers(1, 10))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.machine.room.slots > 1)
+    @rule(where=st.sampled_from(["prefill", "decode"]))
+    def memory_runs_out(self, where: str) -> None:
+        self.machine.short_of = where
+
+    @invariant()
+    def nobody_is_overtaken(self) -> None:
+        if self.jobs:
+            first_time = [number for number in self.machine.prefilled if number not in self.begun_anew]
+            assert first_time == sorted(set(first_time))
+
+    def teardown(self) -> None:
+        self.machine.quick = True
+        for _ in range(DRAIN):
+            if len(self.outcomes) == len(self.jobs):
+                break
+            self._turn()
+        assert sorted(self.outcomes) == sorted(self.jobs)
+        assert self.engine.finished(0) == []
+        room, kv = self.machine.room, self.machine.kv
+        assert sorted(kv.pages.take(len(kv.pages))) == [*range(1, room.pages)]
+        assert sorted(kv.tiles.take(len(kv.tiles))) == [*range(1, room.tiles)]
+        assert not self.machine.table.numbers.any()
+
+    def _turn(self) -> None:
+        slots = self.machine.room.slots
+        for finished in self.engine.finished(0):
+            assert finished.id not in self.outcomes, "ended twice"
+            self.outcomes[finished.id] = finished.outcome
+            self._check(self.jobs[finished.id], finished.outcome)
+        if self.machine.room.slots < slots:
+            self.begun_anew |= set(self.jobs) - set(self.outcomes)
+
+    def _check(self, job: EngineJob, outcome: Generated | PipelineError) -> None:
+        late = job.deadline is not None and self.now > job.deadline
+        if isinstance(outcome, Generated):
+            assert not late
+            assert job.id not in self.cancelled
+            said = answer(job.id)[: min(job.options.max_tokens, 2048 - outcome.prompt_tokens)]
+            ended = "stop" if said[-1] == END else "length"
+            tokens = said[:-1] if ended == "stop" else said
+            text = self.checkpoint.processor.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+            assert (outcome.text, outcome.finish_reason, outcome.completion_tokens) == (text, ended, len(said))
+        elif isinstance(outcome, Rejected):
+            assert late if outcome.reason == Reason.DEADLINE_EXCEEDED else QUESTIONS[job.question]
+        else:
+            assert isinstance(outcome, Cancelled)
+            assert job.id in self.cancelled
+
+
+def test_turns(checkpoint: Checkpoint) -> None:
+    options = settings(deadline=None, max_examples=50, stateful_step_count=25, derandomize=True)
+    run_state_machine_as_test(lambda: Turns(checkpoint), settings=options)
