@@ -29,11 +29,11 @@ from tests.pipeline.engine.slots.fake_machine import END, FakeMachine, answer
 
 QUESTIONS = {"x": False, "What is it? " * 50: False, "word " * 1600: True}  # which are too long
 ARRIVALS = st.tuples(
-    st.sampled_from([*QUESTIONS]),
+    st.sampled_from([*QUESTIONS, "x", "x", "x"]),
     st.sampled_from(arrangements(4)),
     st.builds(
         AnalysisOptions,
-        max_tokens=st.sampled_from([1, 2, 5, 100, 300, 1500, 4096]),
+        max_tokens=st.sampled_from([1, 2, 5, 100, 100, 100, 300, 1500, 4096]),
         temperature=st.sampled_from([0.0, 0.0, 1.0]),
     ),
     st.none() | st.integers(-1, 20),  # seconds to the deadline
@@ -51,14 +51,14 @@ class Turns(RuleBasedStateMachine):
         self.cancelled: set[int] = set()  # while they were held
         self.begun_anew: set[int] = set()
 
-    @initialize(slots=st.integers(1, 6))
+    @initialize(slots=st.integers(1, 12))
     def start(self, slots: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(engine_module, "Machine", FakeMachine)
             self.engine = SlotEngine(self.checkpoint, slot_settings(max_batch=slots), lambda: None, lambda: self.now)
         self.machine: Any = self.engine._machine
 
-    @rule(arrivals=st.lists(ARRIVALS, min_size=1, max_size=6))
+    @rule(arrivals=st.lists(ARRIVALS, min_size=1, max_size=10))
     def submit(self, arrivals: list[tuple[str, tuple[int, int], AnalysisOptions, int | None]]) -> None:
         for question, shape, options, patience in arrivals:
             number = len(self.jobs)
@@ -96,6 +96,11 @@ class Turns(RuleBasedStateMachine):
         if self.jobs:
             first_time = [number for number in self.machine.prefilled if number not in self.begun_anew]
             assert first_time == sorted(set(first_time))
+
+    @invariant()
+    def no_more_are_in_work_than_there_are_slots(self) -> None:
+        if self.jobs:
+            assert len(self.engine._held()) - len(self.engine._waiting) <= self.machine.room.slots
 
     def teardown(self) -> None:
         self.machine.quick = True

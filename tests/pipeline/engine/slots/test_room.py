@@ -1,0 +1,157 @@
+"""How much room there is, and who gets which page."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.slots.key_values import TOKENS_A_PAGE, KeyValues, Pages, PageShape, pages_for
+from pipeline.engine.slots.memory import MOST_SLOTS, WORKSPACE_BYTES, Room, room_for
+from pipeline.errors import Fatal
+from tests.pipeline.engine.slots.asking import slot_settings
+
+GIB = 1024**3
+# The 11B model: 32 layers of self-attention, 8 that look at the image, 8 heads of 128, 1601 tokens a tile.
+LARGE = PageShape(32, 8, 8, 128, 1601, torch.bfloat16, torch.bfloat16)
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What a GPU says of its memory."""
+    card = SimpleNamespace(free=60 * GIB, reserved=20 * GIB)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (card.free, 80 * GIB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: card.reserved)
+    return card
+
+
+def taken(room: Room, shape: PageShape) -> int:
+    return room.pages * shape.page_bytes + room.tiles * shape.tile_bytes
+
+
+def test_the_size_of_a_page() -> None:
+    assert LARGE.page_bytes == TOKENS_A_PAGE * 128 * 1024  # 128 KiB a token
+    assert round(LARGE.tile_bytes / 1e6, 1) == 52.5
+    assert dataclasses.replace(LARGE, tile_dtype=torch.float8_e4m3fn).tile_bytes * 2 == LARGE.tile_bytes
+
+
+@pytest.mark.parametrize("fp8", [False, True])
+def test_the_sizes_are_those_of_what_is_allocated(checkpoint: Checkpoint, fp8: bool) -> None:
+    shape = PageShape.of(checkpoint.model.config, torch.float32, fp8_tiles=fp8)
+    kv = KeyValues(shape, 7, 5, CPU)
+    layers = [kv.self_layers, kv.cross_layers]
+    found = [sum(layer.keys.nbytes + layer.values.nbytes for layer in some) for some in layers]
+    assert found == [7 * shape.page_bytes, 5 * shape.tile_bytes]
+    assert len(kv.self_layers) + len(kv.cross_layers) == checkpoint.model.config.text_config.num_hidden_layers
+
+
+def test_on_a_cpu_there_is_what_is_asked_for() -> None:
+    assert room_for(slot_settings(max_batch=3, slot_tokens=300), LARGE, 8192, 4, CPU) == Room(3, 3, 64, 4)
+    assert room_for(slot_settings(max_batch=None), LARGE, 8192, 4, CPU).slots == 8
+
+
+@given(
+    st.integers(1, 80 * GIB),
+    st.none() | st.integers(1, 512),
+    st.none() | st.floats(0.1, 80),
+    st.integers(0, 4096),
+    st.integers(64, 4096),
+)
+def test_what_is_shared_out_is_there(
+    free: int, most: int | None, bound: float | None, encodings: int, slot_tokens: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "mem_get_info", lambda: (free, 80 * GIB))
+        patch.setattr(torch.cuda, "memory_reserved", lambda: 5 * GIB)
+        changes = {"max_batch": most, "memory_gib": bound, "slot_tokens": slot_tokens}
+        settings = slot_settings(shared_encodings_mib=encodings, **changes)
+        room = room_for(settings, LARGE, 8192, 4, GPU)
+    budget = min(free, bound * GIB - 5 * GIB) if bound else free
+    budget -= WORKSPACE_BYTES + encodings * 1024**2
+    assert 1 <= room.slots <= (most or MOST_SLOTS)
+    a_slot = 4 * LARGE.tile_bytes + room.slot_pages * LARGE.page_bytes
+    nobodys = LARGE.page_bytes + LARGE.tile_bytes
+    longest = room.max_pages * LARGE.page_bytes  # one answer of full length has to fit, however few slots there are
+    if room.slots > 1:
+        assert taken(room, LARGE) <= budget + nobodys + longest
+    if room.slots < (most or MOST_SLOTS):
+        assert (room.slots + 1) * a_slot > budget
+
+
+def large(**changes: object) -> int:
+    return room_for(slot_settings(max_batch=512, **changes), LARGE, 8192, 4, GPU).slots
+
+
+def test_slots_of_the_large_model(free: SimpleNamespace) -> None:
+    """Four tiles of 52.5 MB and 512 tokens of 128 KiB each; half for the tiles in FP8."""
+    rest = 60 * GIB - WORKSPACE_BYTES - 1 * GIB
+    assert large() == rest // (4 * 52_461_568 + 512 * 131_072)
+    halves = dataclasses.replace(LARGE, tile_dtype=torch.float8_e4m3fn)
+    fp8 = room_for(slot_settings(max_batch=512), halves, 8192, 4, GPU).slots
+    assert fp8 == rest // (2 * 52_461_568 + 512 * 131_072)
+
+
+def test_a_bound_on_memory_counts_what_is_held_already(free: SimpleNamespace) -> None:
+    unbound, bound = large(), large(memory_gib=50)
+    assert large(memory_gib=200) == unbound
+    free.free = 30 * GIB  # the 50 less the 20 that are held
+    assert large() == large(memory_gib=200) == bound < unbound
+    free.free = 10 * GIB
+    assert large(memory_gib=50) == large() < bound
+
+
+def test_a_gpu_that_is_full_still_tries_one(free: SimpleNamespace) -> None:
+    free.free = GIB
+    assert large() == 1
+
+
+@pytest.mark.parametrize("slots", [2, 3, 4, 5, 100, 256])
+def test_less_room_is_less_and_ends_at_one(slots: int) -> None:
+    room = Room(slots, 4, 64, 4)
+    while room.slots > 1:
+        less = room.smaller()
+        assert 0 < less.slots < room.slots
+        assert less.pages <= room.pages
+        assert less.tiles < room.tiles
+        room = less
+    assert room.pages == 65
+    with pytest.raises(Fatal, match="memory"):
+        room.smaller()
+
+
+@pytest.mark.parametrize(("tokens", "pages"), [(1, 1), (128, 1), (129, 2), (8192, 64)])
+def test_pages_for_tokens(tokens: int, pages: int) -> None:
+    assert pages_for(tokens) == pages
+
+
+@given(st.integers(1, 40), st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), max_size=60))
+def test_no_page_is_handed_out_twice(count: int, moves: list[tuple[int, int]]) -> None:
+    pages, held = Pages(count), list[list[int]]()
+    for wanted, back in moves:
+        taken = pages.take(min(wanted, len(pages)))
+        assert len(taken) == min(wanted, count - 1 - sum(map(len, held)))
+        held.append(taken)
+        out = [page for some in held for page in some]
+        assert len(set(out)) == len(out)
+        assert set(out) <= {*range(1, count)}
+        assert len(pages) == count - 1 - len(out)
+        if back < len(held):
+            pages.give(held.pop(back))
+    for some in held:
+        pages.give(some)
+    assert sorted(pages.take(len(pages))) == [*range(1, count)]
+
+
+def test_no_device_is_asked_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked() -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", asked)
+    room_for(slot_settings(), LARGE, 8192, 4, CPU)
