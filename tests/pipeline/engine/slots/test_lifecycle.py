@@ -33,10 +33,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def engine(checkpoint: Checkpoint, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> SlotEngine:
-    """On a fake machine of three slots."""
+def engine(
+    request: pytest.FixtureRequest, checkpoint: Checkpoint, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> SlotEngine:
+    """On a fake machine, of three slots if nothing else is said."""
     monkeypatch.setattr(engine_module, "Machine", FakeMachine)
-    return SlotEngine(checkpoint, slot_settings(max_batch=3), lambda: None, clock)
+    return SlotEngine(checkpoint, slot_settings(max_batch=getattr(request, "param", 3)), lambda: None, clock)
 
 
 @pytest.fixture
@@ -179,6 +181,18 @@ def test_who_needs_more_pages_than_are_free_waits_and_is_not_overtaken(engine: S
     assert sorted(turns(engine, 60)) == [3, 6, 9]
     assert machine.prefilled == [3, 6, 9]
     assert all_free(engine)
+
+
+@pytest.mark.parametrize("engine", [1, 3, 7, 10], indirect=True)
+def test_no_more_are_in_work_than_there_are_slots(engine: SlotEngine, machine: Any) -> None:
+    for number in range(1, 21):
+        engine.submit(asked(number))
+    ended = 0
+    for turn in range(600):
+        machine.quick = turn % 7 == 6
+        ended += len(engine.finished(0))
+        assert len(machine.prefilled) - ended <= engine.capacity()
+    assert ended == 20
 
 
 def test_an_idle_engine_waits_as_long_as_it_may(engine: SlotEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,149 @@
+"""The kernels compiled for a Hopper GPU, as their wrappers launch them on the 11B model; no GPU is needed."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import pytest
+import torch
+import triton
+from triton.backends import nvidia
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from triton.runtime import JITFunction
+
+from pipeline.engine.slots import kernels
+from pipeline.engine.slots.key_values import TOKENS_A_PAGE
+
+HOPPER = GPUTarget("cuda", 90, 32)
+SHARED_MEMORY = 227 * 1024  # bytes that one program may take there
+DUMP = Path(nvidia.__file__).parent / "bin" / "cuobjdump"
+
+QUERY_HEADS, HEADS, WIDTH, TILE_TOKENS, HIDDEN, INNER = 32, 8, 128, 1601, 4096, 14336
+TABLE = 3 + 4 + 64  # numbers a row: see the step table
+TYPES = {
+    torch.bfloat16: "*bf16",
+    torch.float8_e4m3fn: "*fp8e4nv",
+    torch.float32: "*fp32",
+    torch.int32: "*i32",
+    torch.int64: "*i64",
+}
+
+
+class Compiled:
+    """Stands for a kernel: a launch compiles it for just these arguments, and looks at what comes out."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+        self.launches = 0
+
+    def __getitem__(self, _grid: tuple[int, ...]) -> Callable[..., None]:
+        return self._launch
+
+    def _launch(self, *args: Any, **named: Any) -> None:
+        names = self._kernel.arg_names
+        options = {name: named.pop(name) for name in ("num_warps", "num_stages") if name in named}
+        given = dict(zip(names, args, strict=False)) | named
+        fixed = {p.name for p in self._kernel.params if p.is_constexpr}
+        fixed |= {name for name in names if type(given[name]) is int and given[name] == 1}  # as Triton has it
+        source = ASTSource(
+            fn=self._kernel,
+            signature={name: "constexpr" if name in fixed else kind(given[name]) for name in names},
+            constexprs={name: given[name] for name in fixed},
+            attrs={
+                (place,): [["tt.divisibility", 16]]
+                for place, name in enumerate(names)
+                if name not in fixed and divisible(given[name])
+            },
+        )
+        look_at(triton.compile(source, target=HOPPER, options=options))
+        self.launches += 1
+
+
+def kind(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return TYPES[value.dtype]
+    return "i32" if isinstance(value, int) else "fp32"
+
+
+def divisible(value: Any) -> bool:
+    """What Triton takes a number or an address to be; memory is handed out at multiples of more than 16."""
+    if isinstance(value, torch.Tensor):
+        return value.storage_offset() * value.itemsize % 16 == 0
+    return isinstance(value, int) and value % 16 == 0
+
+
+def look_at(compiled: Any) -> None:
+    """Nothing is spilled, and it can be launched."""
+    assert compiled.metadata.shared <= SHARED_MEMORY
+    if DUMP.exists():
+        with NamedTemporaryFile(suffix=".cubin") as file:
+            file.write(compiled.asm["cubin"])
+            file.flush()
+            used = subprocess.run([DUMP, "-res-usage", file.name], capture_output=True, check=True, text=True).stdout
+        assert "STACK:0" in used
+        assert "LOCAL:0" in used
+
+
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Compiled]:
+    monkeypatch.setattr(triton.knobs.cache, "dir", str(tmp_path))
+    made = {name: Compiled(found) for name, found in vars(kernels).items() if isinstance(found, JITFunction)}
+    for name, kernel in made.items():
+        monkeypatch.setattr(kernels, name, kernel)
+    return made
+
+
+def empty(*size: int, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
+    return torch.empty(size, dtype=dtype, device="meta")
+
+
+def table(rows: int, start: int) -> torch.Tensor:
+    """The part of the step table that names pages."""
+    return empty(rows, TABLE, dtype=torch.int32)[:, start:]
+
+
+def numbers(rows: int) -> torch.Tensor:
+    return empty(rows, dtype=torch.int32)
+
+
+@pytest.mark.parametrize("rows", [1, 128])
+@pytest.mark.parametrize(
+    ("page", "start", "dtype"),
+    [
+        (TOKENS_A_PAGE, 7, torch.bfloat16),
+        (TILE_TOKENS, 3, torch.bfloat16),
+        (TILE_TOKENS, 3, torch.float8_e4m3fn),
+    ],
+)
+def test_attention(compiled: dict[str, Compiled], rows: int, page: int, start: int, dtype: torch.dtype) -> None:
+    pool, scale = empty(500, HEADS, page, WIDTH, dtype=dtype), empty(500, HEADS, dtype=torch.float32)
+    scales = (scale, scale) if dtype == torch.float8_e4m3fn else None
+    kernels.attend(empty(rows, QUERY_HEADS, WIDTH), pool, pool, scales, table(rows, start), numbers(rows))
+    assert compiled["_attend"].launches == 1
+
+
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("size", [(128, HIDDEN), (128, QUERY_HEADS, WIDTH)])
+def test_norm(compiled: dict[str, Compiled], size: tuple[int, ...], changed: bool, gated: bool) -> None:
+    change, gate = empty(*size) if changed else None, empty(1) if changed and gated else None
+    kernels.add_norm(empty(*size), change, gate, empty(size[-1]), 1e-5)
+    assert compiled["_add_norm"].launches == 1
+
+
+@pytest.mark.parametrize("rows", [1, 128])
+def test_turning_and_storing(compiled: dict[str, Compiled], rows: int) -> None:
+    qkv, angle = empty(rows, (QUERY_HEADS + 2 * HEADS) * WIDTH), empty(rows, WIDTH)
+    pool = empty(500, HEADS, TOKENS_A_PAGE, WIDTH)
+    kernels.rotate_store(qkv, angle, angle, pool, pool, table(rows, 7), numbers(rows))
+    assert compiled["_rotate_store"].launches == 1
+
+
+def test_activation(compiled: dict[str, Compiled]) -> None:
+    kernels.silu_product(empty(128, 2 * INNER))
+    assert compiled["_silu_product"].launches == 1
