@@ -57,7 +57,7 @@ class EngineHost:
         self._identity: ModelIdentity | None = None
         self._fatal: Fatal | None = None
         self._stopping = False
-        self._deaths = 0
+        self._deaths = self._failed_starts = 0
         self._last_words = ""
         self._last_sign = 0.0
         self._loaded = threading.Event()
@@ -161,6 +161,7 @@ class EngineHost:
         self._last_sign = self._clock()
         if isinstance(message, Ready):
             self._ready = message
+            self._failed_starts = 0
             self._identity = message.identity
             self._loaded.set()
         elif isinstance(message, Failed):
@@ -212,12 +213,17 @@ class EngineHost:
         self._pipe.close()
         if self._stopping:
             return
-        self._deaths += 1
+        if self._ready:
+            self._deaths += 1
+        else:
+            self._failed_starts += 1
         log.error("the engine's process ended with code %s; starting another", self._process.exitcode)
         with self._lock:
             self._triage.died()
-        limit = self._settings.max_deaths_in_a_row if self._ready else MAX_FAILED_STARTS
-        if self._deaths >= limit:
+        if self._failed_starts == MAX_FAILED_STARTS:
+            self._give_up(f"the engine did not start {MAX_FAILED_STARTS} times in a row{self._last_words}")
+            return
+        if self._deaths == self._settings.max_deaths_in_a_row:
             self._give_up(f"the engine died {self._deaths} times without an answer between{self._last_words}")
             return
         ENGINE_RESTARTS.inc()

@@ -18,7 +18,8 @@ class EngineSettings(BaseSettings):
     `guided_sections` makes every answer have its four sections ("slots" only), with what the model was taught to
     write between them, `section_separator`; unset, what the checkpoint's generation_config.json says under that name,
     else a blank line, as LLaVA-CoT does.
-    `slot_tokens` of prompt and answer are reckoned per answer when slots are sized; longer ones take more room.
+    `slot_tokens` of prompt and answer are reckoned per answer when slots are sized; longer ones, by their token limit,
+    leave room for fewer beside them.
     `memory_gib` bounds the GPU memory that is used; unset, all that is free.
     `cross_kv` "fp8" halves what an image takes while its answer is written, at a small loss.
     `shared_encodings_mib` holds encoded images for further questions about them.
@@ -42,7 +43,7 @@ class EngineSettings(BaseSettings):
     max_batch: int | None = Field(default=None, ge=1, le=512)
     guided_sections: bool = True
     section_separator: str | None = None
-    slot_tokens: int = Field(default=512, ge=64)
+    slot_tokens: int = Field(default=640, ge=64)
     memory_gib: float | None = Field(default=None, gt=0)
     cross_kv: Literal["full", "fp8"] = "full"
     shared_encodings_mib: int = Field(default=1024, ge=0)

@@ -26,7 +26,8 @@ from schemas.dead_letter import Reason, Stage
 log = logging.getLogger(__name__)
 
 GROUPS_AHEAD = 2  # so that the device never waits for the host between two
-WELL_FILLED = 0.95  # of the slots
+WELL_FILLED = 0.95  # of the slots, or of the pages of text
+MOST_SHRINKS = 3  # without an answer between: after that, the batch is not what takes the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class SlotEngine:
     """An `Engine` that works while `finished` is called: one decode step for all, and prefilling beside it.
 
     Not thread safe. What the device can't go on from is raised from `finished`: the process is then to be ended.
-    Out of memory, it begins what is in work anew, in a smaller batch.
+    Out of memory, it begins what is in work anew, in a smaller batch; when that does not help, it is raised too.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class SlotEngine:
         self._prefilling: deque[_Prefilling] = deque()
         self._batch = Batch(self._machine.table)
         self._ended: list[Finished] = []
+        self._shrinks = 0
 
     def submit(self, job: EngineJob) -> None:
         try:
@@ -82,6 +84,8 @@ class SlotEngine:
 
     def stop(self) -> None:
         self._waiting.clear()
+        self._prefilling.clear()
+        self._batch.requests.clear()
 
     # --- one turn -----------------------------------------------------------------------------------------
 
@@ -95,6 +99,8 @@ class SlotEngine:
             with torch.inference_mode():
                 self._turn()
         except torch.OutOfMemoryError:
+            if self._machine.room.slots == 1 or self._shrinks == MOST_SHRINKS:
+                raise  # it may be one request: a fresh process, and then fewer at a time, will show which
             log.warning("out of memory with %s slots; going on with fewer", self._machine.room.slots)
             return False
         return True
@@ -110,8 +116,11 @@ class SlotEngine:
 
     def _behind(self) -> bool:
         """Whether the batch is better filled before its next step: a step costs nearly the same for fewer rows."""
-        wanted = self._waiting and self._prefilling
-        return bool(wanted) and len(self._batch) < WELL_FILLED * self._machine.room.slots
+        if not (self._waiting and self._prefilling):
+            return False
+        room = self._machine.room
+        pages = sum(len(request.pages) for request in self._batch)
+        return max(len(self._batch) / room.slots, pages / room.pages) < WELL_FILLED
 
     def _launch_prefills(self) -> None:
         """A group that is not full goes only when none is before it."""
@@ -156,6 +165,7 @@ class SlotEngine:
             self._machine.kv.pages.give(request.pages)
             self._machine.kv.tiles.give(request.tile_pages)
             self._ended.append(Finished(request.job.id, self._outcome(request)))
+            self._shrinks = 0
 
     def _outcome(self, request: Request) -> Generated | PipelineError:
         answering = request.answering
@@ -178,13 +188,14 @@ class SlotEngine:
 
     def _drop(self, request: Request, why: PipelineError) -> None:
         """At once when it waits, else when the device is done with its rows."""
-        request.dropped = why
+        request.dropped = request.dropped or why
         if request in self._waiting:
             self._waiting.remove(request)
-            self._ended.append(Finished(request.job.id, why))
+            self._ended.append(Finished(request.job.id, request.dropped))
 
     def _begin_anew(self) -> None:
         held = self._held()
+        self._shrinks += 1
         self._waiting.clear()
         self._prefilling.clear()
         with torch.inference_mode():

@@ -25,15 +25,16 @@ def attend(
     rows, query_heads, width = queries.shape
     _, heads, page, _ = keys.shape
     used = -(-int(lengths.max()) // page)
+    there = torch.arange(used * page, device=queries.device) < lengths[:, None]
 
     def gather(pool: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
         found = pool[pages[:, :used].long()].to(queries.dtype)
         if scale is not None:
             found *= scale[pages[:, :used].long()][..., None, None].to(queries.dtype)
-        return found.transpose(1, 2).reshape(rows, heads, used * page, width)
+        tokens = found.transpose(1, 2).reshape(rows, heads, used * page, width)
+        return tokens.masked_fill(~there[:, None, :, None], 0)  # a former owner's NaN would get through any mask
 
     key_scales, value_scales = scales or (None, None)
-    there = torch.arange(used * page, device=queries.device) < lengths[:, None]
     packed = queries.view(rows, heads, query_heads // heads, width)
     out = functional.scaled_dot_product_attention(
         packed, gather(keys, key_scales), gather(values, value_scales), attn_mask=there[:, None, None, :]

@@ -15,6 +15,9 @@ from schemas.request import AnalysisOptions
 COLDEST = 1e-5  # below, nothing but the likeliest token has a chance, and logits overflow
 
 
+ROWS_AT_ONCE = 32  # sorting a vocabulary takes some 5 MB a row
+
+
 class Sampler:
     """One request's way of choosing: greedy at temperature 0, else by chance that its seed alone decides."""
 
@@ -65,17 +68,19 @@ def choose(logits: torch.Tensor, draws: Draws | None) -> torch.Tensor:
 
 def sample(logits: torch.Tensor, draws: Draws) -> torch.Tensor:
     """Nucleus sampling (Holtzman et al. 2020) by inverting the distribution function at `draws.chance`."""
-
-    def column(values: list[float]) -> torch.Tensor:
-        return send_numbers(values, logits.device)[:, None]
-
-    chances, order = torch.softmax(logits.float() / column(draws.temperature), dim=-1).sort(
-        descending=True, stable=True
+    columns = (
+        send_numbers(numbers, logits.device)[:, None] for numbers in (draws.temperature, draws.top_p, draws.chance)
     )
+    parts = zip(*(part.split(ROWS_AT_ONCE) for part in (logits, *columns)), strict=True)
+    return torch.cat([_sample(*part) for part in parts])
+
+
+def _sample(logits: torch.Tensor, temperature: torch.Tensor, top_p: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
+    chances, order = torch.softmax(logits.float() / temperature, dim=-1).sort(descending=True, stable=True)
     total = chances.cumsum(dim=-1)
-    in_nucleus = total - chances < column(draws.top_p)
+    in_nucleus = total - chances < top_p
     total = total * in_nucleus
     mass = total.amax(dim=-1, keepdim=True)
-    place = ((total <= column(draws.chance) * mass) & in_nucleus).sum(dim=-1, keepdim=True)
+    place = ((total <= chance * mass) & in_nucleus).sum(dim=-1, keepdim=True)
     last = (in_nucleus.sum(dim=-1, keepdim=True) - 1).clamp(min=0)  # the first is in it, even if top_p rounds to 0
     return order.gather(1, place.clamp(max=last))[:, 0]

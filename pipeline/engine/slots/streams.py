@@ -14,6 +14,7 @@ class Streams:
         self._on_gpu = device.type == "cuda"
         if self._on_gpu:
             self._decode = torch.cuda.Stream(device)
+            # The bottleneck goes first: behind the steps it would starve, and the batch run empty.
             self._prefill = torch.cuda.Stream(device, priority=-1) if side_by_side else self._decode
 
     def decode(self) -> AbstractContextManager[object]:

@@ -256,7 +256,7 @@ def fail_to_build(settings: EngineSettings, beat: Beat) -> Engine:
 def test_an_engine_that_fails_at_every_start_is_fatal_with_the_last_reason() -> None:
     host = EngineHost(SETTINGS, fail_to_build)
     error, _ = until_fatal(host)
-    assert "died 3 times" in str(error)
+    assert "did not start 3 times in a row" in str(error)
     assert "the disk is on fire" in str(error)
     host.stop()
 

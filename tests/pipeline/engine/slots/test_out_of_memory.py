@@ -71,11 +71,16 @@ def test_every_answer_comes_as_if_nothing_had_been(
     assert engine.finished(0) == []
 
 
-def test_a_single_slot_has_nothing_left_to_give_up(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = SlotEngine(checkpoint, slot_settings(max_batch=3), lambda: None)
+@pytest.mark.parametrize(("slots", "left"), [(3, 1), (12, 4)])
+def test_what_no_smaller_batch_helps_ends_the_process(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, slots: int, left: int
+) -> None:
+    """Then it may be one request, and whoever watches the process finds out which."""
+    engine = SlotEngine(checkpoint, slot_settings(max_batch=slots), lambda: None)
     fail(monkeypatch, TextDecoder, "logits", lambda _: True)
-    with pytest.raises(Fatal, match="memory"):
+    with pytest.raises(torch.OutOfMemoryError):
         endings(engine, JOBS)
+    assert engine.capacity() == left
 
 
 @pytest.mark.parametrize(("failures", "slots"), [(0, 8), (1, 6), (5, 1)])
