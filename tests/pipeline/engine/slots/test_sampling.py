@@ -18,19 +18,23 @@ from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tile
 TINY = (1e-300, 1e-46, 1e-39, 1e-20, 1e-6)  # all of them valid in a request; some are no numbers in fp32
 
 
+ROUNDING = 3e-6  # of sums of chances in fp32
+
+
 def oracle(logits: np.ndarray, temperature: float, top_p: float, chance: float) -> set[int]:
-    """Every token that nucleus sampling may give, in doubles: neighbours in rank where rounding decides."""
+    """Every token that nucleus sampling may give: one, in doubles, or its neighbours in rank where rounding decides."""
     scaled = logits.astype(np.float64) / temperature
     chances = np.exp(scaled - scaled.max())
     chances /= chances.sum()
     order = np.argsort(-chances, kind="stable")
-    before = np.concatenate([[0], np.cumsum(chances[order])])
-    found = set()
-    for wobble in (-1e-6, 0, 1e-6):
-        size = max(1, int((before[:-1] < top_p + wobble).sum()))
-        target = (chance + wobble) * before[size]
-        place = int(np.searchsorted(before[1 : size + 1], max(target, 0), side="right"))
-        found.add(int(order[min(place, size - 1)]))
+    after = np.cumsum(chances[order])
+    before = after - chances[order]
+    found: set[int] = set()
+    for wobble in (-ROUNDING, 0, ROUNDING):
+        size = max(1, int((before < top_p + wobble).sum()))
+        target = chance * after[size - 1]
+        first, last = np.searchsorted(after[:size], [target - ROUNDING, target + ROUNDING], side="right")
+        found |= set(order[first : min(last, size - 1) + 1].tolist())
     return found
 
 
@@ -140,7 +144,9 @@ def test_a_seeds_answer_is_the_same_in_any_company(checkpoint: Checkpoint) -> No
 def test_seeds_differ_and_so_do_answers_without_one(checkpoint: Checkpoint) -> None:
     engine = SlotEngine(checkpoint, slot_settings(max_batch=8), lambda: None)
     asked = [job(number, tiled(1), seed=number if number < 4 else None, **WARM) for number in range(8)]
-    assert len({answer.text for answer in answers(engine, asked).values()}) == 8
+    found = answers(engine, asked)
+    assert len({found[number].text for number in range(4)}) == 4
+    assert len({found[number].text for number in range(4, 8)}) > 1  # two may agree by chance, all hardly
 
 
 def test_next_to_no_chance_answers_as_none(checkpoint: Checkpoint) -> None:

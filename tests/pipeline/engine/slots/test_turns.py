@@ -144,3 +144,23 @@ class Turns(RuleBasedStateMachine):
 def test_turns(checkpoint: Checkpoint) -> None:
     options = settings(deadline=None, max_examples=50, stateful_step_count=25, derandomize=True)
     run_state_machine_as_test(lambda: Turns(checkpoint), settings=options)
+
+
+def test_a_batch_that_has_all_pages_steps_while_others_are_prefilled(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long token limits: half of the slots take all pages, and no more than that will ever be in use."""
+    monkeypatch.setattr(engine_module, "Machine", FakeMachine)
+    engine = SlotEngine(checkpoint, slot_settings(max_batch=100), lambda: None)
+    machine: Any = engine._machine
+    machine.quick = False
+    canvas = Canvas(bytes(128 * 128 * 3), 1, 1, 128, 128, 128, "PNG")
+    for number in range(60):
+        engine.submit(EngineJob(number, canvas, "x", AnalysisOptions(max_tokens=480)))
+    steps: list[int] = []
+    monkeypatch.setattr(machine, "decode", lambda rows, _: steps.append(rows) or pytest.fail("enough"))
+    with pytest.raises(pytest.fail.Exception, match="enough"):
+        while True:
+            engine.finished(0)
+    assert steps == [48]
+    assert engine._prefilling
