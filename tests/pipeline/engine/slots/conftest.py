@@ -1,18 +1,27 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from pipeline.engine.checkpoint import Checkpoint, load_checkpoint
-from tests.pipeline.engine.slots.asking import slot_settings
+if TYPE_CHECKING:
+    from pipeline.engine.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="session")
 def checkpoint() -> Checkpoint:
     """The embedded model in full precision, for any number of slot engines, one after the other."""
-    return load_checkpoint(slot_settings(dtype="float32"))
+    return _load("slots")
 
 
 @pytest.fixture(scope="session")
 def stock() -> Checkpoint:
     """A model of its own: a slot engine changes how the one that it is given attends to images."""
-    return load_checkpoint(slot_settings(kind="generate", dtype="float32"))
+    return _load("generate")
+
+
+def _load(kind: str) -> Checkpoint:
+    from pipeline.engine.checkpoint import load_checkpoint  # the kernels' own process has no need of it
+    from tests.pipeline.engine.slots.asking import slot_settings
+
+    return load_checkpoint(slot_settings(kind=kind, dtype="float32"))

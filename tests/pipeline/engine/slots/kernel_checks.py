@@ -56,6 +56,23 @@ def test_attention_equals_one_softmax() -> None:
             torch.testing.assert_close(out[row, head], score.softmax(-1) @ value[head // 3])
 
 
+def test_what_lies_beyond_a_rows_tokens_does_not_matter() -> None:
+    """Not even if it is no number: pages are used again, and page 0 is anybody's."""
+    page, lengths = 64, torch.tensor([1, 70, 129], dtype=torch.int32)
+    keys, values = pools(3 * ROWS + 1, page)
+    queries, pages = torch.randn(ROWS, QUERY_HEADS, WIDTH), tables(3) + 1
+    for row, length in enumerate(lengths.tolist()):
+        pages[row, -(-length // page) :] = 0
+    args = (queries, keys, values, None, pages, lengths)
+    clean = plain.attend(*args)
+    for pool in (keys, values):
+        pool[0] = torch.nan
+        for row, length in enumerate(lengths.tolist()):
+            pool[pages[row, (length - 1) // page], :, (length - 1) % page + 1 :] = torch.nan
+    torch.testing.assert_close(plain.attend(*args), clean)
+    torch.testing.assert_close(kernels.attend(*args), clean, atol=2e-3, rtol=2e-3)
+
+
 @pytest.mark.parametrize("gate", [None, 0.3])
 @pytest.mark.parametrize("changed", [False, True])
 def test_norm(gate: float | None, changed: bool) -> None:

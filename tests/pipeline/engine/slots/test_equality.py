@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.decode.tiling import arrangements
+from pipeline.decode.canvas import lay_out
+from pipeline.decode.tiling import Tiling, arrangements
+from pipeline.engine.build import build_engine
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.generate import GenerateEngine
 from pipeline.engine.slots.engine import SlotEngine
 from pipeline.engine.slots.key_values import TOKENS_A_PAGE
 from pipeline.types import EngineJob, Generated
-from tests.pipeline.engine.slots.asking import answers, drawn, job, slot_settings, tiled
+from tests.pipeline.engine.slots.asking import SIDE, answers, drawn, job, slot_settings, tiled
 
 CONTEXT = 2048  # of the embedded model
 TALK = "My aunt, who sells such things on a market far from here, would like to know. "
@@ -66,6 +68,22 @@ def test_every_answer_is_that_of_generate(checkpoint: Checkpoint, expected: dict
     engine = SlotEngine(checkpoint, slot_settings(max_batch=batch), lambda: None)
     gaps = [number * 5 % 13 for number in range(len(JOBS))]
     assert answers(engine, JOBS, gaps) == expected
+
+
+def test_a_canvas_is_answered_as_the_image_on_it(checkpoint: Checkpoint, expected: dict[int, Generated]) -> None:
+    tiling, engine = Tiling(SIDE, 4), SlotEngine(checkpoint, slot_settings(), lambda: None)
+    jobs = [dataclasses.replace(each, pixels=lay_out(each.pixels, tiling)) for each in JOBS[::3]]
+    assert answers(engine, jobs) == {each.id: expected[each.id] for each in jobs}
+
+
+def test_in_nf4_too() -> None:
+    """Quantized layers have no weights to share."""
+    jobs = JOBS[:6]
+    engines = [
+        build_engine(slot_settings(kind=kind, quantization="nf4", max_batch=batch), lambda: None)
+        for kind, batch in (("generate", 1), ("slots", 4))
+    ]
+    assert answers(engines[0], jobs) == answers(engines[1], jobs)
 
 
 arrivals = st.lists(st.tuples(st.sampled_from(JOBS), st.integers(0, 25)), min_size=2, max_size=10)

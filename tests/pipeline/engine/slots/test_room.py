@@ -86,7 +86,7 @@ def test_what_is_shared_out_is_there(
 
 
 def large(**changes: object) -> int:
-    return room_for(slot_settings(max_batch=512, **changes), LARGE, 8192, 4, GPU).slots
+    return room_for(slot_settings(max_batch=512, slot_tokens=512, **changes), LARGE, 8192, 4, GPU).slots
 
 
 def test_slots_of_the_large_model(free: SimpleNamespace) -> None:
@@ -94,7 +94,7 @@ def test_slots_of_the_large_model(free: SimpleNamespace) -> None:
     rest = 60 * GIB - WORKSPACE_BYTES - 1 * GIB
     assert large() == rest // (4 * 52_461_568 + 512 * 131_072)
     halves = dataclasses.replace(LARGE, tile_dtype=torch.float8_e4m3fn)
-    fp8 = room_for(slot_settings(max_batch=512), halves, 8192, 4, GPU).slots
+    fp8 = room_for(slot_settings(max_batch=512, slot_tokens=512), halves, 8192, 4, GPU).slots
     assert fp8 == rest // (2 * 52_461_568 + 512 * 131_072)
 
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 from pipeline.decode.tiling import arrangements
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.slots import engine as engine_module
-from pipeline.engine.slots.engine import SlotEngine
+from pipeline.engine.slots.engine import MOST_SHRINKS, SlotEngine
 from pipeline.errors import Cancelled, PipelineError, Rejected
 from pipeline.types import Canvas, EngineJob, Generated
 from schemas.dead_letter import Reason
@@ -86,7 +86,7 @@ class Turns(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.machine.room.slots > 1)
+    @precondition(lambda self: self.machine.room.slots > 1 and self.engine._shrinks < MOST_SHRINKS)
     @rule(where=st.sampled_from(["prefill", "decode"]))
     def memory_runs_out(self, where: str) -> None:
         self.machine.short_of = where
