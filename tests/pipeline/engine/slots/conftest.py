@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,4 +25,6 @@ def _load(kind: str) -> Checkpoint:
     from pipeline.engine.checkpoint import load_checkpoint  # the kernels' own process has no need of it
     from tests.pipeline.engine.slots.asking import slot_settings
 
-    return load_checkpoint(slot_settings(kind=kind, dtype="float32"))
+    loaded = load_checkpoint(slot_settings(kind=kind, dtype="float32"))
+    gc.freeze()  # an engine that shrinks collects garbage: half a second, if it had to look at all libraries
+    return loaded

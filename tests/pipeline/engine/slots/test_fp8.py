@@ -1,7 +1,7 @@
-"""Image tiles kept in FP8, against full precision, on the embedded model: 24 questions of 40 tokens.
+"""Image tiles kept in FP8, against full precision, on the embedded model: 12 questions of 40 tokens.
 
-Measured: logits (of deviation 2.6) differ by 0.19 at most and by 0.006 on average; KL divergence 0.0025 at most;
-every likeliest token and every answer the same.
+Measured on 24: logits (of deviation 2.6) differ by 0.19 at most and by 0.006 on average; KL divergence 0.0025 at
+most; every likeliest token and every answer the same.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def group(start: int) -> list[EngineJob]:
     return [job(n, tiled(n, *SHAPES[n % 4]), QUESTIONS[n % 4], max_tokens=STEPS) for n in numbers]
 
 
-GROUPS = [group(start) for start in range(0, 24, 4)]
+GROUPS = [group(start) for start in range(0, 12, 4)]
 
 
 def told(
