@@ -79,7 +79,9 @@ def question_body(job: EngineJob, pixels: Pixels, model: str, image: Literal["pn
 
 def defuse(question: str) -> str:
     """The question with control tokens broken up: it can't end its turn or add an image."""
-    return _CONTROL_TOKENS.sub(lambda token: f"{token[0][:1]} {token[0][1:]}", question)
+    while _CONTROL_TOKENS.search(question):  # one may stand within another
+        question = _CONTROL_TOKENS.sub(lambda token: f"{token[0][:1]} {token[0][1:]}", question)
+    return question
 
 
 def _data_url(pixels: Pixels, image: Literal["png", "jpeg"]) -> str:

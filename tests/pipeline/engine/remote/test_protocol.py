@@ -7,7 +7,7 @@ from email.message import Message
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.engine.prompt import PromptWriter
@@ -21,6 +21,7 @@ TOKENS = ["<|image|>", "<|eot_id|>", "<|im_start|>", "<s>", "</s>", "<image>", "
           "[INST]", "[/INST]", "[IMG_BREAK]", "<\uff5cUser\uff5c>"]  # fmt: skip
 
 
+@example(["<|", "[INST]", "|>"])
 @given(st.lists(st.sampled_from([*TOKENS, "<", "<|", "|>", "image", " ", "[", "]"]), max_size=12))
 def test_no_control_token_is_left(parts: list[str]) -> None:
     question = "".join(parts)
