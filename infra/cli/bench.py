@@ -41,7 +41,7 @@ def engine(
     kind: Annotated[
         Literal["slots", "generate", "simulated"], typer.Option("--engine", help="What is measured beside stock.")
     ] = "slots",
-    quantization: Annotated[Literal["none", "nf4", "int8", "fp8"] | None, typer.Option()] = None,
+    quantization: Annotated[Literal["none", "nf4", "int8"] | None, typer.Option()] = None,
     cross_kv: Annotated[Literal["full", "fp8"] | None, typer.Option()] = None,
     memory_gib: Annotated[float | None, typer.Option(help="Bound on the GPU memory that the engine uses.")] = None,
     earlier: Annotated[

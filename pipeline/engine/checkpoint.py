@@ -39,8 +39,8 @@ def load_checkpoint(settings: EngineSettings) -> Checkpoint:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     folder = checked_folder(settings.checkpoint)
-    device = _device(settings.device)
-    dtype = _dtype(settings.dtype, device)
+    device = device_for(settings.device)
+    dtype = dtype_for(settings.dtype, device)
     try:
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model = MllamaForConditionalGeneration.from_pretrained(
@@ -58,7 +58,8 @@ def load_checkpoint(settings: EngineSettings) -> Checkpoint:
     return Checkpoint(model, processor, _identity(settings, folder, dtype))
 
 
-def _device(chosen: str) -> str:
+def device_for(chosen: str) -> str:
+    """What "auto" means here. Raises Fatal for a GPU that is not there."""
     if chosen == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if chosen == "cuda" and not torch.cuda.is_available():
@@ -66,7 +67,8 @@ def _device(chosen: str) -> str:
     return chosen
 
 
-def _dtype(chosen: str, device: str) -> torch.dtype:
+def dtype_for(chosen: str, device: str) -> torch.dtype:
+    """What "auto" means on a device."""
     if chosen == "auto":
         return torch.bfloat16 if device == "cuda" else torch.float32
     return {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}[chosen]
@@ -86,13 +88,18 @@ def _quantization(chosen: str, dtype: torch.dtype) -> BitsAndBytesConfig | None:
     )
 
 
+def precision(quantization: str, dtype: torch.dtype) -> str:
+    """How results name the numbers that a model reckons with."""
+    name = str(dtype).removeprefix("torch.")
+    return name if quantization == "none" else f"{quantization}+{name}"
+
+
 def _identity(settings: EngineSettings, folder: Path, dtype: torch.dtype) -> ModelIdentity:
-    precision = str(dtype).removeprefix("torch.")
     return ModelIdentity(
         name=settings.model_name or folder.resolve().name,
         revision=settings.revision,
         weights_sha256=weights_digest(folder),
-        quantization=precision if settings.quantization == "none" else f"{settings.quantization}+{precision}",
+        quantization=precision(settings.quantization, dtype),
         engine=settings.kind,
     )
 

@@ -13,7 +13,7 @@ from infra.bench.engine.shapes import Scale, mllama_config
 from infra.demo_model.architecture import MAX_TILES, PIXEL_MEAN, PIXEL_STD
 from infra.demo_model.export import CHECKPOINT
 from infra.demo_model.tokenizer import BEGIN, CHAT_TEMPLATE, IMAGE, PADDING
-from pipeline.engine.checkpoint import KEPT_IN_FULL, Checkpoint
+from pipeline.engine.checkpoint import KEPT_IN_FULL, Checkpoint, device_for, dtype_for, precision
 from pipeline.engine.settings import EngineSettings
 from schemas.result import ModelIdentity
 
@@ -32,7 +32,8 @@ def random_checkpoint(
     dtype and quantization; FP8 is made by the engine, from the weights in full. `kept_in_full` None leaves the choice
     of what is not quantized to transformers.
     """
-    device, dtype = _device(settings), _dtype(settings)
+    device = torch.device(device_for(settings.device))
+    dtype = dtype_for(settings.dtype, device.type)
     tokenizer = AutoTokenizer.from_pretrained(CHECKPOINT, local_files_only=True)
     config = mllama_config(scale, _special(tokenizer, scale))
     with torch.device("meta"):
@@ -45,26 +46,10 @@ def random_checkpoint(
     if device.type == "cuda":
         torch.cuda.synchronize()  # engines work on streams of their own
     model.generation_config = _generation(config.text_config)
-    identity = ModelIdentity(name=f"random-{scale}", quantization=_precision(settings, dtype), engine=settings.kind)
+    identity = ModelIdentity(
+        name=f"random-{scale}", quantization=precision(settings.quantization, dtype), engine=settings.kind
+    )
     return Checkpoint(model.requires_grad_(False), _processor(tokenizer, config.vision_config.image_size), identity)
-
-
-def _device(settings: EngineSettings) -> torch.device:
-    chosen = settings.device
-    if chosen == "auto":
-        chosen = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(chosen, 0) if chosen == "cuda" else torch.device(chosen)
-
-
-def _dtype(settings: EngineSettings) -> torch.dtype:
-    if settings.dtype == "auto":
-        return torch.bfloat16 if _device(settings).type == "cuda" else torch.float32
-    return {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}[settings.dtype]
-
-
-def _precision(settings: EngineSettings, dtype: torch.dtype) -> str:
-    precision = str(dtype).removeprefix("torch.")
-    return precision if settings.quantization == "none" else f"{settings.quantization}+{precision}"
 
 
 def _special(tokenizer: Any, scale: Scale) -> dict[str, int]:

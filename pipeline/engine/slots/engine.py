@@ -168,9 +168,10 @@ class SlotEngine:
             self._shrinks = 0
 
     def _outcome(self, request: Request) -> Generated | PipelineError:
+        if request.dropped is not None:
+            return request.dropped
         answering = request.answering
-        if request.dropped is not None or answering.ended is None:
-            return request.dropped or Cancelled("cancelled before it was answered")
+        assert answering.ended is not None  # noqa: S101
         return Generated(self._intake.text(answering.tokens), answering.ended, len(request.prompt), answering.spent)
 
     # --- what does not end in its time --------------------------------------------------------------------

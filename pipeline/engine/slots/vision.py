@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from pipeline.decode.tiling import aspect_ratio_id
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.slots.graph import Graph
 from pipeline.engine.slots.transfer import send_bytes, send_numbers
@@ -26,7 +27,6 @@ class VisionEncoder:
         vision, images = self._model.vision_model, checkpoint.processor.image_processor
         self._device, self._dtype = checkpoint.model.device, checkpoint.model.dtype
         self._side, self._max_tiles = images.size["height"], vision.max_num_tiles
-        self._ratios = [tuple(ratio) for ratio in vision.config.supported_aspect_ratios]
         # As the processor does it: grey levels to 0..1, less the mean, over the deviation.
         self._rescale = images.rescale_factor
         self._mean, self._deviation = (self._channels(images.image_mean), self._channels(images.image_std))
@@ -50,7 +50,7 @@ class VisionEncoder:
         stands before an image attends to them too. At most `MOST` canvases, of the same number of tiles each. The next
         call may overwrite the result."""
         tiles = torch.cat([self._tiles(canvas) for canvas in canvases])
-        ratios = [self._ratios.index((canvas.rows, canvas.columns)) + 1 for canvas in canvases]
+        ratios = [aspect_ratio_id(canvas.rows, canvas.columns, self._max_tiles) for canvas in canvases]
         graph = self._graphs[len(canvases), len(tiles) // len(canvases)]
         return graph(tiles, send_numbers(ratios, self._device)[:, None])
 
