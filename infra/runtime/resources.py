@@ -12,7 +12,8 @@ from schemas.kafka import KafkaSettings
 from schemas.s3 import S3Settings
 from schemas.topics import TopicSpec
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
+TRY_S = 10.0  # a broker that was frozen can hold one request for half a minute while the next gets through
 POLL_S = 0.05
 
 
@@ -40,10 +41,11 @@ def _create(admin: Any, specs: Sequence[TopicSpec]) -> list[str]:
     from confluent_kafka.admin import NewTopic
 
     missing = _missing(admin, specs)
-    new = [NewTopic(s.name, s.partitions, s.replication_factor, config=s.config) for s in missing]
-    futures = admin.create_topics(new, operation_timeout=TIMEOUT_S) if new else {}
-    for name, future in futures.items():
-        _created(name, future)
+    left = {s.name: NewTopic(s.name, s.partitions, s.replication_factor, config=s.config) for s in missing}
+    deadline = time.monotonic() + TIMEOUT_S
+    while left:
+        futures = admin.create_topics(list(left.values()), operation_timeout=TRY_S, request_timeout=TRY_S)
+        left = {name: left[name] for name, future in futures.items() if not _created(name, future, deadline)}
     _wait_until_served(admin, specs)
     return [spec.name for spec in missing]
 
@@ -59,14 +61,19 @@ def _missing(admin: Any, specs: Sequence[TopicSpec]) -> list[TopicSpec]:
     return [spec for spec in specs if spec.name not in existing]
 
 
-def _created(name: str, future: Any) -> None:
+def _created(name: str, future: Any, deadline: float) -> bool:
+    """Whether it is there now; False when the try timed out and there is time for another."""
     from confluent_kafka import KafkaError, KafkaException
 
     try:
-        future.result(TIMEOUT_S)
+        future.result()
     except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster: fine
+        code = error.args[0].code()
+        if code in (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT) and time.monotonic() < deadline:
+            return False
+        if code != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else, or an earlier try, was faster: fine
             raise RuntimeFailedError(f"topic {name} could not be created: {error.args[0].str()}") from error
+    return True
 
 
 def _wait_until_served(admin: Any, specs: Sequence[TopicSpec]) -> None:

@@ -83,7 +83,7 @@ def test_strangers_are_refused_in_time_and_no_secret_is_told(broker: SecureBroke
 def test_a_frozen_broker_costs_a_delivery_error_and_nothing_is_lost_silently(
     broker: SecureBroker, own_topics: TopicSettings
 ) -> None:
-    publisher = ImagePublisher(broker.runtime.kafka_settings, own_topics, PublisherSettings(delivery_timeout_s=2))
+    publisher = ImagePublisher(broker.runtime.kafka_settings, own_topics, PublisherSettings(delivery_timeout_s=4))
     publisher.__enter__()
     publisher.publish(request(1)).result(30)
     broker.runtime.kafka.pause()
@@ -95,6 +95,7 @@ def test_a_frozen_broker_costs_a_delivery_error_and_nothing_is_lost_silently(
             publisher.close()
     finally:
         broker.runtime.kafka.resume()
+        broker.runtime.kafka.wait_until_ready()
     assert caught.value.count == 1
     assert isinstance(deliveries[-1].exception(0), NotDelivered)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource
 from pydantic import SecretStr
 
@@ -53,6 +55,36 @@ def test_an_unreachable_broker_is_named(topics: TopicSettings, monkeypatch: pyte
     nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(RuntimeFailedError, match=r"the broker at 127\.0\.0\.1:1 cannot be used: .*refused"):
         create_topics(nowhere, topic_specs(topics))
+
+
+def timed_out() -> Future[None]:
+    future: Future[None] = Future()
+    future.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+    return future
+
+
+class SlowAdmin:
+    """The real admin client, whose first creation is never sent."""
+
+    def __init__(self, real: AdminClient) -> None:
+        self.real, self.tries = real, 0
+        self.list_topics = real.list_topics
+
+    def create_topics(self, new: list[Any], **timeouts: float) -> dict[str, Any]:
+        self.tries += 1
+        return {topic.topic: timed_out() for topic in new} if self.tries == 1 else self.real.create_topics(new)
+
+
+def test_a_creation_that_got_lost_is_tried_again(runtime: LocalRuntime) -> None:
+    slow = SlowAdmin(AdminClient(runtime.kafka_settings.client_config()))
+    specs = topic_specs(TopicSettings(requests="lost", results="lost.r", dead_letters="lost.d", partitions=1))
+    assert resources._create(slow, specs) == ["lost", "lost.r", "lost.d"]
+    assert slow.tries == 2
+
+
+def test_a_creation_that_never_gets_through_is_told() -> None:
+    with pytest.raises(RuntimeFailedError, match=r"topic lost could not be created: .*[Tt]imed out"):
+        resources._created("lost", timed_out(), deadline=0.0)
 
 
 def test_unknown_topics_are_not_made_up(runtime: LocalRuntime) -> None:
