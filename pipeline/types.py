@@ -13,10 +13,16 @@ from schemas.result import FinishReason, ImageResult
 
 @dataclass(frozen=True, slots=True)
 class FetchedImage:
-    """An image as it was stored."""
+    """An image as it was stored; `etag` is the store's own name of these bytes, where it has one."""
 
     data: bytes
     sha256: str
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The image still is the one whose etag the caller named; nothing was read."""
 
 
 @dataclass(frozen=True, slots=True)
