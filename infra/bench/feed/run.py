@@ -1,0 +1,73 @@
+"""A whole comparison: the scene once, then one contestant after the other, round after round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.bench.feed.contestants import Contestant
+from infra.bench.feed.job import Job
+from infra.bench.feed.options import FeedOptions
+from infra.bench.feed.peers_environment import ensure_peers
+from infra.bench.feed.pillow_alone import decode_cpu_s
+from infra.bench.feed.process_tree import usage
+from infra.bench.feed.scene import Scene, scene
+from infra.bench.feed.watch import Run, watch
+from infra.errors import CommandError
+from infra.runtime.service import Program, Service
+
+
+@dataclass(slots=True)
+class Comparison:
+    """`pillow_cpu_s`: what Pillow alone takes for one picture, measured before each round. Empty runs have failed."""
+
+    options: FeedOptions
+    contestants: Sequence[Contestant]
+    picture_bytes: int = 0
+    pillow_cpu_s: list[float] = field(default_factory=list)
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+def compare(options: FeedOptions, contestants: Sequence[Contestant], say: Callable[[str], None]) -> Comparison:
+    """Blocks for minutes. A contestant that fails is told, and costs only its own figures."""
+    comparison = Comparison(options, contestants, runs={contestant.name: [] for contestant in contestants})
+    peers = ensure_peers() if any(contestant.script for contestant in contestants) else Path()
+    say("starting Kafka and S3, drawing pictures")
+    with scene(options) as stage:
+        comparison.picture_bytes = sum(map(len, stage.pictures)) // len(stage.pictures)
+        for number in range(options.rounds):
+            comparison.pillow_cpu_s.append(decode_cpu_s(stage.pictures))
+            for contestant in contestants:
+                say(f"round {number + 1} of {options.rounds}: {contestant.name}")
+                _take_part(comparison, contestant, stage, number, peers)
+    return comparison
+
+
+def _take_part(comparison: Comparison, contestant: Contestant, stage: Scene, number: int, peers: Path) -> None:
+    job = stage.job(f"c{comparison.contestants.index(contestant)}-{number}")
+    try:
+        with _running(contestant, stage, job, peers) as services:
+            pids = [service.pid for service in services]
+            run = watch(job, stage.options, lambda: usage(pids), lambda: all(found.running for found in services))
+        comparison.runs[contestant.name].append(run)
+    except CommandError as error:
+        comparison.failures.append(f"{contestant.name}: {error}\n{_log(stage, job).read_text()[-2000:]}")
+
+
+@contextmanager
+def _running(contestant: Contestant, stage: Scene, job: Job, peers: Path) -> Iterator[list[Service]]:
+    command = contestant.command(job.write(stage.folder), peers)
+    program = Program(contestant.name, command, _log(stage, job), lambda _: None, dict(contestant.environment(job)))
+    services = [stage.runtime.run(program) for _ in range(contestant.instances)]
+    try:
+        yield services
+    finally:
+        for service in services:
+            service.stop()
+
+
+def _log(stage: Scene, job: Job) -> Path:
+    return stage.folder / f"{job.group}.log"
