@@ -6,6 +6,7 @@ from pathlib import Path
 
 from infra.settings import load
 from pipeline.build import build_flow
+from pipeline.cache.settings import CacheSettings
 from pipeline.decode.settings import DecodeSettings
 from pipeline.engine.settings import EngineSettings
 from pipeline.fetch.settings import FetchSettings
@@ -21,4 +22,4 @@ def start_flow(checkpoint: Path | None = None, file_root: Path | None = None) ->
         engine = engine.model_copy(update={"checkpoint": checkpoint})
     if file_root is not None:
         fetch = fetch.model_copy(update={"file_roots": (*fetch.file_roots, file_root)})
-    return build_flow(load(FlowSettings), fetch, load(S3Settings), load(DecodeSettings), engine)
+    return build_flow(load(FlowSettings), fetch, load(S3Settings), load(DecodeSettings), engine, load(CacheSettings))

@@ -27,6 +27,7 @@ SECTIONS = {
     "fetch": "pipeline.fetch.settings:FetchSettings",
     "decode": "pipeline.decode.settings:DecodeSettings",
     "engine": "pipeline.engine.settings:EngineSettings",
+    "cache": "pipeline.cache.settings:CacheSettings",
     "flow": "pipeline.settings:FlowSettings",
     "worker": "consumers.worker.settings:WorkerSettings",
     "store": "consumers.store.settings:StoreSettings",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from pipeline.cache.build import build_answers, build_cache
+from pipeline.cache.settings import CacheSettings
 from pipeline.decode.decoder import Decoder
 from pipeline.decode.settings import DecodeSettings
 from pipeline.decode.tiling import Tiling, read_tiling
 from pipeline.engine.host import EngineHost
 from pipeline.engine.settings import EngineSettings
 from pipeline.errors import Fatal
-from pipeline.fetch.fetcher import Fetcher, Source
-from pipeline.fetch.http import HttpSource
-from pipeline.fetch.local_file import FileSource
-from pipeline.fetch.s3 import S3Source
+from pipeline.fetch.build import build_fetcher
 from pipeline.fetch.settings import FetchSettings
 from pipeline.flow import Flow
 from pipeline.settings import FlowSettings
@@ -19,11 +18,23 @@ from schemas.s3 import S3Settings
 
 
 def build_flow(
-    flow: FlowSettings, fetch: FetchSettings, s3: S3Settings, decode: DecodeSettings, engine: EngineSettings
+    flow: FlowSettings,
+    fetch: FetchSettings,
+    s3: S3Settings,
+    decode: DecodeSettings,
+    engine: EngineSettings,
+    cache: CacheSettings | None = None,
 ) -> Flow:
-    """Returns at once; the engine loads in its own process. A bad checkpoint is Fatal at the first `collect`."""
+    """Returns at once; the engine loads in its own process. A bad checkpoint is Fatal at the first `collect`.
+
+    Without `cache` no answer is kept. Raises Fatal when its address can't be meant.
+    """
+    kept = build_cache(cache) if cache else None
     decoder = Decoder(decode, _tiling(engine), flow.max_bytes)
-    return Flow(flow, build_fetcher(fetch, s3), decoder, EngineHost(engine, memory=decoder.memory))
+    host = EngineHost(engine, memory=decoder.memory)
+    answers = build_answers(kept, cache.max_etags, engine, host) if cache and kept else None
+    share = cache is None or cache.share_in_flight
+    return Flow(flow, build_fetcher(fetch, s3), decoder, host, answers=answers, share=share)
 
 
 def _tiling(settings: EngineSettings) -> Tiling | None:
@@ -34,12 +45,3 @@ def _tiling(settings: EngineSettings) -> Tiling | None:
         return read_tiling(settings.checkpoint)
     except Fatal:
         return None
-
-
-def build_fetcher(settings: FetchSettings, s3: S3Settings) -> Fetcher:
-    """A fetcher for s3://, http(s):// and, where roots are set, file://."""
-    http = HttpSource(settings)
-    sources: dict[str, Source] = {"s3": S3Source(settings, s3), "https": http, "http": http}
-    if settings.file_roots:
-        sources["file"] = FileSource(settings.file_roots)
-    return Fetcher(sources, settings)

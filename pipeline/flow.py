@@ -1,4 +1,4 @@
-"""The way of an image, in order: fetch, decode, infer, parse. Knows no Kafka."""
+"""The way of an image, in order: fetch, look up, decode, infer, parse. Knows no Kafka."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ import time
 import traceback
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
-from typing import Protocol
 
 from pipeline.budget import ByteBudget
+from pipeline.cache.answers import Answers, Found, no_answers
+from pipeline.cache.fetching import fetch_in_full, fetch_unless_known
+from pipeline.cache.flights import Flights, shareable
+from pipeline.cache.key import question_key
 from pipeline.engine.protocol import Engine
-from pipeline.errors import Fatal, PipelineError, Retryable
+from pipeline.errors import Cancelled, Fatal, PipelineError, Retryable
+from pipeline.metrics import SHARED
 from pipeline.settings import FlowSettings
+from pipeline.stages import DecodeStage, FetchStage
 from pipeline.trip import Clocks, Trip
-from pipeline.types import Canvas, FetchedImage, Finished, Outcome, Pixels
+from pipeline.types import FetchedImage, Finished, Outcome
 from schemas.dead_letter import Stage
-from schemas.request import ImageRef, ImageRequest
+from schemas.request import ImageRequest
 from schemas.result import ImageResult
 
 log = logging.getLogger(__name__)
@@ -28,23 +34,11 @@ log = logging.getLogger(__name__)
 ENGINE_WAIT_S = 0.2
 
 
-class FetchStage(Protocol):
-    def fetch(self, image: ImageRef) -> FetchedImage: ...
-
-
-class DecodeStage(Protocol):
-    def decode(self, data: bytes) -> Pixels | Canvas: ...
-
-    def release(self, pixels: Pixels | Canvas) -> None:
-        """Called once for all that `decode` gave, when the engine is done with it."""
-
-    def stop(self) -> None: ...
-
-
 class Flow:
     """Submit requests, collect outcomes, see how full it is, cancel, stop. Thread safe; only `collect` blocks.
 
-    Each submitted request ends in one `Outcome`, also when it is cancelled.
+    Each submitted request ends in one `Outcome`, also when it is cancelled. One that equals another in progress waits
+    for it: it counts as in flight, and holds neither a thread nor bytes.
     """
 
     def __init__(
@@ -54,9 +48,14 @@ class Flow:
         decoder: DecodeStage,
         engine: Engine,
         clocks: Clocks = Clocks(time.monotonic, lambda: datetime.now(UTC)),  # noqa: B008 - two functions, frozen
+        answers: Answers | None = None,
+        share: bool = True,
     ) -> None:
+        """`answers` are those given before; with `share`, equal requests are worked on once."""
         self._settings, self._clocks = settings, clocks
         self._fetcher, self._decoder, self._engine = fetcher, decoder, engine
+        self._answers = answers or no_answers()
+        self._flights: Flights[Trip] = Flights(share)
         self._ids = count()
         self._trips: dict[int, Trip] = {}
         self._outcomes: queue.SimpleQueue[Outcome | Fatal] = queue.SimpleQueue()
@@ -70,16 +69,24 @@ class Flow:
         """`ticket` comes back with the outcome. More than there is `room` for waits its turn inside."""
         trip = Trip(next(self._ids), ticket, request, self._clocks)
         self._trips[trip.id] = trip
-        self._threads.submit(self._prepare, trip)
+        self._start(trip)
 
     # --- the stages ---------------------------------------------------------------------------------------
 
     def _prepare(self, trip: Trip) -> None:
-        """A reference to pixels in the engine's hands; on a thread of the pool."""
+        """A reference to pixels in the engine's hands, or to an answer that is known; on a thread of the pool."""
         try:
             self._budget.wait()
             with trip.stage(Stage.FETCH):
-                fetched = self._fetcher.fetch(trip.request.image)
+                fetched = self._fetch(trip)
+            if isinstance(fetched, Found):
+                self._end(trip, trip.known(fetched))
+                return
+            if not self._join(trip, fetched.sha256):
+                return  # the trip is no longer this thread's
+            if (found := self._answers.find(trip.request, fetched.sha256)) is not None:
+                self._end(trip, trip.known(found))
+                return
             self._budget.hold(trip.id, len(fetched.data))
             with trip.stage(Stage.DECODE):
                 trip.pixels = pixels = self._decoder.decode(fetched.data)
@@ -107,7 +114,12 @@ class Flow:
 
     def _parse(self, finished: Finished) -> None:
         trip, said = self._trips[finished.id], finished.outcome
-        self._end(trip, said if isinstance(said, PipelineError) else trip.result(said, self._engine.identity))
+        if isinstance(said, PipelineError):
+            self._end(trip, said)
+            return
+        result = trip.result(said, self._engine.identity)
+        self._answers.keep(trip.request, result)  # before the end: an equal request that comes now finds it
+        self._end(trip, result)
 
     def _end(self, trip: Trip, result: ImageResult | PipelineError) -> None:
         del self._trips[trip.id]
@@ -115,6 +127,46 @@ class Flow:
             self._decoder.release(trip.pixels)
         self._budget.hold(trip.id, 0)
         self._outcomes.put(Outcome(trip.ticket, result))
+        self._settle(trip, result)
+
+    # --- what is known, and who waits for whom ------------------------------------------------------------
+
+    def _fetch(self, trip: Trip) -> FetchedImage | Found:
+        if self._flights.leads(trip):  # others wait for what it does with the bytes
+            return fetch_in_full(self._fetcher, self._answers, trip.request)
+        return fetch_unless_known(self._fetcher, self._answers, trip.request)
+
+    def _join(self, trip: Trip, sha256: str) -> bool:
+        """Whether it does the work; else an equal one does."""
+        key = question_key(sha256, trip.request.question, trip.request.options)
+        if self._flights.leads(trip) not in (None, key):
+            self._hand_over(trip)  # the image changed since those that wait saw it
+        if self._flights.join(key, trip):
+            return True
+        if trip.cancelled and self._flights.leave(trip):
+            self._end(trip, Cancelled("handed back before it was done"))
+        return False
+
+    def _settle(self, trip: Trip, result: ImageResult | PipelineError) -> None:
+        """Those that wait for the trip get the same outcome, or one of them does the work."""
+        if not shareable(result):
+            self._hand_over(trip)
+            return
+        for follower in self._flights.end(trip):
+            SHARED.inc()
+            self._end(follower, follower.share(result))
+
+    def _hand_over(self, trip: Trip) -> None:
+        successor, refused = self._flights.hand_over(trip, Trip.refusal)
+        if successor is not None:
+            successor.waited()
+            self._start(successor)
+        for follower, error in refused:
+            self._end(follower, error)
+
+    def _start(self, trip: Trip) -> None:
+        with suppress(RuntimeError):  # stopped: what is unfinished is dropped
+            self._threads.submit(self._prepare, trip)
 
     # --- around them --------------------------------------------------------------------------------------
 
@@ -153,7 +205,10 @@ class Flow:
         for trip in list(self._trips.values()):
             if trip.ticket in tickets:
                 trip.cancelled = True
-                self._engine.cancel(trip.id)
+                if self._flights.leave(trip):
+                    self._end(trip, Cancelled("handed back before it was done"))
+                else:
+                    self._engine.cancel(trip.id)
 
     def stop(self) -> None:
         """Ends every child and thread; what is unfinished is dropped."""
@@ -163,3 +218,4 @@ class Flow:
         self._engine.stop()
         self._decoder.stop()
         self._answering.join()
+        self._answers.close()

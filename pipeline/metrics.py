@@ -31,6 +31,12 @@ STAGE_SECONDS = Histogram("sightstream_stage_seconds", "Time of one image in one
 TOKENS = Counter("sightstream_engine_tokens", "Tokens of answered requests.", ["kind"])
 ENGINE_RESTARTS = Counter("sightstream_engine_restarts", "Engine processes started after a death or a hang.")
 DECODER_RESTARTS = Counter("sightstream_decoder_restarts", "Decode processes started after a death or a hang.")
+CACHE_LOOKUPS = Counter("sightstream_cache_lookups", "Look-ups in the result cache by how they ended.", ["outcome"])
+CACHE_WRITES = Counter("sightstream_cache_writes", "Writes to the result cache by how they ended.", ["outcome"])
+CACHE_ENTRIES = Gauge("sightstream_cache_entries", "Answers in the cache that is in memory.")
+CACHE_BYTES = Gauge("sightstream_cache_bytes", "Memory that these answers take, at most.")
+SHARED = Counter("sightstream_shared_requests", "Requests that got the outcome of an equal one they waited for.")
+UNCHANGED = Counter("sightstream_unchanged_images", "Images that were not downloaded again.")
 
 # --- store ------------------------------------------------------------------------------------------------
 STORE_ROWS = Counter("sightstream_store_rows", "Records written to the results database.", ["table"])

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pipeline.answer import parse
-from pipeline.errors import Cancelled, Rejected
+from pipeline.cache.answer import KnownAnswer
+from pipeline.cache.answers import Found
+from pipeline.errors import Cancelled, PipelineError, Rejected
 from pipeline.metrics import STAGE_SECONDS, TOKENS
 from pipeline.types import Canvas, EngineJob, FetchedImage, Generated, Pixels
 from schemas.dead_letter import Reason, Stage
 from schemas.request import ImageRequest
-from schemas.result import ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
+from schemas.result import FinishReason, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 from schemas.uri import public_form
 
 
@@ -69,12 +71,50 @@ class Trip:
         )
 
     def result(self, generated: Generated, model: ModelIdentity) -> ImageResult:
-        """To be called once, after `saw`."""
+        """What the engine said. To be called once, after `saw`."""
         assert self.seen is not None  # noqa: S101
         self._leave(Stage.INFER)
         TOKENS.labels("prompt").inc(generated.prompt_tokens)
         TOKENS.labels("completion").inc(generated.completion_tokens)
-        text = generated.text.replace("\0", "")
+        tokens = TokenCounts(prompt=generated.prompt_tokens, completion=generated.completion_tokens)
+        return self._result(self.seen, model, generated.text.replace("\0", ""), generated.finish_reason, tokens)
+
+    def known(self, found: Found) -> ImageResult:
+        """What was said before to the same question. Raises Cancelled or Rejected when too late."""
+        self._check_wanted()
+        self.seconds.setdefault(Stage.DECODE, 0.0)
+        self._note(Stage.INFER)
+        answer = found.answer
+        seen = SeenImage(
+            uri=public_form(self.request.image.uri),
+            sha256=found.sha256,
+            bytes=answer.bytes,
+            format=answer.format,
+            width=answer.width,
+            height=answer.height,
+        )
+        tokens = TokenCounts(prompt=answer.prompt_tokens, completion=answer.completion_tokens)
+        return self._result(seen, found.model, answer.text, answer.finish_reason, tokens, cached=True)
+
+    def share(self, outcome: ImageResult | PipelineError) -> ImageResult | PipelineError:
+        """What became of an equal request, as this one's own outcome."""
+        try:
+            if isinstance(outcome, ImageResult):
+                return self.known(Found(KnownAnswer.of(outcome), outcome.image.sha256, outcome.model))
+            self._check_wanted()
+            return type(outcome)(*outcome.args)  # of its own: whoever raises one marks it
+        except PipelineError as error:
+            return error
+
+    def _result(
+        self,
+        seen: SeenImage,
+        model: ModelIdentity,
+        text: str,
+        finish_reason: FinishReason,
+        tokens: TokenCounts,
+        cached: bool = False,
+    ) -> ImageResult:
         parsed = parse(text)
         return ImageResult(
             request_id=self.request.request_id,
@@ -82,13 +122,14 @@ class Trip:
             question=self.request.question,
             attributes=self.request.attributes,
             answer=parsed.answer,
-            finish_reason=generated.finish_reason,
+            finish_reason=finish_reason,
             complete=parsed.complete,
             raw_text=text,
-            image=self.seen,
+            image=seen,
             model=model,
-            tokens=TokenCounts(prompt=generated.prompt_tokens, completion=generated.completion_tokens),
+            tokens=tokens,
             seconds=self._stage_seconds(),
+            cached=cached,
             completed_at=self.clocks.now(),
         )
 
@@ -97,14 +138,28 @@ class Trip:
         return StageSeconds(**stages, total=round(self._left_stage - self._started, 4))
 
     def _leave(self, stage: Stage) -> None:
-        now = self.clocks.seconds()
-        self.seconds[stage] = now - self._left_stage
-        self._left_stage = now
-        STAGE_SECONDS.labels(stage.value).observe(self.seconds[stage])
+        STAGE_SECONDS.labels(stage.value).observe(self._note(stage))
 
-    def _check_wanted(self) -> None:
+    def _note(self, stage: Stage) -> float:
+        """The seconds since the last stage are this one's. One that waited in vain goes through some stages twice."""
+        now = self.clocks.seconds()
+        spent, self._left_stage = now - self._left_stage, now
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
+        return spent
+
+    def waited(self) -> None:
+        """It waited for an equal one, in vain: that time counts as inference."""
+        self._note(Stage.INFER)
+
+    def refusal(self) -> PipelineError | None:
+        """Why no answer is wanted any more; None while one is."""
         if self.cancelled:
-            raise Cancelled("handed back before it was done")
+            return Cancelled("handed back before it was done")
         deadline = self.request.deadline
         if deadline is not None and self.clocks.now() > deadline:
-            raise Rejected(Reason.DEADLINE_EXCEEDED, Stage.TAKE, f"the deadline {deadline.isoformat()} has passed")
+            return Rejected(Reason.DEADLINE_EXCEEDED, Stage.TAKE, f"the deadline {deadline.isoformat()} has passed")
+        return None
+
+    def _check_wanted(self) -> None:
+        if (refusal := self.refusal()) is not None:
+            raise refusal

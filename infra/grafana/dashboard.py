@@ -119,6 +119,17 @@ STAGES = Row(
         Panel("Median by stage", (Query(_quantile(0.5, "sightstream_stage_seconds", "stage"), "{{stage}}"),), "s"),
         Panel("p95 by stage", (Query(_quantile(0.95, "sightstream_stage_seconds", "stage"), "{{stage}}"),), "s"),
         Panel("Tokens a second", (Query(_per_second("sightstream_engine_tokens_total", "kind"), "{{kind}}"),)),
+        Panel("Cache: look-ups", (Query(_per_second("sightstream_cache_lookups_total", "outcome"), "{{outcome}}"),)),
+        Panel("Cache: writes", (Query(_per_second("sightstream_cache_writes_total", "outcome"), "{{outcome}}"),)),
+        Panel(
+            "Work saved a second",
+            (
+                Query(_per_second("sightstream_shared_requests_total"), "waited for an equal request"),
+                Query(_per_second("sightstream_unchanged_images_total"), "not downloaded again"),
+            ),
+        ),
+        Panel("Answers in memory", (Query("sightstream_cache_entries", "{{instance}}"),)),
+        Panel("Answers in memory, bytes", (Query("sightstream_cache_bytes", "{{instance}}"),), "bytes"),
     ),
 )
 

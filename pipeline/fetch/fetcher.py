@@ -35,8 +35,8 @@ class Fetcher:
         self._settings = settings
         self._clock = clock
 
-    def fetch(self, image: ImageRef) -> FetchedImage:
-        """Raises Retryable or Rejected."""
+    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage:
+        """Always in full, whatever etag is known. Raises Retryable or Rejected."""
         source = self._source(image.uri)
         try:
             data = self._read(source.open(image))

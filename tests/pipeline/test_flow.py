@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -48,7 +49,7 @@ class FakeFetcher:
         self.running -= 1
         if image.uri in self.errors:
             raise self.errors[image.uri]
-        return FetchedImage(b"0123456789", "a" * 64)
+        return FetchedImage(b"0123456789", hashlib.sha256(image.uri.encode()).hexdigest())
 
 
 class FakeDecoder:

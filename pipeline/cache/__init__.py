@@ -1,0 +1,1 @@
+"""What was answered once is not computed again."""

@@ -1,0 +1,38 @@
+"""Settings to a memory of answers."""
+
+from __future__ import annotations
+
+import logging
+
+from pipeline.cache.answers import Answers
+from pipeline.cache.etags import EtagMemory
+from pipeline.cache.memory import MemoryCache
+from pipeline.cache.model import Identified, KnownModel
+from pipeline.cache.protocol import ResultCache
+from pipeline.cache.recipe import recipe
+from pipeline.cache.settings import CacheSettings
+from pipeline.engine.settings import EngineSettings
+
+log = logging.getLogger(__name__)
+
+
+def build_cache(settings: CacheSettings) -> ResultCache | None:
+    """Connects to nothing yet; None: nothing is to be kept. Raises Fatal when the address can't be meant."""
+    if settings.kind == "none":
+        return None
+    if settings.kind == "redis":
+        from pipeline.cache.redis_cache import RedisCache
+
+        return RedisCache(settings)
+    return MemoryCache(settings.max_entries, settings.max_bytes, settings.ttl_s)
+
+
+def build_answers(cache: ResultCache, max_etags: int, settings: EngineSettings, engine: Identified) -> Answers:
+    """Nothing is kept before the engine says which model it has, nor if its checkpoint can't be read."""
+    try:
+        cooked = recipe(settings)
+    except OSError as error:
+        # The engine itself says what is wrong with the folder.
+        log.warning("no answers are kept: the checkpoint's files can't be read (%s)", type(error).__name__)
+        cooked = None
+    return Answers(cache, KnownModel(engine), cooked, EtagMemory(max_etags))

@@ -1,0 +1,51 @@
+"""What lay at an address when it was last fetched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from pipeline.types import FetchedImage
+from schemas.request import ImageRef
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The bytes that the store calls `etag` have this sha256."""
+
+    etag: str
+    sha256: str
+
+
+class EtagMemory:
+    """The `most` images used last. Thread safe. Addresses may be presigned, so only their digests are kept."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._images: OrderedDict[bytes, Remembered] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def remember(self, image: ImageRef, fetched: FetchedImage) -> None:
+        """A weak etag (RFC 9110, 8.8.1) names bytes that may differ: it is not kept."""
+        place = _place(image)
+        with self._lock:
+            self._images.pop(place, None)
+            if fetched.etag and not fetched.etag.startswith("W/"):
+                self._images[place] = Remembered(fetched.etag, fetched.sha256)
+            if len(self._images) > self._most:
+                self._images.popitem(last=False)
+
+    def recall(self, image: ImageRef) -> Remembered | None:
+        place = _place(image)
+        with self._lock:
+            found = self._images.get(place)
+            if found is not None:
+                self._images.move_to_end(place)
+            return found
+
+
+def _place(image: ImageRef) -> bytes:
+    return hashlib.sha256(json.dumps([image.uri, image.version_id]).encode("ascii")).digest()

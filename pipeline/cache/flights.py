@@ -1,0 +1,119 @@
+"""Equal requests in progress: one does the work, the others wait for it and hold nothing meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from pipeline.errors import PipelineError, Rejected
+from schemas.dead_letter import Reason, Stage
+from schemas.result import ImageResult
+
+
+def shareable(result: ImageResult | PipelineError) -> bool:
+    """Whether equal requests end so, too: it came of the image and the question, not of one's own address or time."""
+    if isinstance(result, Rejected):
+        return result.stage in (Stage.DECODE, Stage.INFER) and result.reason is not Reason.DEADLINE_EXCEEDED
+    return isinstance(result, ImageResult)
+
+
+class Flyer(Protocol):
+    """Compared by identity."""
+
+    @property
+    def id(self) -> int: ...
+
+
+Someone = TypeVar("Someone", bound=Flyer)
+
+
+@dataclass(slots=True, eq=False)
+class _Flight(Generic[Someone]):
+    """Those that wait stand in order of arrival."""
+
+    leader: Someone
+    waiting: dict[int, Someone] = field(default_factory=dict)
+
+
+class Flights(Generic[Someone]):
+    """Thread safe; never blocks. Each that joined is handed back once, by whichever call takes it out.
+
+    A flight lasts from its first `join` until `end`, or until nobody waits at `hand_over`.
+    """
+
+    def __init__(self, share: bool = True) -> None:
+        """`share` False: everybody leads, and nobody ever waits."""
+        self._share = share
+        self._flights: dict[str, _Flight[Someone]] = {}
+        self._led: dict[int, str] = {}
+        self._awaited: dict[int, str] = {}
+        self._lock = threading.Lock()
+
+    def join(self, key: str | None, someone: Someone) -> bool:
+        """True: it does the work. False: it waits, and belongs to whoever gets it from `end`, `hand_over` or `leave`.
+
+        To be called by one that leads no other flight. Without a key it is alone.
+        """
+        if key is None or not self._share:
+            return True
+        with self._lock:
+            flight = self._flights.setdefault(key, _Flight(someone))
+            if flight.leader is someone:
+                self._led[someone.id] = key
+                return True
+            flight.waiting[someone.id] = someone
+            self._awaited[someone.id] = key
+            return False
+
+    def leads(self, someone: Someone) -> str | None:
+        """The key of its flight."""
+        with self._lock:
+            return self._led.get(someone.id)
+
+    def leave(self, someone: Someone) -> bool:
+        """Whether it waited; it does no more."""
+        with self._lock:
+            key = self._awaited.pop(someone.id, None)
+            if key is None:
+                return False
+            del self._flights[key].waiting[someone.id]
+            return True
+
+    def hand_over(
+        self, leader: Someone, refusal: Callable[[Someone], PipelineError | None]
+    ) -> tuple[Someone | None, list[tuple[Someone, PipelineError]]]:
+        """It gives up the flight that it leads, if any: the first that waits leads instead.
+
+        Returns that one, and with their refusals those that waited and are not wanted any more; they are out.
+        """
+        with self._lock:
+            key = self._led.pop(leader.id, None)
+            if key is None:
+                return None, []
+            flight = self._flights[key]
+            refused = [(someone, error) for someone in flight.waiting.values() if (error := refusal(someone))]
+            for someone, _ in refused:
+                self._stops_waiting(flight, someone)
+            if not flight.waiting:
+                del self._flights[key]
+                return None, refused
+            flight.leader = successor = next(iter(flight.waiting.values()))
+            self._stops_waiting(flight, successor)
+            self._led[successor.id] = key
+            return successor, refused
+
+    def _stops_waiting(self, flight: _Flight[Someone], someone: Someone) -> None:
+        del flight.waiting[someone.id], self._awaited[someone.id]
+
+    def end(self, leader: Someone) -> list[Someone]:
+        """The work is done: all that waited for it."""
+        with self._lock:
+            key = self._led.pop(leader.id, None)
+            if key is None:
+                return []
+            waited = list(self._flights.pop(key).waiting.values())
+            for someone in waited:
+                del self._awaited[someone.id]
+            return waited

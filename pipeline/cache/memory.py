@@ -1,0 +1,78 @@
+"""Answers in this process' memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.cache.answer import KnownAnswer
+from pipeline.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_LOOKUPS, CACHE_WRITES
+
+# What an entry takes beside its text, by sys.getsizeof over all its parts, rounded up.
+OVERHEAD_BYTES = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    answer: KnownAnswer
+    bytes: int
+    ends: float
+
+
+class MemoryCache:
+    """A `ResultCache` that forgets what was not asked for the longest when `max_entries` or `max_bytes` is passed."""
+
+    def __init__(
+        self, max_entries: int, max_bytes: int, ttl_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._max_entries, self._max_bytes, self._ttl_s, self._clock = max_entries, max_bytes, ttl_s, clock
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> KnownAnswer | None:
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None and entry.ends <= self._clock():
+                self._drop(key)
+                entry = None
+            if entry is not None:
+                self._entries.move_to_end(key)
+            self._show()
+        CACHE_LOOKUPS.labels("miss" if entry is None else "hit").inc()
+        return None if entry is None else entry.answer
+
+    def put(self, key: str, answer: KnownAnswer) -> None:
+        entry = _Entry(answer, size_of(answer), self._clock() + self._ttl_s)
+        fits = entry.bytes <= self._max_bytes
+        with self._lock:
+            self._drop(key)
+            if fits:
+                self._entries[key] = entry
+                self._bytes += entry.bytes
+            while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
+                self._drop(next(iter(self._entries)))
+            self._show()
+        CACHE_WRITES.labels("written" if fits else "too_large").inc()
+
+    def close(self) -> None:
+        with self._lock:
+            self._entries.clear()
+            self._bytes = 0
+            self._show()
+
+    def _drop(self, key: str) -> None:
+        entry = self._entries.pop(key, None)
+        self._bytes -= entry.bytes if entry else 0
+
+    def _show(self) -> None:
+        CACHE_ENTRIES.set(len(self._entries))
+        CACHE_BYTES.set(self._bytes)
+
+
+def size_of(answer: KnownAnswer) -> int:
+    """Bytes of memory, at most: Python keeps a text in up to four a character."""
+    return OVERHEAD_BYTES + 4 * len(answer.text)
