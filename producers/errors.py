@@ -68,3 +68,7 @@ class Stopped(PublishError):
 
 class Unsettled(PublishError):
     """It is not known whether a transaction was committed: reconnect, which settles it, and look."""
+
+
+class UploadRefused(PublishError):
+    """No address is signed for this; the message says what to change."""

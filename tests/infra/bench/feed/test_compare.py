@@ -1,0 +1,56 @@
+"""The comparison on a real broker and a real store, small."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.bench.feed import run
+from infra.bench.feed.contestants import CONTESTANTS, OURS, PLAIN, Contestant
+from infra.bench.feed.options import FeedOptions
+from infra.bench.feed.report import document, method_lines, summary
+from infra.bench.feed.run import Comparison, compare
+from infra.cli.app import app
+
+SMALL = FeedOptions(images=120, distinct=6, side=48, partitions=2, timeout_s=60)
+
+
+@pytest.fixture(autouse=True)
+def _plain_loop_needs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "ensure_peers", lambda: Path(sys.executable))
+
+
+@pytest.mark.real
+def test_ours_beside_a_plain_loop_and_one_that_dies() -> None:
+    dead = Contestant("dead", "ends at once", "none", "no_such_script.py")
+    said: list[str] = []
+    found = compare(SMALL, [OURS, PLAIN, dead], said.append)
+    assert len(found.failures) == 1, found.failures
+    assert "no_such_script.py" in found.failures[0]
+    for contestant in (OURS, PLAIN):
+        line = summary(found, contestant)
+        assert line["images_per_s"] > 0
+        assert line["cpu_s_per_image"] > 0
+        assert line["doubles"] == 0
+    assert found.runs["dead"] == []
+    assert summary(found, OURS)["stage_seconds"].keys() == {"fetch", "decode", "infer", "total"}
+    assert json.loads(json.dumps(document(found)))["contestants"]["plain loop"]["times_slower_than_ours"] > 0
+    assert any("failed: dead" in line for line in method_lines(found))
+
+
+def test_the_command_says_who_takes_part_and_refuses_others() -> None:
+    listed = CliRunner().invoke(app, ["bench", "feed", "--list"])
+    assert all(contestant.name in listed.output for contestant in CONTESTANTS)
+    refused = CliRunner().invoke(app, ["bench", "feed", "--only", "nobody"])
+    assert refused.exit_code != 0
+    assert "'nobody'" in str(refused.exception)
+
+
+def test_what_failed_in_every_round_has_no_figures() -> None:
+    nothing = Comparison(SMALL, [OURS], pillow_cpu_s=[0.01], runs={OURS.name: []})
+    assert summary(nothing, OURS)["images_per_s"] is None
+    assert summary(nothing, OURS)["cpu_over_pillow"] is None
