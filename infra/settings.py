@@ -24,6 +24,7 @@ SECTIONS = {
     "s3": "schemas.s3:S3Settings",
     "topics": "schemas.topics:TopicSettings",
     "publish": "producers.settings:PublisherSettings",
+    "upload": "producers.uploads:UploadSettings",
     "fetch": "pipeline.fetch.settings:FetchSettings",
     "decode": "pipeline.decode.settings:DecodeSettings",
     "engine": "pipeline.engine.settings:EngineSettings",
