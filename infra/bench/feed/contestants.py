@@ -58,4 +58,6 @@ def worker_environment(job: Job) -> dict[str, str]:
         "SIGHTSTREAM_ENGINE_KIND": "simulated",
         "SIGHTSTREAM_ENGINE_SIMULATED_SECONDS": "0",
         "SIGHTSTREAM_ENGINE_MAX_BATCH": "64",
+        "SIGHTSTREAM_CACHE_KIND": "none",
+        "SIGHTSTREAM_CACHE_SHARE_IN_FLIGHT": "false",
     }
