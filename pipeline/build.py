@@ -10,10 +10,7 @@ from pipeline.decode.tiling import Tiling, read_tiling
 from pipeline.engine.host import EngineHost
 from pipeline.engine.settings import EngineSettings
 from pipeline.errors import Fatal
-from pipeline.fetch.fetcher import Fetcher, Source
-from pipeline.fetch.http import HttpSource
-from pipeline.fetch.local_file import FileSource
-from pipeline.fetch.s3 import S3Source
+from pipeline.fetch.build import build_fetcher
 from pipeline.fetch.settings import FetchSettings
 from pipeline.flow import Flow
 from pipeline.settings import FlowSettings
@@ -48,12 +45,3 @@ def _tiling(settings: EngineSettings) -> Tiling | None:
         return read_tiling(settings.checkpoint)
     except Fatal:
         return None
-
-
-def build_fetcher(settings: FetchSettings, s3: S3Settings) -> Fetcher:
-    """A fetcher for s3://, http(s):// and, where roots are set, file://."""
-    http = HttpSource(settings)
-    sources: dict[str, Source] = {"s3": S3Source(settings, s3), "https": http, "http": http}
-    if settings.file_roots:
-        sources["file"] = FileSource(settings.file_roots)
-    return Fetcher(sources, settings)

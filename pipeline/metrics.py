@@ -31,6 +31,11 @@ STAGE_SECONDS = Histogram("sightstream_stage_seconds", "Time of one image in one
 TOKENS = Counter("sightstream_engine_tokens", "Tokens of answered requests.", ["kind"])
 ENGINE_RESTARTS = Counter("sightstream_engine_restarts", "Engine processes started after a death or a hang.")
 DECODER_RESTARTS = Counter("sightstream_decoder_restarts", "Decode processes started after a death or a hang.")
+FETCHES = Counter("sightstream_fetch_attempts", "Attempts to fetch an image by how they ended.", ["kind", "outcome"])
+FETCHED_BYTES = Counter("sightstream_fetched_bytes", "Bytes of images that were fetched.", ["kind"])
+FETCH_LIMIT = Gauge(
+    "sightstream_fetch_limit", "Fetches at once that the store, or the host that bears least, is asked for.", ["kind"]
+)
 CACHE_LOOKUPS = Counter("sightstream_cache_lookups", "Look-ups in the result cache by how they ended.", ["outcome"])
 CACHE_WRITES = Counter("sightstream_cache_writes", "Writes to the result cache by how they ended.", ["outcome"])
 CACHE_ENTRIES = Gauge("sightstream_cache_entries", "Answers in the cache that is in memory.")

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ROLE_SESSION = r"^[\w+=,.@-]{2,64}$"  # what STS takes for a name
 
 
 class S3Settings(BaseSettings):
-    """Without keys, boto3's own credential chain is used. `endpoint_url` is set for MinIO and the like."""
+    """`endpoint_url` is set for MinIO and the like.
+
+    Credentials: `access_key_id` and `secret_access_key`, or else boto3's own chain (environment, `profile`, web
+    identity, SSO, the machine's role). With `role_arn` these only serve to assume that role. `anonymous` signs
+    nothing, for public buckets. `ca_file` holds the certificates that vouch for a private endpoint.
+    """
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_S3_", frozen=True, extra="forbid")
 
@@ -16,21 +26,50 @@ class S3Settings(BaseSettings):
     access_key_id: str | None = None
     secret_access_key: SecretStr | None = None
     session_token: SecretStr | None = None
+    profile: str | None = None
+    role_arn: str | None = None
+    role_external_id: SecretStr | None = None
+    role_session_name: str = Field(default="sightstream", pattern=_ROLE_SESSION)
+    sts_endpoint_url: str | None = None
+    anonymous: bool = False
     path_style: bool = True
+    ca_file: Path | None = None
     bucket: str | None = None
+
+    @model_validator(mode="after")
+    def _credentials_make_sense(self) -> S3Settings:
+        if self.access_key_id is not None and self.profile is not None:
+            raise ValueError("set access_key_id or profile, not both")
+        if self.anonymous and (self.access_key_id or self.profile or self.role_arn):
+            raise ValueError("anonymous goes without access_key_id, profile and role_arn")
+        return self
 
     def client_arguments(self) -> dict[str, object]:
         """Keyword arguments for `boto3.client("s3", ...)`, its `config` excepted. Holds secrets: never log it."""
-        optional = {
-            "endpoint_url": self.endpoint_url,
-            "aws_access_key_id": self.access_key_id,
-            "aws_secret_access_key": self.secret_access_key and self.secret_access_key.get_secret_value(),
-            "aws_session_token": self.session_token and self.session_token.get_secret_value(),
-        }
-        given: dict[str, object] = {name: value for name, value in optional.items() if value is not None}
-        return {"region_name": self.region, **given}
+        return {"region_name": self.region, **self._location(), **self._keys()}
+
+    def session_client(self, config: Any) -> Any:
+        """boto3's client with all of these settings, `profile` and `role_arn` included; loads boto3.
+
+        `config` is botocore's. Raises botocore's errors for a profile that does not exist.
+        """
+        from schemas.s3_session import s3_session
+
+        return s3_session(self).client("s3", region_name=self.region, config=config, **self._location())
 
     @property
     def addressing_style(self) -> str:
         """boto3's word for how the bucket stands in the address."""
         return "path" if self.path_style else "auto"
+
+    def _location(self) -> dict[str, object]:
+        given = {"endpoint_url": self.endpoint_url, "verify": self.ca_file and str(self.ca_file)}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _keys(self) -> dict[str, object]:
+        given = {
+            "aws_access_key_id": self.access_key_id,
+            "aws_secret_access_key": self.secret_access_key and self.secret_access_key.get_secret_value(),
+            "aws_session_token": self.session_token and self.session_token.get_secret_value(),
+        }
+        return {name: value for name, value in given.items() if value is not None}

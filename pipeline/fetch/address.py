@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
+from typing import Any
 
-from pipeline.errors import Retryable
 from pipeline.fetch.refusals import rejected
-from schemas.dead_letter import Reason, Stage
+from pipeline.fetch.trouble import Transient, Trouble
+from schemas.dead_letter import Reason
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+GetAddresses = Callable[..., list[tuple[Any, ...]]]
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # Global by the registry, yet special: IETF protocol assignments, such as the NAT64 discovery address.
@@ -19,25 +22,28 @@ _SPECIAL = [
     ipaddress.ip_network("3fff::/20"),
 ]
 _UNICAST_6 = ipaddress.ip_network("2000::/3")
+_NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
-def resolve(host: str, port: int, allow_private: bool) -> str:
-    """One address of `host`, to be dialled as it is; blocks on DNS.
+def resolve(host: str, port: int, allow_private: bool, getaddrinfo: GetAddresses | None = None) -> tuple[str, ...]:
+    """The addresses of `host`, in the resolver's order, each to be dialled as it is; blocks on DNS.
 
-    Raises Rejected if the name is unknown or any of its answers is not public, Retryable if DNS does not answer.
+    Raises Rejected if the name is unknown or any of its answers is not public, Transient if DNS does not answer.
     """
     try:
-        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        answers = (getaddrinfo or socket.getaddrinfo)(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        if error.errno == socket.EAI_NONAME:
+        if error.errno in _NO_SUCH_NAME:
             raise rejected(Reason.IMAGE_NOT_FOUND, "no such host") from None
-        raise Retryable(Stage.FETCH, "the host's name could not be resolved") from error
+        raise Transient(Trouble.BROKEN, "the host's name could not be resolved") from error
     except (UnicodeError, OSError) as error:
         raise rejected(Reason.UNSUPPORTED_URI, "the host's name can't be read") from error
-    addresses = [str(answer[4][0]).partition("%")[0] for answer in answers]
+    addresses = tuple(dict.fromkeys(str(answer[4][0]) for answer in answers))
+    if not addresses:
+        raise rejected(Reason.IMAGE_NOT_FOUND, "the host has no address")
     if not allow_private and not all(is_public(ipaddress.ip_address(address)) for address in addresses):
         raise rejected(Reason.FORBIDDEN_LOCATION, "the host is not on the public internet")
-    return addresses[0]
+    return addresses
 
 
 def is_public(address: Address) -> bool:

@@ -1,53 +1,51 @@
-"""The door to every kind of source: picks it by scheme, caps what it yields, verifies the digest."""
+"""The door to every kind of source: picks it by scheme, tries again what may pass, verifies the digest."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
-from pipeline.errors import Retryable
+from pipeline.errors import Rejected, Retryable
 from pipeline.fetch.refusals import check_size, rejected
+from pipeline.fetch.retries import Retries
 from pipeline.fetch.settings import FetchSettings
-from pipeline.types import FetchedImage
-from schemas.dead_letter import Reason, Stage
+from pipeline.fetch.source import Body, Source
+from pipeline.fetch.time_limit import TimeLimit
+from pipeline.fetch.trouble import Transient
+from pipeline.metrics import FETCHED_BYTES, FETCHES
+from pipeline.types import FetchedImage, Unchanged
+from schemas.dead_letter import Reason
 from schemas.request import ImageRef
 
 
-class Source(Protocol):
-    """One kind of place. Thread safe."""
-
-    def open(self, image: ImageRef) -> Iterator[bytes]:
-        """The image in chunks; blocks. Raises Retryable or Rejected, before or between chunks."""
-
-    def dependency(self, image: ImageRef) -> str | None:
-        """What this worker relies on to get it (`schemas.uri.origin` names it); None for a foreign place."""
-
-
 class Fetcher:
-    """Thread safe; blocks its caller for `total_timeout_s` and one read at most."""
+    """Thread safe; blocks its caller for `total_timeout_s` and a quarter of it at most."""
 
     def __init__(
-        self, sources: dict[str, Source], settings: FetchSettings, clock: Callable[[], float] = time.monotonic
+        self,
+        sources: Mapping[str, Source],
+        settings: FetchSettings,
+        clock: Callable[[], float] = time.monotonic,
+        retries: Retries | None = None,
     ) -> None:
-        self._sources = sources
+        self._sources = dict(sources)
         self._settings = settings
         self._clock = clock
+        self._retries = retries or Retries(settings)
 
-    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage:
-        """Always in full, whatever etag is known. Raises Retryable or Rejected."""
+    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | Unchanged:
+        """Unchanged, with nothing read, only where the store still names the image `known_etag`.
+
+        The caller then answers for what it kept under that etag, `image.sha256` included. Raises Retryable or Rejected.
+        """
         source = self._source(image.uri)
+        limit = TimeLimit(self._settings.total_timeout_s, self._clock)
         try:
-            data = self._read(source.open(image))
-        except Retryable as error:
+            found = self._retries.call(lambda: self._attempt(source, image, known_etag, limit), limit)
+        except Transient as error:
             raise Retryable(error.stage, str(error), source.dependency(image)) from error
-        digest = hashlib.sha256(data).hexdigest()
-        if image.sha256 and digest != image.sha256:
-            raise rejected(Reason.CHECKSUM_MISMATCH, f"the image has sha256 {digest}, the request names another")
-        if not data:
-            raise rejected(Reason.NOT_AN_IMAGE, "the image has no bytes")
-        return FetchedImage(data, digest)
+        return found if isinstance(found, Unchanged) else self._verify(image, found)
 
     def _source(self, uri: str) -> Source:
         scheme = uri.partition(":")[0].lower()
@@ -56,12 +54,27 @@ class Fetcher:
             raise rejected(Reason.UNSUPPORTED_URI, f"the image's address must start with one of {known}")
         return self._sources[scheme]
 
-    def _read(self, chunks: Iterator[bytes]) -> bytes:
-        deadline = self._clock() + self._settings.total_timeout_s
-        data = bytearray()
-        for chunk in chunks:
-            data += chunk
-            check_size(len(data), self._settings.max_bytes)
-            if self._clock() > deadline:
-                raise Retryable(Stage.FETCH, f"not read within {self._settings.total_timeout_s} s")
-        return bytes(data)
+    def _attempt(self, source: Source, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body | Unchanged:
+        outcome = "failed"
+        try:
+            found = source.read(image, known_etag, limit)
+            outcome = "unchanged" if isinstance(found, Unchanged) else "read"
+            FETCHED_BYTES.labels(source.kind).inc(0 if isinstance(found, Unchanged) else len(found.data))
+            return found
+        except Rejected:
+            outcome = "rejected"
+            raise
+        except Transient as error:
+            outcome = error.trouble.value
+            raise
+        finally:
+            FETCHES.labels(source.kind, outcome).inc()
+
+    def _verify(self, image: ImageRef, body: Body) -> FetchedImage:
+        check_size(len(body.data), self._settings.max_bytes)
+        digest = hashlib.sha256(body.data).hexdigest()
+        if image.sha256 and digest != image.sha256:
+            raise rejected(Reason.CHECKSUM_MISMATCH, f"the image has sha256 {digest}, the request names another")
+        if not body.data:
+            raise rejected(Reason.NOT_AN_IMAGE, "the image has no bytes")
+        return FetchedImage(body.data, digest, body.etag)

@@ -1,133 +1,159 @@
 """http:// and https://, safe against server-side request forgery.
 
-Each hop is resolved once, judged, and dialled at the very address that was judged. Proxy variables are ignored,
-cookies are not kept, compressed bodies are refused, and the whole exchange, redirects included, has one deadline.
+Each hop is resolved once, judged, and dialled at a very address that was judged. Proxy variables are ignored,
+cookies and credentials are neither kept nor sent, compressed bodies are refused, and the whole exchange, redirects
+included, has one time limit.
 """
 
 from __future__ import annotations
 
-import socket
 import ssl
-from collections.abc import Iterator
-from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse
-from urllib.parse import quote, urljoin, urlsplit
+import time
+from collections.abc import Callable
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 
-import certifi
-
-from pipeline.errors import Retryable
-from pipeline.fetch.address import resolve
-from pipeline.fetch.deadline import Deadline
+from pipeline.errors import PipelineError
+from pipeline.fetch.connection import Connection
+from pipeline.fetch.connections import Connections, Route
+from pipeline.fetch.dial import Dialler
+from pipeline.fetch.host_rules import HostRules
+from pipeline.fetch.http_answer import check_answer
+from pipeline.fetch.lanes import Lanes
+from pipeline.fetch.place import Place, read_place, redirected
 from pipeline.fetch.refusals import check_size, rejected
+from pipeline.fetch.resolver import Resolver
 from pipeline.fetch.settings import FetchSettings
-from schemas.dead_letter import Reason, Stage
+from pipeline.fetch.source import Body, strong_etag
+from pipeline.fetch.time_limit import TimeLimit
+from pipeline.fetch.trouble import Transient, Trouble
+from pipeline.types import Unchanged
+from schemas.dead_letter import Reason
 from schemas.request import ImageRef
 from schemas.uri import origin
 
 CHUNK = 256 * 1024
 _REDIRECTS = {301, 302, 303, 307, 308}
-_TRANSIENT = {408, 425, 429}
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_KEPT_IN_A_TARGET = "%/:=&?~#+!$,;'@()*[]"
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """An address that may be asked. `target` is path and query, `authority` the Host header."""
-
-    scheme: str
-    host: str
-    port: int
-    target: str
-
-    @property
-    def authority(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+_NOT_MODIFIED = 304
+_HEADERS = {"Accept": "image/*, */*;q=0.1", "Accept-Encoding": "identity", "User-Agent": "sightstream"}
 
 
 class HttpSource:
-    """Thread safe. One connection an image."""
+    """Thread safe. `resolver` and `dialler` are handed in where a test plays DNS and network."""
 
-    def __init__(self, settings: FetchSettings) -> None:
+    kind = "http"
+
+    def __init__(
+        self,
+        settings: FetchSettings,
+        clock: Callable[[], float] = time.monotonic,
+        resolver: Resolver | None = None,
+        dialler: Dialler | None = None,
+    ) -> None:
         self._settings = settings
-        self._tls = ssl.create_default_context(cafile=certifi.where())
+        self._rules = HostRules(settings)
+        self._lanes = Lanes(self.kind, settings, clock)
+        self._resolver = resolver or Resolver(settings, clock)
+        self._connections = Connections(settings, clock)
+        self._dialler = dialler or Dialler(settings, self._connections, clock)
 
     def dependency(self, image: ImageRef) -> str | None:
-        host = origin(image.uri)
-        return host if host in self._settings.allowed_hosts else None
+        try:
+            return origin(image.uri) if self._rules.lists(read_place(image.uri).host) else None
+        except PipelineError:
+            return None
 
-    def open(self, image: ImageRef) -> Iterator[bytes]:
-        uri = image.uri
-        with Deadline(self._settings.total_timeout_s) as deadline:
-            for _ in range(self._settings.max_redirects + 1):
-                response = self._get(self._judge(uri), deadline)
-                if response.status not in _REDIRECTS:
-                    yield from self._body(response)
-                    if deadline.over:
-                        raise Retryable(Stage.FETCH, f"not read within {self._settings.total_timeout_s} s")
-                    return
-                uri = urljoin(uri, response.headers.get("location", ""))
+    def read(self, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body | Unchanged:
+        place = read_place(image.uri)
+        for hop in range(self._settings.max_redirects + 1):
+            # An etag is good for one address: with redirects on the way, it could be that of another one.
+            found = self._hop(place, strong_etag(known_etag) if hop == 0 else None, limit)
+            if isinstance(found, Place):
+                self._rules.check_redirect(place, found)
+                place = found
+            elif isinstance(found, Body) and hop > 0:
+                return Body(found.data)
+            else:
+                return found
         raise rejected(Reason.FETCH_REFUSED, f"more than {self._settings.max_redirects} redirects")
 
-    def _judge(self, uri: str) -> _Place:
-        """Raises Rejected for an address that two parsers could read differently, or that may not be asked."""
-        try:
-            parts = urlsplit(uri)
-            host = (parts.hostname or "").encode("idna").decode()
-            port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
-        except ValueError:
-            raise rejected(Reason.UNSUPPORTED_URI, "the address can't be read") from None
-        if parts.scheme not in _DEFAULT_PORTS or not host or "\\" in uri or " " in uri or parts.username is not None:
-            raise rejected(Reason.UNSUPPORTED_URI, "write http(s)://host/path, without user info or backslashes")
-        if self._settings.allowed_hosts and host not in self._settings.allowed_hosts:
-            raise rejected(Reason.FORBIDDEN_LOCATION, "the host is not among the allowed ones")
-        if port not in self._settings.allowed_ports:
-            raise rejected(Reason.FORBIDDEN_LOCATION, f"port {port} is not among the allowed ones")
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return _Place(parts.scheme, host, port, quote(target, safe=_KEPT_IN_A_TARGET))
-
-    def _get(self, place: _Place, deadline: Deadline) -> HTTPResponse:
-        address = resolve(place.host, place.port, self._settings.allow_private_addresses)
-        headers = {"Host": place.authority, "Accept": "image/*", "Accept-Encoding": "identity", "Connection": "close"}
-        connection = HTTPConnection(place.host, place.port)
-        try:
-            connection.sock = self._dial(place, address, deadline)
-            connection.request("GET", place.target, headers=headers)
-            return connection.getresponse()
-        except (OSError, HTTPException) as error:
-            connection.close()
-            raise Retryable(Stage.FETCH, f"the host can't be reached: {type(error).__name__}") from error
-
-    def _dial(self, place: _Place, address: str, deadline: Deadline) -> socket.socket:
-        timeout_s = min(self._settings.connect_timeout_s, deadline.left_s())
-        connection = deadline.watch(socket.create_connection((address, place.port), timeout_s))
-        connection.settimeout(self._settings.total_timeout_s)
-        if place.scheme == "http":
-            return connection
-        return self._tls.wrap_socket(connection, server_hostname=place.host)
-
-    def _body(self, response: HTTPResponse) -> Iterator[bytes]:
-        with response:
-            self._check(response)
+    def _hop(self, place: Place, etag: str | None, limit: TimeLimit) -> Body | Unchanged | Place:
+        self._rules.check(place)
+        given = self._settings
+        most = given.listed_concurrency if self._rules.lists(place.host) else given.host_concurrency
+        with self._lanes.place(place.host, most, limit):
+            route, connection, response = self._ask(place, etag, limit)
             try:
-                while chunk := response.read1(CHUNK):
-                    yield chunk
-            except (OSError, HTTPException) as error:
-                raise Retryable(Stage.FETCH, f"the body broke off: {type(error).__name__}") from error
-            if response.length:
-                raise Retryable(Stage.FETCH, f"the body broke off {response.length} bytes early")
+                found = self._answer(place, etag, response)
+            except BaseException:
+                connection.close()
+                raise
+            self._keep(route, connection, response)
+            return found
 
-    def _check(self, response: HTTPResponse) -> None:
-        status = response.status
-        if status in _TRANSIENT or status >= 500:
-            raise Retryable(Stage.FETCH, f"the host answered {status}")
-        if status in (404, 410):
-            raise rejected(Reason.IMAGE_NOT_FOUND, f"the host answered {status}")
-        if status in (401, 403):
-            raise rejected(Reason.ACCESS_DENIED, f"the host answered {status}")
-        if status != 200:
-            raise rejected(Reason.FETCH_REFUSED, f"the host answered {status}")
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise rejected(Reason.FETCH_REFUSED, "the host sent a compressed body that was not asked for")
-        check_size(response.length or 0, self._settings.max_bytes)
+    def _answer(self, place: Place, etag: str | None, response: HTTPResponse) -> Body | Unchanged | Place:
+        if response.status in _REDIRECTS:
+            return redirected(place, response.headers.get("location"))
+        if response.status == _NOT_MODIFIED and etag is not None:
+            return Unchanged()
+        check_answer(response, self._settings.max_bytes)
+        return Body(self._body(response), strong_etag(response.headers.get("etag")))
+
+    def _ask(self, place: Place, etag: str | None, limit: TimeLimit) -> tuple[Route, Connection, HTTPResponse]:
+        addresses = self._resolver.addresses(place.host, place.port, limit)
+        headers = _HEADERS if etag is None else _HEADERS | {"If-None-Match": etag}
+        idle = self._dialler.reuse(place, addresses)
+        try:
+            if idle is not None:
+                try:
+                    return *idle, _ask(idle[1], place, headers, limit)
+                except (ConnectionError, ssl.SSLEOFError):
+                    pass  # the host had closed it in the meantime: once more, on a fresh one
+            route, connection = self._dialler.dial(place, addresses, limit)
+            return route, connection, _ask(connection, place, headers, limit)
+        except ssl.SSLCertVerificationError as error:
+            raise self._untrusted(place) from error
+        except TimeoutError as error:
+            raise Transient(Trouble.SLOW, "the host did not answer in time") from error
+        except OSError as error:
+            raise Transient(Trouble.BROKEN, f"the host can't be reached: {type(error).__name__}") from error
+        except (HTTPException, ValueError) as error:
+            raise rejected(Reason.FETCH_REFUSED, f"the host does not speak HTTP: {type(error).__name__}") from error
+
+    def _untrusted(self, place: Place) -> PipelineError:
+        said = "the host's certificate is not valid"
+        if self._rules.lists(place.host):
+            return Transient(Trouble.UNTRUSTED, said)
+        return rejected(Reason.FETCH_REFUSED, said)
+
+    def _body(self, response: HTTPResponse) -> bytes:
+        try:
+            if response.length is not None:
+                return response.read()
+            data = bytearray()
+            while chunk := response.read1(CHUNK):
+                data += chunk
+                check_size(len(data), self._settings.max_bytes)
+            return bytes(data)
+        except TimeoutError as error:
+            raise Transient(Trouble.SLOW, "the body did not come in time") from error
+        except IncompleteRead as error:
+            raise Transient(Trouble.BROKEN, "the body broke off early") from error
+        except (OSError, HTTPException, ValueError) as error:
+            raise Transient(Trouble.BROKEN, f"the body broke off: {type(error).__name__}") from error
+
+    def _keep(self, route: Route, connection: Connection, response: HTTPResponse) -> None:
+        """For the next fetch, if nothing of this answer is left on the way."""
+        if response.length == 0:
+            response.read()
+        if response.isclosed() and not response.will_close:
+            self._connections.give_back(route, connection)
+        else:
+            connection.close()
+
+
+def _ask(connection: Connection, place: Place, headers: dict[str, str], limit: TimeLimit) -> HTTPResponse:
+    try:
+        return connection.ask(place, headers, limit)
+    except BaseException:
+        connection.close()
+        raise

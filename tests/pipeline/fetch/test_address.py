@@ -72,7 +72,7 @@ def test_one_inside_among_the_answers_spoils_all(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Rejected):
         resolve("mixed.example", 443, allow_private=False)
     monkeypatch.setattr(socket, "getaddrinfo", answers("1.1.1.1", "8.8.8.8"))
-    assert resolve("fine.example", 443, allow_private=False) == "1.1.1.1"
+    assert resolve("fine.example", 443, allow_private=False) == ("1.1.1.1", "8.8.8.8")
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ class Shop(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def answer_short(self) -> None:
-        self.reply(200, IMAGE, Content_Length="5000")
+        self.reply(200, IMAGE, **{"Content-Length": "5000"})
         self.close_connection = True
 
     def answer_slow(self) -> None:

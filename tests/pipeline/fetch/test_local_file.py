@@ -9,6 +9,7 @@ from pipeline.errors import Rejected
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.local_file import FileSource
 from pipeline.fetch.settings import FetchSettings
+from pipeline.types import FetchedImage
 from schemas.dead_letter import Reason
 from schemas.request import ImageRef
 
@@ -27,7 +28,10 @@ def root(tmp_path: Path) -> Path:
 
 
 def fetch(root: Path, uri: str, **more: str) -> bytes:
-    return Fetcher({"file": FileSource((root,))}, FetchSettings()).fetch(ImageRef(uri=uri, **more)).data
+    settings = FetchSettings(file_roots=(root,), max_bytes=1000)
+    found = Fetcher({"file": FileSource(settings)}, settings).fetch(ImageRef(uri=uri, **more))
+    assert isinstance(found, FetchedImage)
+    return found.data
 
 
 def reason(root: Path, uri: str, **more: str) -> Reason:

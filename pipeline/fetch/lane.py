@@ -1,0 +1,77 @@
+"""The places at one store or host: no more than it bears, first come, first served."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from pipeline.fetch.time_limit import TimeLimit
+from pipeline.fetch.trouble import Transient, Trouble
+from pipeline.fetch.window import Window
+
+
+class Lane:
+    """Thread safe. Every `enter` that returns is followed by one `leave`."""
+
+    def __init__(self, window: Window, down_after_failures: int, clock: Callable[[], float]) -> None:
+        self._window = window
+        self._down_after_failures = down_after_failures
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._in_use = 0
+        self._failures = 0
+        self._waiting: deque[threading.Event] = deque()
+
+    def enter(self, limit: TimeLimit) -> None:
+        """Blocks until there is a place. Raises Transient when none is had in time."""
+        with self._lock:
+            if not self._waiting and self._in_use < self._window.limit:
+                self._in_use += 1
+                return
+            turn = threading.Event()
+            self._waiting.append(turn)
+        try:
+            came = turn.wait(limit.left_s())
+        except Transient:
+            came = False
+        if not came:
+            self._give_up(turn)
+
+    def _give_up(self, turn: threading.Event) -> None:
+        with self._lock:
+            if turn.is_set():  # it came between the end of the wait and here
+                return
+            self._waiting.remove(turn)
+        raise Transient(Trouble.BUSY, "no place among the fetches from this host came free in time")
+
+    def leave(self, trouble: Transient | None) -> None:
+        """None: the server answered as it should, even if it said no."""
+        with self._lock:
+            self._learn(trouble)
+            self._in_use -= 1
+            while self._waiting and self._in_use < self._window.limit:
+                self._in_use += 1
+                self._waiting.popleft().set()
+
+    def _learn(self, trouble: Transient | None) -> None:
+        if trouble is None:
+            self._failures = 0
+            self._window.succeeded(self._in_use)
+            return
+        self._failures += 1
+        if trouble.overload:
+            self._window.overloaded(self._clock())
+
+    @property
+    def down(self) -> bool:
+        """Nothing succeeded for so long that trying again at once is in vain."""
+        return self._failures >= self._down_after_failures
+
+    @property
+    def idle(self) -> bool:
+        return self._in_use == 0
+
+    @property
+    def limit(self) -> int:
+        return self._window.limit

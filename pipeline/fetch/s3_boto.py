@@ -1,0 +1,85 @@
+"""What obstore cannot ask for, through boto3: keys with empty segments, buckets of another region. Slower."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ParamValidationError, ReadTimeoutError
+from urllib3.exceptions import HTTPError
+
+from pipeline.errors import PipelineError
+from pipeline.fetch.refusals import check_size, rejected
+from pipeline.fetch.s3_object import S3Object
+from pipeline.fetch.s3_verdict import judge
+from pipeline.fetch.settings import FetchSettings
+from pipeline.fetch.source import Body, strong_etag
+from pipeline.fetch.time_limit import TimeLimit
+from pipeline.fetch.trouble import Transient, Trouble
+from pipeline.types import Unchanged
+from schemas.dead_letter import Reason
+from schemas.s3 import S3Settings
+
+CHUNK = 64 * 1024
+_NOT_MODIFIED = 304
+
+
+class BotoReader:
+    """Thread safe: boto3's clients are. Follows a bucket to its region."""
+
+    def __init__(self, settings: FetchSettings, s3: S3Settings) -> None:
+        self._settings = settings
+        self._s3 = s3
+        self._lock = threading.Lock()
+        self._client: Any = None
+
+    def read(self, wanted: S3Object, version_id: str | None, etag: str | None, limit: TimeLimit) -> Body | Unchanged:
+        """Raises Transient or Rejected."""
+        options = {"VersionId": version_id, "IfNoneMatch": etag}
+        given = {name: value for name, value in options.items() if value}
+        try:
+            answer = self._connected().get_object(Bucket=wanted.bucket, Key=wanted.key, **given)
+            return Body(self._body(answer, limit), strong_etag(answer.get("ETag")))
+        except PipelineError:
+            raise
+        except ParamValidationError:
+            raise rejected(Reason.UNSUPPORTED_URI, "no bucket or key can have this name") from None
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if status == _NOT_MODIFIED and etag:
+                return Unchanged()
+            raise judge(error.response.get("Error", {}).get("Code", ""), status) from None
+        except (ConnectTimeoutError, ReadTimeoutError):
+            raise Transient(Trouble.SLOW, "object store: no answer in time") from None
+        except (BotoCoreError, HTTPError, OSError) as error:
+            raise Transient(Trouble.BROKEN, f"object store: {type(error).__name__}") from None
+
+    def _body(self, answer: dict[str, Any], limit: TimeLimit) -> bytes:
+        body = answer["Body"]
+        data = bytearray()
+        try:
+            check_size(answer["ContentLength"], self._settings.max_bytes)
+            for chunk in body.iter_chunks(CHUNK):
+                data += chunk
+                limit.left_s()
+        finally:
+            body.close()
+        return bytes(data)
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = self._s3.session_client(self._config())
+            return self._client
+
+    def _config(self) -> Config:
+        return Config(
+            signature_version=UNSIGNED if self._s3.anonymous else "s3v4",
+            s3={"addressing_style": self._s3.addressing_style},
+            connect_timeout=self._settings.connect_timeout_s,
+            read_timeout=self._settings.total_timeout_s,
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            max_pool_connections=64,
+        )
