@@ -119,6 +119,12 @@ STAGES = Row(
         Panel("Median by stage", (Query(_quantile(0.5, "sightstream_stage_seconds", "stage"), "{{stage}}"),), "s"),
         Panel("p95 by stage", (Query(_quantile(0.95, "sightstream_stage_seconds", "stage"), "{{stage}}"),), "s"),
         Panel("Tokens a second", (Query(_per_second("sightstream_engine_tokens_total", "kind"), "{{kind}}"),)),
+        Panel(
+            "Fetches by how they ended",
+            (Query(_per_second("sightstream_fetch_attempts_total", "kind", "outcome"), "{{kind}} {{outcome}}"),),
+        ),
+        Panel("Fetched", (Query(_per_second("sightstream_fetched_bytes_total", "kind"), "{{kind}}"),), "Bps"),
+        Panel("Fetches at once, limit", (Query("sightstream_fetch_limit", "{{instance}} {{kind}}"),)),
         Panel("Cache: look-ups", (Query(_per_second("sightstream_cache_lookups_total", "outcome"), "{{outcome}}"),)),
         Panel("Cache: writes", (Query(_per_second("sightstream_cache_writes_total", "outcome"), "{{outcome}}"),)),
         Panel(
