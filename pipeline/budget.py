@@ -13,13 +13,13 @@ class ByteBudget:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held: dict[int, int] = {}
+        self._used = 0
         self._closed = False
         self._change = threading.Condition()
 
     @property
     def used(self) -> int:
-        with self._change:
-            return sum(self._held.values())
+        return self._used
 
     @property
     def exhausted(self) -> bool:
@@ -28,17 +28,18 @@ class ByteBudget:
     def wait(self) -> None:
         """Blocks while the bound is reached. Raises Cancelled once closed."""
         with self._change:
-            self._change.wait_for(lambda: self._closed or sum(self._held.values()) < self._limit)
+            self._change.wait_for(lambda: self._closed or self._used < self._limit)
             if self._closed:
                 raise Cancelled("the flow is stopping")
 
     def hold(self, owner: int, count: int) -> None:
         """`owner` now holds `count` bytes instead of what it held; 0 lets go."""
         with self._change:
-            self._held.pop(owner, None)
+            self._used += count - self._held.pop(owner, 0)
             if count:
                 self._held[owner] = count
-            self._change.notify_all()
+            if self._used < self._limit:
+                self._change.notify_all()
 
     def close(self) -> None:
         with self._change:

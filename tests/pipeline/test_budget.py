@@ -1,0 +1,51 @@
+"""How many bytes are held, and who has to wait."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.budget import ByteBudget
+from pipeline.errors import Cancelled
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 100))))
+def test_what_is_used_is_what_the_owners_hold(steps: list[tuple[int, int]]) -> None:
+    budget, held = ByteBudget(120), dict[int, int]()
+    for owner, count in steps:
+        budget.hold(owner, count)
+        held[owner] = count
+        assert budget.used == sum(held.values())
+        assert budget.exhausted == (budget.used >= 120)
+
+
+def waiting(budget: ByteBudget) -> tuple[threading.Thread, list[str]]:
+    ended: list[str] = []
+
+    def wait() -> None:
+        try:
+            budget.wait()
+            ended.append("passed")
+        except Cancelled:
+            ended.append("cancelled")
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread, ended
+
+
+@pytest.mark.parametrize(("change", "end"), [("hold", "passed"), ("close", "cancelled")])
+def test_a_wait_ends_when_there_is_room_or_no_use(change: str, end: str) -> None:
+    budget = ByteBudget(10)
+    budget.hold(1, 6)
+    budget.hold(2, 6)
+    thread, ended = waiting(budget)
+    budget.hold(1, 4)  # 10 are still the bound
+    thread.join(0.05)
+    assert not ended
+    budget.hold(1, 3) if change == "hold" else budget.close()
+    thread.join(10)
+    assert ended == [end]
