@@ -16,10 +16,11 @@ from schemas.result import ModelIdentity
 
 # A question that starts so makes the engine fail, as a real one would on a poison image.
 CRASH, HANG, REFUSE = "simulate: crash", "simulate: hang", "simulate: refuse"
+SAMPLES = 4096
 
 
 class SimulatedEngine:
-    """Answers a batch in `simulated_seconds`; the text depends on the pixels and the question alone."""
+    """Answers a batch in `simulated_seconds`; the text depends on the pixels alone."""
 
     def __init__(self, settings: EngineSettings, beat: Beat) -> None:
         self._settings = settings
@@ -57,9 +58,15 @@ def _outcome(job: EngineJob) -> Generated | PipelineError:
         time.sleep(3600)
     if job.question.startswith(REFUSE):
         return Rejected(Reason.ENGINE_REFUSED, Stage.INFER, "refused as asked")
-    seen = hashlib.sha256(job.pixels.buffer()).hexdigest()[:12]
+    seen = _fingerprint(job.pixels.buffer())
     text = (
         f"<SUMMARY>I will look at {seen}.</SUMMARY><CAPTION>{job.pixels.width} x {job.pixels.height} pixels.</CAPTION>"
         f"<REASONING>Nothing to reason about.</REASONING><CONCLUSION>{seen}</CONCLUSION>"
     )
     return Generated(text, "stop", prompt_tokens=len(job.question.split()), completion_tokens=len(text.split()))
+
+
+def _fingerprint(pixels: bytes | memoryview) -> str:
+    """Of a sample, evenly spread: an engine without a model costs next to nothing."""
+    view = memoryview(pixels)
+    return hashlib.sha256(view[:: max(1, len(view) // SAMPLES)].tobytes()).hexdigest()[:12]
