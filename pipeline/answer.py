@@ -1,12 +1,14 @@
 """Text to `Answer`: the four sections of LLaVA-CoT, and the ways in which models deviate from them.
 
 In order of trust: `<SUMMARY>` tags, "(Here begins the SUMMARY stage)" markers, `SUMMARY:` headings. A section runs to
-its own end, to the next section's start, or to the end of the text. Text without any section is the conclusion.
+its own end; one that is never closed, to the next section's start or to the end of the text. Text without any section
+is the conclusion.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from schemas.result import Answer
@@ -44,12 +46,32 @@ def parse(text: str) -> ParsedAnswer:
 
 
 def _sections(text: str, opening: str, closing: str) -> dict[str, str]:
-    """The first body that is not empty of each section found."""
+    """The first body that is not empty of each section found; a tag that is spoken of within a body is part of it."""
     starts = list(re.finditer(opening, text, re.IGNORECASE | re.MULTILINE))
-    ends = [*(match.start() for match in starts), len(text)][1:]
+    names = [match.group(1).upper() for match in starts]
+    ends = {name: _positions(closing.format(name=name), text) for name in set(names)}
+    again = {
+        name: [match.start() for match, other in zip(starts, names, strict=True) if other == name] for name in ends
+    }
     found: dict[str, str] = {}
-    for match, end in zip(starts, ends, strict=True):
-        name = match.group(1).upper()
-        body = re.split(closing.format(name=name), text[match.end() : end], maxsplit=1, flags=re.IGNORECASE)[0]
-        found[name] = found.get(name) or body.strip()
+    reached = 0
+    for number, (match, name) in enumerate(zip(starts, names, strict=True)):
+        if match.start() < reached or name in found:
+            continue
+        end = _after(ends[name], match.end(), len(text) + 1)
+        if end > _after(again[name], match.end(), len(text)):  # never closed: the next section closes it
+            later = (at for at in range(number + 1, len(starts)) if names[at] not in found)
+            end = next((starts[at].start() for at in later), len(text))
+        if body := text[match.end() : end].strip():
+            found[name], reached = body, end
     return found
+
+
+def _positions(pattern: str, text: str) -> list[int]:
+    return [match.start() for match in re.finditer(pattern, text, re.IGNORECASE)]
+
+
+def _after(positions: list[int], least: int, otherwise: int) -> int:
+    """The first of the ascending `positions` that is not below `least`."""
+    index = bisect_left(positions, least)
+    return positions[index] if index < len(positions) else otherwise

@@ -24,12 +24,30 @@ WHOLE = Answer(summary="s", caption="c", reasoning="r", conclusion="k")
         ),
         "SUMMARY: s\nCAPTION: c\n**REASONING:** r\n- CONCLUSION: k",
         "<SUMMARY></SUMMARY>" + TAGGED,
+        "<SUMMARY><SUMMARY>" + TAGGED.removeprefix("<SUMMARY>"),
+        TAGGED + TAGGED.replace(">s<", ">other<"),
     ],
 )
 def test_every_known_form_is_whole(text: str) -> None:
     parsed = parse(text)
     assert parsed.answer == WHOLE
     assert parsed.complete
+
+
+@pytest.mark.parametrize("spoken_of", ["SUMMARY", "Caption", "conclusion", "b"])
+def test_a_tag_that_is_spoken_of_cuts_nothing(spoken_of: str) -> None:
+    spoken = f"the <{spoken_of}> above"
+    text = TAGGED.replace(">r<", f">{spoken}<")
+    assert parse(text).answer == WHOLE.model_copy(update={"reasoning": spoken})
+    assert parse(text).complete
+
+
+@pytest.mark.parametrize(
+    "piece", ["<SUMMARY>", "<CAPTION><SUMMARY>", "</SUMMARY>", "<SUMMARY></SUMMARY>", "SUMMARY:\n"]
+)
+def test_many_tags_take_linear_time(piece: str) -> None:
+    """A quadratic search would hold this up for minutes."""
+    assert not parse("<REASONING>r" + piece * 100_000).complete
 
 
 def test_a_cut_tail_keeps_what_was_said() -> None:
