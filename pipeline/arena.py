@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
+from collections import deque
 from dataclasses import dataclass, field, replace
 
 from pipeline.errors import Cancelled
@@ -36,13 +38,19 @@ class Block:
 class Arena:
     """`count` equal blocks of one memory. Thread safe.
 
-    A block given back is the first to be handed out again, so that no more memory is in use than was needed at once.
+    A block takes room from when it is first written. Given back it keeps it, and is the first to be handed out again;
+    but once all that lie idle keep `idle_bytes`, the room of any further one goes back to the machine. So the memory
+    in use is what is handed out and `idle_bytes`, whatever sizes came before.
     """
 
-    def __init__(self, block_bytes: int, count: int) -> None:
-        self.memory = MemoryFile(block_bytes * count)
+    def __init__(self, block_bytes: int, count: int, idle_bytes: int = 256 * 1024**2) -> None:
+        stride = -(-block_bytes // mmap.PAGESIZE) * mmap.PAGESIZE  # room goes back in whole pages
+        self.memory = MemoryFile(stride * count)
         self._block_bytes = block_bytes
-        self._free = [number * block_bytes for number in reversed(range(count))]
+        self._idle_bytes = idle_bytes
+        self._idle = 0
+        self._free = deque(number * stride for number in reversed(range(count)))  # those with room at the right
+        self._written: dict[int, int] = {}
         self._taken: set[int] = set()
         self._closed = False
         self._change = threading.Condition()
@@ -54,15 +62,30 @@ class Arena:
             if self._closed:
                 raise Cancelled("the flow is stopping")
             offset = self._free.pop()
+            self._idle -= self._written.get(offset, 0)
             self._taken.add(offset)
         return Block(offset, self._block_bytes, self.memory)
 
     def give_back(self, block: Block) -> None:
-        """Once for each taken; nobody reads or writes it any more. Raises KeyError for one that is not taken."""
+        """Once for each taken; nobody reads or writes it any more. Raises KeyError for one that is not taken.
+
+        `block.length` tells how much was written.
+        """
         with self._change:
             self._taken.remove(block.offset)
-            self._free.append(block.offset)
+            if not self._closed:
+                self._lay_aside(block)
             self._change.notify()
+
+    def _lay_aside(self, block: Block) -> None:
+        written = max(self._written.pop(block.offset, 0), block.length)
+        if self._idle + written <= self._idle_bytes:
+            self._written[block.offset] = written
+            self._idle += written
+            self._free.append(block.offset)
+        else:
+            self.memory.discard(block.offset, written)
+            self._free.appendleft(block.offset)
 
     @property
     def taken(self) -> int:

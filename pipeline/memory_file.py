@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import os
 import tempfile
@@ -19,22 +20,34 @@ class MemoryFile:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._handle = _anonymous_file()
-        os.ftruncate(self._handle, size)
+        self._handle = _anonymous_file(size)
         self._mapping: mmap.mmap | None = None
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def fileno(self) -> int:
+        return self._handle
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         """Raises OSError when the machine has no memory for it."""
-        rest = memoryview(data)
-        while rest:
-            written = os.pwrite(self._handle, rest, offset)
-            offset, rest = offset + written, rest[written:]
+        write_at(self._handle, offset, data)
 
     def view(self, offset: int, length: int) -> memoryview:
         """The bytes themselves, not to be written; they change when others write there."""
         if self._mapping is None:
             self._mapping = mmap.mmap(self._handle, self._size, access=mmap.ACCESS_READ)
         return memoryview(self._mapping)[offset : offset + length]
+
+    def discard(self, offset: int, length: int) -> None:
+        """Gives the room of these bytes back to the machine: they are zero again. `offset` is that of a page.
+
+        Where the system can't, nothing happens.
+        """
+        if length and hasattr(mmap, "MADV_REMOVE"):
+            with contextlib.suppress(OSError), mmap.mmap(self._handle, length, offset=offset) as mapping:
+                mapping.madvise(mmap.MADV_REMOVE)
 
     def close(self) -> None:
         """Of this process; the memory goes when the last process has closed it."""
@@ -53,9 +66,30 @@ class MemoryFile:
         self._mapping = None
 
 
-def _anonymous_file() -> int:
+def write_at(handle: int, offset: int, data: bytes | memoryview) -> None:
+    """All of it. Raises OSError when the machine has no memory for it."""
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(handle, rest, offset)
+        offset, rest = offset + written, rest[written:]
+
+
+def scratch_file() -> int:
+    """A file in memory, empty and of any size later; the caller closes it."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("sightstream")
     handle, path = tempfile.mkstemp()
     os.unlink(path)
+    return handle
+
+
+def _anonymous_file(size: int) -> int:
+    """Its size can't be changed any more: a process that shrank it would end every other that looks at it."""
+    if not hasattr(os, "memfd_create"):
+        handle = scratch_file()
+        os.ftruncate(handle, size)
+        return handle
+    handle = os.memfd_create("sightstream", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(handle, size)
+    fcntl.fcntl(handle, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     return handle

@@ -29,14 +29,14 @@ class Unchanged:
 class Pixels:
     """A decoded image: `rgb` holds height x width x 3 bytes, row by row, upright, on white."""
 
-    rgb: bytes
+    rgb: bytes | Block
     width: int
     height: int
     format: str
 
     def buffer(self) -> bytes | memoryview:
-        """The bytes, wherever they lie."""
-        return self.rgb
+        """The bytes, wherever they lie; good until the job that looks at them has ended."""
+        return self.rgb.view() if isinstance(self.rgb, Block) else self.rgb
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,90 +1,111 @@
-"""The decode process: bytes in, pixels or a rejection out, one image at a time."""
+"""The decode process: bytes in, pixels or a rejection out, one image at a time.
+
+Started as a program of its own, with an empty environment and three open files: the pipe to the parent, an inbox for
+the image's bytes, and the memory that pictures are written to. It ends when the parent closes the pipe.
+"""
 
 from __future__ import annotations
 
-import resource
-from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
+import os
+import signal
+import sys
 
-from pipeline.arena import Block
-from pipeline.decode.settings import DecodeSettings
-from pipeline.decode.tiling import Tiling
+from PIL import Image
+
+from pipeline.decode.confine import confine
+from pipeline.decode.formats import load_decoders
+from pipeline.decode.limits import Limits
+from pipeline.decode.picture import Picture, draw
+from pipeline.decode.wire import ORDER_BYTES, Answer, Body, Drawn, NoMemory, Order, Ready, Refused
 from pipeline.errors import Rejected
-from pipeline.memory_file import MemoryFile
-from pipeline.orphan import end_with_parent
-from pipeline.types import Canvas, Pixels
+from pipeline.memory_file import write_at
 from schemas.dead_letter import Reason
 
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Precedes the pixels on the pipe."""
-
-    width: int
-    height: int
-    format: str
+ALARM_GRACE_S = 5  # the parent's own limit comes first; this one is for a parent that is gone
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    reason: Reason
-    detail: str
+def main(pipe: int, inbox: int, memory: int, limits: Limits) -> None:
+    load_decoders()
+    Image.MAX_IMAGE_PIXELS = limits.max_pixels
+    statistics = _open_statistics()
+    confine(limits.memory_bytes)
+    os.write(pipe, Answer(0, Ready()).pack())
+    while order := _next_order(pipe):
+        signal.setitimer(signal.ITIMER_REAL, limits.timeout_s + ALARM_GRACE_S)
+        body = _obey(order, inbox, memory, limits)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        os.write(pipe, Answer(order.secret, body, _kept_bytes(statistics) > limits.resident_bytes).pack())
 
 
-@dataclass(frozen=True, slots=True)
-class OutOfMemory:
-    """The shared memory could not take the canvas; not the image's fault."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Canvases:
-    """Images are to be laid out, and written into blocks of `memory`."""
-
-    tiling: Tiling
-    memory: MemoryFile
+def _next_order(pipe: int) -> Order | None:
+    data = b""
+    while len(data) < ORDER_BYTES:
+        part = os.read(pipe, ORDER_BYTES - len(data))
+        if not part:
+            return None
+        data += part
+    return Order.unpack(data)
 
 
-def serve(connection: Connection, settings: DecodeSettings, canvases: Canvases | None) -> None:
-    """Until the parent closes the pipe. An order is a block, None without canvases, and then the image's bytes."""
-    end_with_parent()
-    from pipeline.decode.image import decode, decode_to_canvas
-
-    _cap_memory(settings.memory_bytes)
-    connection.send(None)  # ready
-    while True:
-        try:
-            block = connection.recv()
-            data = connection.recv_bytes()
-        except EOFError:
-            return
-        try:
-            if canvases is None:
-                _send_pixels(connection, decode(data, settings))
-            else:
-                _send_canvas(connection, decode_to_canvas(data, settings, canvases.tiling), block, canvases.memory)
-        except Rejected as error:
-            connection.send(Refused(error.reason, str(error)))
-
-
-def _send_pixels(connection: Connection, pixels: Pixels) -> None:
-    connection.send(Decoded(pixels.width, pixels.height, pixels.format))
-    connection.send_bytes(pixels.rgb)
-
-
-def _send_canvas(connection: Connection, canvas: Canvas, block: Block, memory: MemoryFile) -> None:
-    """Only where the canvas lies goes through the pipe."""
-    rgb = canvas.buffer()
+def _obey(order: Order, inbox: int, memory: int, limits: Limits) -> Body:
     try:
-        memory.write(block.offset, rgb)
+        picture = draw(os.pread(inbox, order.length, 0), limits)
+        return _hand_over(picture, _Place(memory, order.offset))
+    except Rejected as error:
+        return Refused(error.reason, str(error))
+    except MemoryError:
+        return Refused(Reason.TOO_MANY_PIXELS, "the image needs more memory than is allowed")
+
+
+def _hand_over(picture: Picture, place: _Place) -> Body:
+    try:
+        place.take(picture.image)
     except OSError as error:
-        connection.send(OutOfMemory(f"no memory for a canvas: {error.strerror}"))
-    else:
-        connection.send(replace(canvas, rgb=replace(block, length=len(rgb))))
+        return NoMemory(f"no memory for a picture: {error.strerror}")
+    layout = picture.layout
+    rows, columns = (0, 0) if layout is None else (layout.rows, layout.columns)
+    return Drawn(picture.width, picture.height, picture.format, rows, columns)
 
 
-def _cap_memory(memory_bytes: int) -> None:
-    if memory_bytes:
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, hard))
+class _Place:
+    """Where the picture goes. Stands for the file that Pillow writes a PPM to, whose data are the plain pixels.
+
+    So they are written as they are packed, in small pieces; `tobytes` would make two more copies of them all.
+    """
+
+    def __init__(self, memory: int, offset: int) -> None:
+        self._memory = memory
+        self._offset = offset
+        self._header = 0
+
+    def take(self, image: Image.Image) -> None:
+        """Raises OSError when there is no memory."""
+        self._header = len(b"P6\n%d %d\n255\n" % image.size)
+        image.save(self, "PPM")  # type: ignore[arg-type]
+
+    def write(self, data: bytes) -> int:
+        skipped = min(self._header, len(data))
+        self._header -= skipped
+        if skipped < len(data):
+            write_at(self._memory, self._offset, memoryview(data)[skipped:])
+            self._offset += len(data) - skipped
+        return len(data)
+
+
+def _open_statistics() -> int | None:
+    try:
+        return os.open("/proc/self/statm", os.O_RDONLY)
+    except OSError:  # not on Linux
+        return None
+
+
+def _kept_bytes(statistics: int | None) -> int:
+    """Of memory of its own."""
+    if statistics is None:
+        return 0
+    _, resident, shared, *_ = map(int, os.pread(statistics, 200, 0).split())
+    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), Limits.from_json(sys.argv[4]))

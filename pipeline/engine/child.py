@@ -19,7 +19,7 @@ from pipeline.engine.settings import EngineSettings
 from pipeline.errors import Fatal
 from pipeline.memory_file import MemoryFile
 from pipeline.orphan import end_with_parent
-from pipeline.types import Canvas, EngineJob
+from pipeline.types import EngineJob
 from schemas.result import ModelIdentity
 
 IDLE_WAIT_S = 0.2
@@ -78,7 +78,7 @@ class Heart:
 def serve(
     connection: Connection, settings: EngineSettings, factory: EngineFactory, memory: MemoryFile | None = None
 ) -> None:
-    """Until the parent closes the pipe. `memory` is where the canvases lie."""
+    """Until the parent closes the pipe. `memory` is where the pictures lie."""
     end_with_parent()
     warnings.simplefilter("ignore", FutureWarning)  # libraries talking to each other; once a process, in every log
     try:
@@ -119,9 +119,9 @@ def _receive(
 
 
 def _placed(job: EngineJob, memory: MemoryFile | None) -> EngineJob:
-    """With its canvas where this process sees it."""
+    """With its picture where this process sees it."""
     pixels = job.pixels
-    if memory is None or not isinstance(pixels, Canvas) or not isinstance(pixels.rgb, Block):
+    if memory is None or not isinstance(pixels.rgb, Block):
         return job
     return replace(job, pixels=replace(pixels, rgb=pixels.rgb.within(memory)))
 

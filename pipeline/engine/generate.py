@@ -159,4 +159,4 @@ class _Progress(StoppingCriteria):
 def _picture(job: EngineJob) -> Image.Image:
     if isinstance(job.pixels, Canvas):
         raise TypeError("generate() scales images itself; give it pixels")
-    return Image.frombytes("RGB", (job.pixels.width, job.pixels.height), job.pixels.rgb)
+    return Image.frombytes("RGB", (job.pixels.width, job.pixels.height), job.pixels.buffer())

@@ -35,7 +35,7 @@ class EngineHost:
 
     One thread talks with the child. A child that dies, or shows no progress for `hang_timeout_s` while it holds
     jobs, is replaced; its jobs go through triage. Three failed starts in a row, or `max_deaths_in_a_row` deaths
-    without an answer between, are Fatal. `memory` is where the canvases of its jobs lie.
+    without an answer between, are Fatal. `memory` is where the pictures of its jobs lie.
     """
 
     def __init__(

@@ -89,7 +89,6 @@ class Way:
 
     @property
     def blocks_out(self) -> int:
-        assert self.decoder._arena is not None
         return self.decoder._arena.taken
 
     def assert_seen(self, number: int, result: ImageResult | PipelineError) -> None:
@@ -201,7 +200,7 @@ def test_a_flow_lays_out_for_the_engine_that_wants_it_alone() -> None:
         flow = flow_for(settings)
         decoder = flow._decoder
         assert isinstance(decoder, Decoder)
-        assert (decoder.memory is not None) == lays_out
+        assert (decoder._limits.tiling is not None) == lays_out
         flow.stop()
 
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.mllama.image_processing_mllama import MllamaImageProcessor
 
-from pipeline.decode.canvas import best_arrangement, fitted_size, lay_out, lay_out_image
+from pipeline.decode.canvas import lay_out, lay_out_image
+from pipeline.decode.layout import best_arrangement, fitted_size
 from pipeline.decode.tiling import BICUBIC, BILINEAR, Tiling, aspect_ratio_id
 from pipeline.types import Canvas, Pixels
 

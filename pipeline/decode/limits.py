@@ -1,0 +1,35 @@
+"""What a decode process is told at its start. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from pipeline.decode.arrangement import Tiling
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The settings of decoding, and how images are to be laid out (`tiling`), if at all."""
+
+    max_pixels: int
+    max_aspect_ratio: float
+    timeout_s: float
+    memory_bytes: int
+    resident_bytes: int
+    draft: bool
+    tiling: Tiling | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Limits:
+        values = json.loads(text)
+        tiling = values.pop("tiling")
+        return cls(**values, tiling=None if tiling is None else Tiling(**tiling))
+
+    @property
+    def picture_bytes(self) -> int:
+        """What the largest picture takes."""
+        return self.max_pixels * 3 if self.tiling is None else self.tiling.canvas_bytes

@@ -1,0 +1,110 @@
+"""One image file to upright RGB on white, laid out if wanted. Runs in the decode child: a file may bring it down."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from dataclasses import dataclass
+
+from PIL import ExifTags, Image, ImageOps
+
+from pipeline.decode.colour import to_rgb
+from pipeline.decode.formats import load_decoders, pillows_name
+from pipeline.decode.layout import Layout, lay, layout_of
+from pipeline.decode.limits import Limits
+from pipeline.decode.sniff import sniff, webp_size
+from pipeline.errors import Rejected
+from schemas.dead_letter import Reason, Stage
+
+_ON_ITS_SIDE = (5, 6, 7, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """`image` is what the engine gets; the size is that of the whole image, upright."""
+
+    image: Image.Image
+    width: int
+    height: int
+    format: str
+    layout: Layout | None = None
+
+
+def draw(data: bytes, limits: Limits) -> Picture:
+    """Raises Rejected for whatever a decoder makes of a bad file."""
+    kind = sniff(data)
+    load_decoders()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return _draw(data, kind, limits)
+    except Rejected:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _rejected(Reason.TOO_MANY_PIXELS, f"the image is over {limits.max_pixels} pixels") from None
+    except Exception as error:  # decoders raise nearly anything on a bad file
+        raise _damaged(kind, error) from None
+
+
+def _draw(data: bytes, kind: str, limits: Limits) -> Picture:
+    claimed = webp_size(data) if kind == "WEBP" else None
+    if claimed is not None:
+        _check_shape(*claimed, limits)
+    with Image.open(io.BytesIO(data), formats=[pillows_name(kind)]) as image:
+        _check_shape(image.width, image.height, limits)
+        drafted = _draft(image, limits)
+        image.load()  # the first frame of an animation
+        _turn_upright(image)
+        width, height = drafted or image.size
+        _check_shape(width, height, limits)
+        rgb = to_rgb(image)
+        layout = None if limits.tiling is None else layout_of(width, height, limits.tiling)
+        return Picture(rgb if layout is None else lay(rgb, layout), width, height, kind, layout)
+
+
+def _draft(image: Image.Image, limits: Limits) -> tuple[int, int] | None:
+    """Lets a large JPEG be decoded at a half, a quarter or an eighth, never below the size that is wanted.
+
+    The upright size of the whole image, where it was.
+    """
+    if limits.tiling is None or not limits.draft or image.format not in ("JPEG", "MPO"):
+        return None
+    upright = size = image.size
+    turned = _orientation(image) in _ON_ITS_SIDE
+    if turned:
+        upright = size[1], size[0]
+    wanted = layout_of(*upright, limits.tiling).scaled
+    image.draft(None, (wanted[1], wanted[0]) if turned else wanted)
+    return None if image.size == size else upright
+
+
+def _orientation(image: Image.Image) -> int | None:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # see _turn_upright
+        return None
+
+
+def _turn_upright(image: Image.Image) -> None:
+    """A damaged note about the image is no reason to refuse the image."""
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def _check_shape(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.max_pixels:
+        raise _rejected(Reason.TOO_MANY_PIXELS, f"{width} x {height} is over {limits.max_pixels} pixels")
+    if max(width, height) > limits.max_aspect_ratio * max(1, min(width, height)):
+        raise _rejected(Reason.UNUSABLE_SHAPE, f"{width} x {height} is too thin to look at")
+
+
+def _damaged(kind: str, error: Exception) -> Rejected:
+    if isinstance(error, MemoryError) or "memory" in str(error).lower():
+        return _rejected(Reason.TOO_MANY_PIXELS, "the image needs more memory than is allowed")
+    return _rejected(Reason.IMAGE_CORRUPT, f"the {kind} data is damaged: {type(error).__name__}")
+
+
+def _rejected(reason: Reason, detail: str) -> Rejected:
+    return Rejected(reason, Stage.DECODE, detail)

@@ -1,0 +1,139 @@
+"""The parent's hold on one decode process: start it, ask it, end it. Believes nothing that it says."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+
+from pipeline.decode.limits import Limits
+from pipeline.decode.wire import ANSWER_BYTES, Answer, Drawn, Garbled, Order, Ready, picture_bytes
+from pipeline.errors import Retryable
+from pipeline.memory_file import MemoryFile, scratch_file, write_at
+from schemas.dead_letter import Stage
+
+log = logging.getLogger(__name__)
+
+START_TIMEOUT_S = 60.0
+INBOX_KEEPS_BYTES = 4 * 1024**2
+# Where the interpreter finds itself; everything else in our environment, secrets included, is not the child's.
+_PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
+
+
+class Died(Exception):
+    """The process ended, or lost its mind, in the middle of an image."""
+
+
+class TimedOut(Exception):
+    """No answer in time."""
+
+
+class DecodeProcess:
+    """Starts the process; `wait_ready` is to follow. Used by one thread at a time, `kill` excepted."""
+
+    def __init__(self, limits: Limits, memory: MemoryFile) -> None:
+        self._limits = limits
+        self._pipe, theirs = socket.socketpair()
+        self._inbox = scratch_file()
+        handles = (theirs.fileno(), self._inbox, memory.fileno())
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline.decode.child", *map(str, handles), limits.to_json()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=_environment(),
+                pass_fds=handles,
+                process_group=0,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_ready(self) -> None:
+        """Raises Retryable when it does not start."""
+        try:
+            answer = Answer.unpack(self._receive(START_TIMEOUT_S))
+        except TimeoutError:
+            raise Retryable(Stage.DECODE, "the decoder did not start") from None
+        except (OSError, Garbled):
+            detail = "the decoder died while starting; is its memory cap too low?"
+            raise Retryable(Stage.DECODE, detail) from None
+        if not isinstance(answer.body, Ready):
+            raise Retryable(Stage.DECODE, "the decoder did not start")
+
+    def ask(self, data: bytes, offset: int) -> Answer:
+        """The picture goes to `offset`; a size that the answer gives fits there.
+
+        Blocks for `timeout_s` at most. Raises Died, TimedOut or Retryable; after the first two it is to be ended.
+        """
+        self._fill_inbox(data)
+        secret = int.from_bytes(os.urandom(8), "little")
+        try:
+            self._pipe.settimeout(self._limits.timeout_s)
+            self._pipe.sendall(Order(secret, offset, len(data)).pack())
+            answer = Answer.unpack(self._receive(self._limits.timeout_s))
+            self._check(answer, secret)
+        except TimeoutError:
+            raise TimedOut from None
+        except OSError:
+            raise Died from None
+        except Garbled as error:
+            log.error("a decode process is replaced, for its answer was nonsense: %s", error)
+            raise Died from None
+        if len(data) > INBOX_KEEPS_BYTES:
+            os.ftruncate(self._inbox, 0)
+        return answer
+
+    def _fill_inbox(self, data: bytes) -> None:
+        try:
+            write_at(self._inbox, 0, data)
+        except OSError as error:
+            raise Retryable(Stage.DECODE, f"no memory for an image: {error.strerror}") from None
+
+    def _receive(self, timeout_s: float) -> bytes:
+        """One answer. Raises OSError when the process is gone, TimeoutError when it has not come whole in time."""
+        deadline = time.monotonic() + timeout_s
+        data = b""
+        while len(data) < ANSWER_BYTES:
+            self._pipe.settimeout(max(deadline - time.monotonic(), 0.001))
+            part = self._pipe.recv(ANSWER_BYTES - len(data))
+            if not part:
+                raise ConnectionResetError("the process is gone")
+            data += part
+        return data
+
+    def _check(self, answer: Answer, secret: int) -> None:
+        if answer.secret != secret:
+            raise Garbled("it answers what it was not asked")
+        if isinstance(answer.body, Ready):
+            raise Garbled("it has started already")
+        if isinstance(answer.body, Drawn):
+            picture_bytes(answer.body, self._limits)
+
+    def kill(self) -> None:
+        """Ends every wait for it; `end` is to follow."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """At once. It writes to the memory no more."""
+        self._process.kill()
+        self._process.wait()
+        self._pipe.close()
+        with contextlib.suppress(OSError):
+            os.close(self._inbox)
+
+
+def _environment() -> dict[str, str]:
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {
+        **passed_on,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONSAFEPATH": "1",
+        # Pillow keeps two blocks of 16 MiB for the next image, which saves clearing new memory for each.
+        "PILLOW_BLOCKS_MAX": "2",
+    }

@@ -1,0 +1,63 @@
+"""Which format a file has, told by its first bytes alone: a name or an extension says what its sender likes."""
+
+from __future__ import annotations
+
+import struct
+
+from pipeline.errors import Rejected
+from schemas.dead_letter import Reason, Stage
+
+_MAGIC = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+    b"II+\x00": "TIFF",  # BigTIFF
+    b"MM\x00+": "TIFF",
+}
+_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+MAX_BRANDS = 64
+
+
+def sniff(data: bytes) -> str:
+    """The format. Raises Rejected when it is none of ours."""
+    for magic, kind in _MAGIC.items():
+        if data.startswith(magic):
+            return kind
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
+    branded = _by_brand(data)
+    if branded is not None:
+        return branded
+    raise Rejected(Reason.NOT_AN_IMAGE, Stage.DECODE, "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC file")
+
+
+def _by_brand(data: bytes) -> str | None:
+    """Of the formats that share ISO's container; the brands that it claims lie in its first box."""
+    if data[4:8] != b"ftyp":
+        return None
+    end = min(int.from_bytes(data[:4], "big"), 16 + 4 * MAX_BRANDS, len(data))
+    brands = {data[8:12], *(data[at : at + 4] for at in range(16, end - 3, 4))}
+    if brands & _AVIF_BRANDS:
+        return "AVIF"
+    return "HEIC" if brands & _HEIC_BRANDS else None
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) as a WebP file's header says. Its decoder would set memory aside before we could ask it."""
+    kind = data[12:16]
+    if kind == b"VP8X" and len(data) >= 30:
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if kind == b"VP8 " and len(data) >= 30:
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L" and len(data) >= 25:
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    return None

@@ -1,0 +1,53 @@
+"""Numbers wider than 8 bits to 8-bit greys: Pillow's own conversion would turn most of them white."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from PIL import Image, ImageChops, ImageMath
+
+_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+
+
+def is_wide(image: Image.Image) -> bool:
+    return image.mode[0] in "IF"
+
+
+def to_8_bit(image: Image.Image) -> Image.Image:
+    """L, or LA where one grey was declared transparent. The format's white becomes 255, rounded to the nearest.
+
+    Floats and 32-bit numbers have no white of their own: it is 1 (floats), 255 or 65535, the least of these that
+    holds them all, or else the largest of them. Raises ValueError when that is no number.
+    """
+    numbers = image if image.mode == "F" else image.convert("I")
+    scale = 255 / _white(image, numbers)
+    grey = numbers.point(lambda value: value * scale + 0.5).convert("L")
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        grey = ImageChops.invert(grey)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey.putalpha(_others_than(numbers, transparent))
+    grey.info.pop("transparency", None)
+    return grey
+
+
+def _white(image: Image.Image, numbers: Image.Image) -> float:
+    bits = getattr(image, "tag_v2", {}).get(_BITS, ())
+    if image.mode.startswith("I;16"):
+        return 4095 if bits == (12,) else 65535
+    if image.mode == "I" and bits == (16,):
+        return 32767  # signed
+    largest = float(numbers.getextrema()[1])  # type: ignore[arg-type]
+    if not math.isfinite(largest):
+        raise ValueError("its numbers have no largest")
+    whites = (1, 255, 65535) if image.mode == "F" else (255, 65535)
+    return next((white for white in whites if largest <= white), largest)
+
+
+def _others_than(numbers: Image.Image, transparent: int) -> Image.Image:
+    def opaque(images: dict[str, Any]) -> Any:
+        return images["convert"]((images["numbers"] != transparent) * 255, "L")
+
+    return ImageMath.lambda_eval(opaque, numbers=numbers)
