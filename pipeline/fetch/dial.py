@@ -6,9 +6,11 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import certifi
 
+from pipeline.fetch.address import GetAddresses
 from pipeline.fetch.connection import Connection
 from pipeline.fetch.connections import Connections, Route
 from pipeline.fetch.place import Place
@@ -16,6 +18,15 @@ from pipeline.fetch.settings import FetchSettings
 from pipeline.fetch.time_limit import TimeLimit
 
 Connect = Callable[[tuple[str, int], float], socket.socket]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What lies outside this process; tests hand in their own. Without `tls`, the well-known authorities vouch."""
+
+    getaddrinfo: GetAddresses = socket.getaddrinfo
+    connect: Connect = socket.create_connection
+    tls: ssl.SSLContext | None = None
 
 
 class Dialler:
@@ -26,14 +37,13 @@ class Dialler:
         settings: FetchSettings,
         connections: Connections,
         clock: Callable[[], float],
-        connect: Connect = socket.create_connection,
-        tls: ssl.SSLContext | None = None,
+        network: Network,
     ) -> None:
         self._settings = settings
         self._connections = connections
         self._clock = clock
-        self._connect = connect
-        self._tls = tls or ssl.create_default_context(cafile=certifi.where())
+        self._connect = network.connect
+        self._tls = network.tls or ssl.create_default_context(cafile=certifi.where())
 
     def reuse(self, place: Place, addresses: Sequence[str]) -> tuple[Route, Connection] | None:
         """A connection that lay idle."""

@@ -15,7 +15,7 @@ from http.client import HTTPException, HTTPResponse, IncompleteRead
 from pipeline.errors import PipelineError
 from pipeline.fetch.connection import Connection
 from pipeline.fetch.connections import Connections, Route
-from pipeline.fetch.dial import Dialler
+from pipeline.fetch.dial import Dialler, Network
 from pipeline.fetch.host_rules import HostRules
 from pipeline.fetch.http_answer import check_answer
 from pipeline.fetch.lanes import Lanes
@@ -38,7 +38,7 @@ _HEADERS = {"Accept": "image/*, */*;q=0.1", "Accept-Encoding": "identity", "User
 
 
 class HttpSource:
-    """Thread safe. `resolver` and `dialler` are handed in where a test plays DNS and network."""
+    """Thread safe."""
 
     kind = "http"
 
@@ -46,15 +46,14 @@ class HttpSource:
         self,
         settings: FetchSettings,
         clock: Callable[[], float] = time.monotonic,
-        resolver: Resolver | None = None,
-        dialler: Dialler | None = None,
+        network: Network = Network(),  # noqa: B008 - functions, frozen
     ) -> None:
         self._settings = settings
         self._rules = HostRules(settings)
         self._lanes = Lanes(self.kind, settings, clock)
-        self._resolver = resolver or Resolver(settings, clock)
+        self._resolver = Resolver(settings, clock, network.getaddrinfo)
         self._connections = Connections(settings, clock)
-        self._dialler = dialler or Dialler(settings, self._connections, clock)
+        self._dialler = Dialler(settings, self._connections, clock, network)
 
     def dependency(self, image: ImageRef) -> str | None:
         try:

@@ -52,11 +52,13 @@ class Lanes:
 
     def _lane(self, name: str, most: int) -> Lane:
         with self._lock:
-            lane = self._lanes.pop(name, None) or self._new(most)
-            if len(self._lanes) >= MAX_LANES:
+            known = self._lanes.pop(name, None)
+            if known is None and len(self._lanes) >= MAX_LANES:
                 self._forget_one()
-            self._lanes[name] = lane
-            return lane
+            lane = self._lanes[name] = known or self._new(most)
+        if known is None:
+            self._show()
+        return lane
 
     def _new(self, most: int) -> Lane:
         given = self._settings
