@@ -47,6 +47,11 @@ class Decoder:
         """Where the pictures lie; to be handed to the process that reads them."""
         return self._arena.memory
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Of the children that run now."""
+        return tuple(pid for child in self._children if (pid := child.pid) is not None)
+
     def decode(self, data: bytes) -> Pixels | Canvas:
         """Blocks for a free block of memory, for a free child and then for `timeout_s` at most.
 
@@ -96,6 +101,11 @@ class _Child:
         self._left = 0
         self._lock = threading.Lock()
         self._stopped = False
+
+    @property
+    def pid(self) -> int | None:
+        process = self._process
+        return None if process is None else process.pid
 
     def draw(self, data: bytes, block: Block) -> Drawn:
         """A death is held against the image only when a fresh process dies on it too."""

@@ -1,0 +1,1 @@
+"""Hostile files, made by the thousand: what they must never do is end a worker."""
