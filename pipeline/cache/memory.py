@@ -12,14 +12,28 @@ from pipeline.cache.answer import KnownAnswer
 from pipeline.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_LOOKUPS, CACHE_WRITES
 
 # What an entry takes beside its text, by sys.getsizeof over all its parts, rounded up.
-OVERHEAD_BYTES = 1500
+OVERHEAD_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    answer: KnownAnswer
-    bytes: int
+    """The text as UTF-8: as a `str` it can take eight bytes a character, and nobody knows when."""
+
+    text: bytes
+    rest: KnownAnswer
     ends: float
+
+    @classmethod
+    def of(cls, answer: KnownAnswer, ends: float) -> _Entry:
+        return cls(answer.text.encode(), answer.model_copy(update={"text": ""}), ends)
+
+    @property
+    def answer(self) -> KnownAnswer:
+        return self.rest.model_copy(update={"text": self.text.decode()})
+
+    @property
+    def size(self) -> int:
+        return OVERHEAD_BYTES + len(self.text)
 
 
 class MemoryCache:
@@ -46,13 +60,13 @@ class MemoryCache:
         return None if entry is None else entry.answer
 
     def put(self, key: str, answer: KnownAnswer) -> None:
-        entry = _Entry(answer, size_of(answer), self._clock() + self._ttl_s)
-        fits = entry.bytes <= self._max_bytes
+        entry = _Entry.of(answer, self._clock() + self._ttl_s)
+        fits = entry.size <= self._max_bytes
         with self._lock:
             self._drop(key)
             if fits:
                 self._entries[key] = entry
-                self._bytes += entry.bytes
+                self._bytes += entry.size
             while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
                 self._drop(next(iter(self._entries)))
             self._show()
@@ -66,13 +80,8 @@ class MemoryCache:
 
     def _drop(self, key: str) -> None:
         entry = self._entries.pop(key, None)
-        self._bytes -= entry.bytes if entry else 0
+        self._bytes -= entry.size if entry else 0
 
     def _show(self) -> None:
         CACHE_ENTRIES.set(len(self._entries))
         CACHE_BYTES.set(self._bytes)
-
-
-def size_of(answer: KnownAnswer) -> int:
-    """Bytes of memory, at most: Python keeps a text in up to four a character."""
-    return OVERHEAD_BYTES + 4 * len(answer.text)

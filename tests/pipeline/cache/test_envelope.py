@@ -1,0 +1,135 @@
+"""Garbage, lies and accidents are nothing; what was sealed comes back whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.cache.answer import KnownAnswer
+from pipeline.cache.envelope import MAX_BYTES, seal, unseal
+from tests.pipeline.cache.samples import answer, key
+
+SIGNING_KEYS = [None, b"k" * 32]
+
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=200)
+numbers = st.integers(0, 2**40)
+answers = st.builds(
+    KnownAnswer,
+    text=texts,
+    finish_reason=st.sampled_from(["stop", "length"]),
+    prompt_tokens=numbers,
+    completion_tokens=numbers,
+    bytes=numbers.map(lambda n: max(1, n)),
+    format=st.sampled_from(["PNG", "JPEG"]),
+    width=st.integers(1, 2**31),
+    height=st.integers(1, 2**31),
+)
+
+
+def sealed(one: KnownAnswer, signing_key: bytes | None) -> bytes:
+    data = seal(key(), one, signing_key)
+    assert data is not None
+    return data
+
+
+@pytest.mark.parametrize("signing_key", SIGNING_KEYS)
+@given(one=answers)
+def test_what_was_sealed_comes_back(signing_key: bytes | None, one: KnownAnswer) -> None:
+    assert unseal(key(), sealed(one, signing_key), signing_key) == one
+
+
+@pytest.mark.parametrize("signing_key", SIGNING_KEYS)
+@given(data=st.binary(max_size=300) | st.recursive(st.none() | st.booleans() | texts, st.lists).map(json.dumps))
+def test_arbitrary_bytes_are_nothing(signing_key: bytes | None, data: bytes | str) -> None:
+    assert unseal(key(), data if isinstance(data, bytes) else data.encode(), signing_key) is None
+
+
+@pytest.mark.parametrize("signing_key", SIGNING_KEYS)
+@given(one=answers, draw=st.data())
+def test_mutated_bytes_are_nothing_or_the_original(
+    signing_key: bytes | None, one: KnownAnswer, draw: st.DataObject
+) -> None:
+    data = sealed(one, signing_key)
+    start = draw.draw(st.integers(0, len(data)))
+    end = draw.draw(st.integers(start, min(len(data), start + 8)))
+    put = draw.draw(st.binary(max_size=8) | st.sampled_from([b" ", b"\n", b"0", b"9", b'"', b"}", b"1.0", b"true"]))
+    assert unseal(key(), data[:start] + put + data[end:], signing_key) in (None, one)
+
+
+@pytest.mark.parametrize("signing_key", SIGNING_KEYS)
+def test_no_truncation_and_no_flipped_bit_passes(signing_key: bytes | None) -> None:
+    data = sealed(answer("a mug"), signing_key)
+    for length in range(len(data)):
+        assert unseal(key(), data[:length], signing_key) is None
+    for place in range(len(data)):
+        for bit in range(8):
+            flipped = bytearray(data)
+            flipped[place] ^= 1 << bit
+            assert unseal(key(), bytes(flipped), signing_key) in (None, answer("a mug"))
+
+
+def forged(**changes: object) -> bytes:
+    """With a right plain digest, as anybody can reckon it who may write; `answer` holds changes of its own."""
+    said = answer("a mug").model_dump() | dict(changes.pop("answer", {}))  # type: ignore[call-overload]
+    fields: dict[str, Any] = {"version": 1, "key": key(), "answer": said} | changes
+    text = json.dumps([1, fields["key"], said], sort_keys=True, separators=(",", ":"))
+    return json.dumps({**fields, "digest": hashlib.sha256(text.encode()).hexdigest()}).encode()
+
+
+def test_without_a_signing_key_the_digest_stops_no_forger_and_with_one_it_does() -> None:
+    assert unseal(key(), forged(answer={"text": "a lie"}), None) == answer("a lie")
+    assert unseal(key(), forged(answer={"text": "a lie"}), b"k") is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key": key(2)},
+        {"version": 2},
+        {"version": "1"},
+        {"more": 1},
+        {"answer": {"text": 7}},
+        {"answer": {"text": "a\0b"}},
+        {"answer": {"prompt_tokens": "3"}},
+        {"answer": {"prompt_tokens": 3.0}},
+        {"answer": {"prompt_tokens": True}},
+        {"answer": {"prompt_tokens": -1}},
+        {"answer": {"width": 0}},
+        {"answer": {"width": 2**63}},
+        {"answer": {"format": "\x1b[2J"}},
+        {"answer": {"finish_reason": "deadline"}},
+        {"answer": {"cached": True}},
+    ],
+)
+def test_a_right_digest_over_wrong_fields_is_nothing(changes: dict[str, object]) -> None:
+    assert unseal(key(), forged(), None) is not None
+    assert unseal(key(), forged(**changes), None) is None
+
+
+def test_another_keys_answer_is_nothing() -> None:
+    for signing_key in SIGNING_KEYS:
+        data = sealed(answer(), signing_key)
+        assert unseal(key(2), data, signing_key) is None
+        assert unseal(key(2), data.replace(key().encode(), key(2).encode()), signing_key) is None
+
+
+def test_other_signing_keys_are_not_believed() -> None:
+    for ours, theirs in ((b"a", b"b"), (None, b"b"), (b"a", None)):
+        assert unseal(key(), sealed(answer(), theirs), ours) is None
+
+
+def test_large_ones_are_neither_sealed_nor_read() -> None:
+    assert seal(key(), answer("x" * MAX_BYTES), None) is None
+    padded = sealed(answer(), None) + b" " * MAX_BYTES
+    assert unseal(key(), padded, None) is None
+    assert unseal(key(), padded[:MAX_BYTES], None) == answer()
+
+
+@pytest.mark.parametrize("data", [b"[" * 200_000, b'{"a":' * 40_000, b"1" * 200_000, b'"' * 200_000, b"\xff\xfe"])
+def test_bombs_are_nothing(data: bytes) -> None:
+    assert unseal(key(), data, None) is None

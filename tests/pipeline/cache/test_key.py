@@ -1,0 +1,150 @@
+"""Equal keys exactly where the answers are equal."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.cache.key import answer_key, question_key
+from pipeline.cache.recipe import BY_CONTENT, DECISIVE, IN_THE_IDENTITY, recipe
+from pipeline.engine.settings import EngineSettings
+from schemas.request import AnalysisOptions
+from schemas.result import ModelIdentity
+from tests.pipeline.cache.samples import MODEL, key
+
+CHECKPOINT = Path(__file__).parents[3] / "infra" / "demo_model" / "checkpoint"
+
+options = st.builds(
+    AnalysisOptions,
+    max_tokens=st.integers(1, 4096),
+    temperature=st.sampled_from([0.0, 1e-9, 0.5, 2.0]),
+    top_p=st.sampled_from([0.1, 0.9, 1.0]),
+    seed=st.none() | st.integers(0, 2**63 - 1),
+)
+questions = st.tuples(st.sampled_from([key(1), key(2)]), st.text(max_size=5), options)
+
+
+def weight(asked: tuple[str, str, AnalysisOptions]) -> tuple[object, ...]:
+    """What the answer depends on, said once more."""
+    image, question, chosen = asked
+    how = (chosen.temperature, chosen.top_p, chosen.seed) if chosen.temperature > 0 else ()
+    return (image, question, chosen.max_tokens, how)
+
+
+@given(questions, questions)
+def test_equal_questions_have_equal_keys_and_others_have_not(
+    one: tuple[str, str, AnalysisOptions], other: tuple[str, str, AnalysisOptions]
+) -> None:
+    keys = question_key(*one), question_key(*other)
+    if None not in keys:
+        assert (keys[0] == keys[1]) == (weight(one) == weight(other))
+
+
+@given(options, options)
+def test_options_alone(one: AnalysisOptions, other: AnalysisOptions) -> None:
+    test_equal = weight(("", "", one)) == weight(("", "", other))
+    keys = question_key(key(), "what?", one), question_key(key(), "what?", other)
+    if None not in keys:
+        assert (keys[0] == keys[1]) == test_equal
+
+
+def test_chance_is_neither_kept_nor_shared() -> None:
+    assert question_key(key(), "what?", AnalysisOptions(temperature=0.1)) is None
+    assert question_key(key(), "what?", AnalysisOptions(temperature=0.1, seed=7)) is not None
+    assert question_key(key(), "what?", AnalysisOptions(temperature=0.0)) is not None
+
+
+def test_any_text_has_a_key() -> None:
+    odd = ["", "é", "e\u0301", "\ud800", "\\ud800", '","options":{}', "\0"]
+    assert len({question_key(key(), text, AnalysisOptions()) for text in odd}) == len(odd)
+
+
+@pytest.mark.parametrize("field", ModelIdentity.model_fields)
+def test_each_part_of_the_models_identity_counts(field: str) -> None:
+    value = key("weights") if field == "weights_sha256" else "another"
+    assert answer_key(key(), MODEL, "r") != answer_key(key(), MODEL.model_copy(update={field: value}), "r")
+
+
+def test_the_question_and_the_recipe_count() -> None:
+    assert len({answer_key(question, MODEL, cooked) for question in (key(1), key(2)) for cooked in "rs"}) == 4
+
+
+def test_a_key_is_the_same_in_every_process_and_version() -> None:
+    """Raise the version of the key rather than this."""
+    question = question_key("a" * 64, "what?", AnalysisOptions(max_tokens=7))
+    assert question == "247c6afa5a1af1fede624a98c1fc86129f30a2a990c91bb3d8c684e5d849884b"
+    assert answer_key(question, MODEL, "r") == "0ac57d33aa1bb6f8f049d0e39fccc3b814a1ceaccc93ea9c8e8e8eabd28d7c12"
+
+
+# --- the engine's settings --------------------------------------------------------------------------------
+
+# Changes speed, patience or place, and the text only where rounding decides, as the neighbours in a batch do.
+HARMLESS = {
+    "device",
+    "max_batch",
+    "slot_tokens",
+    "memory_gib",
+    "shared_encodings_mib",
+    "side_by_side",
+    "threads",
+    "start_timeout_s",
+    "hang_timeout_s",
+    "max_deaths_in_a_row",
+    "remote_api_key",
+    "remote_ca_file",
+    "remote_timeout_s",
+    "simulated_seconds",
+}
+
+
+def test_of_every_setting_it_is_said_whether_it_decides_the_text() -> None:
+    decisive = {name for names in DECISIVE.values() for name in names}
+    groups = [decisive, set(IN_THE_IDENTITY), set(BY_CONTENT), HARMLESS]
+    assert set().union(*groups) == set(EngineSettings.model_fields)
+    assert sum(map(len, groups)) == len(EngineSettings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("slots", {"guided_sections": False}),
+        ("slots", {"section_separator": "\n"}),
+        ("slots", {"cross_kv": "fp8"}),
+        ("remote", {"remote_url": "http://b/v1"}),
+        ("remote", {"remote_model": "b"}),
+        ("remote", {"remote_image": "jpeg"}),
+    ],
+)
+def test_what_decides_the_text_changes_the_recipe(kind: str, change: dict[str, object]) -> None:
+    settings = EngineSettings.model_validate({"kind": kind, "checkpoint": CHECKPOINT, "remote_url": "http://a/v1"})
+    assert recipe(settings.model_copy(update=change)) != recipe(settings)
+
+
+@pytest.mark.parametrize("change", [{"max_batch": 3}, {"threads": 1}, {"hang_timeout_s": 1.0}])
+def test_what_does_not_leaves_it(change: dict[str, object]) -> None:
+    settings = EngineSettings(checkpoint=CHECKPOINT)
+    assert recipe(settings.model_copy(update=change)) == recipe(settings)
+    unguided = settings.model_copy(update={"guided_sections": False})
+    assert recipe(unguided.model_copy(update={"section_separator": "\n"})) == recipe(unguided)
+
+
+@pytest.mark.parametrize("kind", ["slots", "generate"])
+def test_templates_and_tokens_count_wherever_the_folder_lies(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "moved"
+    shutil.copytree(CHECKPOINT, folder)
+    here, there = (EngineSettings.model_validate({"kind": kind, "checkpoint": at}) for at in (CHECKPOINT, folder))
+    assert recipe(here) == recipe(there)
+    for name in ("chat_template.jinja", "tokenizer.json", "generation_config.json", "processor_config.json"):
+        before = recipe(there)
+        (folder / name).write_text((folder / name).read_text() + " ")
+        assert recipe(there) != before
+
+
+def test_a_folder_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="none"):
+        recipe(EngineSettings(checkpoint=tmp_path / "none"))
+    assert recipe(EngineSettings()) == recipe(EngineSettings())

@@ -1,0 +1,330 @@
+"""Redis down, slow, shut, not a Redis at all, or full of lies: nothing raises, nothing waits, no lie passes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prometheus_client import Counter
+from pydantic import SecretStr
+
+from pipeline.cache.envelope import seal
+from pipeline.cache.redis_cache import RedisCache
+from pipeline.cache.settings import CacheSettings
+from pipeline.errors import Fatal
+from pipeline.metrics import CACHE_LOOKUPS, CACHE_WRITES
+from tests.pipeline.cache.fake_servers import Conduct, FakeServer, drips, floods, hangs_up, is_silent, says
+from tests.pipeline.cache.redis_server import RedisServer, free_port
+from tests.pipeline.cache.samples import Clock, answer, key, wait_until
+
+PATIENT = 10.0
+
+Build = Callable[..., RedisCache]
+
+
+class Counted:
+    """What a counter counted since it was made, by outcome."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._before = self._now()
+
+    def _now(self) -> dict[str, float]:
+        samples = (sample for metric in self._counter.collect() for sample in metric.samples)
+        return {s.labels["outcome"]: s.value for s in samples if s.name.endswith("_total")}
+
+    def __call__(self) -> dict[str, float]:
+        return {name: new for name, value in self._now().items() if (new := value - self._before.get(name, 0))}
+
+
+@pytest.fixture
+def build() -> Iterator[Build]:
+    """`build(url)`: a cache of its own keys; patient, so that a busy machine is no failure."""
+    made: list[RedisCache] = []
+
+    def build(url: str, clock: Callable[[], float] = time.monotonic, **changes: Any) -> RedisCache:
+        fields = {"connect_timeout_s": PATIENT, "read_timeout_s": PATIENT, "key_prefix": f"{uuid4().hex}:", **changes}
+        made.append(RedisCache(CacheSettings(kind="redis", url=SecretStr(url), **fields), clock))
+        return made[-1]
+
+    yield build
+    for cache in made:
+        cache.close()
+
+
+@pytest.fixture
+def fake() -> Iterator[Callable[[Conduct], FakeServer]]:
+    made: list[FakeServer] = []
+
+    def start(conduct: Conduct) -> FakeServer:
+        made.append(FakeServer(conduct))
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.stop()
+
+
+def settle(cache: RedisCache) -> None:
+    wait_until(lambda: not cache._writer._waiting)
+
+
+def put(cache: RedisCache, name: str, text: str = "said") -> None:
+    cache.put(name, answer(text))
+    settle(cache)
+
+
+# --- outages ----------------------------------------------------------------------------------------------
+
+
+def test_nothing_listens(build: Build) -> None:
+    lookups, writes = Counted(CACHE_LOOKUPS), Counted(CACHE_WRITES)
+    cache = build(f"redis://127.0.0.1:{free_port()}/0", failures=3)
+    for number in range(5):
+        assert cache.get(key(number)) is None
+    put(cache, key())
+    assert lookups() == {"error": 3, "skipped": 2}
+    assert writes() == {"skipped": 1}
+
+
+def test_it_is_killed_and_comes_back(build: Build, fragile: RedisServer) -> None:
+    clock = Clock()
+    cache = build(fragile.url, clock, failures=2, pause_s=10)
+    put(cache, key(1))
+    assert cache.get(key(1)) is not None
+    fragile.kill()
+    lookups = Counted(CACHE_LOOKUPS)
+    for _ in range(4):
+        assert cache.get(key(1)) is None
+    assert lookups() == {"error": 2, "skipped": 2}
+    fragile.start()
+    assert cache.get(key(1)) is None
+    assert lookups() == {"error": 2, "skipped": 3}
+    clock.now += 10
+    assert cache.get(key(1)) is None  # it came back empty
+    assert lookups() == {"error": 2, "skipped": 3, "miss": 1}
+    put(cache, key(1))
+    assert cache.get(key(1)) is not None
+
+
+def test_a_probe_that_fails_keeps_it_shut_for_all(build: Build) -> None:
+    clock, lookups = Clock(), Counted(CACHE_LOOKUPS)
+    cache = build(f"redis://127.0.0.1:{free_port()}/0", clock, failures=1, pause_s=10)
+    for _ in range(3):
+        for _ in range(4):
+            assert cache.get(key()) is None
+        clock.now += 10
+    assert lookups() == {"error": 3, "skipped": 9}
+
+
+def test_a_frozen_one_costs_little_time_and_then_none(build: Build, fragile: RedisServer) -> None:
+    clock = Clock()
+    cache = build(fragile.url, clock, connect_timeout_s=0.05, read_timeout_s=0.05, failures=2, pause_s=10)
+    fragile.freeze()
+    lookups = Counted(CACHE_LOOKUPS)
+    started = time.monotonic()
+    for _ in range(200):
+        assert cache.get(key()) is None
+    assert time.monotonic() - started < 5  # two time limits; two hundred would take ten seconds at least
+    assert lookups() == {"error": 2, "skipped": 198}
+    fragile.thaw()
+    fragile.client.ping()
+    clock.now += 10
+    wait_until(lambda: _tried(cache, clock))
+
+
+def _tried(cache: RedisCache, clock: Clock) -> bool:
+    """On a busy machine 50 ms may pass now and then: another probe tells."""
+    clock.now += 10
+    put(cache, key())
+    return cache.get(key()) is not None
+
+
+@pytest.mark.parametrize("url", ["bare_url", "wrong"])
+def test_a_wrong_password_is_a_failure_like_others(
+    build: Build, fragile: RedisServer, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = fragile.bare_url if url == "bare_url" else fragile.url.replace("pa55", "c4n4ry")
+    lookups, writes = Counted(CACHE_LOOKUPS), Counted(CACHE_WRITES)
+    with caplog.at_level(logging.DEBUG):
+        cache = build(address, failures=3)
+        put(cache, key())
+        for _ in range(3):
+            assert cache.get(key()) is None
+    assert lookups() == {"error": 2, "skipped": 1}
+    assert writes() == {"error": 1}
+    assert "left alone" in caplog.text
+    assert "c4n4ry" not in caplog.text
+    assert not fragile.client.keys()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+        b"\x00\xff\xfe garbage\r\n",
+        b"$-2\r\n",
+        b"$abc\r\n",
+        b"*1000000\r\n" + b"*1\r\n" * 100,
+        b":" + b"9" * 5000 + b"\r\n",
+        b"-ERR c4n4ry\r\n",
+        b"-LOADING wait\r\n",
+        b"-READONLY no\r\n",
+    ],
+)
+def test_it_is_no_redis(
+    build: Build, fake: Callable[[Conduct], FakeServer], reply: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = build(fake(says(reply)).url, connect_timeout_s=0.2, read_timeout_s=0.2, failures=3)
+    lookups = Counted(CACHE_LOOKUPS)
+    with caplog.at_level(logging.DEBUG):
+        for _ in range(4):
+            assert cache.get(key()) is None
+        put(cache, key())
+    assert sum(lookups().values()) == 4
+    assert "hit" not in lookups()
+    assert "c4n4ry" not in caplog.text
+
+
+@pytest.mark.parametrize("reply", [b"+OK\r\n", b"$3\r\nabc\r\n", b"$4\r\n{}\r\n\r\n", b"*2\r\n:1\r\n:2\r\n", b":7\r\n"])
+def test_a_well_formed_reply_of_the_wrong_kind_is_a_lie(
+    build: Build, fake: Callable[[Conduct], FakeServer], reply: bytes
+) -> None:
+    cache = build(fake(says(reply)).url)
+    lookups = Counted(CACHE_LOOKUPS)
+    assert cache.get(key()) is None
+    assert lookups() == {"poisoned": 1}
+
+
+@pytest.mark.parametrize("conduct", [drips, floods, hangs_up, is_silent])
+def test_replies_that_never_end_or_never_begin(
+    build: Build, fake: Callable[[Conduct], FakeServer], conduct: Conduct
+) -> None:
+    threads = threading.active_count()
+    server = fake(conduct)
+    cache = build(server.url, connect_timeout_s=0.1, read_timeout_s=0.1, failures=2)
+    lookups = Counted(CACHE_LOOKUPS)
+    started = time.monotonic()
+    for _ in range(3):
+        assert cache.get(key()) is None
+    assert time.monotonic() - started < 5
+    assert lookups() == {"error": 2, "skipped": 1}
+    cache.close()
+    server.stop()
+    wait_until(lambda: threading.active_count() <= threads)  # none is left waiting for the server
+
+
+def test_no_name_no_route(build: Build) -> None:
+    cache = build("redis://no-such-host.invalid:6379/0", connect_timeout_s=0.5, read_timeout_s=0.1)
+    lookups = Counted(CACHE_LOOKUPS)
+    assert cache.get(key()) is None
+    assert lookups() == {"error": 1}
+
+
+def test_an_address_that_cannot_be_meant_stops_the_start_and_is_not_repeated(build: Build) -> None:
+    with pytest.raises(Fatal, match="can't be read") as caught:
+        build("redis://:c4n4ry@localhost:6379/0?socket_timeout=c4n4ry")
+    assert "c4n4ry" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_writes_never_hold_up_who_puts_and_what_is_too_much_is_dropped(
+    build: Build, fake: Callable[[Conduct], FakeServer]
+) -> None:
+    server = fake(is_silent)
+    cache = build(server.url, max_unwritten=10, failures=1)
+    writes = Counted(CACHE_WRITES)
+    started = time.monotonic()
+    for number in range(50):
+        cache.put(key(number), answer())
+    assert time.monotonic() - started < PATIENT
+    assert writes() == {"dropped": 40}
+    assert cache.get(key(9)) == answer()
+    wait_until(lambda: server.accepted)
+    server.stop()  # ends the first write's wait; the others are not tried
+    settle(cache)
+    assert writes() == {"dropped": 40, "error": 1, "skipped": 9}
+
+
+# --- lies -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("signing_key", [None, "k" * 32])
+@pytest.mark.parametrize("lie", ["garbage", "truncated", "another key's", "too long", "a list", "unsigned or foreign"])
+def test_a_lie_is_a_miss_and_is_deleted(
+    build: Build, redis_server: RedisServer, lie: str, signing_key: str | None
+) -> None:
+    key_prefix = f"{uuid4().hex}:"
+    cache = build(redis_server.url, signing_key=signing_key and SecretStr(signing_key), key_prefix=key_prefix)
+    client, name = redis_server.client, key_prefix + key()
+    put(cache, key())
+    put(cache, key("other"), "other")
+    good = client.get(name)
+    assert isinstance(good, bytes)
+    if lie == "a list":
+        client.delete(name)
+        client.rpush(name, good)
+    else:
+        foreign = seal(key(), answer("said"), None if signing_key else b"theirs")
+        lies: dict[str, Any] = {
+            "garbage": b"\xff\x00{",
+            "truncated": good[:-1],
+            "another key's": client.get(key_prefix + key("other")),
+            "too long": good + b" " * 300_000,
+            "unsigned or foreign": foreign,
+        }
+        client.set(name, lies[lie])
+    lookups = Counted(CACHE_LOOKUPS)
+    assert cache.get(key()) is None
+    assert lookups() == {"poisoned": 1}
+    assert not client.exists(name)
+    assert cache.get(key("other")) == answer("other")
+    put(cache, key(), "again")
+    assert cache.get(key()) == answer("again")
+
+
+def test_workers_share_what_they_know_and_not_beyond_their_prefix(build: Build, redis_server: RedisServer) -> None:
+    prefix = f"{uuid4().hex}:"
+    one, other = (build(redis_server.url, key_prefix=prefix) for _ in range(2))
+    put(one, key())
+    assert other.get(key()) == answer("said")
+    assert build(redis_server.url).get(key()) is None
+
+
+def test_what_was_put_last_is_written_at_the_end(build: Build, redis_server: RedisServer) -> None:
+    prefix = f"{uuid4().hex}:"
+    leaving = build(redis_server.url, key_prefix=prefix)
+    leaving.put(key(), answer())
+    leaving.close()
+    assert build(redis_server.url, key_prefix=prefix).get(key()) == answer()
+
+
+def test_many_threads_read_and_write_at_once(build: Build, redis_server: RedisServer) -> None:
+    cache = build(redis_server.url)
+    wrong: list[object] = []
+
+    def work(first: int) -> None:
+        for number in range(first, first + 60):
+            cache.put(key(number % 9), answer(str(number % 9)))
+            if cache.get(key(number % 9)) != answer(str(number % 9)):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_tls_and_certificates_come_with_the_address(build: Build, tmp_path: Path) -> None:
+    cache = build(f"rediss://user:pass@cache.example:6380/3?ssl_ca_certs={tmp_path}/ca.pem")
+    connection: Any = cache._redis.connection_pool.make_connection()
+    assert type(connection).__name__ == "SSLConnection"
+    assert (connection.cert_reqs.name, connection.check_hostname, connection.db) == ("CERT_REQUIRED", True, 3)
