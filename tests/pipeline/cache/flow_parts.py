@@ -1,0 +1,166 @@
+"""A flow of fakes that the tests drive by hand: nothing happens on a thread unless it is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pipeline.cache.answers import Answers
+from pipeline.cache.etags import EtagMemory
+from pipeline.cache.memory import MemoryCache
+from pipeline.cache.protocol import ResultCache
+from pipeline.errors import PipelineError
+from pipeline.flow import Flow
+from pipeline.settings import FlowSettings
+from pipeline.trip import Clocks
+from pipeline.types import Canvas, EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels, Unchanged
+from schemas.request import ImageRef
+from schemas.result import ModelIdentity
+from tests.pipeline.cache.samples import MODEL
+
+TEXT = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>{}</CONCLUSION>"
+
+
+class Store:
+    """Contents and their etags by address; says what was asked of it."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+        self.errors: dict[str, PipelineError] = {}
+        self.asked: list[tuple[str, str | None]] = []
+        self.downloads = 0
+        self.has_etags = True
+
+    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | Unchanged:
+        self.asked.append((image.uri, known_etag))
+        if image.uri in self.errors:
+            raise self.errors[image.uri]
+        data = self.contents.get(image.uri, b"0123456789")
+        etag = f'"{hashlib.md5(data).hexdigest()}"' if self.has_etags else None  # noqa: S324 - as S3 does
+        if known_etag is not None and known_etag == etag:
+            return Unchanged()
+        self.downloads += 1
+        return FetchedImage(data, hashlib.sha256(data).hexdigest(), etag)
+
+
+class Decoder:
+    """Pixels that depend on the data; knows what it has given and not got back."""
+
+    def __init__(self) -> None:
+        self.out: list[Pixels | Canvas] = []
+        self.decoded = 0
+        self.error: PipelineError | None = None
+
+    def decode(self, data: bytes) -> Pixels | Canvas:
+        self.decoded += 1
+        if self.error:
+            raise self.error
+        self.out.append(Pixels(bytes(300), 10, len(data), "PNG"))
+        return self.out[-1]
+
+    def release(self, pixels: Pixels | Canvas) -> None:
+        self.out.remove(pixels)
+
+    def stop(self) -> None:
+        pass
+
+
+class Engine:
+    """Holds its jobs until the test ends them."""
+
+    identity = MODEL
+
+    def __init__(self) -> None:
+        self.jobs: dict[int, EngineJob] = {}
+        self.cancelled: set[int] = set()
+        self.slots = 8
+
+    def submit(self, job: EngineJob) -> None:
+        self.jobs[job.id] = job
+
+    def finished(self, timeout: float) -> list[Finished]:
+        raise AssertionError("the test hands over what is finished")
+
+    def cancel(self, job_id: int) -> None:
+        self.cancelled.add(job_id)
+
+    def capacity(self) -> int:
+        return self.slots
+
+    def stop(self) -> None:
+        pass
+
+
+class ByHand(Executor):
+    """What was submitted, until it is run."""
+
+    def __init__(self) -> None:
+        self.tasks: deque[Callable[[], Any]] = deque()
+        self.shut = False
+
+    def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        if self.shut:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        self.tasks.append(lambda: call(*arguments, **named))
+        return Future()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self.shut = True
+        self.tasks.clear()
+
+
+class StillFlow(Flow):
+    """Its answering thread has nothing to do: the test ends jobs itself."""
+
+    def _answer(self) -> None:
+        pass
+
+
+class Parts:
+    """`kept` is where answers are kept; None: nowhere. `model` is what is known of the engine's identity."""
+
+    def __init__(self, kept: ResultCache | None = None, most: int | None = None, share: bool = True) -> None:
+        self.store, self.decoder, self.engine = Store(), Decoder(), Engine()
+        self.seconds, self.now = 0.0, datetime(2026, 1, 1, tzinfo=UTC)
+        self.model: ModelIdentity | None = MODEL
+        answers = kept and Answers(kept, lambda: self.model, "recipe", EtagMemory(100))
+        clocks = Clocks(lambda: self.seconds, lambda: self.now)
+        settings = FlowSettings(max_in_flight=most)
+        self.flow = StillFlow(settings, self.store, self.decoder, self.engine, clocks, answers, share)
+        self.flow._threads.shutdown()
+        self.hand = ByHand()
+        self.flow._threads = self.hand  # type: ignore[assignment]
+
+    def run(self) -> None:
+        """All that waits for a thread."""
+        while self.hand.tasks:
+            self.hand.tasks.popleft()()
+
+    def end(self, job: EngineJob, outcome: PipelineError | str = "a mug") -> None:
+        del self.engine.jobs[job.id]
+        generated = Generated(TEXT.format(outcome), "stop", 3, 5) if isinstance(outcome, str) else outcome
+        self.flow._parse(Finished(job.id, generated))
+
+    def pass_time(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.now += timedelta(seconds=seconds)
+
+    @property
+    def job(self) -> EngineJob:
+        (job,) = self.engine.jobs.values()
+        return job
+
+    def outcomes(self) -> dict[Any, Any]:
+        """What ended since the last call, by ticket."""
+        found: list[Outcome] = self.flow.collect(0)
+        by_ticket = {outcome.ticket: outcome.result for outcome in found}
+        assert len(by_ticket) == len(found)
+        return by_ticket
+
+
+def memory() -> MemoryCache:
+    return MemoryCache(1000, 10**7, 1000)
