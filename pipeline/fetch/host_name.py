@@ -19,15 +19,23 @@ def canonical_host(host: str) -> str:
     if host.startswith("["):
         return ipaddress.IPv6Address(host.removeprefix("[").removesuffix("]")).compressed
     name = host.lower().removesuffix(".")
-    ascii_name = name.encode("idna").decode("ascii")
-    if ascii_name != name and ascii_name.encode("ascii").decode("idna") != name:
-        raise ValueError("the name has letters that stand for others")
+    ascii_name = name if name.isascii() else _to_ascii(name)
     labels = ascii_name.split(".")
     if len(ascii_name) > _MAX_CHARS or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError("not a host name")
     if _NUMBER.fullmatch(labels[-1]):
         return str(ipaddress.IPv4Address(ascii_name))
     return ascii_name
+
+
+def _to_ascii(name: str) -> str:
+    """Only where both editions of IDNA, 2003 and 2008, give one name, and it leads back to this one."""
+    import idna
+
+    older, newer = name.encode("idna").decode("ascii"), idna.encode(name, strict=True).decode("ascii")
+    if older != newer or idna.decode(newer) != name:
+        raise ValueError("the name has letters that stand for others")
+    return newer
 
 
 def canonical_pattern(pattern: str) -> str:

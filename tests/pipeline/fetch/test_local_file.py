@@ -1,66 +1,192 @@
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import Rejected
+from pipeline.fetch import local_file
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.local_file import FileSource
 from pipeline.fetch.settings import FetchSettings
-from pipeline.types import FetchedImage
 from schemas.dead_letter import Reason
 from schemas.request import ImageRef
+from tests.pipeline.fetch.conftest import get, image_of
+
+ODD_NAMES = [
+    "a b.png",
+    "ü.png",
+    "100%.png",
+    "a%20b.png",
+    "q?x=1.png",
+    "h#x.png",
+    "a+b.png",
+    "..png",
+    "...",
+    "\udcff.png",
+]
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     root = tmp_path / "images"
-    root.mkdir()
-    (root / "a b.png").write_bytes(b"image")
-    (tmp_path / "secret").write_bytes(b"secret")
+    (root / "folder").mkdir(parents=True)
+    (tmp_path / "images-not").mkdir()
+    for path in ("images/a b.png", "images/folder/b.png", "images-not/x", "secret"):
+        (tmp_path / path).write_bytes(path.encode())
     (root / "link.png").symlink_to(tmp_path / "secret")
+    (root / "link-to-folder").symlink_to(tmp_path)
     (root / "inner.png").symlink_to(root / "a b.png")
+    (root / "inner-folder").symlink_to(root / "folder")
+    (root / "loop").symlink_to(root / "loop")
+    (root / "dangling").symlink_to(root / "nobody")
+    (root / "environment").symlink_to("/proc/self/environ")
+    (root / "descriptors").symlink_to("/proc/self/fd")
+    (root / "zero").symlink_to("/dev/zero")
     os.mkfifo(root / "fifo.png")
     (root / "empty.png").touch()
+    with (root / "huge.png").open("wb") as file:
+        file.truncate(10 * 1024**4)
     return root
 
 
-def fetch(root: Path, uri: str, **more: str) -> bytes:
-    settings = FetchSettings(file_roots=(root,), max_bytes=1000)
-    found = Fetcher({"file": FileSource(settings)}, settings).fetch(ImageRef(uri=uri, **more))
-    assert isinstance(found, FetchedImage)
-    return found.data
+def fetcher(root: Path, max_bytes: int = 1000) -> Fetcher:
+    settings = FetchSettings(file_roots=(root,), max_bytes=max_bytes)
+    return Fetcher({"file": FileSource(settings)}, settings)
 
 
 def reason(root: Path, uri: str, **more: str) -> Reason:
     with pytest.raises(Rejected) as caught:
-        fetch(root, uri, **more)
+        fetcher(root).fetch(ImageRef(uri=uri, **more))
+    assert str(root) not in str(caught.value)
     return caught.value.reason
 
 
 def test_a_file_under_the_root_is_read(root: Path) -> None:
-    assert fetch(root, (root / "a b.png").as_uri()) == b"image"
-    assert fetch(root, (root / "inner.png").as_uri()) == b"image"
+    for name in ("a b.png", "inner.png"):
+        assert get(fetcher(root), (root / name).as_uri()) == b"images/a b.png"
+    for name in ("folder/b.png", "inner-folder/b.png", "folder//b.png", "./folder/b.png"):
+        assert get(fetcher(root), f"{root.as_uri()}/{name}") == b"images/folder/b.png"
+    assert image_of(fetcher(root).fetch(ImageRef(uri=f"{root.as_uri()}/folder/b.png"), '"x"')).etag is None
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_an_odd_name_names_its_own_file(root: Path, name: str) -> None:
+    (root / name).write_bytes(b"odd")
+    assert get(fetcher(root), (root / name).as_uri()) == b"odd"
 
 
 @pytest.mark.parametrize(
     "path",
-    ["../secret", "%2e%2e/secret", "x/../../secret", "link.png", "/etc/passwd", "/proc/self/environ", "."],
+    [
+        *("../secret", "%2e%2e/secret", "%2E%2e/secret", "x/../../secret", "folder/../../secret", "../images-not/x"),
+        *(
+            "link.png",
+            "link-to-folder/secret",
+            "environment",
+            "descriptors/0",
+            "zero",
+            "fifo.png",
+            "loop",
+            "folder",
+            ".",
+        ),
+        *("/etc/passwd", "/proc/self/environ", "/proc/self/root/etc/passwd", "/dev/zero", "/dev/stdin", "/"),
+        *("%2e", "%2e%2e", "folder/..", "images-not/x"),
+    ],
 )
 def test_nothing_else_is(root: Path, path: str) -> None:
     uri = f"file://{path}" if path.startswith("/") else f"{root.as_uri()}/{path}"
-    assert reason(root, uri) is Reason.FORBIDDEN_LOCATION
+    assert reason(root, uri) in (Reason.FORBIDDEN_LOCATION, Reason.IMAGE_NOT_FOUND)
 
 
 def test_refusals_say_why(root: Path) -> None:
-    assert reason(root, f"{root.as_uri()}/fifo.png") is Reason.FORBIDDEN_LOCATION
-    assert reason(root, f"{root.as_uri()}/gone.png") is Reason.IMAGE_NOT_FOUND
-    assert reason(root, f"{root.as_uri()}/a%20b.png/x") is Reason.IMAGE_NOT_FOUND
-    assert reason(root, f"file://elsewhere{root}/a%20b.png") is Reason.FORBIDDEN_LOCATION
-    assert reason(root, f"{root.as_uri()}/a%20b.png", sha256="0" * 64) is Reason.CHECKSUM_MISMATCH
-    assert reason(root, f"{root.as_uri()}/empty.png") is Reason.NOT_AN_IMAGE
-    assert reason(root, f"{root.as_uri()}/%00") is Reason.UNSUPPORTED_URI
+    base = root.as_uri()
+    for path in ("fifo.png", "folder", "zero", "loop", "link.png"):
+        assert reason(root, f"{base}/{path}") is Reason.FORBIDDEN_LOCATION
+    for path in ("gone.png", "a%20b.png/x", "dangling", "x" * 300, "gone/gone.png", "%FF"):
+        assert reason(root, f"{base}/{path}") is Reason.IMAGE_NOT_FOUND
+    for path in (
+        "%00",
+        "a%00.png",
+        "folder%2fb.png",
+        "folder%2Fb.png",
+        "folder/b.png?x",
+        "folder/b.png#x",
+        "folder\\b.png",
+    ):
+        assert reason(root, f"{base}/{path}") is Reason.UNSUPPORTED_URI
+    for uri in (f"file://elsewhere{root}/a%20b.png", f"file:{root}/a%20b.png", f"file://localhost{root}/a%20b.png"):
+        assert reason(root, uri) in (Reason.FORBIDDEN_LOCATION, Reason.UNSUPPORTED_URI)
+    assert reason(root, f"{base}/a%20b.png", sha256="0" * 64) is Reason.CHECKSUM_MISMATCH
+    assert reason(root, f"{base}/empty.png") is Reason.NOT_AN_IMAGE
+    assert reason(root, f"{base}/huge.png") is Reason.IMAGE_TOO_LARGE
     assert reason(root, "ftp://x/y") is Reason.UNSUPPORTED_URI
     assert reason(root, "no scheme at all") is Reason.UNSUPPORTED_URI
+
+
+def test_a_socket_is_no_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket.png")
+        assert reason(root, f"{root.as_uri()}/socket.png") is Reason.FORBIDDEN_LOCATION
+
+
+def test_a_file_that_grows_while_it_is_read_is_capped(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "growing").write_bytes(b"x" * 2000)
+    seen = os.fstat
+    shrunk = [0, 0, 0, 0, 0, 0, 10, 0, 0, 0]
+
+    def before_it_grew(descriptor: int) -> os.stat_result:
+        shrunk[0] = seen(descriptor).st_mode
+        return os.stat_result(shrunk)
+
+    monkeypatch.setattr(local_file.os, "fstat", before_it_grew)
+    assert reason(root, f"{root.as_uri()}/growing") is Reason.IMAGE_TOO_LARGE
+
+
+def swap_file(root: Path) -> None:
+    (root / "folder" / "b.png").unlink()
+    (root / "folder" / "b.png").symlink_to(root.parent / "secret")
+
+
+def swap_folder(root: Path) -> None:
+    (root / "folder").rename(root / "was-folder")
+    (root / "folder").symlink_to(root.parent)
+    (root.parent / "b.png").write_bytes(b"secret")
+
+
+def swap_for_fifo(root: Path) -> None:
+    (root / "folder" / "b.png").unlink()
+    os.mkfifo(root / "folder" / "b.png")
+
+
+@pytest.mark.parametrize("swap", [swap_file, swap_folder, swap_for_fifo])
+@pytest.mark.parametrize("moment", ["after realpath", "after stat"])
+def test_what_changes_after_the_check_is_not_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch, swap: Callable[[Path], None], moment: str
+) -> None:
+    """The attacker acts right after the path was judged, or right after the file was looked at."""
+    name, module = ("realpath", local_file.os.path) if moment == "after realpath" else ("stat", local_file.os)
+    real = getattr(module, name)
+
+    def judged(*args: object, **options: object) -> object:
+        answer = real(*args, **options)
+        if str(args[0]).endswith("b.png"):
+            monkeypatch.setattr(module, name, real)
+            swap(root)
+        return answer
+
+    uri = f"{root.as_uri()}/folder/b.png"
+    source = fetcher(root)
+    monkeypatch.setattr(module, name, judged)
+    try:
+        data = get(source, uri)
+    except Rejected as error:
+        assert error.reason in (Reason.FORBIDDEN_LOCATION, Reason.IMAGE_NOT_FOUND)
+    else:  # the folder was open already: it is still the right file
+        assert data == b"images/folder/b.png"
+    assert getattr(module, name) is real  # it did act
