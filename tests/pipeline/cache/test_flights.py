@@ -120,6 +120,31 @@ def test_what_concerns_the_first_alone_leaves_the_work_to_the_next(error: Pipeli
     assert [outcomes[n].cached for n in (1, 2)] == [False, True]
 
 
+def test_bytes_are_counted_while_they_are_decoded_and_not_while_one_waits() -> None:
+    parts = Parts()
+    decode, held = parts.decoder.decode, []
+
+    def watched(data: bytes) -> object:
+        held.append(parts.flow.held_bytes)
+        return decode(data)
+
+    parts.decoder.decode = watched  # type: ignore[assignment, method-assign]
+    waiting(3, parts)
+    assert held == [10]
+
+
+def test_the_time_waited_in_vain_is_not_the_fetchers() -> None:
+    parts = Parts()
+    job = waiting(2, parts)
+    parts.pass_time(30)
+    parts.end(job, Retryable(Stage.INFER, "down"))
+    parts.run()
+    parts.pass_time(4)
+    parts.end(parts.job)
+    seconds = parts.outcomes()[1].seconds
+    assert (seconds.fetch, seconds.infer, seconds.total) == (0, 34, 34)
+
+
 def test_a_leader_that_can_no_longer_fetch_leaves_it_to_the_next() -> None:
     parts = Parts()
     other = "https://shop.example/copy.jpg"
@@ -198,6 +223,19 @@ def test_one_whose_deadline_has_passed_ends_with_the_leader_even_if_that_fails(n
     assert outcomes[number].reason is Reason.DEADLINE_EXCEEDED
     parts.run()
     assert parts.job.id == 3 - number if number == 2 else 2
+
+
+def test_one_that_is_late_is_late_whatever_is_wrong_with_the_question() -> None:
+    parts = Parts()
+    parts.flow.submit(0, request(0))
+    parts.flow.submit(1, request(1, deadline=parts.now + timedelta(seconds=5)))
+    parts.run()
+    parts.pass_time(10)
+    parts.end(parts.job, Rejected(Reason.ENGINE_REFUSED, Stage.INFER, "refused"))
+    assert {n: outcome.reason for n, outcome in parts.outcomes().items()} == {
+        0: Reason.ENGINE_REFUSED,
+        1: Reason.DEADLINE_EXCEEDED,
+    }
 
 
 def test_the_leaders_own_deadline_is_nobody_elses() -> None:

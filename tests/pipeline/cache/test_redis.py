@@ -297,6 +297,19 @@ def test_workers_share_what_they_know_and_not_beyond_their_prefix(build: Build, 
     assert build(redis_server.url).get(key()) is None
 
 
+def test_three_commands_are_all_that_its_user_needs(build: Build, redis_server: RedisServer) -> None:
+    prefix = f"{uuid4().hex}:"
+    redis_server.client.execute_command(
+        *("ACL", "SETUSER", "worker", "on", ">pa55", f"~{prefix}*", "+getrange", "+set", "+del")
+    )
+    cache = build(redis_server.url.replace("redis://", "redis://worker:pa55@"), key_prefix=prefix)
+    put(cache, key())
+    assert cache.get(key()) == answer("said")
+    redis_server.client.set(prefix + key(), "a lie")
+    assert cache.get(key()) is None
+    assert not redis_server.client.exists(prefix + key())
+
+
 def test_what_was_put_last_is_written_at_the_end(build: Build, redis_server: RedisServer) -> None:
     prefix = f"{uuid4().hex}:"
     leaving = build(redis_server.url, key_prefix=prefix)

@@ -1,0 +1,158 @@
+"""From settings to answers that are kept, with real processes; and a model that is not known yet."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from pipeline.build import build_flow
+from pipeline.cache.answers import Answers
+from pipeline.cache.build import build_answers
+from pipeline.cache.model import KnownModel
+from pipeline.cache.settings import CacheSettings
+from pipeline.decode.settings import DecodeSettings
+from pipeline.engine.settings import EngineSettings
+from pipeline.errors import Fatal
+from pipeline.fetch.settings import FetchSettings
+from pipeline.flow import Flow
+from pipeline.metrics import UNCHANGED
+from pipeline.settings import FlowSettings
+from schemas.request import ImageRequest
+from schemas.result import ImageResult, ModelIdentity
+from schemas.s3 import S3Settings
+from tests.pipeline.cache.flow_parts import Parts, memory
+from tests.pipeline.cache.samples import MODEL, request, wait_until
+
+if TYPE_CHECKING:
+    from infra.runtime.local import LocalRuntime
+
+ENGINE = EngineSettings(kind="simulated", simulated_seconds=0.01)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "photo.png")
+    return (tmp_path / "photo.png").as_uri()
+
+
+def build(cache: CacheSettings | None, folder: Path) -> Flow:
+    fetch = FetchSettings(file_roots=(folder,))
+    return build_flow(FlowSettings(), fetch, S3Settings(), DecodeSettings(processes=1), ENGINE, cache)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Flow]:
+    flow = build(CacheSettings(), tmp_path)
+    yield flow
+    flow.stop()
+
+
+def ask(flow: Flow, asked: ImageRequest) -> ImageResult:
+    flow.submit("t", asked)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for outcome in flow.collect(0.5):
+            assert isinstance(outcome.result, ImageResult), outcome.result
+            return outcome.result
+    raise AssertionError("no answer")
+
+
+def test_by_default_a_flow_keeps_what_was_answered(kept: Flow, photo: str) -> None:
+    first, second = (ask(kept, request(number, photo)) for number in range(2))
+    assert (first.cached, second.cached) == (False, True)
+    assert second.answer == first.answer
+    assert second.image == first.image
+
+
+def test_kept_nowhere_it_is_computed_again(tmp_path: Path, photo: str) -> None:
+    flow = build(CacheSettings(kind="none"), tmp_path)
+    try:
+        assert [ask(flow, request(number, photo)).cached for number in range(2)] == [False, False]
+    finally:
+        flow.stop()
+
+
+@pytest.mark.real
+def test_an_unchanged_object_is_not_downloaded_again(runtime: LocalRuntime, s3_client: Any, bucket: str) -> None:
+    def put(colour: str) -> None:
+        out = io.BytesIO()
+        Image.new("RGB", (20, 10), colour).save(out, "PNG")
+        s3_client.put_object(Bucket=bucket, Key="photo.png", Body=out.getvalue())
+
+    s3 = runtime.s3_settings
+    flow = build_flow(FlowSettings(), FetchSettings(), s3, DecodeSettings(processes=1), ENGINE, CacheSettings())
+    unchanged = UNCHANGED._value.get()
+    try:
+        uri = f"s3://{bucket}/photo.png"
+        put("red")
+        first, second = (ask(flow, request(number, uri)) for number in range(2))
+        assert UNCHANGED._value.get() == unchanged + 1
+        assert (second.cached, second.image, second.answer) == (True, first.image, first.answer)
+        put("blue")
+        third = ask(flow, request(3, uri))
+        assert not third.cached
+        assert third.answer != first.answer
+        assert UNCHANGED._value.get() == unchanged + 1
+    finally:
+        flow.stop()
+
+
+class Loading:
+    """An engine whose model is known later, or never."""
+
+    def __init__(self) -> None:
+        self.loaded = threading.Event()
+        self.fatal: Fatal | None = None
+
+    @property
+    def identity(self) -> ModelIdentity:
+        self.loaded.wait()
+        if self.fatal:
+            raise self.fatal
+        return MODEL
+
+
+def test_a_model_that_loads_is_not_waited_for() -> None:
+    engine = Loading()
+    model = KnownModel(engine)
+    assert model() is None
+    engine.loaded.set()
+    wait_until(model)
+    assert model() == MODEL
+
+
+def test_a_model_that_never_loads_is_never_known() -> None:
+    engine = Loading()
+    engine.fatal = Fatal("no")
+    model = KnownModel(engine)
+    engine.loaded.set()
+    wait_until(lambda: "model-identity" not in {thread.name for thread in threading.enumerate()})
+    assert model() is None
+
+
+def test_a_checkpoint_that_cannot_be_read_keeps_nothing_and_stops_nobody(tmp_path: Path) -> None:
+    engine = Loading()
+    engine.loaded.set()
+    answers = build_answers(memory(), 10, EngineSettings(checkpoint=tmp_path / "none"), engine)
+    wait_until(answers._model)
+    assert ask_twice(answers) == [False, False]
+
+
+def ask_twice(answers: Answers) -> list[bool]:
+    parts = Parts()
+    parts.flow._answers = answers
+    cached = []
+    for number in range(2):
+        parts.flow.submit("t", request(number))
+        parts.run()
+        for job in list(parts.engine.jobs.values()):
+            parts.end(job)
+        cached.append(parts.outcomes()["t"].cached)
+    return cached
