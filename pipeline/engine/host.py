@@ -6,10 +6,11 @@ import contextlib
 import logging
 import multiprocessing
 import queue
+import selectors
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 
 from pipeline.engine.build import EngineFactory, build_engine
 from pipeline.engine.child import Beat, Broke, Cancel, Failed, Ready, serve
@@ -62,6 +63,9 @@ class EngineHost:
         self._last_sign = 0.0
         self._loaded = threading.Event()
         self._wake_reader, self._wake_writer = _spawn.Pipe(duplex=False)
+        self._woken = False  # a wake-up is on its way
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wake_reader, selectors.EVENT_READ)
         self._start()
         self._thread = threading.Thread(target=self._run, name="engine-host", daemon=True)
         self._thread.start()
@@ -122,7 +126,8 @@ class EngineHost:
             except Exception as error:
                 log.exception("the engine's host failed")
                 self._give_up(f"the engine's host failed: {type(error).__name__}")
-        self._pipe.close()  # an idle child ends by itself
+        self._close_pipe()  # an idle child ends by itself
+        self._selector.close()
         self._process.join(STOP_PATIENCE_S)
         self._process.kill()
         self._process.join()
@@ -148,12 +153,14 @@ class EngineHost:
             self._pipe.send(message)
 
     def _receive(self) -> None:
-        sources = wait([self._pipe, self._wake_reader], TICK_S)
+        sources = [key.fileobj for key, _ in self._selector.select(TICK_S)]
         if self._pipe not in sources and not self._process.is_alive() and not self._pipe.poll():
             raise EOFError  # a process that it started itself may hold its end of the pipe open
         for source in sources:
             if source is self._wake_reader:
                 self._wake_reader.recv_bytes()
+                with self._lock:
+                    self._woken = False
             else:
                 self._take(self._pipe.recv())
 
@@ -178,8 +185,11 @@ class EngineHost:
                 self._endings.put(ending)
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):
-            self._wake_writer.send_bytes(b"!")
+        with self._lock:
+            needed, self._woken = not self._woken, True
+        if needed:
+            with contextlib.suppress(OSError):
+                self._wake_writer.send_bytes(b"!")
 
     # --- life and death of the child ----------------------------------------------------------------------
 
@@ -196,6 +206,13 @@ class EngineHost:
         )
         self._process.start()
         theirs.close()
+        self._selector.register(self._pipe, selectors.EVENT_READ)
+
+    def _close_pipe(self) -> None:
+        """Harmless when it is closed already."""
+        if not self._pipe.closed:
+            self._selector.unregister(self._pipe)
+            self._pipe.close()
 
     def _end_if_hung(self) -> None:
         """Called from the thread that collects: the one that talks may itself be stuck in a full pipe."""
@@ -210,7 +227,7 @@ class EngineHost:
     def _child_died(self) -> None:
         self._process.kill()
         self._process.join()
-        self._pipe.close()
+        self._close_pipe()
         if self._stopping:
             return
         if self._ready:

@@ -16,7 +16,7 @@ from schemas.result import ModelIdentity
 
 # A question that starts so makes the engine fail, as a real one would on a poison image.
 CRASH, HANG, REFUSE = "simulate: crash", "simulate: hang", "simulate: refuse"
-SAMPLES = 4096
+SAMPLES = 512
 
 
 class SimulatedEngine:
