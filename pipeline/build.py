@@ -32,7 +32,7 @@ def build_flow(
     kept = build_cache(cache) if cache else None
     decoder = Decoder(decode, _tiling(engine), flow.max_bytes)
     host = EngineHost(engine, memory=decoder.memory)
-    answers = build_answers(kept, cache.max_etags, engine, host) if cache and kept else None
+    answers = build_answers(kept, cache, decode, engine, host) if cache and kept else None
     share = cache is None or cache.share_in_flight
     return Flow(flow, build_fetcher(fetch, s3), decoder, host, answers=answers, share=share)
 

@@ -84,10 +84,10 @@ class Flow:
                 return
             if not self._join(trip, fetched.sha256):
                 return  # the trip is no longer this thread's
+            self._budget.hold(trip.id, len(fetched.data))
             if (found := self._answers.find(trip.request, fetched.sha256)) is not None:
                 self._end(trip, trip.known(found))
                 return
-            self._budget.hold(trip.id, len(fetched.data))
             with trip.stage(Stage.DECODE):
                 trip.pixels = pixels = self._decoder.decode(fetched.data)
             self._budget.hold(trip.id, len(pixels.rgb))

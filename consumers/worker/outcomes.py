@@ -26,9 +26,9 @@ class Outcomes:
     def __init__(self, topics: TopicSettings, claims: Claims, flow: Flow, retries: Retries) -> None:
         self._topics, self._claims, self._flow, self._retries = topics, claims, flow, retries
 
-    def collect(self) -> None:
-        """Raises Fatal when the flow can't go on."""
-        for outcome in self._flow.collect(0):
+    def collect(self, wait_s: float = 0) -> None:
+        """Blocks for `wait_s` at most when there is none. Raises Fatal when the flow can't go on."""
+        for outcome in self._flow.collect(wait_s):
             self._settle(outcome)
 
     def try_again(self) -> None:
@@ -50,8 +50,7 @@ class Outcomes:
             self._settle_failure(ticket, result)
             return
         if not (isinstance(result, Rejected) and result.reason in _NEVER_ASKED):
-            # An image that is missing or broken, too, was answered about.
-            self._retries.succeeded(ticket, result.stage if isinstance(result, Rejected) else Stage.INFER)
+            self._retries.succeeded(ticket, _reached(result))
         self._settle_end(ticket, result)
 
     def _settle_failure(self, ticket: Ticket, error: Retryable) -> None:
@@ -72,3 +71,13 @@ class Outcomes:
     def _enter(self, ticket: Ticket, record: OutgoingRecord) -> None:
         if claim := self._claims.holds(ticket):
             claim.ledger.finish(ticket.source.offset, record)
+
+
+def _reached(result: ImageResult | PipelineError) -> Stage:
+    """How far the request came: an image that is missing or broken, too, was answered about.
+
+    A cached answer says nothing of whether the engine is up.
+    """
+    if isinstance(result, Rejected):
+        return result.stage
+    return Stage.FETCH if isinstance(result, ImageResult) and result.cached else Stage.INFER

@@ -11,6 +11,7 @@ from pipeline.cache.model import Identified, KnownModel
 from pipeline.cache.protocol import ResultCache
 from pipeline.cache.recipe import recipe
 from pipeline.cache.settings import CacheSettings
+from pipeline.decode.settings import DecodeSettings
 from pipeline.engine.settings import EngineSettings
 
 log = logging.getLogger(__name__)
@@ -27,12 +28,14 @@ def build_cache(settings: CacheSettings) -> ResultCache | None:
     return MemoryCache(settings.max_entries, settings.max_bytes, settings.ttl_s)
 
 
-def build_answers(cache: ResultCache, max_etags: int, settings: EngineSettings, engine: Identified) -> Answers:
+def build_answers(
+    cache: ResultCache, settings: CacheSettings, decode: DecodeSettings, engine: EngineSettings, model: Identified
+) -> Answers:
     """Nothing is kept before the engine says which model it has, nor if its checkpoint can't be read."""
     try:
-        cooked = recipe(settings)
+        cooked = recipe(engine, decode)
     except OSError as error:
         # The engine itself says what is wrong with the folder.
         log.warning("no answers are kept: the checkpoint's files can't be read (%s)", type(error).__name__)
         cooked = None
-    return Answers(cache, KnownModel(engine), cooked, EtagMemory(max_etags))
+    return Answers(cache, KnownModel(model), cooked, EtagMemory(settings.max_etags))

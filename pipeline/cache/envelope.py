@@ -42,7 +42,7 @@ def unseal(key: str, data: bytes, signing_key: bytes | None) -> KnownAnswer | No
         found = Envelope.model_validate_json(data, strict=True)
     except ValidationError:
         return None
-    genuine = hmac.compare_digest(found.digest, _digest(key, found.answer, signing_key))
+    genuine = hmac.compare_digest(found.digest, _digest(found.key, found.answer, signing_key))
     return found.answer if genuine and found.key == key else None
 
 

@@ -20,6 +20,9 @@ class Remembered:
     sha256: str
 
 
+MAX_ETAG_CHARS = 256  # S3's have 34 or a little more; a host that sends long ones would fill the memory
+
+
 class EtagMemory:
     """The `most` images used last. Thread safe. Addresses may be presigned, so only their digests are kept."""
 
@@ -33,7 +36,7 @@ class EtagMemory:
         place = _place(image)
         with self._lock:
             self._images.pop(place, None)
-            if fetched.etag and not fetched.etag.startswith("W/"):
+            if fetched.etag and len(fetched.etag) <= MAX_ETAG_CHARS and not fetched.etag.startswith("W/"):
                 self._images[place] = Remembered(fetched.etag, fetched.sha256)
             if len(self._images) > self._most:
                 self._images.popitem(last=False)

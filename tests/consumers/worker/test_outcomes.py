@@ -17,6 +17,7 @@ from pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from pipeline.types import Outcome
 from schemas.dead_letter import Failure, Reason, Source, Stage
 from schemas.request import ImageRef, ImageRequest
+from schemas.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 from schemas.topics import TopicSettings
 
 STORE_DOWN = Retryable(Stage.FETCH, "503", "s3")
@@ -73,7 +74,7 @@ class Desk:
         self.claims.claim.tickets[offset] = ticket
         return ticket
 
-    def end(self, ticket: Ticket, result: PipelineError) -> None:
+    def end(self, ticket: Ticket, result: ImageResult | PipelineError) -> None:
         self.flow.outcomes.append(Outcome(ticket, result))
         self.outcomes.collect()
 
@@ -111,6 +112,33 @@ def test_an_answer_about_any_image_ends_an_outage(desk: Desk, answer: Rejected, 
     assert desk.retries.down == {"s3"}
     desk.end(desk.take(3), answer)
     assert (desk.retries.down == set()) == ends_it
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_an_answer_from_a_cache_does_not_end_an_outage_of_the_engine(desk: Desk, cached: bool) -> None:
+    for offset in range(3):
+        desk.end(desk.take(2 * offset), Retryable(Stage.INFER, "503", "engine"))
+        desk.end(desk.take(2 * offset + 1), STORE_DOWN)
+    desk.end(desk.take(6), answered(cached))
+    assert desk.retries.down == ({"engine"} if cached else set())
+
+
+def answered(cached: bool) -> ImageResult:
+    return ImageResult(
+        request_id="r",
+        product_id="p",
+        question="?",
+        answer=Answer(),
+        finish_reason="stop",
+        complete=False,
+        raw_text="",
+        image=SeenImage(uri="s3://b/k", sha256="a" * 64, bytes=1, format="PNG", width=1, height=1),
+        model=ModelIdentity(name="m", quantization="none", engine="remote"),
+        tokens=TokenCounts(prompt=1, completion=1),
+        seconds=StageSeconds(fetch=0, decode=0, infer=0, total=0),
+        cached=cached,
+        completed_at=datetime.now(UTC),
+    )
 
 
 def test_what_is_no_longer_held_leaves_no_trace(desk: Desk) -> None:

@@ -140,7 +140,9 @@ def test_a_model_that_never_loads_is_never_known() -> None:
 def test_a_checkpoint_that_cannot_be_read_keeps_nothing_and_stops_nobody(tmp_path: Path) -> None:
     engine = Loading()
     engine.loaded.set()
-    answers = build_answers(memory(), 10, EngineSettings(checkpoint=tmp_path / "none"), engine)
+    answers = build_answers(
+        memory(), CacheSettings(), DecodeSettings(), EngineSettings(checkpoint=tmp_path / "none"), engine
+    )
     wait_until(answers._model)
     assert ask_twice(answers) == [False, False]
 

@@ -26,8 +26,8 @@ def test_an_address_and_a_version_have_what_was_seen_last() -> None:
     assert memory.recall(image("s3://shop/b.jpg")) is None
 
 
-def test_a_name_that_is_none_or_weak_is_forgotten() -> None:
-    for etag in (None, "", 'W/"1"'):
+def test_a_name_that_is_none_or_weak_or_endless_is_forgotten() -> None:
+    for etag in (None, "", 'W/"1"', "e" * 257):
         memory = EtagMemory(9)
         memory.remember(image(), fetched())
         memory.remember(image(), fetched(etag))

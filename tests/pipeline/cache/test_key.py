@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cache.key import answer_key, question_key
-from pipeline.cache.recipe import BY_CONTENT, DECISIVE, IN_THE_IDENTITY, recipe
+from pipeline.cache.recipe import BY_CONTENT, DECISIVE, DECISIVE_OF_PIXELS, IN_THE_IDENTITY, recipe
+from pipeline.decode.settings import DecodeSettings
 from pipeline.engine.settings import EngineSettings
 from schemas.request import AnalysisOptions
 from schemas.result import ModelIdentity
@@ -70,7 +71,7 @@ def test_each_part_of_the_models_identity_counts(field: str) -> None:
 
 
 def test_the_question_and_the_recipe_count() -> None:
-    assert len({answer_key(question, MODEL, cooked) for question in (key(1), key(2)) for cooked in "rs"}) == 4
+    assert len({answer_key(question, MODEL, recipe) for question in (key(1), key(2)) for recipe in "rs"}) == 4
 
 
 def test_a_key_is_the_same_in_every_process_and_version() -> None:
@@ -99,6 +100,20 @@ HARMLESS = {
     "remote_timeout_s",
     "simulated_seconds",
 }
+# Says which images are refused, and how soon.
+HARMLESS_TO_PIXELS = {
+    "processes",
+    "max_pixels",
+    "max_aspect_ratio",
+    "timeout_s",
+    "memory_bytes",
+    "resident_bytes",
+    "images_per_process",
+}
+
+
+def cooked(settings: EngineSettings) -> str:
+    return recipe(settings, DecodeSettings())
 
 
 def test_of_every_setting_it_is_said_whether_it_decides_the_text() -> None:
@@ -106,6 +121,7 @@ def test_of_every_setting_it_is_said_whether_it_decides_the_text() -> None:
     groups = [decisive, set(IN_THE_IDENTITY), set(BY_CONTENT), HARMLESS]
     assert set().union(*groups) == set(EngineSettings.model_fields)
     assert sum(map(len, groups)) == len(EngineSettings.model_fields)
+    assert HARMLESS_TO_PIXELS | set(DECISIVE_OF_PIXELS) == set(DecodeSettings.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -119,17 +135,21 @@ def test_of_every_setting_it_is_said_whether_it_decides_the_text() -> None:
         ("remote", {"remote_image": "jpeg"}),
     ],
 )
-def test_what_decides_the_text_changes_the_recipe(kind: str, change: dict[str, object]) -> None:
+def test_what_decides_the_text_changes_the_cooked(kind: str, change: dict[str, object]) -> None:
     settings = EngineSettings.model_validate({"kind": kind, "checkpoint": CHECKPOINT, "remote_url": "http://a/v1"})
-    assert recipe(settings.model_copy(update=change)) != recipe(settings)
+    assert cooked(settings.model_copy(update=change)) != cooked(settings)
+
+
+def test_what_decides_the_pixels_changes_the_recipe() -> None:
+    assert recipe(EngineSettings(), DecodeSettings(draft=False)) != recipe(EngineSettings(), DecodeSettings())
 
 
 @pytest.mark.parametrize("change", [{"max_batch": 3}, {"threads": 1}, {"hang_timeout_s": 1.0}])
 def test_what_does_not_leaves_it(change: dict[str, object]) -> None:
     settings = EngineSettings(checkpoint=CHECKPOINT)
-    assert recipe(settings.model_copy(update=change)) == recipe(settings)
+    assert cooked(settings.model_copy(update=change)) == cooked(settings)
     unguided = settings.model_copy(update={"guided_sections": False})
-    assert recipe(unguided.model_copy(update={"section_separator": "\n"})) == recipe(unguided)
+    assert cooked(unguided.model_copy(update={"section_separator": "\n"})) == cooked(unguided)
 
 
 @pytest.mark.parametrize("kind", ["slots", "generate"])
@@ -137,14 +157,14 @@ def test_templates_and_tokens_count_wherever_the_folder_lies(tmp_path: Path, kin
     folder = tmp_path / "moved"
     shutil.copytree(CHECKPOINT, folder)
     here, there = (EngineSettings.model_validate({"kind": kind, "checkpoint": at}) for at in (CHECKPOINT, folder))
-    assert recipe(here) == recipe(there)
+    assert cooked(here) == cooked(there)
     for name in ("chat_template.jinja", "tokenizer.json", "generation_config.json", "processor_config.json"):
-        before = recipe(there)
+        before = cooked(there)
         (folder / name).write_text((folder / name).read_text() + " ")
-        assert recipe(there) != before
+        assert cooked(there) != before
 
 
 def test_a_folder_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="none"):
-        recipe(EngineSettings(checkpoint=tmp_path / "none"))
-    assert recipe(EngineSettings()) == recipe(EngineSettings())
+        cooked(EngineSettings(checkpoint=tmp_path / "none"))
+    assert cooked(EngineSettings()) == cooked(EngineSettings())
