@@ -20,7 +20,7 @@ from schemas.request import ImageRef
 
 
 class Fetcher:
-    """Thread safe; blocks its caller for `total_timeout_s` and a quarter of it at most."""
+    """Thread safe; blocks its caller for `total_timeout_s` and half of it at most."""
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ from schemas.s3 import S3Settings
 
 if TYPE_CHECKING:
     from obstore import GetOptions
+    from obstore.store import S3Store
 
 DEPENDENCY = "s3"
 MAX_BUCKETS_ELSEWHERE = 1024
@@ -61,14 +62,21 @@ class S3Source:
             options["version"] = version_id
         if etag:
             options["if_none_match"] = etag
+        store = self._store(wanted.bucket, limit)
         try:
-            found = obstore.get(self._stores.get(wanted.bucket, limit.left_s()), wanted.key, options=options)
+            found = obstore.get(store, wanted.key, options=options)
             check_size(found.meta["size"], self._settings.max_bytes)
             return Body(found.bytes().to_bytes(), strong_etag(found.meta["e_tag"]))
         except NotModifiedError:
             return Unchanged()
         except (BaseError, OSError, ValueError) as error:
             raise self._learned(translate(error)) from None
+
+    def _store(self, bucket: str, limit: TimeLimit) -> S3Store:
+        try:
+            return self._stores.get(bucket, limit.left_s())
+        except (BaseError, OSError, ValueError) as error:
+            raise Transient(Trouble.UNTRUSTED, f"the object store's settings: {type(error).__name__}") from None
 
     def _learned(self, error: Exception) -> Exception:
         if isinstance(error, Transient) and error.trouble is Trouble.UNTRUSTED:

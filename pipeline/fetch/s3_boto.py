@@ -27,7 +27,10 @@ _NOT_MODIFIED = 304
 
 
 class BotoReader:
-    """Thread safe: boto3's clients are. Follows a bucket to its region."""
+    """Thread safe: boto3's clients are. Follows a bucket to its region.
+
+    Its time limits are fixed when it is made: a fetch may end half of `total_timeout_s` late.
+    """
 
     def __init__(self, settings: FetchSettings, s3: S3Settings) -> None:
         self._settings = settings
@@ -50,23 +53,33 @@ class BotoReader:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if status == _NOT_MODIFIED and etag:
                 return Unchanged()
-            raise judge(error.response.get("Error", {}).get("Code", ""), status) from None
+            raise self._learned(judge(error.response.get("Error", {}).get("Code", ""), status)) from None
         except (ConnectTimeoutError, ReadTimeoutError):
             raise Transient(Trouble.SLOW, "object store: no answer in time") from None
         except (BotoCoreError, HTTPError, OSError) as error:
             raise Transient(Trouble.BROKEN, f"object store: {type(error).__name__}") from None
 
     def _body(self, answer: dict[str, Any], limit: TimeLimit) -> bytes:
-        body = answer["Body"]
+        """As it comes: boto3's own `read(count)` waits for all of `count`, however slowly it trickles in."""
+        body, length = answer["Body"], answer["ContentLength"]
         data = bytearray()
         try:
-            check_size(answer["ContentLength"], self._settings.max_bytes)
-            for chunk in body.iter_chunks(CHUNK):
+            check_size(length, self._settings.max_bytes)
+            while len(data) < length:
+                body.set_socket_timeout(limit.left_s())
+                if not (chunk := body._raw_stream.read1(CHUNK)):
+                    raise Transient(Trouble.BROKEN, "object store: the body broke off early")
                 data += chunk
-                limit.left_s()
         finally:
             body.close()
         return bytes(data)
+
+    def _learned(self, error: PipelineError) -> PipelineError:
+        """Refused credentials are read anew by the next client."""
+        if isinstance(error, Transient) and error.trouble is Trouble.UNTRUSTED:
+            with self._lock:
+                self._client = None
+        return error
 
     def _connected(self) -> Any:
         with self._lock:
@@ -79,7 +92,7 @@ class BotoReader:
             signature_version=UNSIGNED if self._s3.anonymous else "s3v4",
             s3={"addressing_style": self._s3.addressing_style},
             connect_timeout=self._settings.connect_timeout_s,
-            read_timeout=self._settings.total_timeout_s,
+            read_timeout=self._settings.total_timeout_s / 2,
             retries={"total_max_attempts": 1, "mode": "standard"},
             max_pool_connections=64,
         )

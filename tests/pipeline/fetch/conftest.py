@@ -102,7 +102,7 @@ def tls_server() -> Iterator[Callable[[str], HostileServer]]:
         server.__exit__()
 
 
-def http_fetcher(wire: Wire, retries: Retries | None = None, **changes: object) -> Fetcher:
+def http_fetcher(wire: Wire, retries: Retries | None = None, **changes: Any) -> Fetcher:
     settings = SETTINGS.model_copy(update=changes)
     source = HttpSource(settings, network=wire.network())
     return Fetcher({"http": source, "https": source}, settings, retries=retries)

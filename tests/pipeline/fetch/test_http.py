@@ -43,7 +43,7 @@ TRIED_AGAIN = [
 LATER = ["wait-1", "wait-100", "flaky", "hang-up", "good-bye", "downgrade"]  # have tests of their own
 
 
-def failure(shared_server: HostileServer, path: str, **changes: object) -> PipelineError:
+def failure(shared_server: HostileServer, path: str, **changes: Any) -> PipelineError:
     """How it ends, which must be in time, whatever the server does; nothing secret may be said."""
     wire = Wire(shared_server)
     start = time.monotonic()
@@ -151,7 +151,7 @@ def test_answers_of_dns_are_remembered_for_a_moment(server: HostileServer) -> No
     ],
 )
 def test_hosts_and_ports_that_are_not_listed_are_not_asked(
-    server: HostileServer, changes: dict[str, object], uri: str
+    server: HostileServer, changes: dict[str, Any], uri: str
 ) -> None:
     wire = Wire(server)
     with pytest.raises(Rejected) as caught:
@@ -293,7 +293,7 @@ def test_an_odd_etag_is_not_sent(server: HostileServer, etag: str) -> None:
 # --- retries within a fetch -------------------------------------------------------------------------------------
 
 
-def with_retries(server: HostileServer, path: str, **changes: object) -> tuple[bytes | PipelineError, list[float]]:
+def with_retries(server: HostileServer, path: str, **changes: Any) -> tuple[bytes | PipelineError, list[float]]:
     """What came of it, and the pauses."""
     changes = {"max_retries": 2, "total_timeout_s": 60, "backoff_s": 0.5, **changes}
     pauses: list[float] = []
@@ -328,7 +328,7 @@ def test_so_often_and_no_more(server: HostileServer, path: str, tries: int) -> N
 
 
 def test_a_host_that_is_down_is_not_asked_again_at_once(server: HostileServer) -> None:
-    changes: dict[str, object] = {"max_retries": 2, "down_after_failures": 4, "total_timeout_s": 60}
+    changes: dict[str, Any] = {"max_retries": 2, "down_after_failures": 4, "total_timeout_s": 60}
     retries = Retries(SETTINGS.model_copy(update=changes), lambda pause: None, Random(1))
     fetcher = http_fetcher(Wire(server), retries, **changes)
     asked = []

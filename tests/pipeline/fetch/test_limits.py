@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from random import Random
 
 import pytest
@@ -100,15 +101,14 @@ def test_never_more_at_once_than_the_limit_and_none_is_lost(steps: list[str]) ->
         if step == "later":
             clock.sleep(2)
         elif step == "enter":
-            full = in_use >= here.limit
-            try:
+            if in_use < here.limit:
                 here.enter(TimeLimit(1e-9, clock))
                 in_use += 1
-                assert not full
-            except Transient as error:
-                assert full
-                assert error.trouble is Trouble.BUSY
-                assert not error.again
+            else:
+                with pytest.raises(Transient) as caught:
+                    here.enter(TimeLimit(1e-9, clock))
+                assert caught.value.trouble is Trouble.BUSY
+                assert not caught.value.again
         elif in_use:
             here.leave({"good": None, "throttled": THROTTLED, "broken": BROKEN}[step])
             in_use -= 1
@@ -123,14 +123,17 @@ def test_first_come_first_served() -> None:
     here = lane(Hand(), start=1)
     here.enter(TimeLimit(60))
     served: list[int] = []
-    threads = []
-    for number in range(5):
-        threads.append(
-            threading.Thread(target=lambda n=number: (here.enter(TimeLimit(60)), served.append(n), here.leave(BROKEN)))
-        )
-        threads[-1].start()
+
+    def fetch(number: int) -> None:
+        here.enter(TimeLimit(60))
+        served.append(number)
+        here.leave(BROKEN)
+
+    threads = [threading.Thread(target=fetch, args=(number,)) for number in range(5)]
+    for number, thread in enumerate(threads):
+        thread.start()
         while len(here._waiting) <= number:
-            pass
+            time.sleep(0.001)
     here.leave(BROKEN)
     for thread in threads:
         thread.join(10)
