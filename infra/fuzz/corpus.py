@@ -54,6 +54,9 @@ def picture(mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
+    if kind == "HEIF" and "exif" in options:
+        image = image.copy()
+        image.info["exif"] = options.pop("exif").tobytes()  # here its encoder looks for the orientation
     image.save(out, kind, **options)
     return out.getvalue()
 

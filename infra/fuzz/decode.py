@@ -114,7 +114,7 @@ def decode(file: File, decoders: tuple[Decoder, ...], tally: Tally) -> None:
     except Exception as error:
         tally.ended("broken")
         tally.broke(file.name, file.data, f"{type(error).__name__}: {error}")
-    tally.memory(decoder.pids)
+    tally.memory(decoder.pids, decoder.memory.size)
 
 
 def _files(chosen: argparse.Namespace) -> Iterator[File]:

@@ -36,12 +36,12 @@ class Tally:
             self.broken.append(f"{name}: {why}")
         self._keep(name, data)
 
-    def memory(self, pids: tuple[int, ...]) -> None:
-        """Looks at the children's peaks, which are those of their whole lives."""
+    def memory(self, pids: tuple[int, ...], shared_bytes: int) -> None:
+        """Looks at the children's peaks, which are those of their whole lives, the shared memory left out."""
         for pid in pids:
             peak, resident = _peaks(pid)
             with self._lock:
-                self.peak_address_bytes = max(self.peak_address_bytes, peak)
+                self.peak_address_bytes = max(self.peak_address_bytes, peak - shared_bytes)
                 self.peak_resident_bytes = max(self.peak_resident_bytes, resident)
 
     @property

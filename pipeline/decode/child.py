@@ -6,6 +6,7 @@ the image's bytes, and the memory that pictures are written to. It ends when the
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import sys
@@ -18,7 +19,6 @@ from pipeline.decode.limits import Limits
 from pipeline.decode.picture import Picture, draw
 from pipeline.decode.wire import ORDER_BYTES, Answer, Body, Drawn, NoMemory, Order, Ready, Refused
 from pipeline.errors import Rejected
-from pipeline.memory_file import write_at
 from schemas.dead_letter import Reason
 
 ALARM_GRACE_S = 5  # the parent's own limit comes first; this one is for a parent that is gone
@@ -28,11 +28,12 @@ def main(pipe: int, inbox: int, memory: int, limits: Limits) -> None:
     load_decoders()
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     statistics = _open_statistics()
-    confine(limits.memory_bytes)
+    canvas = mmap.mmap(memory, os.fstat(memory).st_size)
+    confine(limits.memory_bytes and limits.memory_bytes + len(canvas))
     os.write(pipe, Answer(0, Ready()).pack())
     while order := _next_order(pipe):
         signal.setitimer(signal.ITIMER_REAL, limits.timeout_s + ALARM_GRACE_S)
-        body = _obey(order, inbox, memory, limits)
+        body = _obey(order, inbox, _Place(memory, canvas, order.offset), limits)
         signal.setitimer(signal.ITIMER_REAL, 0)
         os.write(pipe, Answer(order.secret, body, _kept_bytes(statistics) > limits.resident_bytes).pack())
 
@@ -47,10 +48,10 @@ def _next_order(pipe: int) -> Order | None:
     return Order.unpack(data)
 
 
-def _obey(order: Order, inbox: int, memory: int, limits: Limits) -> Body:
+def _obey(order: Order, inbox: int, place: _Place, limits: Limits) -> Body:
     try:
         picture = draw(os.pread(inbox, order.length, 0), limits)
-        return _hand_over(picture, _Place(memory, order.offset))
+        return _hand_over(picture, place)
     except Rejected as error:
         return Refused(error.reason, str(error))
     except MemoryError:
@@ -73,23 +74,31 @@ class _Place:
     So they are written as they are packed, in small pieces; `tobytes` would make two more copies of them all.
     """
 
-    def __init__(self, memory: int, offset: int) -> None:
+    def __init__(self, memory: int, canvas: mmap.mmap, offset: int) -> None:
         self._memory = memory
+        self._canvas = canvas
         self._offset = offset
         self._header = 0
 
     def take(self, image: Image.Image) -> None:
         """Raises OSError when there is no memory."""
+        _reserve(self._memory, self._offset, image.width * image.height * 3)
         self._header = len(b"P6\n%d %d\n255\n" % image.size)
         image.save(self, "PPM")  # type: ignore[arg-type]
 
     def write(self, data: bytes) -> int:
         skipped = min(self._header, len(data))
         self._header -= skipped
-        if skipped < len(data):
-            write_at(self._memory, self._offset, memoryview(data)[skipped:])
-            self._offset += len(data) - skipped
+        end = self._offset + len(data) - skipped
+        self._canvas[self._offset : end] = data[skipped:]
+        self._offset = end
         return len(data)
+
+
+def _reserve(memory: int, offset: int, length: int) -> None:
+    """So that a machine without memory is an error to be told, and not the end of the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(memory, offset, length)
 
 
 def _open_statistics() -> int | None:

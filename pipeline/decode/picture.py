@@ -103,7 +103,9 @@ def _check_shape(width: int, height: int, limits: Limits) -> None:
 def _damaged(kind: str, error: Exception) -> Rejected:
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return _rejected(Reason.TOO_MANY_PIXELS, "the image needs more memory than is allowed")
-    return _rejected(Reason.IMAGE_CORRUPT, f"the {kind} data is damaged: {type(error).__name__}")
+    return _rejected(
+        Reason.IMAGE_CORRUPT, f"the {kind} data is damaged, or of a kind that is not read: {type(error).__name__}"
+    )
 
 
 def _rejected(reason: Reason, detail: str) -> Rejected:

@@ -10,7 +10,7 @@ from pipeline.decode.limits import Limits
 
 
 class DecodeSettings(BaseSettings):
-    """`memory_bytes` caps a child's address space (0: no cap).
+    """`memory_bytes` caps a child's address space, without the memory that all share (0: no cap).
 
     A child is replaced, between two images, after `images_per_process` or once it keeps more than `resident_bytes`.
     `draft`: large JPEGs are decoded smaller where the engine wants them scaled down anyway; 2 times as fast.

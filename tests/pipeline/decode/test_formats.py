@@ -1,0 +1,135 @@
+"""Which files are taken, by content alone, and what becomes of those cut short."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pillow_heif import register_heif_opener
+
+from infra.fuzz.corpus import encoded, picture
+from pipeline.decode.image import decode
+from pipeline.decode.settings import DecodeSettings
+from pipeline.decode.sniff import sniff, webp_size
+from pipeline.decode.wire import FORMATS
+from pipeline.errors import Rejected
+from schemas.dead_letter import Reason
+
+SETTINGS = DecodeSettings(max_pixels=1_000_000)
+CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
+KINDS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP", "tif": "TIFF", "avif": "AVIF"}
+
+register_heif_opener()
+
+
+def reason_of(data: bytes) -> Reason:
+    with pytest.raises(Rejected) as caught:
+        decode(data, SETTINGS)
+    return caught.value.reason
+
+
+def ftyp(major: bytes, *brands: bytes) -> bytes:
+    body = b"ftyp" + major + b"\0\0\0\0" + b"".join(brands)
+    return (len(body) + 4).to_bytes(4, "big") + body + bytes(100)
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
+def test_every_file_of_the_corpus_is_decoded(path: Path) -> None:
+    pixels = decode(path.read_bytes(), SETTINGS)
+    assert pixels.format == KINDS.get(path.suffix[1:], "HEIC")
+    assert len(pixels.buffer()) == pixels.width * pixels.height * 3
+
+
+def test_the_corpus_has_every_format() -> None:
+    assert {sniff(path.read_bytes()) for path in CORPUS} == set(FORMATS)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_ordinary_files_equal_plain_pillow(kind: str, mode: str) -> None:
+    data = encoded(picture(mode, (64, 96)), kind)
+    pixels = decode(data, SETTINGS)
+    with Image.open(io.BytesIO(data)) as plain:
+        assert pixels.buffer() == plain.convert("RGB").tobytes()
+        assert (pixels.width, pixels.height) == plain.size
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
+def test_a_file_cut_short_is_refused_or_lacks_nothing_that_shows(path: Path) -> None:
+    whole = path.read_bytes()
+    for percent in (1, 20, 50, 75):
+        cut = whole[: len(whole) * percent // 100]
+        try:
+            assert decode(cut, SETTINGS) == decode(whole, SETTINGS)  # further frames may be cut off
+        except Rejected as error:
+            assert error.reason in (Reason.IMAGE_CORRUPT, Reason.NOT_AN_IMAGE)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
+def test_half_of_a_file_is_corrupt(kind: str) -> None:
+    data = encoded(picture(size=(200, 200)), kind)
+    assert reason_of(data[: len(data) // 2]) is Reason.IMAGE_CORRUPT
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"text",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7",
+        b"%!PS-Adobe-3.0 EPSF-3.0",
+        b"8BPS\x00\x01" + bytes(40),
+        b"BMW builds cars, and this is no picture of one",
+        b"\xff\xd8",
+        ftyp(b"isom", b"mp42"),
+        ftyp(b"qt  "),
+        b"RIFF\0\0\0\0WAVEfmt ",
+        b"\0\0\0\x0cjP  \r\n\x87\n",
+    ],
+)
+def test_what_is_no_image_of_ours_is_told_by_its_content(data: bytes) -> None:
+    assert reason_of(data) is Reason.NOT_AN_IMAGE
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (ftyp(b"avif"), "AVIF"),
+        (ftyp(b"mif1", b"miaf", b"avif"), "AVIF"),
+        (ftyp(b"heic"), "HEIC"),
+        (ftyp(b"mif1", b"heic"), "HEIC"),
+        (ftyp(b"msf1"), "HEIC"),
+        (b"MM\0+" + bytes(20), "TIFF"),
+    ],
+)
+def test_containers_are_told_by_their_brands(data: bytes, kind: str) -> None:
+    assert sniff(data) == kind
+
+
+@pytest.mark.parametrize(("mode", "options"), [("RGB", {}), ("RGBA", {}), ("RGB", {"lossless": True})])
+def test_the_size_of_a_webp_file_is_known_before_it_is_opened(mode: str, options: dict[str, bool]) -> None:
+    assert webp_size(encoded(picture(mode, (37, 61)), "WEBP", **options)) == (37, 61)
+
+
+def test_a_canvas_of_a_webp_file_that_is_too_large_is_never_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytearray(encoded(picture("RGBA"), "WEBP"))
+    data[24:30] = b"\xff\x3f\x00" * 2
+    monkeypatch.setattr(Image, "open", None)
+    assert reason_of(bytes(data)) is Reason.TOO_MANY_PIXELS
+
+
+def test_more_pixels_than_pillow_itself_would_warn_of_say_so() -> None:
+    data = bytearray(encoded(picture(), "BMP"))
+    data[18:26] = (30_000).to_bytes(4, "little") * 2
+    assert reason_of(bytes(data)) is Reason.TOO_MANY_PIXELS
+
+
+def test_only_the_first_frame_is_looked_at() -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue", "blue")]
+    for kind in ("GIF", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "MPO"):
+        pixels = decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:]), SETTINGS).buffer()
+        assert pixels[0] > 200, kind
+        assert pixels[2] < 60, kind
