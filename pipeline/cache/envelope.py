@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from typing import Literal
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pipeline.cache.answer import KnownAnswer
 from schemas.request import WireModel
@@ -21,7 +21,7 @@ MAX_BYTES = 256 * 1024
 
 
 class Envelope(WireModel):
-    version: Literal[1]
+    version: Annotated[int, Field(ge=1, le=1)]  # a Literal[1] would take true
     key: Sha256
     answer: KnownAnswer
     digest: Sha256

@@ -111,6 +111,24 @@ def test_a_right_digest_over_wrong_fields_is_nothing(changes: dict[str, object])
     assert unseal(key(), forged(**changes), None) is None
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (b'"prompt_tokens":1', b'"prompt_tokens":"1"'),
+        (b'"prompt_tokens":1', b'"prompt_tokens":1.0'),
+        (b'"prompt_tokens":1', b'"prompt_tokens":true'),
+        (b'"version":1', b'"version":true'),
+    ],
+)
+@pytest.mark.parametrize("signing_key", SIGNING_KEYS)
+def test_what_only_means_the_same_to_a_lenient_reader_is_nothing(
+    signing_key: bytes | None, ours: bytes, theirs: bytes
+) -> None:
+    data = sealed(answer(prompt_tokens=1), signing_key)
+    assert ours in data
+    assert unseal(key(), data.replace(ours, theirs), signing_key) is None
+
+
 def test_another_keys_answer_is_nothing() -> None:
     for signing_key in SIGNING_KEYS:
         data = sealed(answer(), signing_key)
