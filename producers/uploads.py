@@ -133,9 +133,8 @@ def _base64(sha256: str) -> str:
 
 def _boto3_client(s3: S3Settings) -> Any:
     try:
-        import boto3
         from botocore.config import Config
     except ImportError:
         raise UploadRefused("signing uploads needs boto3: install sightstream[s3]") from None
     config = Config(signature_version="s3v4", s3={"addressing_style": s3.addressing_style})
-    return boto3.client("s3", config=config, **s3.client_arguments())
+    return s3.session_client(config)

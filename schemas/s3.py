@@ -49,12 +49,17 @@ class S3Settings(BaseSettings):
         return {"region_name": self.region, **self._location(), **self._keys()}
 
     def session_client(self, config: Any) -> Any:
-        """boto3's client with all of these settings, `profile` and `role_arn` included; loads boto3.
+        """boto3's client with all of these settings, profile, role and anonymity included; loads boto3.
 
         `config` is botocore's. Raises botocore's errors for a profile that does not exist.
         """
+        from botocore import UNSIGNED
+        from botocore.config import Config
+
         from schemas.s3_session import s3_session
 
+        if self.anonymous:
+            config = config.merge(Config(signature_version=UNSIGNED))
         return s3_session(self).client("s3", region_name=self.region, config=config, **self._location())
 
     @property

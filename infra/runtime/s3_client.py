@@ -9,8 +9,7 @@ from schemas.s3 import S3Settings
 
 def s3_client(settings: S3Settings, **options: Any) -> Any:
     """A thread-safe S3 client; `options` go to botocore's Config."""
-    import boto3
     from botocore.config import Config
 
     config = Config(signature_version="s3v4", s3={"addressing_style": settings.addressing_style}, **options)
-    return boto3.client("s3", config=config, **settings.client_arguments())
+    return settings.session_client(config)

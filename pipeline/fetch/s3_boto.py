@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ParamValidationError, ReadTimeoutError
 from urllib3.exceptions import HTTPError
@@ -89,7 +88,7 @@ class BotoReader:
 
     def _config(self) -> Config:
         return Config(
-            signature_version=UNSIGNED if self._s3.anonymous else "s3v4",
+            signature_version="s3v4",
             s3={"addressing_style": self._s3.addressing_style},
             connect_timeout=self._settings.connect_timeout_s,
             read_timeout=self._settings.total_timeout_s / 2,

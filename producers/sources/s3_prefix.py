@@ -62,9 +62,8 @@ def _code(error: Any) -> str:
 
 def _client(s3: S3Settings) -> Any:
     try:
-        import boto3
         from botocore.config import Config
     except ImportError:
         raise SourceError("listing S3 needs boto3: install sightstream[s3]") from None
     config = Config(s3={"addressing_style": s3.addressing_style}, retries={"total_max_attempts": 5, "mode": "standard"})
-    return boto3.client("s3", config=config, **s3.client_arguments())
+    return s3.session_client(config)
