@@ -20,6 +20,10 @@ from schemas.dead_letter import Headers, Reason, Source, Stage
 
 log = logging.getLogger(__name__)
 
+# What the consumer has fetched ahead is thrown away by a pause and fetched again after it: a worker that is full for
+# a moment, as one behind a GPU always is, only leaves it where it is. Shorter than the group's patience by far.
+PAUSE_AFTER_S = 1.0
+
 
 class Intake:
     """Used by the thread that owns the consumer. `reject` takes what can't even be read."""
@@ -32,33 +36,47 @@ class Intake:
         flow: Flow,
         retries: Retries,
         reject: Callable[[Ticket, Rejected], None],
+        clock: Callable[[], float],
     ) -> None:
         self._settings, self._consumer, self._claims = settings, consumer, claims
         self._flow, self._retries, self._reject = flow, retries, reject
+        self._clock = clock
+        self._full_since: float | None = None
         self._shut = False
 
     def shut(self) -> None:
         """Takes nothing new from now on; `take` still polls, so that the group sees us."""
         self._shut = True
 
-    def take(self, wait_s: float) -> None:
+    def take(self, wait_s: float) -> bool:
         """Whatever the consumer has, up to the room there is; waits `wait_s` at most when it has nothing.
 
-        Serves the group's rebalances. Raises Fatal.
+        Serves the group's rebalances. False, at once: there is no room, and the consumer was not asked, as it must be
+        within a second. Raises Fatal.
         """
-        self._pause_or_resume()
+        full = not self._has_room()
+        PAUSED.set(full)
+        if self._full_for_a_moment(full):
+            return False
+        self._pause_or_resume(full)
         message = self._consumer.poll(wait_s)
         while message is not None:
             self._enter(message)
             message = self._consumer.poll(0) if self._has_room() else None
+        return True
+
+    def _full_for_a_moment(self, full: bool) -> bool:
+        if not full:
+            self._full_since = None
+        elif self._full_since is None:
+            self._full_since = self._clock()
+        return self._full_since is not None and self._clock() - self._full_since < PAUSE_AFTER_S
 
     def _has_room(self) -> bool:
         in_bounds = self._flow.room > 0 and self._claims.unpublished < self._settings.max_unpublished
         return in_bounds and not self._shut and self._retries.admits()
 
-    def _pause_or_resume(self) -> None:
-        full = not self._has_room()
-        PAUSED.set(full)
+    def _pause_or_resume(self, full: bool) -> None:
         for claim in self._claims:
             wanted = full or not claim.ledger.has_room
             # A partition is left open until it has been read from: a pause right after its assignment could

@@ -50,7 +50,7 @@ class Worker:
         self._claims = Claims(self._consumer, topics.requests, settings.note_limit)
         self._retries = Retries(settings, clock, Random())  # noqa: S311 - jitter
         self._outcomes = Outcomes(topics, self._claims, flow, self._retries)
-        self._intake = Intake(settings, self._consumer, self._claims, flow, self._retries, self._outcomes.reject)
+        self._intake = Intake(settings, self._consumer, self._claims, flow, self._retries, self._outcomes.reject, clock)
         transactions = Transactions(kafka, transactional_id, settings.transaction_timeout_ms)
         self._committer = Committer(settings, topics.requests, self._claims, transactions, self._consumer, clock)
         self._leaving = threading.Event()
@@ -70,8 +70,8 @@ class Worker:
             self._leave()
 
     def _turn(self) -> None:
-        self._intake.take(BUSY_POLL_S if self._claims.unpublished else IDLE_POLL_S)
-        self._outcomes.collect()
+        asked = self._intake.take(BUSY_POLL_S if self._claims.unpublished else IDLE_POLL_S)
+        self._outcomes.collect(0 if asked else BUSY_POLL_S)
         self._outcomes.try_again()
         self._committer.commit_if_due()
         IN_FLIGHT.set(self._claims.unpublished)

@@ -1,0 +1,113 @@
+"""When the consumer is asked, when it is left alone, and when it is told to pause."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from consumers.worker.claims import Claim
+from consumers.worker.intake import PAUSE_AFTER_S, Intake
+from consumers.worker.ledger import Ledger
+from consumers.worker.records import OutgoingRecord
+from consumers.worker.retries import Retries
+from consumers.worker.settings import WorkerSettings
+
+
+class FakeConsumer:
+    """Has nothing to deliver; writes down what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def poll(self, wait_s: float) -> None:
+        self.asked.append("poll")
+
+    def pause(self, partitions: list[Any]) -> None:
+        self.asked.append("pause")
+
+    def resume(self, partitions: list[Any]) -> None:
+        self.asked.append("resume")
+
+
+class FakeClaims:
+    topic, unpublished = "requests", 0
+
+    def __init__(self) -> None:
+        self.claim: Claim = Claim(0, Ledger[OutgoingRecord](0), settled=True)
+
+    def __iter__(self) -> Any:
+        return iter([self.claim])
+
+
+class FakeFlow:
+    room = 1
+
+
+class Door:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.consumer: Any = FakeConsumer()
+        self.claims: Any = FakeClaims()
+        self.flow: Any = FakeFlow()
+        settings = WorkerSettings()
+        retries = Retries(settings, self.clock, Random(1))
+        self.intake = Intake(settings, self.consumer, self.claims, self.flow, retries, lambda *_: None, self.clock)
+
+    def clock(self) -> float:
+        return self.now
+
+    def take(self) -> list[str]:
+        """What the consumer was asked in one turn."""
+        self.consumer.asked = []
+        told = self.intake.take(0.02)
+        assert told == ("poll" in self.consumer.asked)
+        asked: list[str] = self.consumer.asked
+        return asked
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door()
+
+
+def test_a_worker_that_is_full_for_a_moment_pauses_nothing(door: Door) -> None:
+    assert door.take() == ["poll"]
+    for _ in range(10):
+        door.flow.room = 0
+        assert door.take() == []
+        door.now += 0.9 * PAUSE_AFTER_S
+        assert door.take() == []
+        door.flow.room = 1
+        assert door.take() == ["poll"]
+
+
+def test_one_that_stays_full_pauses_and_polls_on(door: Door) -> None:
+    door.flow.room = 0
+    assert door.take() == []
+    door.now += PAUSE_AFTER_S
+    assert door.take() == ["pause", "poll"]
+    door.now += 10
+    assert door.take() == ["poll"]
+    door.flow.room = 1
+    assert door.take() == ["resume", "poll"]
+    door.flow.room = 0
+    assert door.take() == []
+
+
+def test_a_partition_that_was_not_read_from_yet_stays_open(door: Door) -> None:
+    door.claims.claim.settled = False
+    door.flow.room = 0
+    door.take()
+    door.now += PAUSE_AFTER_S
+    assert door.take() == ["poll"]
+    door.claims.claim.settled = True
+    assert door.take() == ["pause", "poll"]
+
+
+def test_one_that_is_leaving_takes_nothing_and_polls_on(door: Door) -> None:
+    door.intake.shut()
+    assert door.take() == []
+    door.now += PAUSE_AFTER_S
+    assert door.take() == ["pause", "poll"]
