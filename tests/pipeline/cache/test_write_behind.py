@@ -14,10 +14,12 @@ class Sink:
 
     def __init__(self) -> None:
         self.written: list[tuple[str, KnownAnswer]] = []
+        self.begun = threading.Event()
         self.gate = threading.Event()
         self.broken = False
 
     def __call__(self, name: str, one: KnownAnswer) -> None:
+        self.begun.set()
         self.gate.wait(30)
         if self.broken:
             raise ValueError("a bug")
@@ -41,11 +43,11 @@ def test_what_is_put_while_it_is_written_is_written_again() -> None:
     sink = Sink()
     writer = WriteBehind(sink, 10)
     writer.put(key(), answer("old"))
-    wait_until(lambda: writer.get(key()) is not None)
+    assert sink.begun.wait(20)
     writer.put(key(), answer("new"))
     sink.gate.set()
     wait_until(lambda: writer.get(key()) is None)
-    assert sink.written[-1] == (key(), answer("new"))
+    assert sink.written == [(key(), answer("old")), (key(), answer("new"))]
     writer.close()
 
 
