@@ -235,6 +235,7 @@ ANSWERS: dict[str, Callable[[Exchange], None]] = {
     "bad-etag": image('ETag: "v1\t"'),
     "hang-up": hang_up,
     "good-bye": good_bye,
+    "says-close": image("Connection: close"),  # and leaves it open
 }
 
 

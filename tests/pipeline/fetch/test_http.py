@@ -40,7 +40,7 @@ TRIED_AGAIN = [
     *("slow-extension", "slow-trailer", "hop-slow", "short", "chunk-garbage", "chunk-negative", "chunk-short"),
     *("chunk-end-missing", "empty", "reset", "reset-in-the-body", "408", "425", "429", "500", "503"),
 ]
-LATER = ["wait-1", "wait-100", "flaky", "hang-up", "good-bye", "downgrade"]  # have tests of their own
+LATER = ["wait-1", "wait-100", "flaky", "hang-up", "good-bye", "says-close", "downgrade"]  # have tests of their own
 
 
 def failure(shared_server: HostileServer, path: str, **changes: Any) -> PipelineError:
@@ -216,7 +216,7 @@ def test_a_connection_is_used_again(server: HostileServer, path: str) -> None:
     assert server.connections == 1
 
 
-@pytest.mark.parametrize("path", ["good-bye", "long", "one-zero", "short", "slow-body", "gzip"])
+@pytest.mark.parametrize("path", ["good-bye", "says-close", "long", "one-zero", "short", "slow-body", "gzip"])
 def test_a_connection_that_ended_or_holds_more_is_not(server: HostileServer, path: str) -> None:
     fetcher = http_fetcher(Wire(server))
     for _ in range(2):
