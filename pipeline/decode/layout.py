@@ -9,6 +9,8 @@ from PIL import Image
 
 from pipeline.decode.arrangement import Tiling, arrangements
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -32,9 +34,9 @@ def layout_of(width: int, height: int, tiling: Tiling) -> Layout:
     return Layout(rows, columns, scaled, tiling)
 
 
-def lay(image: Image.Image, layout: Layout) -> Image.Image:
-    """The RGB image scaled, at the top left on black."""
-    scaled = image.resize(layout.scaled, layout.tiling.resample)
+def lay(image: Image.Image, layout: Layout, box: Box | None = None) -> Image.Image:
+    """The RGB image, or what of it lies in the box, scaled, at the top left on black."""
+    scaled = image.resize(layout.scaled, layout.tiling.resample, box)
     if scaled.size == layout.size:
         return scaled
     canvas = Image.new("RGB", layout.size)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import warnings
 from dataclasses import dataclass
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 
 from pipeline.decode.colour import to_rgb
+from pipeline.decode.draft import draft
 from pipeline.decode.formats import load_decoders, pillows_name
 from pipeline.decode.layout import Layout, lay, layout_of
 from pipeline.decode.limits import Limits
@@ -17,7 +19,7 @@ from pipeline.decode.sniff import sniff, webp_size
 from pipeline.errors import Rejected
 from schemas.dead_letter import Reason, Stage
 
-_ON_ITS_SIDE = (5, 6, 7, 8)
+_NO_MEMORY = re.compile(r"out of memory|memory allocation|allocate memory|not enough memory", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,37 +56,17 @@ def _draw(data: bytes, kind: str, limits: Limits) -> Picture:
         _check_shape(*claimed, limits)
     with Image.open(io.BytesIO(data), formats=[pillows_name(kind)]) as image:
         _check_shape(image.width, image.height, limits)
-        drafted = _draft(image, limits)
+        drafted = draft(image, limits)
         image.load()  # the first frame of an animation
         _turn_upright(image)
-        width, height = drafted or image.size
-        _check_shape(width, height, limits)
+        whole = drafted or image
+        _check_shape(whole.width, whole.height, limits)
         rgb = to_rgb(image)
-        layout = None if limits.tiling is None else layout_of(width, height, limits.tiling)
-        return Picture(rgb if layout is None else lay(rgb, layout), width, height, kind, layout)
-
-
-def _draft(image: Image.Image, limits: Limits) -> tuple[int, int] | None:
-    """Lets a large JPEG be decoded at a half, a quarter or an eighth, never below the size that is wanted.
-
-    The upright size of the whole image, where it was.
-    """
-    if limits.tiling is None or not limits.draft or image.format not in ("JPEG", "MPO"):
-        return None
-    upright = size = image.size
-    turned = _orientation(image) in _ON_ITS_SIDE
-    if turned:
-        upright = size[1], size[0]
-    wanted = layout_of(*upright, limits.tiling).scaled
-    image.draft(None, (wanted[1], wanted[0]) if turned else wanted)
-    return None if image.size == size else upright
-
-
-def _orientation(image: Image.Image) -> int | None:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # see _turn_upright
-        return None
+        if limits.tiling is None:
+            return Picture(rgb, whole.width, whole.height, kind)
+        layout = layout_of(whole.width, whole.height, limits.tiling)
+        box = None if drafted is None else drafted.box
+        return Picture(lay(rgb, layout, box), whole.width, whole.height, kind, layout)
 
 
 def _turn_upright(image: Image.Image) -> None:
@@ -101,11 +83,10 @@ def _check_shape(width: int, height: int, limits: Limits) -> None:
 
 
 def _damaged(kind: str, error: Exception) -> Rejected:
-    if isinstance(error, MemoryError) or "memory" in str(error).lower():
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
         return _rejected(Reason.TOO_MANY_PIXELS, "the image needs more memory than is allowed")
-    return _rejected(
-        Reason.IMAGE_CORRUPT, f"the {kind} data is damaged, or of a kind that is not read: {type(error).__name__}"
-    )
+    cause = type(error).__name__
+    return _rejected(Reason.IMAGE_CORRUPT, f"the {kind} data is damaged, or of a kind that is not read: {cause}")
 
 
 def _rejected(reason: Reason, detail: str) -> Rejected:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import mmap
 import multiprocessing
 import os
 import pickle
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import pytest
@@ -117,6 +119,65 @@ def test_closing_ends_the_wait_and_blocks_may_still_come_back() -> None:
     assert len(ended) == 1
     arena.give_back(block)
     arena.close()
+
+
+def room(arena: Arena) -> int:
+    return os.fstat(arena.memory.fileno()).st_blocks * 512
+
+
+def fill(arena: Arena, length: int) -> Block:
+    block = replace(arena.take(), length=length)
+    arena.memory.write(block.offset, b"x" * length)
+    return block
+
+
+def test_idle_blocks_keep_no_more_room_than_they_may() -> None:
+    arena = Arena(1 << 20, 8, idle_bytes=2 << 20)
+    blocks = [fill(arena, 1 << 20) for _ in range(8)]
+    assert room(arena) == 8 << 20
+    for block in blocks:
+        arena.give_back(block)
+    assert room(arena) == 2 << 20
+    warm = {block.offset for block in blocks[:2]}
+    assert {arena.take().offset for _ in range(2)} == warm  # what has room is handed out first
+    cold = arena.take()
+    assert bytes(cold.view()) == bytes(1 << 20)
+    arena.close()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(1, 64)), max_size=40))
+def test_room_is_what_is_out_and_what_may_lie_idle(steps: list[tuple[bool, int, int]]) -> None:
+    page, out = mmap.PAGESIZE, []
+    arena = Arena(64 * page, 6, idle_bytes=100 * page)
+    for takes, which, pages in steps:
+        if takes and len(out) < 6:
+            out.append(fill(arena, pages * page))
+        elif out:
+            arena.give_back(out.pop(which % len(out)))
+        # A block that is out may keep room of a larger picture before.
+        assert room(arena) <= (64 * len(out) + 100) * page
+    for block in out:
+        arena.give_back(block)
+    assert room(arena) <= 100 * page
+    arena.close()
+
+
+def test_blocks_of_an_odd_size_do_not_overlap() -> None:
+    arena = Arena(1000, 3)
+    blocks = [arena.take() for _ in range(3)]
+    for number, block in enumerate(blocks):
+        arena.memory.write(block.offset, bytes([number]) * len(block))
+    assert [bytes(block.view()) for block in blocks] == [bytes([number]) * 1000 for number in range(3)]
+    arena.close()
+
+
+def test_a_memory_files_size_is_final() -> None:
+    memory = MemoryFile(8192)
+    for size in (0, 4096, 10_000):
+        with pytest.raises(PermissionError):
+            os.ftruncate(memory.fileno(), size)
+    memory.close()
 
 
 def test_a_block_travels_as_two_numbers(arena: Arena) -> None:

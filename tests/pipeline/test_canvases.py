@@ -24,7 +24,7 @@ from pipeline.decode.tiling import Tiling
 from pipeline.engine.host import EngineHost
 from pipeline.engine.protocol import Beat, Engine
 from pipeline.engine.settings import EngineSettings
-from pipeline.engine.simulated import CRASH, SimulatedEngine
+from pipeline.engine.simulated import CRASH, SimulatedEngine, _fingerprint
 from pipeline.errors import Cancelled, Fatal, PipelineError, Rejected
 from pipeline.fetch.settings import FetchSettings
 from pipeline.flow import Flow
@@ -95,7 +95,7 @@ class Way:
         """The engine looked at exactly the picture's canvas."""
         canvas = lay_out(decode(self.files.stored[f"file:///{number}.png"], DECODE), TILING)
         assert isinstance(result, ImageResult), result
-        assert result.answer.conclusion == hashlib.sha256(canvas.buffer()).hexdigest()[:12]
+        assert result.answer.conclusion == _fingerprint(canvas.buffer())
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import signal
 import struct
@@ -16,11 +17,15 @@ from PIL import Image
 
 from pipeline.arena import Block
 from pipeline.decode.canvas import lay_out
-from pipeline.decode.decoder import Decoder
+from pipeline.decode.child import _obey, _Place
+from pipeline.decode.decoder import IDLE_BYTES, Decoder
 from pipeline.decode.image import decode
+from pipeline.decode.limits import Limits
 from pipeline.decode.settings import DecodeSettings
 from pipeline.decode.tiling import Tiling
+from pipeline.decode.wire import NoMemory, Order
 from pipeline.errors import Cancelled, Rejected, Retryable
+from pipeline.memory_file import MemoryFile, scratch_file
 from pipeline.types import Canvas, Pixels
 from schemas.dead_letter import Reason
 
@@ -313,11 +318,54 @@ def test_stopping_ends_the_wait_for_a_block(start: Callable[..., Decoder]) -> No
     assert canvases_out(decoder) == 0
 
 
-def test_a_machine_without_memory_is_not_the_images_fault(start: Callable[..., Decoder]) -> None:
-    decoder = start()
-    writable = decoder.memory._handle
-    decoder.memory._handle = os.open(f"/proc/self/fd/{writable}", os.O_RDONLY)
-    os.close(writable)
-    with pytest.raises(Retryable, match="no memory for a picture"):
-        decoder.decode(encoded(gradient(), "PNG"))
-    assert canvases_out(decoder) == 0
+def test_a_block_that_cant_be_filled_is_told_and_not_died_of() -> None:
+    memory = MemoryFile(1 << 20)
+    unwritable = os.open(f"/proc/self/fd/{memory.fileno()}", os.O_RDONLY)
+    inbox = scratch_file()
+    data = encoded(gradient(), "PNG")
+    os.write(inbox, data)
+    with mmap.mmap(memory.fileno(), memory.size) as canvas:
+        place = _Place(unwritable, canvas, 0)
+        assert isinstance(_obey(Order(1, 0, len(data)), inbox, place, SETTINGS.limits()), NoMemory)
+    for handle in (unwritable, inbox):
+        os.close(handle)
+    memory.close()
+
+
+def test_a_child_that_keeps_too_much_is_replaced_and_no_image_lost(start: Callable[..., Decoder]) -> None:
+    data = encoded(gradient(), "PNG")
+    for kept, children in ((1, 3), (10**9, 1)):
+        decoder = start(resident_bytes=kept)
+        seen = set()
+        for _ in range(3):
+            decoder.release(decoder.decode(data))
+            seen.update(decoder.pids)
+        assert len(seen) == children
+
+
+def test_pixels_lie_in_shared_memory_and_large_ones_give_their_room_back() -> None:
+    decoder = Decoder(SETTINGS.model_copy(update={"max_pixels": 40_000_000}))
+    large = encoded(Image.new("1", (5000, 6000)), "PNG")
+    for data in (large, encoded(gradient(), "PNG"), large):
+        pixels = decoder.decode(data)
+        assert isinstance(pixels.rgb, Block)
+        assert bytes(pixels.buffer()) == decode(data, DecodeSettings()).rgb
+        decoder.release(pixels)
+        assert os.fstat(decoder.memory.fileno()).st_blocks * 512 <= IDLE_BYTES
+    decoder.stop()
+
+
+def test_an_inbox_does_not_keep_a_large_file() -> None:
+    decoder = Decoder(SETTINGS)
+    with pytest.raises(Rejected):
+        decoder.decode(bytes(10_000_000))
+    process = decoder._children[0]._process
+    assert process is not None
+    assert os.fstat(process._inbox).st_size == 0
+    decoder.stop()
+
+
+def test_the_same_settings_reach_the_child() -> None:
+    limits = SETTINGS.limits(TILING)
+    assert Limits.from_json(limits.to_json()) == limits
+    assert Limits.from_json(SETTINGS.limits().to_json()) == SETTINGS.limits()

@@ -15,6 +15,7 @@ from pipeline.decode.settings import DecodeSettings
 from pipeline.decode.sniff import sniff, webp_size
 from pipeline.decode.wire import FORMATS
 from pipeline.errors import Rejected
+from pipeline.types import Pixels
 from schemas.dead_letter import Reason
 
 SETTINGS = DecodeSettings(max_pixels=1_000_000)
@@ -28,6 +29,13 @@ def reason_of(data: bytes) -> Reason:
     with pytest.raises(Rejected) as caught:
         decode(data, SETTINGS)
     return caught.value.reason
+
+
+def outcome(data: bytes) -> Pixels | Reason:
+    try:
+        return decode(data, SETTINGS)
+    except Rejected as error:
+        return error.reason
 
 
 def ftyp(major: bytes, *brands: bytes) -> bytes:
@@ -60,11 +68,9 @@ def test_ordinary_files_equal_plain_pillow(kind: str, mode: str) -> None:
 def test_a_file_cut_short_is_refused_or_lacks_nothing_that_shows(path: Path) -> None:
     whole = path.read_bytes()
     for percent in (1, 20, 50, 75):
-        cut = whole[: len(whole) * percent // 100]
-        try:
-            assert decode(cut, SETTINGS) == decode(whole, SETTINGS)  # further frames may be cut off
-        except Rejected as error:
-            assert error.reason in (Reason.IMAGE_CORRUPT, Reason.NOT_AN_IMAGE)
+        ending = outcome(whole[: len(whole) * percent // 100])
+        # Of several frames, the first may be whole.
+        assert ending in (Reason.IMAGE_CORRUPT, Reason.NOT_AN_IMAGE, decode(whole, SETTINGS))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])

@@ -1,0 +1,149 @@
+"""What a decode process can't do, and that none is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.fuzz.corpus import encoded, picture
+from infra.fuzz.tally import _peaks
+from pipeline.decode.arrangement import Tiling
+from pipeline.decode.decoder import Decoder
+from pipeline.decode.process import program
+from pipeline.decode.settings import DecodeSettings
+
+REPOSITORY = Path(__file__).parents[3]
+GOOD = encoded(picture(), "JPEG")
+CAP = 512 * 1024**2
+
+
+@pytest.fixture(params=[None, Tiling(32, 4)], ids=["pixels", "canvases"])
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoder]:
+    monkeypatch.setenv("SIGHTSTREAM_S3_SECRET_ACCESS_KEY", "canary")
+    decoder = Decoder(DecodeSettings(processes=1, memory_bytes=CAP), request.param)
+    decoder.release(decoder.decode(GOOD))
+    yield decoder
+    decoder.stop()
+
+
+def of_child(decoder: Decoder, name: str) -> str:
+    return Path(f"/proc/{decoder.pids[0]}/{name}").read_text(encoding="utf-8")
+
+
+def test_it_holds_no_secret_and_no_file_but_its_own(decoder: Decoder) -> None:
+    assert "canary" not in of_child(decoder, "environ")
+    folder = Path(f"/proc/{decoder.pids[0]}/fd")
+    held = {os.readlink(entry).split(":")[0] for entry in folder.iterdir()}
+    assert held == {"/dev/null", "/memfd", f"/proc/{decoder.pids[0]}/statm", "socket"}
+
+
+def test_its_limits_are_set(decoder: Decoder) -> None:
+    limits = {line[:26].strip(): line[26:].split()[:2] for line in of_child(decoder, "limits").splitlines()}
+    for name in ("Max open files", "Max processes", "Max core file size"):
+        assert limits[name] == ["0", "0"]
+    assert limits["Max address space"] == [str(CAP + decoder.memory.size)] * 2
+    assert len(os.listdir(f"/proc/{decoder.pids[0]}/task")) == 1
+
+
+def test_its_memory_stays_under_its_limit(decoder: Decoder) -> None:
+    peak, _ = _peaks(decoder.pids[0])
+    assert 0 < peak - decoder.memory.size < CAP
+
+
+def test_the_signals_of_the_whole_group_are_the_parents(decoder: Decoder) -> None:
+    pids = decoder.pids
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        os.kill(pids[0], stop)
+    decoder.release(decoder.decode(GOOD))
+    assert decoder.pids == pids
+    assert os.getpgid(pids[0]) != os.getpgid(0)
+
+
+CONFINED = """
+import os, socket, sys
+from pipeline.decode.confine import confine
+confine(0)
+tries = [
+    lambda: open("/etc/hostname"),
+    lambda: open("made", "w"),
+    lambda: socket.socket(),
+    lambda: os.pipe(),
+    lambda: os.memfd_create("x"),
+]
+for attempt in tries:
+    try:
+        attempt()
+    except OSError:
+        continue
+    os._exit(1)
+os.write(1, b"confined")
+"""
+
+
+def test_no_file_no_socket(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", CONFINED],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        check=True,
+    )
+    assert (said.stdout, said.stderr) == (b"confined", b"")
+
+
+PARENT = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from pipeline.decode.decoder import Decoder
+from pipeline.decode.settings import DecodeSettings
+decoder = Decoder(DecodeSettings(processes=1))
+decoder.decode(sys.stdin.buffer.read())
+print(decoder.pids[0], flush=True)
+time.sleep(600)
+"""
+
+
+def test_it_ends_with_its_parent_even_a_killed_one() -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(REPOSITORY)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    parent.stdin.write(GOOD)
+    parent.stdin.close()
+    pid = int(parent.stdout.readline())
+    assert _runs(pid)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 30
+    while _runs(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_it_starts_light() -> None:
+    """A start is paid for every image that kills: neither torch nor pydantic belongs in it."""
+    loaded = subprocess.run(
+        [program()[0], "-c", "import pipeline.decode.child, sys; print(*sys.modules)"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "PIL.Image" in loaded
+    assert not {"torch", "pydantic", "numpy", "prometheus_client", "multiprocessing.context"} & set(loaded)
