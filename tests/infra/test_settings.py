@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings
 
 from infra import settings
 from infra.settings import SECTIONS, SettingsError, known_variables, load
+from pipeline.cache.settings import CacheSettings
 from pipeline.fetch.settings import FetchSettings
 from schemas.kafka import KafkaSettings
 from schemas.s3 import S3Settings
@@ -156,6 +157,7 @@ SECRETS: list[tuple[type[BaseSettings], str]] = [
     (KafkaSettings, "ssl_key_password"),
     (S3Settings, "secret_access_key"),
     (S3Settings, "session_token"),
+    (CacheSettings, "signing_key"),
 ]
 
 
