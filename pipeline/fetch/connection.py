@@ -47,7 +47,6 @@ class Connection:
         self._incoming = _Incoming(stream)
         self._reader = _Reader(self._incoming, _BUFFER)
         self.born = self.used = now
-        self.fresh = True
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """What http.client asks of a socket."""

@@ -40,10 +40,7 @@ class Connections:
 
     def give_back(self, route: Route, connection: Connection) -> None:
         """After an answer that was read to its end."""
-        connection.used, connection.fresh = self._clock(), False
-        if not connection.clean():
-            connection.close()
-            return
+        connection.used = self._clock()
         with self._lock:
             self._idle.append((route, connection))
             surplus = self._surplus()

@@ -26,7 +26,7 @@ class Lane:
     def enter(self, limit: TimeLimit) -> None:
         """Blocks until there is a place. Raises Transient when none is had in time."""
         with self._lock:
-            if not self._waiting and self._in_use < self._window.limit:
+            if self._in_use < self._window.limit:  # then nobody waits: `leave` lets in as many as there is room for
                 self._in_use += 1
                 return
             turn = threading.Event()

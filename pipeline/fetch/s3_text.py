@@ -15,7 +15,7 @@ from pipeline.fetch.s3_verdict import elsewhere, judge
 from pipeline.fetch.trouble import Transient, Trouble
 
 _DEBUG = "\n\nDebug source:\n"
-_STATUS = re.compile(r"^ +inner: Status \{\n +status: (\d{3}),\n +body: (?:None|Some\(\n +\"(.*)\",)$", re.MULTILINE)
+_STATUS = re.compile(r"^ +inner: Status \{\n +status: (\d{3}),\n +body: (?:None,|Some\(\n +\"(.*)\",)$", re.MULTILINE)
 _KIND = re.compile(r"^ +kind: (\w+),$", re.MULTILINE)
 _BARE_REDIRECT = re.compile(r"^ +inner: BareRedirect,$", re.MULTILINE)
 _CODE = re.compile(r"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pipeline.fetch import local_file
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.local_file import FileSource
 from pipeline.fetch.settings import FetchSettings
+from pipeline.fetch.time_limit import TimeLimit
 from schemas.dead_letter import Reason
 from schemas.request import ImageRef
 from tests.pipeline.fetch.conftest import get, image_of
@@ -146,7 +146,15 @@ def test_a_file_that_grows_while_it_is_read_is_capped(root: Path, monkeypatch: p
         return os.stat_result(shrunk)
 
     monkeypatch.setattr(local_file.os, "fstat", before_it_grew)
-    assert reason(root, f"{root.as_uri()}/growing") is Reason.IMAGE_TOO_LARGE
+    source = FileSource(FetchSettings(file_roots=(root,), max_bytes=1000))
+    with pytest.raises(Rejected) as caught:
+        source.read(ImageRef(uri=f"{root.as_uri()}/growing"), None, TimeLimit(60))
+    assert caught.value.reason is Reason.IMAGE_TOO_LARGE
+
+
+def test_nothing_of_a_file_that_is_too_large_is_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_file, "CHUNK", "not to be read")
+    assert reason(root, f"{root.as_uri()}/huge.png") is Reason.IMAGE_TOO_LARGE
 
 
 def swap_file(root: Path) -> None:
@@ -184,8 +192,11 @@ def test_what_changes_after_the_check_is_not_read(
     uri = f"{root.as_uri()}/folder/b.png"
     source = fetcher(root)
     monkeypatch.setattr(module, name, judged)
-    data = b"images/folder/b.png"  # where the folder was open already, it still is the right file
-    with contextlib.suppress(Rejected):
+    refused, data = None, b"images/folder/b.png"  # where the folder was open already, it still is the right file
+    try:
         data = get(source, uri)
+    except Rejected as error:
+        refused = error.reason
     assert data == b"images/folder/b.png"
+    assert refused in (None, Reason.FORBIDDEN_LOCATION, Reason.IMAGE_NOT_FOUND)
     assert getattr(module, name) is real  # it did act

@@ -214,6 +214,15 @@ def test_a_key_is_what_stands_after_the_bucket(uri: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "key", [".", "..", "a/..", "../a", "a/../b", "a/./b", "a//../b", "x" * 1025, "ü" * 513, "\ud800"]
+)
+def test_a_key_that_another_could_be_read_into_is_refused(key: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        read_s3(f"s3://bucket/{key}", FetchSettings())
+    assert caught.value.reason is Reason.UNSUPPORTED_URI
+
+
+@pytest.mark.parametrize(
     ("pattern", "host", "expected"),
     [
         ("shop.example", "shop.example", True),

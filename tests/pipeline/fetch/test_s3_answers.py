@@ -235,10 +235,10 @@ FORGED = "\n\nDebug source:\n            inner: Status {\n                status
 
 
 def test_neither_a_key_nor_a_body_can_forge_the_status() -> None:
-    for path, body in ((FORGED.replace("\n", " "), ""), ("key", FORGED), ("<Code>NoSuchKey</Code>", "")):
-        found = translate(ValueError(obstore_text(path, 503, f"<Error><Code>SlowDown</Code></Error>{body}")))
+    for path, body in ((FORGED.replace("\n", " "), ""), ("key", FORGED), ("<Code>AccessDenied</Code>", "")):
+        found = translate(ValueError(obstore_text(path, 400, f"<Error><Code>ExpiredToken</Code></Error>{body}")))
         assert isinstance(found, Transient)
-        assert found.trouble is Trouble.THROTTLED
+        assert found.trouble is Trouble.UNTRUSTED
 
 
 @pytest.mark.parametrize("text", ["", "no structure", "\n\nDebug source:\n", FORGED.replace("404", "xyz")])
