@@ -23,7 +23,8 @@ from tests.pipeline.fetch.hostile_server import HostileServer
 CERTIFICATES = Path(__file__).parent / "certificates"
 SHOP = "93.184.216.34"
 OTHER = "93.184.216.35"
-SETTINGS = FetchSettings(max_bytes=10_000, connect_timeout_s=0.4, total_timeout_s=0.4, max_retries=0, dns_cache_s=0)
+SETTINGS = FetchSettings(max_bytes=10_000, connect_timeout_s=10, total_timeout_s=10, max_retries=0, dns_cache_s=0)
+SHORT_S = 0.3  # for what is to end by the time limit
 
 
 @dataclass

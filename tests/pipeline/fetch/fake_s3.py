@@ -57,7 +57,7 @@ def hang(handler: Any, request: Request) -> None:
 
 def trickle(handler: Any, request: Request) -> None:
     _reply(handler, 200, b"", ("Content-Length", "5000"))
-    for _ in range(80):
+    for _ in range(400):
         handler.wfile.write(b"x")
         handler.wfile.flush()
         time.sleep(0.05)
@@ -86,6 +86,7 @@ def running() -> Iterator[FakeS3]:
     """On loopback."""
     store = FakeS3()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(store))
+    server.handle_error = lambda *_: None  # type: ignore[method-assign] # clients that hang up are what is tested
     store.url = f"http://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

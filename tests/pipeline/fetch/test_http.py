@@ -14,10 +14,10 @@ from pipeline.fetch.retries import Retries
 from pipeline.types import Unchanged
 from schemas.dead_letter import Reason
 from schemas.request import ImageRef
-from tests.pipeline.fetch.conftest import OTHER, SETTINGS, SHOP, Names, Wire, get, http_fetcher, image_of
+from tests.pipeline.fetch.conftest import OTHER, SETTINGS, SHOP, SHORT_S, Names, Wire, get, http_fetcher, image_of
 from tests.pipeline.fetch.hostile_server import ANSWERS, IMAGE, HostileServer
 
-SLACK_S = 2.5  # for a machine that does other things
+SLACK_S = 8  # for a machine that does other things; the server itself never ends
 
 ARRIVES = [
     *("good", "echo?sig=a%2Fb&x=ü +", "typed", "octets", "plain", "one-zero", "chunked", "twice-the-same", "long"),
@@ -46,10 +46,11 @@ LATER = ["wait-1", "wait-100", "flaky", "hang-up", "good-bye", "says-close", "do
 def failure(shared_server: HostileServer, path: str, **changes: Any) -> PipelineError:
     """How it ends, which must be in time, whatever the server does; nothing secret may be said."""
     wire = Wire(shared_server)
+    limit_s = SHORT_S if "slow" in path or path == "silent" else SETTINGS.total_timeout_s
     start = time.monotonic()
     with pytest.raises(PipelineError) as caught:
-        get(http_fetcher(wire, **changes), f"http://shop.example/{path}?token=canary")
-    assert time.monotonic() - start < SETTINGS.total_timeout_s + SLACK_S
+        get(http_fetcher(wire, total_timeout_s=limit_s, **changes), f"http://shop.example/{path}?token=canary")
+    assert time.monotonic() - start < limit_s + SLACK_S
     assert {address for address, _ in wire.dialled} <= {SHOP}
     assert "canary" not in str(caught.value)
     return caught.value
@@ -127,8 +128,8 @@ def test_silent_dns_ends_at_the_total_time(server: HostileServer) -> None:
 
     start = time.monotonic()
     with pytest.raises(Retryable):
-        get(http_fetcher(Wire(server, Silent())), "http://shop.example/good")
-    assert time.monotonic() - start < SETTINGS.total_timeout_s + SLACK_S
+        get(http_fetcher(Wire(server, Silent()), total_timeout_s=SHORT_S), "http://shop.example/good")
+    assert time.monotonic() - start < SHORT_S + SLACK_S
     end.set()
 
 
@@ -216,7 +217,7 @@ def test_a_connection_is_used_again(server: HostileServer, path: str) -> None:
     assert server.connections == 1
 
 
-@pytest.mark.parametrize("path", ["good-bye", "says-close", "long", "one-zero", "short", "slow-body", "gzip"])
+@pytest.mark.parametrize("path", ["good-bye", "says-close", "long", "one-zero", "short", "gzip", "big"])
 def test_a_connection_that_ended_or_holds_more_is_not(server: HostileServer, path: str) -> None:
     fetcher = http_fetcher(Wire(server))
     for _ in range(2):

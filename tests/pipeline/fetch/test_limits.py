@@ -80,7 +80,7 @@ def test_fetches_that_fail_together_count_once() -> None:
 def test_the_limit_settles_near_what_a_server_bears(bears: int, seed: int) -> None:
     """A server that throttles what is over `bears` at once: the limit ends between half of that and a little over."""
     window, random, seen = Window(16, 64, 0.5, 1.0), Random(seed), []
-    for now in range(3000):
+    for now in range(1500):
         for _ in range(window.limit):
             window.succeeded(window.limit) if window.limit <= bears else window.overloaded(now)
         seen.append(window.limit)

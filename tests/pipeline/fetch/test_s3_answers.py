@@ -130,7 +130,7 @@ def test_a_store_that_breaks_off_or_is_slow(store: FakeS3, uri: str, answer: Any
     start = time.monotonic()
     with pytest.raises(Retryable) as caught:
         get(Fetcher({"s3": source}, settings), uri)
-    assert time.monotonic() - start < 2.5
+    assert time.monotonic() - start < 8
     assert caught.value.dependency == DEPENDENCY
 
 
