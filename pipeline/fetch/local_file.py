@@ -95,7 +95,7 @@ def _open(root: Path, steps: tuple[str, ...]) -> int:
     Walks from folder to folder by descriptor and follows no link: what was a folder when the path was judged and is a
     link now, is refused. Never waits for a FIFO.
     """
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = _open_root(root)
     try:
         for step in steps[:-1]:
             below = os.open(step, _STEP | os.O_DIRECTORY, dir_fd=folder)
@@ -104,6 +104,14 @@ def _open(root: Path, steps: tuple[str, ...]) -> int:
         return _open_file(steps[-1], folder)
     finally:
         os.close(folder)
+
+
+def _open_root(root: Path) -> int:
+    """A root that is missing is a mount that is missing: no fault of the image."""
+    try:
+        return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Transient(Trouble.BROKEN, f"the folder of the files can't be opened: {error.strerror}") from error
 
 
 def _open_file(name: str, folder: int) -> int:

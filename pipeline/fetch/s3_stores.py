@@ -31,6 +31,7 @@ class S3Stores:
         self._lock = threading.Lock()
         self._stores: OrderedDict[tuple[str, int], S3Store] = OrderedDict()
         self._credentials = _Credentials(s3)
+        self._url = s3.endpoint_url or _endpoint_of_boto3()
 
     def get(self, bucket: str, left_s: float) -> S3Store:
         """A store whose requests end within `left_s` and a quarter of `total_timeout_s`."""
@@ -65,7 +66,7 @@ class S3Stores:
     def _client_options(self, steps: int) -> Any:
         ca_file = self._s3.ca_file or os.environ.get("AWS_CA_BUNDLE")
         options: dict[str, Any] = {
-            "allow_http": bool(self._s3.endpoint_url and self._s3.endpoint_url.lower().startswith("http://")),
+            "allow_http": (self._url or "").lower().startswith("http://"),
             "connect_timeout": timedelta(seconds=self._settings.connect_timeout_s),
             "timeout": timedelta(seconds=self._settings.total_timeout_s * steps / _STEPS),
             "pool_idle_timeout": timedelta(seconds=self._settings.idle_connection_s),
@@ -77,10 +78,9 @@ class S3Stores:
 
     def _endpoint(self, bucket: str) -> dict[str, Any]:
         """Both names, for obstore would take the second from the environment and prefer it."""
-        url = self._s3.endpoint_url
-        if url is None:
+        if self._url is None:
             return {}
-        parts = urlsplit(url)
+        parts = urlsplit(self._url)
         if not self._in_path(bucket):
             parts = parts._replace(netloc=f"{bucket}.{parts.netloc}")
         url = urlunsplit(parts).rstrip("/")
@@ -88,8 +88,13 @@ class S3Stores:
 
     def _in_path(self, bucket: str) -> bool:
         """As boto3 decides it: a bucket that is no single label, and an endpoint that is an address, want it."""
-        host = urlsplit(self._s3.endpoint_url or "").hostname or ""
+        host = urlsplit(self._url or "").hostname or ""
         return self._s3.path_style or "." in bucket or bucket != bucket.lower() or "_" in bucket or _is_address(host)
+
+
+def _endpoint_of_boto3() -> str | None:
+    """boto3 reads these by itself; both clients must ask the same store."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
 
 
 def _is_address(host: str) -> bool:

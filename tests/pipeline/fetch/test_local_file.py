@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Rejected
+from pipeline.errors import Rejected, Retryable
 from pipeline.fetch import local_file
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.local_file import FileSource
@@ -150,6 +150,13 @@ def test_a_file_that_grows_while_it_is_read_is_capped(root: Path, monkeypatch: p
     with pytest.raises(Rejected) as caught:
         source.read(ImageRef(uri=f"{root.as_uri()}/growing"), None, TimeLimit(60))
     assert caught.value.reason is Reason.IMAGE_TOO_LARGE
+
+
+def test_a_root_that_is_gone_is_tried_again(root: Path) -> None:
+    source = fetcher(root)
+    root.rename(root.with_name("unmounted"))
+    with pytest.raises(Retryable):
+        get(source, f"{root.as_uri()}/folder/b.png")
 
 
 def test_nothing_of_a_file_that_is_too_large_is_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,17 @@ def test_a_missing_authority_is_ours_to_mend(store: FakeS3, tmp_path: Path) -> N
     assert caught.value.dependency == "s3"
 
 
+@BOTH
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_boto3s_variables_hold_for_the_endpoint(
+    store: FakeS3, monkeypatch: pytest.MonkeyPatch, uri: str, variable: str
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
+    monkeypatch.setenv(variable, store.url)
+    settings = S3Settings(access_key_id="OURS", secret_access_key=SecretStr("s"))
+    assert get(Fetcher({"s3": S3Source(SETTINGS, settings)}, SETTINGS), uri) == BODY
+
+
 def test_settings_that_contradict_stop_the_start() -> None:
     for given in (
         {"access_key_id": "A", "secret_access_key": "B", "profile": "shop"},
