@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -128,8 +129,9 @@ class DecodeProcess:
         self._process.kill()
 
     def end(self) -> None:
-        """At once. It writes to the memory no more."""
-        self._process.kill()
+        """At once, with what it may have started itself. It writes to the memory no more."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # not waited for yet, so the number is still its own
         self._process.wait()
         self._pipe.close()
         with contextlib.suppress(OSError):

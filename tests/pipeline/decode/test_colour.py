@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageChops, ImageCms
 
 from infra.fuzz.corpus import encoded, picture, png
+from pipeline.decode.colour import _transform
 from pipeline.decode.image import decode
 from pipeline.decode.settings import DecodeSettings
 from pipeline.errors import Rejected
@@ -196,6 +197,12 @@ def grey_profile(gamma: float) -> bytes:
 def test_a_profile_of_srgb_changes_no_value() -> None:
     image = picture()
     assert off_by(image_of(encoded(image, "PNG", icc_profile=profile("sRGB").tobytes())), image) == 0
+
+
+def test_a_profile_that_changes_nothing_costs_nothing() -> None:
+    assert _transform(profile("sRGB").tobytes(), "RGB") is None
+    assert _transform(swapped(), "RGB") is not None
+    assert _transform(grey_profile(1.0), "L") is not None
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])

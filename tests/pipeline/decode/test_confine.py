@@ -14,6 +14,7 @@ import pytest
 
 from infra.fuzz.corpus import encoded, picture
 from infra.fuzz.tally import _peaks
+from pipeline.decode import process
 from pipeline.decode.arrangement import Tiling
 from pipeline.decode.decoder import Decoder
 from pipeline.decode.process import program
@@ -46,7 +47,7 @@ def test_it_holds_no_secret_and_no_file_but_its_own(decoder: Decoder) -> None:
 
 def test_its_limits_are_set(decoder: Decoder) -> None:
     limits = {line[:26].strip(): line[26:].split()[:2] for line in of_child(decoder, "limits").splitlines()}
-    for name in ("Max open files", "Max processes", "Max core file size"):
+    for name in ("Max open files", "Max core file size"):
         assert limits[name] == ["0", "0"]
     assert limits["Max address space"] == [str(CAP + decoder.memory.size)] * 2
     assert len(os.listdir(f"/proc/{decoder.pids[0]}/task")) == 1
@@ -64,6 +65,30 @@ def test_the_signals_of_the_whole_group_are_the_parents(decoder: Decoder) -> Non
     decoder.release(decoder.decode(GOOD))
     assert decoder.pids == pids
     assert os.getpgid(pids[0]) != os.getpgid(0)
+
+
+AS_ANYBODY = """
+import os, sys
+from pipeline.decode import child
+from pipeline.decode.limits import Limits
+child.load_decoders()
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+child.main(*map(int, sys.argv[1:4]), Limits.from_json(sys.argv[4]))
+"""
+
+
+def test_an_ordinary_user_decodes_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some limits mean nothing to root."""
+    monkeypatch.setattr(process, "program", lambda: [sys.executable, "-c", AS_ANYBODY])
+    decoder = Decoder(DecodeSettings(processes=1))
+    for path in sorted((Path(__file__).parent / "corpus").iterdir()):
+        decoder.release(decoder.decode(path.read_bytes()))
+    status = of_child(decoder, "status")
+    assert "Uid:\t0" not in status
+    decoder.stop()
 
 
 CONFINED = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -82,6 +83,22 @@ def test_the_next_image_has_a_sound_child(start: Callable[[str], Decoder], monke
     rejection(decoder)
     monkeypatch.undo()
     assert decoder.decode(GOOD).format == "PNG"
+
+
+def test_what_it_started_ends_with_it(start: Callable[[str], Decoder], tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    lines = f"""
+    if started := os.fork():
+        open({str(told)!r}, "w").write(str(started))
+        os._exit(0)
+    time.sleep(600)"""
+    decoder = start(lines)
+    rejection(decoder)
+    decoder.stop()
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{told.read_text()}/exe").exists():  # a zombie has none
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_dribbling_is_no_answer(start: Callable[[str], Decoder]) -> None:
