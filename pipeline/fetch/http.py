@@ -45,7 +45,7 @@ class HttpSource:
     ) -> None:
         self._settings = settings
         self._rules = HostRules(settings)
-        self._lanes = Lanes(self.kind, settings, clock)
+        self._lanes = Lanes(self.kind, settings)
         self._resolver = Resolver(settings, clock, network.getaddrinfo)
         self._exchanges = Exchanges(settings, clock, network, self._rules.lists)
 

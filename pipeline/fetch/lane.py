@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 
 from pipeline.fetch.time_limit import TimeLimit
 from pipeline.fetch.trouble import Transient, Trouble
@@ -12,23 +11,27 @@ from pipeline.fetch.window import Window
 
 
 class Lane:
-    """Thread safe. Every `enter` that returns is followed by one `leave`."""
+    """Thread safe. Every `enter` that returns is followed by one `leave`, with what `enter` gave.
 
-    def __init__(self, window: Window, down_after_failures: int, clock: Callable[[], float]) -> None:
+    That is the number of the round. A failure ends a round: those that were under way with it would tell the same
+    thing again, so only the fetches that began after it count.
+    """
+
+    def __init__(self, window: Window, down_after_failures: int) -> None:
         self._window = window
         self._down_after_failures = down_after_failures
-        self._clock = clock
+        self._round = 0
         self._lock = threading.Lock()
         self._in_use = 0
         self._failures = 0
         self._waiting: deque[threading.Event] = deque()
 
-    def enter(self, limit: TimeLimit) -> None:
+    def enter(self, limit: TimeLimit) -> int:
         """Blocks until there is a place. Raises Transient when none is had in time."""
         with self._lock:
             if self._in_use < self._window.limit:  # then nobody waits: `leave` lets in as many as there is room for
                 self._in_use += 1
-                return
+                return self._round
             turn = threading.Event()
             self._waiting.append(turn)
         try:
@@ -37,6 +40,7 @@ class Lane:
             came = False
         if not came:
             self._give_up(turn)
+        return self._round
 
     def _give_up(self, turn: threading.Event) -> None:
         with self._lock:
@@ -45,23 +49,24 @@ class Lane:
             self._waiting.remove(turn)
         raise Transient(Trouble.BUSY, "no place among the fetches from this host came free in time")
 
-    def leave(self, trouble: Transient | None) -> None:
+    def leave(self, began: int, trouble: Transient | None) -> None:
         """None: the server answered as it should, even if it said no."""
         with self._lock:
-            self._learn(trouble)
+            self._learn(began, trouble)
             self._in_use -= 1
             while self._waiting and self._in_use < self._window.limit:
                 self._in_use += 1
                 self._waiting.popleft().set()
 
-    def _learn(self, trouble: Transient | None) -> None:
+    def _learn(self, began: int, trouble: Transient | None) -> None:
         if trouble is None:
             self._failures = 0
             self._window.succeeded(self._in_use)
-            return
-        self._failures += 1
-        if trouble.overload:
-            self._window.overloaded(self._clock())
+        elif began == self._round:
+            self._round += 1
+            self._failures += 1
+            if trouble.overload:
+                self._window.overloaded()
 
     @property
     def down(self) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.fetch.lane import Lane
@@ -21,9 +20,8 @@ MAX_LANES = 1024
 class Lanes:
     """Of one kind of place. Thread safe; forgets the idle ones that were not used for longest beyond MAX_LANES."""
 
-    def __init__(self, kind: str, settings: FetchSettings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, kind: str, settings: FetchSettings) -> None:
         self._settings = settings
-        self._clock = clock
         self._shown = FETCH_LIMIT.labels(kind)
         self._lock = threading.Lock()
         self._lanes: OrderedDict[str, Lane] = OrderedDict()
@@ -32,7 +30,7 @@ class Lanes:
     def place(self, name: str, most: int, limit: TimeLimit) -> Iterator[None]:
         """A place among at most `most` at `name`; blocks for it, and learns from how the block within ends."""
         lane = self._lane(name, most)
-        lane.enter(limit)
+        began = lane.enter(limit)
         trouble: Transient | None = None
         try:
             yield
@@ -40,11 +38,11 @@ class Lanes:
             trouble = error
             raise
         finally:
-            self._left(lane, trouble)
+            self._left(lane, began, trouble)
 
-    def _left(self, lane: Lane, trouble: Transient | None) -> None:
+    def _left(self, lane: Lane, began: int, trouble: Transient | None) -> None:
         before = lane.limit
-        lane.leave(trouble)
+        lane.leave(began, trouble)
         if trouble is not None and lane.down:
             trouble.again = False
         if lane.limit != before:
@@ -62,8 +60,7 @@ class Lanes:
 
     def _new(self, most: int) -> Lane:
         given = self._settings
-        window = Window(given.start_concurrency, most, given.slow_down_factor, given.slow_down_interval_s)
-        return Lane(window, given.down_after_failures, self._clock)
+        return Lane(Window(given.start_concurrency, most, given.slow_down_factor), given.down_after_failures)
 
     def _forget_one(self) -> None:
         oldest = next((name for name, lane in self._lanes.items() if lane.idle), None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import obstore
@@ -36,9 +34,9 @@ class S3Source:
 
     kind = "s3"
 
-    def __init__(self, settings: FetchSettings, s3: S3Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: FetchSettings, s3: S3Settings) -> None:
         self._settings = settings
-        self._lanes = Lanes(self.kind, settings, clock)
+        self._lanes = Lanes(self.kind, settings)
         self._stores = S3Stores(settings, s3)
         self._boto = BotoReader(settings, s3)
         self._elsewhere: set[str] = set()

@@ -29,8 +29,8 @@ class FetchSettings(BaseSettings):
 
     At most so many fetches run at once: `s3_concurrency` from the store, `listed_concurrency` from a listed host,
     `host_concurrency` from any other. Each of these limits starts at `start_concurrency`, rises by one as a whole
-    limit's worth of fetches succeed, and is multiplied by `slow_down_factor` once a `slow_down_interval_s` at most
-    while the server says that it is too much, or is too slow.
+    limit's worth of fetches succeed, and is multiplied by `slow_down_factor` when the server says that it is too much,
+    or is too slow. Fetches that fail together count as one failure.
 
     `max_idle_connections` are kept for reuse, each for `idle_connection_s` unused and `connection_age_s` in all. A
     host's addresses, judged, are remembered for `dns_cache_s`.
@@ -60,8 +60,7 @@ class FetchSettings(BaseSettings):
     listed_concurrency: int = Field(default=32, ge=1, le=1024)
     host_concurrency: int = Field(default=8, ge=1, le=1024)
     start_concurrency: int = Field(default=16, ge=1, le=1024)
-    slow_down_factor: float = Field(default=0.5, gt=0, lt=1)
-    slow_down_interval_s: float = Field(default=1, ge=0)
+    slow_down_factor: float = Field(default=0.7, gt=0, lt=1)
 
     max_idle_connections: int = Field(default=64, ge=0, le=1024)
     idle_connection_s: float = Field(default=15, gt=0)

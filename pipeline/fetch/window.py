@@ -6,12 +6,10 @@ from __future__ import annotations
 class Window:
     """A number between 1 and `most`. Not thread safe."""
 
-    def __init__(self, start: int, most: int, factor: float, interval_s: float) -> None:
+    def __init__(self, start: int, most: int, factor: float) -> None:
         self._limit = float(min(start, most))
         self._most = most
         self._factor = factor
-        self._interval_s = interval_s
-        self._next_decrease = float("-inf")
 
     @property
     def limit(self) -> int:
@@ -22,8 +20,6 @@ class Window:
         if in_use >= self.limit:
             self._limit = min(self._most, self._limit + 1 / self._limit)
 
-    def overloaded(self, now: float) -> None:
-        """The fetches that were under way together fail together: they count once."""
-        if now >= self._next_decrease:
-            self._limit = max(1.0, self._limit * self._factor)
-            self._next_decrease = now + self._interval_s
+    def overloaded(self) -> None:
+        """The server says that it is too much."""
+        self._limit = max(1.0, self._limit * self._factor)
