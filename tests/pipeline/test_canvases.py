@@ -120,6 +120,25 @@ def test_the_engine_sees_every_canvas_whole(build: Callable[..., Way]) -> None:
     assert (way.blocks_out, way.flow.held_bytes) == (0, 0)
 
 
+def test_the_engine_sees_pixels_whole_where_they_lie() -> None:
+    """Without a tiling, too, only their place travels."""
+    files, decoder = Files(), Decoder(DECODE)
+    flow = Flow(FlowSettings(prepare_threads=2), files, decoder, EngineHost(ENGINE, memory=decoder.memory))
+    for number in range(6):
+        flow.submit(number, request(number))
+    found: dict[object, ImageResult | PipelineError] = {}
+    deadline = time.monotonic() + 60
+    while len(found) < 6:
+        assert time.monotonic() < deadline
+        found |= {outcome.ticket: outcome.result for outcome in flow.collect(0.1)}
+    for number, result in found.items():
+        pixels = decode(files.stored[f"file:///{number}.png"], DECODE)
+        assert isinstance(result, ImageResult), result
+        assert result.answer.conclusion == _fingerprint(pixels.buffer())
+    assert (decoder._arena.taken, flow.held_bytes) == (0, 0)
+    flow.stop()
+
+
 def test_canvases_outlive_the_death_of_the_engine(build: Callable[..., Way]) -> None:
     way = build(simulated_seconds=0.3)
     assert way.host.identity
