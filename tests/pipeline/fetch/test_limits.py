@@ -85,6 +85,13 @@ def test_fetches_that_fail_together_count_once() -> None:
     assert here.down
 
 
+@pytest.mark.parametrize("trouble", list(Trouble))
+def test_only_a_server_that_is_overloaded_is_asked_less(trouble: Trouble) -> None:
+    here = lane(start=8, most=8)
+    here.leave(here.enter(TimeLimit(1)), Transient(trouble, "x"))
+    assert here.limit == (4 if trouble in (Trouble.THROTTLED, Trouble.SLOW) else 8)
+
+
 @given(st.lists(st.sampled_from(["enter", "good", "throttled", "broken"]), max_size=100))
 def test_never_more_at_once_than_the_limit_and_none_is_lost(steps: list[str]) -> None:
     clock, here = Hand(), lane()
