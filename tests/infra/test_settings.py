@@ -157,6 +157,7 @@ SECRETS: list[tuple[type[BaseSettings], str]] = [
     (KafkaSettings, "ssl_key_password"),
     (S3Settings, "secret_access_key"),
     (S3Settings, "session_token"),
+    (S3Settings, "role_external_id"),
     (CacheSettings, "signing_key"),
 ]
 
