@@ -24,14 +24,6 @@ INBOX_KEEPS_BYTES = 4 * 1024**2
 # Where the interpreter finds itself; everything else in our environment, secrets included, is not the child's.
 _PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
 
-# Memory of one image is kept for the next, up to 64 MiB by the C library and two blocks of 16 MiB by Pillow:
-# to ask for it and clear it anew for each costs a tenth of decoding.
-_KEEPING_MEMORY = {
-    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024**2),
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
-    "PILLOW_BLOCKS_MAX": "2",
-}
-
 
 class Died(Exception):
     """The process ended, or lost its mind, in the middle of an image."""
@@ -149,5 +141,4 @@ def _environment() -> dict[str, str]:
         **passed_on,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONSAFEPATH": "1",
-        **_KEEPING_MEMORY,
     }
