@@ -16,10 +16,26 @@ from schemas.result import Answer
 SECTIONS = ("SUMMARY", "CAPTION", "REASONING", "CONCLUSION")
 
 _NAMES = "|".join(SECTIONS)
+_FLAGS = re.IGNORECASE | re.MULTILINE
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """How a section is opened, its name the first group; and closed, by name."""
+
+    opening: re.Pattern[str]
+    closings: dict[str, re.Pattern[str]]
+
+    @classmethod
+    def of(cls, opening: str, closing: str) -> _Style:
+        closings = {name: re.compile(closing.format(name=name), _FLAGS) for name in SECTIONS}
+        return cls(re.compile(opening, _FLAGS), closings)
+
+
 _STYLES = (
-    (rf"<\s*({_NAMES})\s*>", r"<\s*/\s*{name}\s*>"),
-    (rf"\(\s*Here begins the ({_NAMES}) stage\s*\)", r"\(\s*Here ends the {name} stage\s*\)"),
-    (rf"^[ \t#*-]*+({_NAMES})\**[ \t]*:\**", r"(?!)"),
+    _Style.of(rf"<\s*({_NAMES})\s*>", r"<\s*/\s*{name}\s*>"),
+    _Style.of(rf"\(\s*Here begins the ({_NAMES}) stage\s*\)", r"\(\s*Here ends the {name} stage\s*\)"),
+    _Style.of(rf"^[ \t#*-]*+({_NAMES})\**[ \t]*:\**", r"(?!)"),
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -35,8 +51,8 @@ class ParsedAnswer:
 def parse(text: str) -> ParsedAnswer:
     """Never raises, whatever the model said."""
     clean = _CONTROL.sub("", text)
-    for opening, closing in _STYLES:
-        sections = _sections(clean, opening, closing)
+    for style in _STYLES:
+        sections = _sections(clean, style)
         if sections:
             break
     else:
@@ -45,11 +61,11 @@ def parse(text: str) -> ParsedAnswer:
     return ParsedAnswer(answer, complete=all(sections.get(name) for name in SECTIONS))
 
 
-def _sections(text: str, opening: str, closing: str) -> dict[str, str]:
+def _sections(text: str, style: _Style) -> dict[str, str]:
     """The first body that is not empty of each section found; a tag that is spoken of within a body is part of it."""
-    starts = list(re.finditer(opening, text, re.IGNORECASE | re.MULTILINE))
+    starts = list(style.opening.finditer(text))
     names = [match.group(1).upper() for match in starts]
-    ends = {name: _positions(closing.format(name=name), text) for name in set(names)}
+    ends = {name: [match.start() for match in style.closings[name].finditer(text)] for name in set(names)}
     again = {
         name: [match.start() for match, other in zip(starts, names, strict=True) if other == name] for name in ends
     }
@@ -65,10 +81,6 @@ def _sections(text: str, opening: str, closing: str) -> dict[str, str]:
         if body := text[match.end() : end].strip():
             found[name], reached = body, end
     return found
-
-
-def _positions(pattern: str, text: str) -> list[int]:
-    return [match.start() for match in re.finditer(pattern, text, re.IGNORECASE)]
 
 
 def _after(positions: list[int], least: int, otherwise: int) -> int:

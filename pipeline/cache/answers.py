@@ -69,16 +69,17 @@ class Answers:
         return None if found is None else Expected(remembered.etag, found)
 
     def remember(self, image: ImageRef, fetched: FetchedImage) -> None:
-        self._etags.remember(image, fetched)
+        if self._recipe is not None:  # else it would never be asked for
+            self._etags.remember(image, fetched)
 
     def close(self) -> None:
         self._cache.close()
 
     def _key(self, request: ImageRequest, sha256: str, model: ModelIdentity | None) -> str | None:
-        question = question_key(sha256, request.question, request.options)
-        if question is None or model is None or self._recipe is None:
+        if model is None or self._recipe is None:
             return None
-        return answer_key(question, model, self._recipe)
+        question = question_key(sha256, request.question, request.options)
+        return None if question is None else answer_key(question, model, self._recipe)
 
 
 def no_answers() -> Answers:

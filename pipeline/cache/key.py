@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 
 from schemas.request import AnalysisOptions
 from schemas.result import ModelIdentity
@@ -12,6 +13,7 @@ from schemas.result import ModelIdentity
 VERSION = 1
 
 
+@lru_cache(maxsize=4096)  # asked several times for each request in hand
 def question_key(image_sha256: str, question: str, options: AnalysisOptions) -> str | None:
     """Equal for requests to which one model gives one answer; None where the asker wants chance.
 

@@ -73,7 +73,8 @@ def watch(job: Job, options: FeedOptions, used: Callable[[], Usage], alive: Call
                 stages.add(result)
             if warm is None and len(seen) >= options.warm_share * options.images:
                 warm = Moment(time.monotonic(), len(seen), used())
-        assert warm is not None  # noqa: S101 - a share of all is no more than all
+        if warm is None or warm.answered == len(seen):
+            raise CommandError("all results came at once, which tells no rate: ask for more --images")
         return Run(warm, Moment(time.monotonic(), len(seen), used()), doubles, stages.means())
     finally:
         consumer.close()

@@ -16,7 +16,7 @@ from infra.bench.feed.report import document, method_lines, summary
 from infra.bench.feed.run import Comparison, compare
 from infra.cli.app import app
 
-SMALL = FeedOptions(images=120, distinct=6, side=48, partitions=2, timeout_s=60)
+SMALL = FeedOptions(images=700, distinct=6, side=48, partitions=2, timeout_s=60)
 
 
 @pytest.fixture(autouse=True)
