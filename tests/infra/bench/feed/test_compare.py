@@ -36,7 +36,7 @@ def test_ours_beside_a_plain_loop_and_one_that_dies() -> None:
         assert line["images_per_s"] > 0
         assert line["cpu_s_per_image"] > 0
         assert line["doubles"] == 0
-    assert found.runs["dead"] == []
+    assert found.parts["dead"] == []
     assert summary(found, OURS)["stage_seconds"].keys() == {"fetch", "decode", "infer", "total"}
     assert json.loads(json.dumps(document(found)))["contestants"]["plain loop"]["times_slower_than_ours"] > 0
     assert any("failed: dead" in line for line in method_lines(found))
@@ -51,6 +51,6 @@ def test_the_command_says_who_takes_part_and_refuses_others() -> None:
 
 
 def test_what_failed_in_every_round_has_no_figures() -> None:
-    nothing = Comparison(SMALL, [OURS], pillow_cpu_s=[0.01], runs={OURS.name: []})
+    nothing = Comparison(SMALL, [OURS], parts={OURS.name: []})
     assert summary(nothing, OURS)["images_per_s"] is None
     assert summary(nothing, OURS)["cpu_over_pillow"] is None
