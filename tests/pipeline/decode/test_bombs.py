@@ -20,7 +20,7 @@ GOOD = encoded(picture(), "PNG")
 
 @pytest.fixture(scope="module")
 def decoder() -> Iterator[Decoder]:
-    decoder = Decoder(DecodeSettings(processes=1, timeout_s=0.5))
+    decoder = Decoder(DecodeSettings(processes=1))
     decoder.release(decoder.decode(GOOD))
     yield decoder
     decoder.stop()
@@ -40,11 +40,14 @@ def scans(times: int) -> bytes:
     return data[:last] + data[last:-2] * times + data[-2:]
 
 
-def test_a_jpeg_of_endless_scans_ends_in_time(decoder: Decoder) -> None:
+def test_a_jpeg_of_endless_scans_ends_in_time() -> None:
+    """At full length it would take half a minute."""
+    decoder = Decoder(DecodeSettings(processes=1, timeout_s=3))
     decoder.release(decoder.decode(scans(1)))
     assert len(scans(3000)) < 12_000_000
     assert reason_of(decoder, scans(3000)) is Reason.DECODE_TIMEOUT
     decoder.release(decoder.decode(GOOD))
+    decoder.stop()
 
 
 def test_of_many_frames_only_the_first_costs(decoder: Decoder) -> None:
