@@ -262,7 +262,7 @@ def test_a_block_used_again_holds_nothing_of_the_canvas_before(start: Callable[.
 
 
 def test_an_image_that_fails_gives_its_block_back(start: Callable[..., Decoder]) -> None:
-    decoder = start(timeout_s=0.5)
+    decoder = start(timeout_s=1.5)
     for _ in range(5):
         with pytest.raises(Rejected, match="not a JPEG"):
             decoder.decode(b"text")
