@@ -50,7 +50,7 @@ def test_a_number_names_a_file() -> None:
     assert len({mutated(number, SEEDS) for number in range(200)}) > 150
 
 
-@pytest.mark.parametrize("mutation", set(MUTATIONS), ids=lambda mutation: mutation.__name__)
+@pytest.mark.parametrize("mutation", dict.fromkeys(MUTATIONS), ids=lambda mutation: mutation.__name__)
 def test_every_mutation_changes_files_and_survives_empty_ones(mutation: object) -> None:
     assert callable(mutation)
     changed = 0
