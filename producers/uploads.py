@@ -133,8 +133,6 @@ def _base64(sha256: str) -> str:
 
 def _boto3_client(s3: S3Settings) -> Any:
     try:
-        from botocore.config import Config
+        return s3.session_client(signature_version="s3v4")
     except ImportError:
         raise UploadRefused("signing uploads needs boto3: install sightstream[s3]") from None
-    config = Config(signature_version="s3v4", s3={"addressing_style": s3.addressing_style})
-    return s3.session_client(config)

@@ -48,10 +48,11 @@ class S3Settings(BaseSettings):
         """Keyword arguments for `boto3.client("s3", ...)`, its `config` excepted. Holds secrets: never log it."""
         return {"region_name": self.region, **self._location(), **self._keys()}
 
-    def session_client(self, config: Any) -> Any:
-        """boto3's client with all of these settings, profile, role and anonymity included; loads boto3.
+    def session_client(self, **options: Any) -> Any:
+        """boto3's thread-safe client with all of these settings, profile, role and anonymity included; loads boto3.
 
-        `config` is botocore's. Raises botocore's errors for a profile that does not exist.
+        `options` go to botocore's Config. Raises ImportError without boto3, botocore's errors for a profile that does
+        not exist.
         """
         from botocore import UNSIGNED
         from botocore.config import Config
@@ -59,7 +60,8 @@ class S3Settings(BaseSettings):
         from schemas.s3_session import s3_session
 
         if self.anonymous:
-            config = config.merge(Config(signature_version=UNSIGNED))
+            options["signature_version"] = UNSIGNED
+        config = Config(s3={"addressing_style": self.addressing_style}, **options)
         return s3_session(self).client("s3", region_name=self.region, config=config, **self._location())
 
     @property

@@ -9,7 +9,4 @@ from schemas.s3 import S3Settings
 
 def s3_client(settings: S3Settings, **options: Any) -> Any:
     """A thread-safe S3 client; `options` go to botocore's Config."""
-    from botocore.config import Config
-
-    config = Config(signature_version="s3v4", s3={"addressing_style": settings.addressing_style}, **options)
-    return settings.session_client(config)
+    return settings.session_client(signature_version="s3v4", **options)

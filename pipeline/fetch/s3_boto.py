@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ParamValidationError, ReadTimeoutError
 from urllib3.exceptions import HTTPError
 
@@ -83,15 +82,11 @@ class BotoReader:
     def _connected(self) -> Any:
         with self._lock:
             if self._client is None:
-                self._client = self._s3.session_client(self._config())
+                self._client = self._s3.session_client(
+                    signature_version="s3v4",
+                    connect_timeout=self._settings.connect_timeout_s,
+                    read_timeout=self._settings.total_timeout_s / 2,
+                    retries={"total_max_attempts": 1, "mode": "standard"},
+                    max_pool_connections=64,
+                )
             return self._client
-
-    def _config(self) -> Config:
-        return Config(
-            signature_version="s3v4",
-            s3={"addressing_style": self._s3.addressing_style},
-            connect_timeout=self._settings.connect_timeout_s,
-            read_timeout=self._settings.total_timeout_s / 2,
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            max_pool_connections=64,
-        )

@@ -62,8 +62,6 @@ def _code(error: Any) -> str:
 
 def _client(s3: S3Settings) -> Any:
     try:
-        from botocore.config import Config
+        return s3.session_client(retries={"total_max_attempts": 5, "mode": "standard"})
     except ImportError:
         raise SourceError("listing S3 needs boto3: install sightstream[s3]") from None
-    config = Config(s3={"addressing_style": s3.addressing_style}, retries={"total_max_attempts": 5, "mode": "standard"})
-    return s3.session_client(config)
