@@ -8,26 +8,25 @@ CPU seconds of the processes, not time on the clock; the two take turns, and the
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import statistics
 import sys
 import time
 from pathlib import Path
 
-from PIL import Image
-
+from infra.bench.feed.pictures import draw
+from infra.bench.feed.pillow_alone import decode_cpu_s
 from pipeline.decode.arrangement import Tiling
 from pipeline.decode.decoder import Decoder
 from pipeline.decode.settings import DecodeSettings
 
 IMAGES_A_ROUND = 20
-PIXELS, BYTES = (1000, 1000), 186_000
+SIDE = 1000
 
 
 def main(arguments: list[str] | None = None) -> None:
     chosen = _parser().parse_args(arguments)
-    data = chosen.image.read_bytes() if chosen.image else photograph()
+    data = chosen.image.read_bytes() if chosen.image else draw(1, SIDE)[0]
     decoder = Decoder(DecodeSettings(processes=1), Tiling(chosen.tiling, 4) if chosen.tiling else None)
     try:
         sys.stdout.write(json.dumps(measure(data, decoder, chosen.rounds)) + "\n")
@@ -40,7 +39,7 @@ def measure(data: bytes, decoder: Decoder, rounds: int) -> dict[str, float]:
     _decode_all(data, decoder)  # starts the child
     plain, parent, child = [], [], []
     for _ in range(rounds):
-        plain.append(_plain(data))
+        plain.append(decode_cpu_s([data] * IMAGES_A_ROUND, rounds=1))
         started, childs = time.process_time(), _cpu_s(decoder.pids[0])
         _decode_all(data, decoder)
         parent.append((time.process_time() - started) / IMAGES_A_ROUND)
@@ -53,30 +52,6 @@ def measure(data: bytes, decoder: Decoder, rounds: int) -> dict[str, float]:
         "child_ms": round(1000 * statistics.median(child), 3),
         "ratio": round(ours / pillow, 3),
     }
-
-
-def photograph() -> bytes:
-    """Of that many pixels and about as many bytes: large shapes under fine grain, as in a photograph."""
-    shapes = Image.effect_mandelbrot(PIXELS, (-2, -1.3, 0.8, 1.3), 60)
-    picture = Image.merge(
-        "RGB", [Image.blend(shapes, Image.effect_noise(PIXELS, 60), part) for part in (0.1, 0.14, 0.18)]
-    )
-    saved = (_jpeg(picture, quality) for quality in range(40, 96))
-    return next((data for data in saved if len(data) >= BYTES), _jpeg(picture, 95))
-
-
-def _jpeg(picture: Image.Image, quality: int) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality)
-    return out.getvalue()
-
-
-def _plain(data: bytes) -> float:
-    started = time.process_time()
-    for _ in range(IMAGES_A_ROUND):
-        with Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as image:
-            image.load()
-    return (time.process_time() - started) / IMAGES_A_ROUND
 
 
 def _decode_all(data: bytes, decoder: Decoder) -> None:

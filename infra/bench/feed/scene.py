@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from infra.bench.engine.photographs import photograph
 from infra.bench.feed.job import Job
 from infra.bench.feed.options import FeedOptions
+from infra.bench.feed.pictures import draw
 from infra.runtime.local import DEFAULT_BUCKET, LocalRuntime
 from infra.runtime.resources import create_bucket
 from infra.runtime.s3_client import s3_client
@@ -70,8 +70,3 @@ def scene(options: FeedOptions) -> Iterator[Scene]:
             for number, data in enumerate(pictures):
                 pool.submit(client.put_object, Bucket=DEFAULT_BUCKET, Key=f"{number}.jpg", Body=data)
         yield Scene(runtime, Path(name), options, pictures)
-
-
-def draw(count: int, side: int) -> tuple[bytes, ...]:
-    """`count` distinct JPEG files; one of 1000 x 1000 pixels has about 190 KB."""
-    return tuple(photograph(number, side, side, grain_share=0.2, grain_pixels=3) for number in range(count))

@@ -17,10 +17,10 @@ from email.message import Message
 from http.client import HTTPConnection, HTTPException
 
 from pipeline.engine.remote.access import key_of, place_of, tls_of
+from pipeline.engine.remote.deadline import Deadline
 from pipeline.engine.remote.refusals import judge, retry_after_s, retryable
 from pipeline.engine.settings import EngineSettings
 from pipeline.errors import Fatal
-from pipeline.fetch.deadline import Deadline
 
 CONNECT_TIMEOUT_S = 10.0
 MAX_ANSWER_BYTES = 4 * 1024**2
