@@ -24,7 +24,7 @@ REPEATS = 15
 
 def vision(bench: Bench, allowance: Allowance) -> Measured:
     """Seconds an image. Changes how the model's vision tower attends: nothing stock is to be measured after it."""
-    from pipeline.engine.slots.vision import MOST, VisionEncoder
+    from pipeline.engine.slots.vision import VisionEncoder
 
     pixels = decode(bench.files(bench.sizes.tiles)[0], DecodeSettings())
     canvas, checkpoint = lay_out(pixels, tiling_of(bench.options)), bench.stock
@@ -32,20 +32,12 @@ def vision(bench: Bench, allowance: Allowance) -> Measured:
         encoder = VisionEncoder(checkpoint)
         if bench.device == "cuda":
             encoder.capture()
-        alone, together = (
-            median_seconds(partial(encoder.encode, [canvas] * images), bench.device, REPEATS) / images
-            for images in (1, MOST)
-        )
+        seconds = median_seconds(partial(encoder.encode, canvas), bench.device, REPEATS)
     how = (
         f"{bench.sizes.tiles} tiles, from the canvas: copy to the device, normalising, vision tower, projector; "
         f"nothing else runs; median of {REPEATS} after 3"
     )
-    return Measured(
-        (
-            Figure("image_s", together, "s", f"an image of {MOST} at once, {how}"),
-            Figure("image_alone_s", alone, "s", f"one image, {how}"),
-        )
-    )
+    return Measured((Figure("image_s", seconds, "s", how),))
 
 
 def _stream(device: str) -> contextlib.AbstractContextManager[Any]:

@@ -15,7 +15,7 @@ from pipeline.engine.slots.page_writer import PageWriter
 from pipeline.engine.slots.prompt_table import PromptTable
 from pipeline.engine.slots.request import Request
 from pipeline.engine.slots.transfer import send
-from pipeline.engine.slots.vision import MOST, VisionEncoder
+from pipeline.engine.slots.vision import VisionEncoder
 
 GROUP = 4  # requests prefilled together: the text model's weights are then read once for all
 GROUP_TOKENS = 2048  # of prompts, padding included
@@ -56,7 +56,8 @@ class Prefill:
     def run(self, requests: Sequence[Request], kv: KeyValues) -> torch.Tensor:
         """Fills the pages of at most `GROUP` requests; returns the logits [requests, vocabulary] of what they say
         first."""
-        self._look(requests)
+        for row, request in enumerate(requests):
+            self._states[row * self._max_tiles : (row + 1) * self._max_tiles].copy_(self._encoded(request))
         rows, tokens = self._size(requests)
         table = PromptTable.of(requests, rows, tokens, self._max_tiles, self._image_token)
         numbers = send(table.numbers, self._states.device)
@@ -64,35 +65,13 @@ class Prefill:
         logits = graph(numbers) if graph else self._forward(kv, tokens, numbers)
         return logits[: len(requests)]
 
-    def _look(self, requests: Sequence[Request]) -> None:
-        """Each request's image to its row of states; an image is encoded once in a group, and while it is kept."""
-        new: dict[int, list[tuple[int, Request]]] = {}
-        rows: dict[str | None, int] = {}
-        twins = []
-        for row, request in enumerate(requests):
-            key = request.job.image_key
-            states = self._encodings.get(key)
-            if states is not None:
-                self._row(row).copy_(states)
-            elif key is not None and key in rows:
-                twins.append((row, rows[key]))
-            else:
-                rows[key] = row
-                new.setdefault(request.tiles, []).append((row, request))
-        for alike in new.values():
-            for start in range(0, len(alike), MOST):
-                self._encode(alike[start : start + MOST])
-        for row, twin in twins:
-            self._row(row).copy_(self._row(twin))
-
-    def _encode(self, alike: Sequence[tuple[int, Request]]) -> None:
-        encoded = self._vision.encode([request.canvas for _, request in alike])
-        for (row, request), states in zip(alike, encoded.split(self._max_tiles), strict=True):
-            self._row(row).copy_(states)
+    def _encoded(self, request: Request) -> torch.Tensor:
+        """Once for all questions about the image while it is kept."""
+        states = self._encodings.get(request.job.image_key)
+        if states is None:
+            states = self._vision.encode(request.canvas)
             self._encodings.keep(request.job.image_key, states)
-
-    def _row(self, row: int) -> torch.Tensor:
-        return self._states[row * self._max_tiles : (row + 1) * self._max_tiles]
+        return states
 
     def _size(self, requests: Sequence[Request]) -> tuple[int, int]:
         """Rows and tokens: those of a graph where one is large enough."""

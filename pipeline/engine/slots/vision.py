@@ -1,9 +1,7 @@
-"""Canvases become what the text model attends to: the vision model and its projector, an image or two at a time."""
+"""Canvases become what the text model attends to: the vision model and its projector, an image at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,11 +14,9 @@ from pipeline.engine.slots.transfer import send_bytes, send_numbers
 from pipeline.engine.slots.vision_attention import Tokens, VisionAttention
 from pipeline.types import Canvas
 
-MOST = 2  # images at once: one alone leaves a sixth of the processors idle in every attention's last wave
-
 
 class VisionEncoder:
-    """All work goes to the current stream. On a GPU there is a CUDA graph for each number of images and of tiles."""
+    """All work goes to the current stream. On a GPU there is a CUDA graph for each number of tiles."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._model = checkpoint.model.model
@@ -33,50 +29,43 @@ class VisionEncoder:
         self._attention = VisionAttention(vision)
         counts = range(1, self._max_tiles + 1)
         self._tokens = [Tokens.of(tiles, self._max_tiles, vision.num_patches, self._device) for tiles in counts]
-        self._graphs = {
-            (images, tiles): Graph(partial(self._encode, images), self._example(images, tiles))
-            for images in range(1, MOST + 1)
-            for tiles in counts
-        }
+        self._graphs = [Graph(self._encode, self._example(tiles)) for tiles in counts]
 
     def capture(self) -> None:
         """Makes CUDA graphs, on the current stream."""
         pool = torch.cuda.graph_pool_handle()
-        for size in sorted(self._graphs, reverse=True):
-            self._graphs[size].capture(pool)
+        for graph in reversed(self._graphs):
+            graph.capture(pool)
 
-    def encode(self, canvases: Sequence[Canvas]) -> torch.Tensor:
-        """States [canvases * max_tiles, tokens, hidden], those of tiles that are not there included: the text that
-        stands before an image attends to them too. At most `MOST` canvases, of the same number of tiles each. The next
-        call may overwrite the result."""
-        tiles = torch.cat([self._tiles(canvas) for canvas in canvases])
-        ratios = [aspect_ratio_id(canvas.rows, canvas.columns, self._max_tiles) for canvas in canvases]
-        graph = self._graphs[len(canvases), len(tiles) // len(canvases)]
-        return graph(tiles, send_numbers(ratios, self._device)[:, None])
+    def encode(self, canvas: Canvas) -> torch.Tensor:
+        """States [max_tiles, tokens, hidden], those of tiles that are not there included: the text that stands before
+        an image attends to them too. The next call may overwrite the result."""
+        tiles = self._tiles(canvas)
+        ratio = aspect_ratio_id(canvas.rows, canvas.columns, self._max_tiles)
+        return self._graphs[len(tiles) - 1](tiles, send_numbers([ratio], self._device)[:, None])
 
     def _tiles(self, canvas: Canvas) -> torch.Tensor:
         """[tiles, 3, side, side], row by row."""
         grid = send_bytes(canvas.buffer(), self._device).view(canvas.rows, self._side, canvas.columns, self._side, 3)
         return grid.permute(0, 2, 4, 1, 3).flatten(0, 1)
 
-    def _encode(self, images: int, tiles: torch.Tensor, ratios: torch.Tensor) -> torch.Tensor:
-        """`tiles` [images * tiles, 3, side, side] uint8; `ratios` [images, 1], the numbers of their arrangements."""
-        count = len(tiles) // images
+    def _encode(self, tiles: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
+        """`tiles` [tiles, 3, side, side] uint8; `ratio` [1, 1], the number of their arrangement."""
+        count = len(tiles)
         self._attention.tokens = self._tokens[count - 1]
-        pixels = ((tiles * self._rescale - self._mean) / self._deviation).unflatten(0, (images, count))
+        pixels = (tiles * self._rescale - self._mean) / self._deviation
         pixels = functional.pad(pixels, (0, 0, 0, 0, 0, 0, 0, self._max_tiles - count))
         there = torch.arange(self._max_tiles, device=self._device) < count
         states = self._model.vision_model(
-            pixel_values=pixels[:, None].to(self._dtype),
-            aspect_ratio_ids=ratios,
-            aspect_ratio_mask=there.long().expand(images, 1, -1),
+            pixel_values=pixels[None, None].to(self._dtype),
+            aspect_ratio_ids=ratio,
+            aspect_ratio_mask=there.long()[None, None],
         ).last_hidden_state
-        return self._model.multi_modal_projector(states.flatten(0, 2))
+        return self._model.multi_modal_projector(states[0, 0])
 
-    def _example(self, images: int, tiles: int) -> tuple[torch.Tensor, torch.Tensor]:
-        size = (images * tiles, 3, self._side, self._side)
-        pixels = torch.zeros(size, dtype=torch.uint8, device=self._device)
-        return pixels, torch.ones((images, 1), dtype=torch.long, device=self._device)
+    def _example(self, tiles: int) -> tuple[torch.Tensor, torch.Tensor]:
+        pixels = torch.zeros((tiles, 3, self._side, self._side), dtype=torch.uint8, device=self._device)
+        return pixels, torch.ones((1, 1), dtype=torch.long, device=self._device)
 
     def _channels(self, values: Any) -> torch.Tensor:
         return torch.tensor(values, device=self._device).view(1, 3, 1, 1)

@@ -41,9 +41,9 @@ class Tokens:
 
 
 class VisionAttention:
-    """Installed in a vision model, it does the attention of all its layers.
+    """Installed in a vision model, it does the attention of all its layers, one image at a time.
 
-    `tokens` has to be set before the model is called; they are the same for all images of a call.
+    `tokens` has to be set before the model is called.
     """
 
     def __init__(self, vision_model: Any) -> None:
@@ -62,7 +62,7 @@ class VisionAttention:
         _mask: torch.Tensor | None,
         **_: object,
     ) -> tuple[torch.Tensor, None]:
-        """[images, heads, tokens, width] each; returns [images, tokens, heads, width]."""
+        """[1, heads, tokens, width] each; returns [1, tokens, heads, width]."""
         tokens = self.tokens
         if len(tokens.padding) <= FEW:
             out = self._attention(query, key, value)
@@ -76,7 +76,7 @@ class VisionAttention:
 
 
 def fastest(device: torch.device, dtype: torch.dtype) -> Attention:
-    """Over [images, heads, tokens, width]: FlashAttention 4 on a Hopper GPU where it is installed and works, else
+    """Over [1, heads, tokens, width]: FlashAttention 4 on a Hopper GPU where it is installed and works, else
     torch's own."""
     hopper = device.type == "cuda" and torch.cuda.get_device_capability(device) == (9, 0)
     if not hopper or dtype == torch.float32:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 import torch
 from hypothesis import given
@@ -24,9 +22,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Canvas]:
     """Every image that the vision model looks at."""
     right, seen = VisionEncoder.encode, list[Canvas]()
 
-    def encode(self: VisionEncoder, canvases: Sequence[Canvas]) -> torch.Tensor:
-        seen.extend(canvases)
-        return right(self, canvases)
+    def encode(self: VisionEncoder, canvas: Canvas) -> torch.Tensor:
+        seen.append(canvas)
+        return right(self, canvas)
 
     monkeypatch.setattr(VisionEncoder, "encode", encode)
     return seen
