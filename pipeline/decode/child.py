@@ -16,8 +16,9 @@ from PIL import Image
 from pipeline.decode.confine import confine
 from pipeline.decode.formats import load_decoders
 from pipeline.decode.limits import Limits
-from pipeline.decode.picture import Picture, draw
-from pipeline.decode.wire import ORDER_BYTES, Answer, Body, Drawn, NoMemory, Order, Ready, Refused
+from pipeline.decode.picture import draw
+from pipeline.decode.room import NoRoom
+from pipeline.decode.wire import ORDER_BYTES, Answer, Body, NoMemory, Order, Ready, Refused
 from pipeline.errors import Rejected
 from schemas.dead_letter import Reason
 
@@ -50,55 +51,29 @@ def _next_order(pipe: int) -> Order | None:
 
 def _obey(order: Order, inbox: int, place: _Place, limits: Limits) -> Body:
     try:
-        picture = draw(os.pread(inbox, order.length, 0), limits)
-        return _hand_over(picture, place)
+        return draw(os.pread(inbox, order.length, 0), limits, place.room)
     except Rejected as error:
         return Refused(error.reason, str(error))
+    except NoRoom as error:
+        return NoMemory(str(error))
     except MemoryError:
         return Refused(Reason.TOO_MANY_PIXELS, "the image needs more memory than is allowed")
 
 
-def _hand_over(picture: Picture, place: _Place) -> Body:
-    try:
-        place.take(picture.image)
-    except OSError as error:
-        return NoMemory(f"no memory for a picture: {error.strerror}")
-    layout = picture.layout
-    rows, columns = (0, 0) if layout is None else (layout.rows, layout.columns)
-    return Drawn(picture.width, picture.height, picture.format, rows, columns)
-
-
 class _Place:
-    """Where the picture goes. Stands for the file that Pillow writes a PPM to, whose data are the plain pixels.
-
-    So they are written as they are packed, in small pieces; `tobytes` would make two more copies of them all.
-    """
+    """Where in the shared memory a picture goes."""
 
     def __init__(self, memory: int, canvas: mmap.mmap, offset: int) -> None:
-        self._memory = memory
-        self._canvas = canvas
-        self._offset = offset
-        self._header = 0
+        self._memory, self._canvas, self._offset = memory, canvas, offset
 
-    def take(self, image: Image.Image) -> None:
-        """Raises OSError when there is no memory."""
-        _reserve(self._memory, self._offset, image.width * image.height * 3)
-        self._header = len(b"P6\n%d %d\n255\n" % image.size)
-        image.save(self, "PPM")  # type: ignore[arg-type]
-
-    def write(self, data: bytes) -> int:
-        skipped = min(self._header, len(data))
-        self._header -= skipped
-        end = self._offset + len(data) - skipped
-        self._canvas[self._offset : end] = data[skipped:]
-        self._offset = end
-        return len(data)
-
-
-def _reserve(memory: int, offset: int, length: int) -> None:
-    """So that a machine without memory is an error to be told, and not the end of the process."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(memory, offset, length)
+    def room(self, length: int) -> memoryview:
+        """Reserved first, so that a machine without memory is an error to be told, and not the end of the process."""
+        if hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(self._memory, self._offset, length)
+            except OSError as error:
+                raise NoRoom(f"no memory for a picture: {error.strerror}") from None
+        return memoryview(self._canvas)[self._offset : self._offset + length]
 
 
 def _open_statistics() -> int | None:

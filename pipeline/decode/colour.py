@@ -26,6 +26,16 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return _to_srgb(image, profile)
 
 
+def is_plain(image: Image.Image) -> bool:
+    """Whether grey or RGB values are all there is to its colours. The image need not be loaded."""
+    profile = image.info.get("icc_profile")
+    return (
+        image.mode in ("L", "RGB")
+        and "transparency" not in image.info
+        and not (profile and _transform(profile, image.mode))
+    )
+
+
 def _on_white(image: Image.Image, profile: bytes | None) -> Image.Image:
     grey = image.mode in _GREYS
     whole = image.convert("RGBA")

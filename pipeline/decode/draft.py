@@ -37,8 +37,8 @@ def draft(image: Image.Image, limits: Limits) -> Draft | None:
     """Before the image is loaded: it will be decoded smaller, still larger than wanted. None: it will not."""
     if limits.tiling is None or not limits.draft or image.format not in ("JPEG", "MPO"):
         return None
-    orientation = _orientation(image)
-    on_its_side = orientation in _ON_ITS_SIDE
+    turned = orientation(image)
+    on_its_side = turned in _ON_ITS_SIDE
     whole = image.size
     width, height = _turned(whole, on_its_side)
     wanted = layout_of(width, height, limits.tiling).scaled
@@ -47,7 +47,7 @@ def draft(image: Image.Image, limits: Limits) -> Draft | None:
         return None
     shrunk = round(max(whole) / max(image.size))
     exact = _turned((whole[0] / shrunk, whole[1] / shrunk), on_its_side)
-    return Draft(width, height, _box(exact, _turned(image.size, on_its_side), orientation))
+    return Draft(width, height, _box(exact, _turned(image.size, on_its_side), turned))
 
 
 def _turned(size: tuple[_Number, _Number], on_its_side: bool) -> tuple[_Number, _Number]:
@@ -60,7 +60,8 @@ def _box(exact: tuple[float, float], drawn: tuple[int, int], orientation: int) -
     return left, top, left + exact[0], top + exact[1]
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
+    """What EXIF says of it: 1 to 8, 1 being upright."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged notes are no reason to refuse the image

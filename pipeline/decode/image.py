@@ -10,21 +10,23 @@ from pipeline.types import Canvas, Pixels
 
 def decode(data: bytes, settings: DecodeSettings) -> Pixels:
     """Upright RGB on white. Raises Rejected."""
-    picture = draw(data, settings.limits())
-    return Pixels(picture.image.tobytes(), picture.width, picture.height, picture.format)
+    own = _OwnMemory()
+    drawn = draw(data, settings.limits(), own.room)
+    return Pixels(bytes(own.pixels), drawn.width, drawn.height, drawn.format)
 
 
 def decode_to_canvas(data: bytes, settings: DecodeSettings, tiling: Tiling) -> Canvas:
     """The same, laid out in tiles. Raises Rejected."""
-    picture = draw(data, settings.limits(tiling))
-    layout = picture.layout
-    assert layout is not None  # noqa: S101
-    return Canvas(
-        picture.image.tobytes(),
-        layout.rows,
-        layout.columns,
-        tiling.side,
-        picture.width,
-        picture.height,
-        picture.format,
-    )
+    own = _OwnMemory()
+    drawn = draw(data, settings.limits(tiling), own.room)
+    size = (drawn.width, drawn.height)
+    return Canvas(bytes(own.pixels), drawn.rows, drawn.columns, tiling.side, *size, drawn.format)
+
+
+class _OwnMemory:
+    def __init__(self) -> None:
+        self.pixels = bytearray()
+
+    def room(self, length: int) -> memoryview:
+        self.pixels = bytearray(length)
+        return memoryview(self.pixels)

@@ -6,43 +6,37 @@ import contextlib
 import io
 import re
 import warnings
-from dataclasses import dataclass
 
 from PIL import Image, ImageOps
 
-from pipeline.decode.colour import to_rgb
-from pipeline.decode.draft import draft
+from pipeline.decode.colour import is_plain, to_rgb
+from pipeline.decode.draft import draft, orientation
 from pipeline.decode.formats import load_decoders, pillows_name
-from pipeline.decode.layout import Layout, lay, layout_of
+from pipeline.decode.layout import lay, layout_of
 from pipeline.decode.limits import Limits
+from pipeline.decode.plain_jpeg import write_rgb
+from pipeline.decode.room import NoRoom, Room, write
 from pipeline.decode.sniff import sniff, webp_size
+from pipeline.decode.wire import Drawn
 from pipeline.errors import Rejected
 from schemas.dead_letter import Reason, Stage
 
 _NO_MEMORY = re.compile(r"out of memory|memory allocation|allocate memory|not enough memory", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """`image` is what the engine gets; the size is that of the whole image, upright."""
+def draw(data: bytes, limits: Limits, room: Room) -> Drawn:
+    """What the engine gets is written to the room; the size is that of the whole image, upright.
 
-    image: Image.Image
-    width: int
-    height: int
-    format: str
-    layout: Layout | None = None
-
-
-def draw(data: bytes, limits: Limits) -> Picture:
-    """Raises Rejected for whatever a decoder makes of a bad file."""
+    Raises Rejected for whatever a decoder makes of a bad file, and NoRoom.
+    """
     kind = sniff(data)
     load_decoders()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _draw(data, kind, limits)
-    except Rejected:
+            return _draw(data, kind, limits, room)
+    except (Rejected, NoRoom):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _rejected(Reason.TOO_MANY_PIXELS, f"the image is over {limits.max_pixels} pixels") from None
@@ -50,12 +44,14 @@ def draw(data: bytes, limits: Limits) -> Picture:
         raise _damaged(kind, error) from None
 
 
-def _draw(data: bytes, kind: str, limits: Limits) -> Picture:
+def _draw(data: bytes, kind: str, limits: Limits, room: Room) -> Drawn:
     claimed = webp_size(data) if kind == "WEBP" else None
     if claimed is not None:
         _check_shape(*claimed, limits)
     with Image.open(io.BytesIO(data), formats=[pillows_name(kind)]) as image:
         _check_shape(image.width, image.height, limits)
+        if _is_plain_jpeg(image, limits) and write_rgb(data, *image.size, room):
+            return Drawn(*image.size, kind)
         drafted = draft(image, limits)
         image.load()  # the first frame of an animation
         _turn_upright(image)
@@ -63,10 +59,17 @@ def _draw(data: bytes, kind: str, limits: Limits) -> Picture:
         _check_shape(whole.width, whole.height, limits)
         rgb = to_rgb(image)
         if limits.tiling is None:
-            return Picture(rgb, whole.width, whole.height, kind)
+            write(rgb, room)
+            return Drawn(whole.width, whole.height, kind)
         layout = layout_of(whole.width, whole.height, limits.tiling)
         box = None if drafted is None else drafted.box
-        return Picture(lay(rgb, layout, box), whole.width, whole.height, kind, layout)
+        write(lay(rgb, layout, box), room)
+        return Drawn(whole.width, whole.height, kind, layout.rows, layout.columns)
+
+
+def _is_plain_jpeg(image: Image.Image, limits: Limits) -> bool:
+    """Whether its decoded pixels are what is wanted."""
+    return limits.tiling is None and image.format == "JPEG" and is_plain(image) and orientation(image) == 1
 
 
 def _turn_upright(image: Image.Image) -> None:

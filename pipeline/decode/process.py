@@ -141,4 +141,5 @@ def _environment() -> dict[str, str]:
         **passed_on,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONSAFEPATH": "1",
+        "OPENBLAS_NUM_THREADS": "1",  # numpy comes with the JPEG decoder, and would start a thread for each core
     }

@@ -171,4 +171,4 @@ def test_it_starts_light() -> None:
         check=True,
     ).stdout.split()
     assert "PIL.Image" in loaded
-    assert not {"torch", "pydantic", "numpy", "prometheus_client", "multiprocessing.context"} & set(loaded)
+    assert not {"torch", "pydantic", "prometheus_client", "multiprocessing.context"} & set(loaded)
