@@ -13,11 +13,15 @@ from pipeline.memory_file import MemoryFile
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """`length` bytes at `offset`. Travels as these two numbers; `within` says in which memory, in each process."""
+    """`length` bytes at `offset`. Travels as these two numbers; `within` says in which memory, in each process.
+
+    The first `kept` of them have their room already, from a picture that lay there before.
+    """
 
     offset: int
     length: int
     memory: MemoryFile | None = field(default=None, repr=False, compare=False)
+    kept: int = field(default=0, repr=False, compare=False)
 
     def __len__(self) -> int:
         return self.length
@@ -62,30 +66,38 @@ class Arena:
             if self._closed:
                 raise Cancelled("the flow is stopping")
             offset = self._free.pop()
-            self._idle -= self._written.get(offset, 0)
+            kept = self._written.get(offset, 0)
+            self._idle -= kept
             self._taken.add(offset)
-        return Block(offset, self._block_bytes, self.memory)
+        return Block(offset, self._block_bytes, self.memory, kept)
 
     def give_back(self, block: Block) -> None:
         """Once for each taken; nobody reads or writes it any more. Raises KeyError for one that is not taken.
 
-        `block.length` tells how much was written.
+        All `block.length` bytes have been written.
         """
+        self._end(block, max(block.kept, block.length), may_stay=True)
+
+    def give_up(self, block: Block) -> None:
+        """As `give_back`, when nobody knows how much was written: its room goes back to the machine."""
+        self._end(block, self._block_bytes, may_stay=False)
+
+    def _end(self, block: Block, written: int, may_stay: bool) -> None:
         with self._change:
             self._taken.remove(block.offset)
             if not self._closed:
-                self._lay_aside(block)
+                self._lay_aside(block.offset, written, may_stay)
             self._change.notify()
 
-    def _lay_aside(self, block: Block) -> None:
-        written = max(self._written.pop(block.offset, 0), block.length)
-        if self._idle + written <= self._idle_bytes:
-            self._written[block.offset] = written
+    def _lay_aside(self, offset: int, written: int, may_stay: bool) -> None:
+        if may_stay and self._idle + written <= self._idle_bytes:
+            self._written[offset] = written
             self._idle += written
-            self._free.append(block.offset)
+            self._free.append(offset)
         else:
-            self.memory.discard(block.offset, written)
-            self._free.appendleft(block.offset)
+            self._written.pop(offset, None)
+            self.memory.discard(offset, written)
+            self._free.appendleft(offset)
 
     @property
     def taken(self) -> int:

@@ -35,10 +35,11 @@ class ByteBudget:
     def hold(self, owner: int, count: int) -> None:
         """`owner` now holds `count` bytes instead of what it held; 0 lets go."""
         with self._change:
+            was_exhausted = self.exhausted
             self._used += count - self._held.pop(owner, 0)
             if count:
                 self._held[owner] = count
-            if self._used < self._limit:
+            if was_exhausted and not self.exhausted:
                 self._change.notify_all()
 
     def close(self) -> None:

@@ -69,6 +69,8 @@ class Retries:
 
     def succeeded(self, ticket: Ticket, reached: Stage) -> None:
         """The request got an answer, good or bad, from what it depends on up to that stage."""
+        if not self._failures:
+            return
         dependencies = {_origin(ticket)} | (self._of_the_engine if reached is Stage.INFER else set())
         for dependency in dependencies:
             if self._failures.pop(dependency, 0):

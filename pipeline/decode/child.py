@@ -34,7 +34,7 @@ def main(pipe: int, inbox: int, memory: int, limits: Limits) -> None:
     os.write(pipe, Answer(0, Ready()).pack())
     while order := _next_order(pipe):
         signal.setitimer(signal.ITIMER_REAL, limits.timeout_s + ALARM_GRACE_S)
-        body = _obey(order, inbox, _Place(memory, canvas, order.offset), limits)
+        body = _obey(order, inbox, _Place(memory, canvas, order.offset, order.kept), limits)
         signal.setitimer(signal.ITIMER_REAL, 0)
         os.write(pipe, Answer(order.secret, body, _kept_bytes(statistics) > limits.resident_bytes).pack())
 
@@ -63,12 +63,12 @@ def _obey(order: Order, inbox: int, place: _Place, limits: Limits) -> Body:
 class _Place:
     """Where in the shared memory a picture goes."""
 
-    def __init__(self, memory: int, canvas: mmap.mmap, offset: int) -> None:
-        self._memory, self._canvas, self._offset = memory, canvas, offset
+    def __init__(self, memory: int, canvas: mmap.mmap, offset: int, kept: int = 0) -> None:
+        self._memory, self._canvas, self._offset, self._kept = memory, canvas, offset, kept
 
     def room(self, length: int) -> memoryview:
         """Reserved first, so that a machine without memory is an error to be told, and not the end of the process."""
-        if hasattr(os, "posix_fallocate"):
+        if length > self._kept and hasattr(os, "posix_fallocate"):
             try:
                 os.posix_fallocate(self._memory, self._offset, length)
             except OSError as error:

@@ -61,7 +61,7 @@ class Decoder:
         try:
             return self._placed(self._draw(data, block), block)
         except BaseException:
-            self._arena.give_back(block)
+            self._arena.give_up(block)
             raise
 
     def release(self, pixels: Pixels | Canvas) -> None:
@@ -122,7 +122,7 @@ class _Child:
         process = self._ready()
         self._left -= 1
         try:
-            answer = process.ask(data, block.offset)
+            answer = process.ask(data, block)
         except TimedOut:
             self._replace()
             raise _rejected(Reason.DECODE_TIMEOUT, f"not decoded within {self._settings.timeout_s} s") from None

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from pipeline.arena import Block
 from pipeline.decode.limits import Limits
 from pipeline.decode.wire import ANSWER_BYTES, Answer, Drawn, Garbled, Order, Ready, picture_bytes
 from pipeline.errors import Retryable
@@ -67,8 +68,8 @@ class DecodeProcess:
         if not isinstance(answer.body, Ready):
             raise Retryable(Stage.DECODE, "the decoder did not start")
 
-    def ask(self, data: bytes, offset: int) -> Answer:
-        """The picture goes to `offset`; a size that the answer gives fits there.
+    def ask(self, data: bytes, block: Block) -> Answer:
+        """The picture goes to the block; a size that the answer gives fits there.
 
         Blocks for `timeout_s` at most. Raises Died, TimedOut or Retryable; after the first two it is to be ended.
         """
@@ -76,7 +77,7 @@ class DecodeProcess:
         secret = int.from_bytes(os.urandom(8), "little")
         try:
             self._pipe.settimeout(self._limits.timeout_s)
-            self._pipe.sendall(Order(secret, offset, len(data)).pack())
+            self._pipe.sendall(Order(secret, block.offset, block.kept, len(data)).pack())
             answer = Answer.unpack(self._receive(self._limits.timeout_s))
             self._check(answer, secret)
         except TimeoutError:

@@ -18,7 +18,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 REASONS = (Reason.NOT_AN_IMAGE, Reason.IMAGE_CORRUPT, Reason.TOO_MANY_PIXELS, Reason.UNUSABLE_SHAPE)
 
 _READY, _DRAWN, _REFUSED, _NO_MEMORY = range(1, 5)
-_ORDER = struct.Struct("<QQQ")
+_ORDER = struct.Struct("<QQQQ")
 _ANSWER = struct.Struct("<QBBBBBIIB120s")
 ORDER_BYTES, ANSWER_BYTES = _ORDER.size, _ANSWER.size
 
@@ -29,14 +29,16 @@ class Garbled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Decode the `length` bytes of the inbox; the picture goes to `offset` of the memory."""
+    """Decode the `length` bytes of the inbox; the picture goes to `offset` of the memory, where `kept` bytes have their
+    room already."""
 
     secret: int
     offset: int
+    kept: int
     length: int
 
     def pack(self) -> bytes:
-        return _ORDER.pack(self.secret, self.offset, self.length)
+        return _ORDER.pack(self.secret, self.offset, self.kept, self.length)
 
     @classmethod
     def unpack(cls, data: bytes) -> Order:

@@ -61,6 +61,9 @@ class Cancel:
     job_id: int
 
 
+Inbox = queue.SimpleQueue[list[EngineJob | Cancel] | None]
+
+
 class Heart:
     """Tells the parent that work goes on, seldom enough to cost nothing."""
 
@@ -96,24 +99,22 @@ def _work(connection: Connection, settings: EngineSettings, factory: EngineFacto
     heart = Heart(connection)
     engine = factory(settings, heart.beat)
     connection.send(Ready(engine.identity, engine.capacity()))
-    inbox: queue.SimpleQueue[EngineJob | Cancel | None] = queue.SimpleQueue()
+    inbox: Inbox = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, inbox, memory), daemon=True).start()
     held: set[int] = set()
     while _hand_over(inbox, engine, held):
-        for finished in engine.finished(BUSY_WAIT_S if held else 0):
-            held.discard(finished.id)
+        if finished := engine.finished(BUSY_WAIT_S if held else 0):
+            held.difference_update(ended.id for ended in finished)
             connection.send(finished)
         heart.beat()
 
 
-def _receive(
-    connection: Connection, inbox: queue.SimpleQueue[EngineJob | Cancel | None], memory: MemoryFile | None
-) -> None:
+def _receive(connection: Connection, inbox: Inbox, memory: MemoryFile | None) -> None:
     """Empties the pipe at once, so that the parent never waits for a busy model."""
     try:
         while True:
-            message = connection.recv()
-            inbox.put(_placed(message, memory) if isinstance(message, EngineJob) else message)
+            messages = connection.recv()
+            inbox.put([_placed(each, memory) if isinstance(each, EngineJob) else each for each in messages])
     except (EOFError, OSError):
         inbox.put(None)
 
@@ -126,19 +127,20 @@ def _placed(job: EngineJob, memory: MemoryFile | None) -> EngineJob:
     return replace(job, pixels=replace(pixels, rgb=pixels.rgb.within(memory)))
 
 
-def _hand_over(inbox: queue.SimpleQueue[EngineJob | Cancel | None], engine: Engine, held: set[int]) -> bool:
+def _hand_over(inbox: Inbox, engine: Engine, held: set[int]) -> bool:
     """Everything that came in; waits a moment for it when the engine has nothing to do. False: the parent is gone."""
     wait = 0 if held else IDLE_WAIT_S
     while True:
         try:
-            message = inbox.get(timeout=wait)
+            messages = inbox.get(timeout=wait)
         except queue.Empty:
             return True
         wait = 0
-        if message is None:
+        if messages is None:
             return False
-        if isinstance(message, Cancel):
-            engine.cancel(message.job_id)
-        else:
-            held.add(message.id)
-            engine.submit(message)
+        for message in messages:
+            if isinstance(message, Cancel):
+                engine.cancel(message.job_id)
+            else:
+                held.add(message.id)
+                engine.submit(message)

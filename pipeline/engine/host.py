@@ -25,6 +25,7 @@ from schemas.result import ModelIdentity
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25
+TURN_S = 0.02  # what comes within one crosses together; a full model takes longer for a step
 MAX_FAILED_STARTS = 3
 STOP_PATIENCE_S = 1.0
 
@@ -61,6 +62,7 @@ class EngineHost:
         self._deaths = self._failed_starts = 0
         self._last_words = ""
         self._last_sign = 0.0
+        self._turned = 0.0
         self._loaded = threading.Event()
         self._wake_reader, self._wake_writer = _spawn.Pipe(duplex=False)
         self._woken = False  # a wake-up is on its way
@@ -149,22 +151,29 @@ class EngineHost:
             cancels, self._cancels = self._cancels, []
         if jobs and not was_busy:
             self._last_sign = self._clock()
-        for message in (*jobs, *map(Cancel, cancels)):
-            self._pipe.send(message)
+        if jobs or cancels:
+            self._pipe.send([*jobs, *map(Cancel, cancels)])
 
     def _receive(self) -> None:
+        """All that has come; blocks until something does, and on from then for as long as a turn takes."""
         sources = [key.fileobj for key, _ in self._selector.select(TICK_S)]
         if self._pipe not in sources and not self._process.is_alive() and not self._pipe.poll():
             raise EOFError  # a process that it started itself may hold its end of the pipe open
-        for source in sources:
-            if source is self._wake_reader:
-                self._wake_reader.recv_bytes()
-                with self._lock:
-                    self._woken = False
-            else:
-                self._take(self._pipe.recv())
+        time.sleep(max(0.0, self._turned + TURN_S - time.monotonic()))
+        self._turned = time.monotonic()
+        while ready := self._selector.select(0):
+            for key, _ in ready:
+                self._take_from(key.fileobj)
 
-    def _take(self, message: Ready | Failed | Broke | Beat | Finished) -> None:
+    def _take_from(self, source: object) -> None:
+        if source is self._wake_reader:
+            self._wake_reader.recv_bytes()
+            with self._lock:
+                self._woken = False
+        else:
+            self._take(self._pipe.recv())
+
+    def _take(self, message: Ready | Failed | Broke | Beat | list[Finished]) -> None:
         self._last_sign = self._clock()
         if isinstance(message, Ready):
             self._ready = message
@@ -177,10 +186,10 @@ class EngineHost:
             self._last_words = f": {message.error}"
             log.error("the engine failed: %s\n%s", message.error, message.trace)
             raise EOFError
-        elif isinstance(message, Finished):
+        elif isinstance(message, list):
             self._deaths, self._last_words = 0, ""
             with self._lock:
-                endings = self._triage.ended(message)
+                endings = [ending for finished in message for ending in self._triage.ended(finished)]
             for ending in endings:
                 self._endings.put(ending)
 

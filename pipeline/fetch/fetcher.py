@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
+
+from prometheus_client import Counter
 
 from pipeline.errors import Rejected, Retryable
 from pipeline.fetch.refusals import check_size, rejected
@@ -59,7 +62,7 @@ class Fetcher:
         try:
             found = source.read(image, known_etag, limit)
             outcome = "unchanged" if isinstance(found, Unchanged) else "read"
-            FETCHED_BYTES.labels(source.kind).inc(0 if isinstance(found, Unchanged) else len(found.data))
+            _bytes_from(source.kind).inc(0 if isinstance(found, Unchanged) else len(found.data))
             return found
         except Rejected:
             outcome = "rejected"
@@ -68,7 +71,7 @@ class Fetcher:
             outcome = error.trouble.value
             raise
         finally:
-            FETCHES.labels(source.kind, outcome).inc()
+            _fetches(source.kind, outcome).inc()
 
     def _verify(self, image: ImageRef, body: Body) -> FetchedImage:
         check_size(len(body.data), self._settings.max_bytes)
@@ -78,3 +81,13 @@ class Fetcher:
         if not body.data:
             raise rejected(Reason.NOT_AN_IMAGE, "the image has no bytes")
         return FetchedImage(body.data, digest, body.etag)
+
+
+@cache  # looking a label up costs more than counting
+def _fetches(kind: str, outcome: str) -> Counter:
+    return FETCHES.labels(kind, outcome)
+
+
+@cache
+def _bytes_from(kind: str) -> Counter:
+    return FETCHED_BYTES.labels(kind)

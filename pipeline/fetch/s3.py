@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import obstore
@@ -35,6 +36,9 @@ class S3Source:
     kind = "s3"
 
     def __init__(self, settings: FetchSettings, s3: S3Settings) -> None:
+        # Read when obstore starts its runtime. A request is worked on by the thread that waits for it; the runtime only
+        # watches sockets, and one of its own threads a core made each of them wake the others.
+        os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
         self._settings = settings
         self._lanes = Lanes(self.kind, settings)
         self._stores = S3Stores(settings, s3)

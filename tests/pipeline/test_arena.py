@@ -126,9 +126,12 @@ def room(arena: Arena) -> int:
 
 
 def fill(arena: Arena, length: int) -> Block:
-    block = replace(arena.take(), length=length)
+    return fill_block(arena, arena.take(), length)
+
+
+def fill_block(arena: Arena, block: Block, length: int) -> Block:
     arena.memory.write(block.offset, b"x" * length)
-    return block
+    return replace(block, length=length)
 
 
 def test_idle_blocks_keep_no_more_room_than_they_may() -> None:
@@ -160,6 +163,27 @@ def test_room_is_what_is_out_and_what_may_lie_idle(steps: list[tuple[bool, int, 
     for block in out:
         arena.give_back(block)
     assert room(arena) <= 100 * page
+    arena.close()
+
+
+def test_a_block_tells_what_room_it_has() -> None:
+    arena = Arena(1 << 20, 2)
+    first = arena.take()
+    assert first.kept == 0
+    arena.give_back(fill_block(arena, first, 5000))
+    again = arena.take()
+    assert (again.offset, again.kept) == (first.offset, 5000)
+    arena.give_back(fill_block(arena, again, 100))
+    assert arena.take().kept == 5000  # of the larger picture before
+    arena.close()
+
+
+def test_a_block_given_up_has_no_room_left() -> None:
+    arena = Arena(1 << 20, 2)
+    arena.memory.write(arena.take().offset, b"x" * 9000)
+    arena.give_up(Block(0, 1 << 20))
+    assert room(arena) == 0
+    assert [arena.take().kept for _ in range(2)] == [0, 0]
     arena.close()
 
 

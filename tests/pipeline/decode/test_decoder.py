@@ -326,7 +326,7 @@ def test_a_block_that_cant_be_filled_is_told_and_not_died_of() -> None:
     os.write(inbox, data)
     with mmap.mmap(memory.fileno(), memory.size) as canvas:
         place = _Place(unwritable, canvas, 0)
-        assert isinstance(_obey(Order(1, 0, len(data)), inbox, place, SETTINGS.limits()), NoMemory)
+        assert isinstance(_obey(Order(1, 0, 0, len(data)), inbox, place, SETTINGS.limits()), NoMemory)
     for handle in (unwritable, inbox):
         os.close(handle)
     memory.close()

@@ -41,9 +41,10 @@ def test_what_is_said_is_understood(secret: int, body: Ready | Drawn | Refused |
     assert Answer.unpack(packed) == Answer(secret, body)
 
 
-@given(U64, U64, U64)
-def test_orders_are_understood(secret: int, offset: int, length: int) -> None:
-    assert Order.unpack(Order(secret, offset, length).pack()) == Order(secret, offset, length)
+@given(U64, U64, U64, U64)
+def test_orders_are_understood(secret: int, offset: int, kept: int, length: int) -> None:
+    order = Order(secret, offset, kept, length)
+    assert Order.unpack(order.pack()) == order
 
 
 def test_a_worn_child_says_so() -> None:
