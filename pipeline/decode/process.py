@@ -76,7 +76,6 @@ class DecodeProcess:
         self._fill_inbox(data)
         secret = int.from_bytes(os.urandom(8), "little")
         try:
-            self._pipe.settimeout(self._limits.timeout_s)
             self._pipe.sendall(Order(secret, block.offset, block.kept, len(data)).pack())
             answer = Answer.unpack(self._receive(self._limits.timeout_s))
             self._check(answer, secret)
@@ -100,14 +99,21 @@ class DecodeProcess:
     def _receive(self, timeout_s: float) -> bytes:
         """One answer. Raises OSError when the process is gone, TimeoutError when it has not come whole in time."""
         deadline = time.monotonic() + timeout_s
+        self._pipe_waits(timeout_s)
         data = b""
         while len(data) < ANSWER_BYTES:
-            self._pipe.settimeout(max(deadline - time.monotonic(), 0.001))
+            if data:
+                self._pipe_waits(max(deadline - time.monotonic(), 0.001))
             part = self._pipe.recv(ANSWER_BYTES - len(data))
             if not part:
                 raise ConnectionResetError("the process is gone")
             data += part
         return data
+
+    def _pipe_waits(self, timeout_s: float) -> None:
+        """Set only where it differs: a system call each, for which other threads get the interpreter."""
+        if self._pipe.gettimeout() != timeout_s:
+            self._pipe.settimeout(timeout_s)
 
     def _check(self, answer: Answer, secret: int) -> None:
         if answer.secret != secret:
