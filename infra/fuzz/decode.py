@@ -43,7 +43,11 @@ class File:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    chosen = _parser().parse_args(arguments)
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    where = chosen.folder or chosen.corpus
+    if not any(path.is_file() for path in where.rglob("*")):
+        parser.error(f"no files under {where}")
     settings = DecodeSettings(processes=chosen.processes, timeout_s=chosen.timeout_s)
     tally = Tally(settings.memory_bytes, chosen.keep)
     started, deaths = time.monotonic(), _deaths()

@@ -45,6 +45,15 @@ def test_the_files_of_a_folder_are_run_as_they_are(tmp_path: Path, capsys: pytes
     assert (code, said["outcomes"]) == (0, {"decoded": 2, "not_an_image": 2})
 
 
+@pytest.mark.parametrize("option", ["--folder", "--corpus"])
+def test_no_files_are_no_pass(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for missing in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(SystemExit) as ended:
+            main([option, str(missing)])
+        assert ended.value.code == 2
+        assert f"no files under {missing}" in capsys.readouterr().err
+
+
 def test_a_number_names_a_file() -> None:
     assert [mutated(number, SEEDS) for number in range(200)] == [mutated(number, SEEDS) for number in range(200)]
     assert len({mutated(number, SEEDS) for number in range(200)}) > 150
