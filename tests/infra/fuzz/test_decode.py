@@ -49,7 +49,7 @@ def test_the_files_of_a_folder_are_run_as_they_are(tmp_path: Path, capsys: pytes
 def test_no_files_are_no_pass(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for missing in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(SystemExit) as ended:
-            main([option, str(missing)])
+            decode.main([option, str(missing)])
         assert ended.value.code == 2
         assert f"no files under {missing}" in capsys.readouterr().err
 
