@@ -18,7 +18,7 @@ class DecodeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_DECODE_", frozen=True, extra="forbid")
 
-    processes: int = Field(default=2, ge=1, le=128)
+    processes: int = Field(default=3, ge=1, le=128)
     max_pixels: int = Field(default=40_000_000, ge=1, le=2_000_000_000)
     max_aspect_ratio: float = Field(default=100, ge=1)
     timeout_s: float = Field(default=20, gt=0)
