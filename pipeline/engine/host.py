@@ -155,7 +155,7 @@ class EngineHost:
             self._pipe.send([*jobs, *map(Cancel, cancels)])
 
     def _receive(self) -> None:
-        """All that has come; blocks until something does, and on from then for as long as a turn takes."""
+        """Takes all that has come; blocks until something has, and until the last turn is `TURN_S` ago."""
         sources = [key.fileobj for key, _ in self._selector.select(TICK_S)]
         if self._pipe not in sources and not self._process.is_alive() and not self._pipe.poll():
             raise EOFError  # a process that it started itself may hold its end of the pipe open
