@@ -54,7 +54,8 @@ class Fetcher:
         scheme = uri.partition(":")[0].lower()
         if scheme not in self._sources:
             known = ", ".join(f"{name}://" for name in self._sources)
-            raise rejected(Reason.UNSUPPORTED_URI, f"the image's address must start with one of {known}")
+            hint = "; file:// is read where [fetch] file_roots names folders" if scheme == "file" else ""
+            raise rejected(Reason.UNSUPPORTED_URI, f"the image's address must start with one of {known}{hint}")
         return self._sources[scheme]
 
     def _attempt(self, source: Source, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body | Unchanged:

@@ -207,3 +207,9 @@ def test_what_changes_after_the_check_is_not_read(
     assert data == b"images/folder/b.png"
     assert refused in (None, Reason.FORBIDDEN_LOCATION, Reason.IMAGE_NOT_FOUND)
     assert getattr(module, name) is real  # it did act
+
+
+def test_where_files_are_not_read_the_answer_names_the_setting() -> None:
+    with pytest.raises(Rejected, match="file_roots") as caught:
+        Fetcher({}, FetchSettings()).fetch(ImageRef(uri="file:///pictures/a.png"))
+    assert caught.value.reason is Reason.UNSUPPORTED_URI
