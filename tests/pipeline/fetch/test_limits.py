@@ -7,7 +7,7 @@ import time
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.fetch.lane import Lane
@@ -189,6 +189,7 @@ def test_lanes_are_forgotten_beyond_a_number_but_none_in_use() -> None:
 # --- retries ----------------------------------------------------------------------------------------------------
 
 
+@example([1.4449783219319743], 1, 0.0, 1.4449783219319743, 0)
 @given(
     st.lists(st.one_of(st.none(), st.floats(0, 8)), max_size=12),
     st.integers(0, 5),
@@ -219,7 +220,7 @@ def test_retries_are_few_and_end_in_time(
     except Transient:
         assert len(pauses) < len(failures)
     assert len(pauses) <= most
-    assert clock() - start < total
+    assert clock() <= start + total  # not the difference: it is more than was slept, by rounding
     for number, (pause, asked) in enumerate(zip(pauses, failures, strict=False)):
         assert (asked or 0) <= pause <= (asked or 0) + min(2, backoff * 2**number)
         assert (asked or 0) <= 5
