@@ -24,5 +24,5 @@ class TimeLimit:
         return left
 
     def leaves(self, seconds: float) -> bool:
-        """Whether more than `seconds` are left."""
-        return self._end - self._clock() > seconds
+        """Whether more than `seconds` are left, by what the clock will say then: a difference is rounded otherwise."""
+        return self._clock() + seconds < self._end
