@@ -17,6 +17,7 @@ from pipeline.decode.confine import confine
 from pipeline.decode.formats import load_decoders
 from pipeline.decode.limits import Limits
 from pipeline.decode.picture import draw
+from pipeline.decode.plain_jpeg import load_decoder
 from pipeline.decode.room import NoRoom
 from pipeline.decode.wire import ORDER_BYTES, Answer, Body, NoMemory, Order, Ready, Refused
 from pipeline.errors import Rejected
@@ -26,7 +27,7 @@ ALARM_GRACE_S = 5  # the parent's own limit comes first; this one is for a paren
 
 
 def main(pipe: int, inbox: int, memory: int, limits: Limits) -> None:
-    load_decoders()
+    load(limits)
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     statistics = _open_statistics()
     canvas = mmap.mmap(memory, os.fstat(memory).st_size)
@@ -37,6 +38,13 @@ def main(pipe: int, inbox: int, memory: int, limits: Limits) -> None:
         body = _obey(order, inbox, _Place(memory, canvas, order.offset, order.kept), limits)
         signal.setitimer(signal.ITIMER_REAL, 0)
         os.write(pipe, Answer(order.secret, body, _kept_bytes(statistics) > limits.resident_bytes).pack())
+
+
+def load(limits: Limits) -> None:
+    """All that decoding under these limits imports: afterwards nothing can be opened any more."""
+    load_decoders()
+    if limits.tiling is None:
+        load_decoder()
 
 
 def _next_order(pipe: int) -> Order | None:

@@ -71,12 +71,13 @@ AS_ANYBODY = """
 import os, sys
 from pipeline.decode import child
 from pipeline.decode.limits import Limits
-child.load_decoders()
+limits = Limits.from_json(sys.argv[4])
+child.load(limits)
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
-child.main(*map(int, sys.argv[1:4]), Limits.from_json(sys.argv[4]))
+child.main(*map(int, sys.argv[1:4]), limits)
 """
 
 
@@ -171,4 +172,4 @@ def test_it_starts_light() -> None:
         check=True,
     ).stdout.split()
     assert "PIL.Image" in loaded
-    assert not {"torch", "pydantic", "prometheus_client", "multiprocessing.context"} & set(loaded)
+    assert not {"torch", "pydantic", "numpy", "prometheus_client", "multiprocessing.context"} & set(loaded)
