@@ -8,8 +8,6 @@ import threading
 import time
 import traceback
 from collections.abc import Hashable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 
@@ -61,20 +59,32 @@ class Flow:
         self._outcomes: queue.SimpleQueue[Outcome | Fatal] = queue.SimpleQueue()
         self._budget = ByteBudget(settings.max_bytes)
         self._stopping = False
-        self._threads = ThreadPoolExecutor(settings.prepare_threads, thread_name_prefix="prepare")
+        self._waiting: queue.SimpleQueue[Trip | None] = queue.SimpleQueue()
+        self._preparing = [
+            threading.Thread(target=self._prepare_each, name=f"prepare-{number}", daemon=True)
+            for number in range(settings.prepare_threads)
+        ]
         self._answering = threading.Thread(target=self._answer, name="answer", daemon=True)
-        self._answering.start()
+        for thread in (*self._preparing, self._answering):
+            thread.start()
 
     def submit(self, ticket: Hashable, request: ImageRequest) -> None:
         """`ticket` comes back with the outcome. More than there is `room` for waits its turn inside."""
         trip = Trip(next(self._ids), ticket, request, self._clocks)
         self._trips[trip.id] = trip
-        self._start(trip)
+        self._waiting.put(trip)
 
     # --- the stages ---------------------------------------------------------------------------------------
 
+    def _prepare_each(self) -> None:
+        try:
+            while (trip := self._waiting.get()) is not None and not self._stopping:
+                self._prepare(trip)
+        except Exception as error:
+            self._failed(error)
+
     def _prepare(self, trip: Trip) -> None:
-        """A reference to pixels in the engine's hands, or to an answer that is known; on a thread of the pool."""
+        """A reference to pixels in the engine's hands, or to an answer that is known; on one of several threads."""
         try:
             self._budget.wait()
             with trip.stage(Stage.FETCH):
@@ -95,9 +105,7 @@ class Flow:
         except PipelineError as error:
             self._end(trip, error)
         except Exception as error:
-            # Not the message: it could name a presigned address.
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("fetch or decode failed in a way that it never should: %s\n%s", type(error).__name__, frames)
+            log.error("fetch or decode failed in a way that it never should: %s", _told(error))
             self._end(trip, Retryable(Stage.FETCH, f"unexpected {type(error).__name__}"))
 
     def _answer(self) -> None:
@@ -109,8 +117,12 @@ class Flow:
         except Fatal as error:
             self._outcomes.put(error)
         except Exception as error:
-            log.exception("the answering thread failed")
-            self._outcomes.put(Fatal(f"the flow failed: {type(error).__name__}"))
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """One of the threads that nothing should end."""
+        log.error("the thread %s failed: %s", threading.current_thread().name, _told(error))
+        self._outcomes.put(Fatal(f"the flow failed: {type(error).__name__}"))
 
     def _parse(self, finished: Finished) -> None:
         trip, said = self._trips[finished.id], finished.outcome
@@ -160,13 +172,9 @@ class Flow:
         successor, refused = self._flights.hand_over(trip, Trip.refusal)
         if successor is not None:
             successor.waited()
-            self._start(successor)
+            self._waiting.put(successor)
         for follower, error in refused:
             self._end(follower, error)
-
-    def _start(self, trip: Trip) -> None:
-        with suppress(RuntimeError):  # stopped: what is unfinished is dropped
-            self._threads.submit(self._prepare, trip)
 
     # --- around them --------------------------------------------------------------------------------------
 
@@ -211,11 +219,18 @@ class Flow:
                     self._engine.cancel(trip.id)
 
     def stop(self) -> None:
-        """Ends every child and thread; what is unfinished is dropped."""
+        """Ends every child and thread; what is unfinished is dropped. Blocks for the fetches that are under way."""
         self._stopping = True
         self._budget.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for _ in self._preparing:
+            self._waiting.put(None)
         self._engine.stop()
         self._decoder.stop()
-        self._answering.join()
+        for thread in (*self._preparing, self._answering):
+            thread.join()
         self._answers.close()
+
+
+def _told(error: Exception) -> str:
+    """Not the message: it could name a presigned address."""
+    return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"

@@ -11,11 +11,11 @@ def public_form(uri: str) -> str:
     """`uri` without user info, query and fragment; HIDDEN when it can't be taken apart. Never raises."""
     try:
         parts = urlsplit(uri)
-        port = f":{parts.port}" if parts.port else ""
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+        host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
     except ValueError:
         return HIDDEN
-    return f"{parts.scheme}://{host}{port}{parts.path}" if parts.scheme else HIDDEN
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{bracketed}{port}{parts.path}" if parts.scheme else HIDDEN
 
 
 def origin(uri: str) -> str:

@@ -62,7 +62,7 @@ class Answers:
     def expect(self, request: ImageRequest) -> Expected | None:
         """The answer about what was last seen at the address, where there is one. Blocks as `find` does."""
         image = request.image
-        remembered = self._etags.recall(image)
+        remembered = None if self._recipe is None else self._etags.recall(image)
         if remembered is None or image.sha256 not in (None, remembered.sha256):
             return None
         found = self.find(request, remembered.sha256)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import queue
 import threading
-from dataclasses import replace
 
 from pipeline.arena import Arena, Block
 from pipeline.decode.arrangement import Tiling
@@ -37,7 +36,7 @@ class Decoder:
     ) -> None:
         self._limits = settings.limits(tiling)
         self._arena = _arena(self._limits, max_canvas_bytes)
-        self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
+        self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
         self._children = [_Child(settings, self._limits, self._arena.memory) for _ in range(settings.processes)]
         for child in self._children:
             self._idle.put(child)
@@ -53,16 +52,15 @@ class Decoder:
         return tuple(pid for child in self._children if (pid := child.pid) is not None)
 
     def decode(self, data: bytes) -> Pixels | Canvas:
-        """Blocks for a free block of memory, for a free child and then for `timeout_s` at most.
+        """Blocks for a free child, for a free block of memory and then for `timeout_s` at most.
 
         What it gives is to be handed back through `release`. Raises Rejected, Retryable, or Cancelled once stopped.
         """
-        block = self._arena.take()
+        child = self._idle.get()
         try:
-            return self._placed(self._draw(data, block), block)
-        except BaseException:
-            self._arena.give_up(block)
-            raise
+            return self._draw(child, data)
+        finally:
+            self._idle.put(child)
 
     def release(self, pixels: Pixels | Canvas) -> None:
         """Nobody looks at them any more. Once for all that `decode` gave."""
@@ -75,15 +73,16 @@ class Decoder:
             child.stop()
         self._arena.close()
 
-    def _draw(self, data: bytes, block: Block) -> Drawn:
-        child = self._idle.get()
+    def _draw(self, child: _Child, data: bytes) -> Pixels | Canvas:
+        block = self._arena.take()
         try:
-            return child.draw(data, block)
-        finally:
-            self._idle.put(child)
+            return self._placed(child.draw(data, block), block)
+        except BaseException:
+            self._arena.give_up(block)
+            raise
 
     def _placed(self, drawn: Drawn, block: Block) -> Pixels | Canvas:
-        rgb = replace(block, length=picture_bytes(drawn, self._limits))
+        rgb = Block(block.offset, picture_bytes(drawn, self._limits), block.memory, block.kept)
         tiling = self._limits.tiling
         if tiling is None:
             return Pixels(rgb, drawn.width, drawn.height, drawn.format)

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
 INBOX_KEEPS_BYTES = 4 * 1024**2
+_TIMEVAL = struct.Struct("ll")
+_SECRETS = struct.Struct("<64Q")
 # Where the interpreter finds itself; everything else in our environment, secrets included, is not the child's.
 _PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
 
@@ -40,6 +43,8 @@ class DecodeProcess:
     def __init__(self, limits: Limits, memory: MemoryFile) -> None:
         self._limits = limits
         self._pipe, theirs = socket.socketpair()
+        self._patience_s = 0.0
+        self._secrets: list[int] = []
         self._inbox = scratch_file()
         handles = (theirs.fileno(), self._inbox, memory.fileno())
         with theirs:
@@ -74,7 +79,7 @@ class DecodeProcess:
         Blocks for `timeout_s` at most. Raises Died, TimedOut or Retryable; after the first two it is to be ended.
         """
         self._fill_inbox(data)
-        secret = int.from_bytes(os.urandom(8), "little")
+        secret = self._secret()
         try:
             self._pipe.sendall(Order(secret, block.offset, block.kept, len(data)).pack())
             answer = Answer.unpack(self._receive(self._limits.timeout_s))
@@ -90,6 +95,12 @@ class DecodeProcess:
             os.ftruncate(self._inbox, 0)
         return answer
 
+    def _secret(self) -> int:
+        """Drawn many at a time: a system call, too, is a turn for other threads."""
+        if not self._secrets:
+            self._secrets.extend(_SECRETS.unpack(os.urandom(_SECRETS.size)))
+        return self._secrets.pop()
+
     def _fill_inbox(self, data: bytes) -> None:
         try:
             write_at(self._inbox, 0, data)
@@ -99,21 +110,27 @@ class DecodeProcess:
     def _receive(self, timeout_s: float) -> bytes:
         """One answer. Raises OSError when the process is gone, TimeoutError when it has not come whole in time."""
         deadline = time.monotonic() + timeout_s
-        self._pipe_waits(timeout_s)
+        self._wait_at_most(timeout_s)
         data = b""
         while len(data) < ANSWER_BYTES:
             if data:
-                self._pipe_waits(max(deadline - time.monotonic(), 0.001))
-            part = self._pipe.recv(ANSWER_BYTES - len(data))
+                self._wait_at_most(deadline - time.monotonic())
+            try:
+                part = self._pipe.recv(ANSWER_BYTES - len(data))
+            except BlockingIOError:
+                raise TimeoutError from None
             if not part:
                 raise ConnectionResetError("the process is gone")
             data += part
         return data
 
-    def _pipe_waits(self, timeout_s: float) -> None:
-        """Set only where it differs: a system call each, for which other threads get the interpreter."""
-        if self._pipe.gettimeout() != timeout_s:
-            self._pipe.settimeout(timeout_s)
+    def _wait_at_most(self, seconds: float) -> None:
+        """The kernel's own limit: Python's would ask before each call whether there is something, and each such call
+        is a turn in which other threads get the interpreter."""
+        if seconds != self._patience_s:
+            whole, rest = divmod(max(int(seconds * 1e6), 1), 1_000_000)  # none at all would mean for ever
+            self._pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(whole, rest))
+            self._patience_s = seconds
 
     def _check(self, answer: Answer, secret: int) -> None:
         if answer.secret != secret:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +15,7 @@ from pipeline.cache.protocol import ResultCache
 from pipeline.errors import PipelineError
 from pipeline.flow import Flow
 from pipeline.settings import FlowSettings
-from pipeline.trip import Clocks
+from pipeline.trip import Clocks, Trip
 from pipeline.types import Canvas, EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels, Unchanged
 from schemas.request import ImageRef
 from schemas.result import ModelIdentity
@@ -95,26 +94,27 @@ class Engine:
         pass
 
 
-class ByHand(Executor):
-    """What was submitted, until it is run."""
+class ByHand:
+    """Stands for the queue of the preparing threads: what was put there, until it is run."""
 
-    def __init__(self) -> None:
-        self.tasks: deque[Callable[[], Any]] = deque()
+    def __init__(self, prepare: Callable[[Trip], None]) -> None:
+        self.tasks: deque[Callable[[], None]] = deque()
+        self.prepare = prepare
         self.shut = False
 
-    def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        if self.shut:
-            raise RuntimeError("cannot schedule new futures after shutdown")
-        self.tasks.append(lambda: call(*arguments, **named))
-        return Future()
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self.shut = True
-        self.tasks.clear()
+    def put(self, trip: Trip | None) -> None:
+        if trip is None:
+            self.shut = True
+            self.tasks.clear()
+        elif not self.shut:
+            self.tasks.append(lambda: self.prepare(trip))
 
 
 class StillFlow(Flow):
-    """Its answering thread has nothing to do: the test ends jobs itself."""
+    """Its threads have nothing to do: the test prepares and ends jobs itself."""
+
+    def _prepare_each(self) -> None:
+        pass
 
     def _answer(self) -> None:
         pass
@@ -131,9 +131,8 @@ class Parts:
         clocks = Clocks(lambda: self.seconds, lambda: self.now)
         settings = FlowSettings(max_in_flight=most)
         self.flow = StillFlow(settings, self.store, self.decoder, self.engine, clocks, answers, share)
-        self.flow._threads.shutdown()
-        self.hand = ByHand()
-        self.flow._threads = self.hand  # type: ignore[assignment]
+        self.hand = ByHand(self.flow._prepare)
+        self.flow._waiting = self.hand  # type: ignore[assignment]
 
     def run(self) -> None:
         """All that waits for a thread."""
