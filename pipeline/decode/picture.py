@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from pipeline.decode.colour import is_plain, to_rgb
 from pipeline.decode.draft import draft, orientation
 from pipeline.decode.formats import load_decoders, pillows_name
+from pipeline.decode.jpeg_header import ordinary_size
 from pipeline.decode.layout import lay, layout_of
 from pipeline.decode.limits import Limits
 from pipeline.decode.plain_jpeg import write_rgb
@@ -30,12 +31,17 @@ def draw(data: bytes, limits: Limits, room: Room) -> Drawn:
     Raises Rejected for whatever a decoder makes of a bad file, and NoRoom.
     """
     kind = sniff(data)
+    size = ordinary_size(data) if kind == "JPEG" and limits.tiling is None else None
+    if size is not None:
+        _check_shape(*size, limits)
+        if write_rgb(data, *size, room):
+            return Drawn(*size, kind)
     load_decoders()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _draw(data, kind, limits, room)
+            return _draw(data, kind, limits, room, tried=size is not None)
     except (Rejected, NoRoom):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -44,13 +50,13 @@ def draw(data: bytes, limits: Limits, room: Room) -> Drawn:
         raise _damaged(kind, error) from None
 
 
-def _draw(data: bytes, kind: str, limits: Limits, room: Room) -> Drawn:
+def _draw(data: bytes, kind: str, limits: Limits, room: Room, tried: bool) -> Drawn:
     claimed = webp_size(data) if kind == "WEBP" else None
     if claimed is not None:
         _check_shape(*claimed, limits)
     with Image.open(io.BytesIO(data), formats=[pillows_name(kind)]) as image:
         _check_shape(image.width, image.height, limits)
-        if _is_plain_jpeg(image, limits) and write_rgb(data, *image.size, room):
+        if not tried and _is_plain_jpeg(image, limits) and write_rgb(data, *image.size, room):
             return Drawn(*image.size, kind)
         drafted = draft(image, limits)
         image.load()  # the first frame of an animation

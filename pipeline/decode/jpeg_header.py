@@ -1,0 +1,46 @@
+"""An ordinary JPEG's size, straight from its segments (ITU-T T.81, annex B).
+
+Pillow takes a hundred calls to open a file, which cost a tenth of decoding it while the caches are cold.
+"""
+
+from __future__ import annotations
+
+_START_OF_SCAN, _APP0 = 0xDA, 0xE0
+_FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended and progressive, Huffman coded
+_TABLES_AND_COMMENTS = {0xC4, 0xDB, 0xDD, 0xFE}
+_JFIF_BYTES = 16
+
+
+def ordinary_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height, where the header holds one frame of grey or three 8-bit components and nothing that has a say
+    in how they are to be shown: no profile, no orientation, no further picture.
+
+    None: it is to be looked at more closely, or is damaged.
+    """
+    size = None
+    at = 2
+    try:
+        while (marker := _marker(data, at)) != _START_OF_SCAN:
+            length = int.from_bytes(data[at + 2 : at + 4], "big")
+            if marker in _FRAMES and size is None:
+                size = _size(data[at + 4 : at + 2 + length])
+            elif not (marker in _TABLES_AND_COMMENTS or (marker == _APP0 and length >= _JFIF_BYTES)):
+                return None
+            at += 2 + length
+    except (ValueError, IndexError):
+        return None
+    return size
+
+
+def _marker(data: bytes, at: int) -> int:
+    if data[at] != 0xFF:
+        raise ValueError("no marker")
+    return data[at + 1]
+
+
+def _size(frame: bytes) -> tuple[int, int]:
+    precision, height, width, components = frame[0], frame[1:3], frame[3:5], frame[5]
+    found = int.from_bytes(width, "big"), int.from_bytes(height, "big")
+    if precision != 8 or components not in (1, 3) or not all(found):
+        raise ValueError("not an ordinary frame")
+    return found
