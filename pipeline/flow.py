@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from pipeline.budget import ByteBudget
+from pipeline.bulk import work_in_bulk
 from pipeline.cache.answers import Answers, Found, no_answers
 from pipeline.cache.fetching import fetch_in_full, fetch_unless_known
 from pipeline.cache.flights import Flights, shareable
@@ -77,6 +78,7 @@ class Flow:
     # --- the stages ---------------------------------------------------------------------------------------
 
     def _prepare_each(self) -> None:
+        work_in_bulk()  # the decode processes, too, which these threads start; the engine goes before them
         try:
             while (trip := self._waiting.get()) is not None and not self._stopping:
                 self._prepare(trip)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from functools import cache
 from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -75,14 +76,14 @@ def _check_depth(value: bytes) -> None:
 
 def _parse(value: bytes) -> object:
     try:
-        return json.loads(
-            value.decode("utf-8"),
-            object_pairs_hook=_unique_keys,
-            parse_constant=_refuse_constant,
-            parse_float=_finite_float,
-        )
+        return _strict().decode(value.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise WireError(Reason.MALFORMED, f"not valid JSON: {error}") from None
+
+
+@cache
+def _strict() -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite_float)
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

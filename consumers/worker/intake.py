@@ -54,7 +54,8 @@ class Intake:
         Serves the group's rebalances. False, at once: there is no room, and the consumer was not asked, as it must be
         within a second. Raises Fatal.
         """
-        full = not self._has_room()
+        room = self._room()
+        full = room <= 0
         PAUSED.set(full)
         if self._full_for_a_moment(full):
             return False
@@ -62,7 +63,8 @@ class Intake:
         message = self._consumer.poll(wait_s)
         while message is not None:
             self._enter(message)
-            message = self._consumer.poll(0) if self._has_room() else None
+            room -= 1
+            message = self._consumer.poll(0) if room > 0 and self._retries.admits() else None
         return True
 
     def _full_for_a_moment(self, full: bool) -> bool:
@@ -72,9 +74,11 @@ class Intake:
             self._full_since = self._clock()
         return self._full_since is not None and self._clock() - self._full_since < PAUSE_AFTER_S
 
-    def _has_room(self) -> bool:
-        in_bounds = self._flow.room > 0 and self._claims.unpublished < self._settings.max_unpublished
-        return in_bounds and not self._shut and self._retries.admits()
+    def _room(self) -> int:
+        """How many records to take now; counting what is held for each of them anew would cost more than the rest."""
+        if self._shut or not self._retries.admits():
+            return 0
+        return min(self._flow.room, self._settings.max_unpublished - self._claims.unpublished)
 
     def _pause_or_resume(self, full: bool) -> None:
         for claim in self._claims:

@@ -120,6 +120,15 @@ def test_the_engine_sees_every_canvas_whole(build: Callable[..., Way]) -> None:
     assert (way.blocks_out, way.flow.held_bytes) == (0, 0)
 
 
+def test_decoding_waits_its_turn_and_the_engine_does_not(build: Callable[..., Way]) -> None:
+    way = build()
+    way.flow.submit(0, request(0))
+    way.collect(1)
+    assert {os.sched_getscheduler(pid) for pid in way.decoder.pids} == {os.SCHED_BATCH}
+    assert way.host._process.pid is not None
+    assert os.sched_getscheduler(way.host._process.pid) == os.SCHED_OTHER
+
+
 def test_the_engine_sees_pixels_whole_where_they_lie() -> None:
     """Without a tiling, too, only their place travels."""
     files, decoder = Files(), Decoder(DECODE)
