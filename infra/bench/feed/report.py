@@ -12,15 +12,17 @@ from typing import Any
 from rich.table import Table
 
 from infra.bench.feed.contestants import OURS, Contestant
-from infra.bench.feed.run import Comparison, Part
+from infra.bench.feed.run import Comparison
+from infra.bench.feed.watch import Run
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 METHOD = {
     "images/s": "results that a read_committed reader saw, from the warm share to the last, over the seconds between; "
     "median of the rounds",
     "ours": "how many times as fast Sightstream was, by the medians of this run",
-    "CPU": "processor time of all the contestant's processes in that window over its images, and over what Pillow "
-    "alone takes to open and load the same files, just before and after; broker, object store and reader not counted",
+    "CPU": "processor time of all the contestant's processes in that window over its images, median of the rounds; "
+    "and over what Pillow alone takes to open and load the same files, median of all times that it was measured, "
+    "before and after each contestant; broker, object store and reader not counted",
     "moved": "bytes through read and write calls (pipes, shared files; of sockets, not what goes through recv or send)",
     "doubles": "results for requests that had one",
 }
@@ -52,7 +54,7 @@ def as_table(comparison: Comparison) -> Table:
 def method_lines(comparison: Comparison) -> list[str]:
     """How each column came about, the stages of ours, and what failed."""
     lines = [f"{name}: {how}" for name, how in METHOD.items()]
-    stages = summary(comparison, OURS)["stage_seconds"] if comparison.parts.get(OURS.name) else {}
+    stages = summary(comparison, OURS)["stage_seconds"] if comparison.runs.get(OURS.name) else {}
     if stages:
         told = ", ".join(f"{stage} {seconds * 1e3:.1f} ms" for stage, seconds in stages.items())
         lines.append(f"sightstream's stages, waiting included: {told}")
@@ -67,6 +69,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "options": asdict(comparison.options),
         "method": METHOD,
         "picture_bytes": comparison.picture_bytes,
+        "pillow_cpu_s": comparison.pillow_cpu_s,
         "contestants": {contestant.name: summary(comparison, contestant) for contestant in comparison.contestants},
         "failures": comparison.failures,
     }
@@ -74,26 +77,26 @@ def document(comparison: Comparison) -> dict[str, Any]:
 
 def summary(comparison: Comparison, contestant: Contestant) -> dict[str, Any]:
     """Medians over the rounds; None where every round failed."""
-    parts = comparison.parts[contestant.name]
-    rate = _median(parts, lambda part: part.run.images_per_s)
-    ours = _median(comparison.parts.get(OURS.name, []), lambda part: part.run.images_per_s)
+    runs = comparison.runs[contestant.name]
+    rate = _median(runs, lambda run: run.images_per_s)
+    cpu = _median(runs, lambda run: run.cpu_s_per_image)
+    ours = _median(comparison.runs.get(OURS.name, []), lambda run: run.images_per_s)
     return {
         "about": contestant.about,
         "promise": contestant.promise,
         "images_per_s": rate,
-        "rounds": [part.run.images_per_s for part in parts],
+        "rounds": [run.images_per_s for run in runs],
         "times_slower_than_ours": ours / rate if ours and rate and contestant is not OURS else None,
-        "cpu_s_per_image": _median(parts, lambda part: part.run.cpu_s_per_image),
-        "pillow_cpu_s": _median(parts, lambda part: part.pillow_cpu_s),
-        "cpu_over_pillow": _median(parts, lambda part: part.run.cpu_s_per_image / part.pillow_cpu_s),
-        "moved_bytes_per_image": _median(parts, lambda part: part.run.moved_bytes_per_image),
-        "doubles": sum(part.run.doubles for part in parts),
-        "stage_seconds": parts[-1].run.stages if parts else {},
+        "cpu_s_per_image": cpu,
+        "cpu_over_pillow": cpu / median(comparison.pillow_cpu_s) if cpu else None,
+        "moved_bytes_per_image": _median(runs, lambda run: run.moved_bytes_per_image),
+        "doubles": sum(run.doubles for run in runs),
+        "stage_seconds": runs[-1].stages if runs else {},
     }
 
 
-def _median(parts: list[Part], figure: Callable[[Part], float]) -> float | None:
-    return median(map(figure, parts)) if parts else None
+def _median(runs: list[Run], figure: Callable[[Run], float]) -> float | None:
+    return median(map(figure, runs)) if runs else None
 
 
 def _title(comparison: Comparison) -> str:

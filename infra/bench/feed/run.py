@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 
 from infra.bench.feed.contestants import Contestant
 from infra.bench.feed.job import Job
@@ -20,28 +19,24 @@ from infra.errors import CommandError
 from infra.runtime.service import Program, Service
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A contestant's part in a round; `pillow_cpu_s` is what Pillow alone took for a picture just before and after."""
-
-    run: Run
-    pillow_cpu_s: float
-
-
 @dataclass(slots=True)
 class Comparison:
-    """A contestant without parts has failed in each round."""
+    """A contestant without runs has failed in each round.
+
+    `pillow_cpu_s` is what Pillow alone took for a picture, just before and after each run.
+    """
 
     options: FeedOptions
     contestants: Sequence[Contestant]
     picture_bytes: int = 0
-    parts: dict[str, list[Part]] = field(default_factory=dict)
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+    pillow_cpu_s: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
 
 def compare(options: FeedOptions, contestants: Sequence[Contestant], say: Callable[[str], None]) -> Comparison:
     """Blocks for minutes. A contestant that fails is told, and costs only its own figures."""
-    comparison = Comparison(options, contestants, parts={contestant.name: [] for contestant in contestants})
+    comparison = Comparison(options, contestants, runs={contestant.name: [] for contestant in contestants})
     peers = ensure_peers() if any(contestant.script for contestant in contestants) else Path()
     say("starting Kafka and S3, drawing pictures")
     with scene(options) as stage:
@@ -55,13 +50,13 @@ def compare(options: FeedOptions, contestants: Sequence[Contestant], say: Callab
 
 def _take_part(comparison: Comparison, contestant: Contestant, stage: Scene, number: int, peers: Path) -> None:
     job = stage.job(f"c{comparison.contestants.index(contestant)}-{number}")
-    pillow = [decode_cpu_s(stage.pictures)]
+    comparison.pillow_cpu_s.append(decode_cpu_s(stage.pictures))
     try:
         with _running(contestant, stage, job, peers) as services:
             pids = [service.pid for service in services]
             run = watch(job, stage.options, lambda: usage(pids), lambda: all(found.running for found in services))
-        pillow.append(decode_cpu_s(stage.pictures))
-        comparison.parts[contestant.name].append(Part(run, fmean(pillow)))
+        comparison.runs[contestant.name].append(run)
+        comparison.pillow_cpu_s.append(decode_cpu_s(stage.pictures))
     except CommandError as error:
         comparison.failures.append(f"{contestant.name}: {error}\n{_log(stage, job).read_text()[-2000:]}")
 

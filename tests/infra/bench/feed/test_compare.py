@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 from infra.bench.feed import run
 from infra.bench.feed.contestants import CONTESTANTS, OURS, PLAIN, Contestant
 from infra.bench.feed.options import FeedOptions
+from infra.bench.feed.process_tree import Usage
 from infra.bench.feed.report import document, method_lines, summary
 from infra.bench.feed.run import Comparison, compare
+from infra.bench.feed.watch import Moment, Run
 from infra.cli.app import app
 
-SMALL = FeedOptions(images=700, distinct=6, side=48, partitions=2, timeout_s=60)
+SMALL = FeedOptions(images=1000, distinct=6, side=300, partitions=2, timeout_s=60)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +38,7 @@ def test_ours_beside_a_plain_loop_and_one_that_dies() -> None:
         assert line["images_per_s"] > 0
         assert line["cpu_s_per_image"] > 0
         assert line["doubles"] == 0
-    assert found.parts["dead"] == []
+    assert found.runs["dead"] == []
     assert summary(found, OURS)["stage_seconds"].keys() == {"fetch", "decode", "infer", "total"}
     assert json.loads(json.dumps(document(found)))["contestants"]["plain loop"]["times_slower_than_ours"] > 0
     assert any("failed: dead" in line for line in method_lines(found))
@@ -51,6 +53,19 @@ def test_the_command_says_who_takes_part_and_refuses_others() -> None:
 
 
 def test_what_failed_in_every_round_has_no_figures() -> None:
-    nothing = Comparison(SMALL, [OURS], parts={OURS.name: []})
+    nothing = Comparison(SMALL, [OURS], runs={OURS.name: []})
     assert summary(nothing, OURS)["images_per_s"] is None
     assert summary(nothing, OURS)["cpu_over_pillow"] is None
+
+
+def test_cpu_is_told_beside_all_that_pillow_took_in_the_run() -> None:
+    runs = [ran(cpu_s=cpu_s) for cpu_s in (3.0, 5.0, 4.0)]
+    found = Comparison(SMALL, [OURS], runs={OURS.name: runs}, pillow_cpu_s=[0.02, 0.05, 0.02, 0.02, 0.01, 0.03])
+    line = summary(found, OURS)
+    assert line["cpu_s_per_image"] == pytest.approx(0.04)
+    assert line["cpu_over_pillow"] == pytest.approx(2)
+
+
+def ran(cpu_s: float) -> Run:
+    """100 images."""
+    return Run(Moment(0, 20, Usage(1, 0, 1)), Moment(1, 120, Usage(1 + cpu_s, 0, 1)), 0, {})
