@@ -46,7 +46,7 @@ CONTESTANTS = (
     Contestant("arroyo", "one process", "at least once", "arroyo_app.py", ("0",)),
     Contestant("2 x plain loop", "two processes of the group", "at least once", "plain_loop.py", instances=2),
     Contestant("2 x quixstreams", "two processes of the group", "exactly once", "quix.py", instances=2),
-    Contestant("arroyo, 2 workers", "its pool of two processes", "at least once", "arroyo_app.py", ("2",)),
+    Contestant("arroyo with 2 workers", "its pool of two processes", "at least once", "arroyo_app.py", ("2",)),
 )
 
 

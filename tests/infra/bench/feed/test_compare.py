@@ -52,6 +52,10 @@ def test_the_command_says_who_takes_part_and_refuses_others() -> None:
     assert "'nobody'" in str(refused.exception)
 
 
+def test_each_can_be_asked_for() -> None:
+    assert not [contestant.name for contestant in CONTESTANTS if "," in contestant.name]
+
+
 def test_what_failed_in_every_round_has_no_figures() -> None:
     nothing = Comparison(SMALL, [OURS], runs={OURS.name: []})
     assert summary(nothing, OURS)["images_per_s"] is None
