@@ -34,7 +34,7 @@ ENGINE_WAIT_S = 0.2
 
 
 class Flow:
-    """Submit requests, collect outcomes, see how full it is, cancel, stop. Thread safe; only `collect` blocks.
+    """Submit requests, collect outcomes, see how full it is, cancel, stop. Thread safe; `collect` and `stop` block.
 
     Each submitted request ends in one `Outcome`, also when it is cancelled. One that equals another in progress waits
     for it: it counts as in flight, and holds neither a thread nor bytes.
@@ -80,7 +80,7 @@ class Flow:
     def _prepare_each(self) -> None:
         work_in_bulk()  # the decode processes, too, which these threads start; the engine goes before them
         try:
-            while (trip := self._waiting.get()) is not None and not self._stopping:
+            while (trip := self._waiting.get()) is not None:
                 self._prepare(trip)
         except Exception as error:
             self._failed(error)

@@ -36,10 +36,11 @@ class Decoder:
     ) -> None:
         self._limits = settings.limits(tiling)
         self._arena = _arena(self._limits, max_canvas_bytes)
-        self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
         self._children = [_Child(settings, self._limits, self._arena.memory) for _ in range(settings.processes)]
-        for child in self._children:
-            self._idle.put(child)
+        self._idle = self._children.copy()  # the one that worked last is asked first
+        self._turns: queue.SimpleQueue[None] = queue.SimpleQueue()  # as many as are idle
+        for _ in self._idle:
+            self._turns.put(None)
 
     @property
     def memory(self) -> MemoryFile:
@@ -56,11 +57,13 @@ class Decoder:
 
         What it gives is to be handed back through `release`. Raises Rejected, Retryable, or Cancelled once stopped.
         """
-        child = self._idle.get()
+        self._turns.get()
+        child = self._idle.pop()
         try:
             return self._draw(child, data)
         finally:
-            self._idle.put(child)
+            self._idle.append(child)
+            self._turns.put(None)
 
     def release(self, pixels: Pixels | Canvas) -> None:
         """Nobody looks at them any more. Once for all that `decode` gave."""

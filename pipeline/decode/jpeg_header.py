@@ -9,6 +9,7 @@ _START_OF_SCAN, _APP0 = 0xDA, 0xE0
 _FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended and progressive, Huffman coded
 _TABLES_AND_COMMENTS = {0xC4, 0xDB, 0xDD, 0xFE}
 _JFIF_BYTES = 16
+_MOST_SEGMENTS = 64
 
 
 def ordinary_size(data: bytes) -> tuple[int, int] | None:
@@ -17,19 +18,24 @@ def ordinary_size(data: bytes) -> tuple[int, int] | None:
 
     None: it is to be looked at more closely, or is damaged.
     """
-    size = None
-    at = 2
     try:
-        while (marker := _marker(data, at)) != _START_OF_SCAN:
-            length = int.from_bytes(data[at + 2 : at + 4], "big")
-            if marker in _FRAMES and size is None:
-                size = _size(data[at + 4 : at + 2 + length])
-            elif not (marker in _TABLES_AND_COMMENTS or (marker == _APP0 and length >= _JFIF_BYTES)):
-                return None
-            at += 2 + length
+        return _look(data)
     except (ValueError, IndexError):
         return None
-    return size
+
+
+def _look(data: bytes) -> tuple[int, int] | None:
+    size, at = None, 2
+    for _ in range(_MOST_SEGMENTS):
+        marker, length = _marker(data, at), int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == _START_OF_SCAN:
+            return size
+        if marker in _FRAMES and size is None:
+            size = _size(data[at + 4 : at + 2 + length])
+        elif not (marker in _TABLES_AND_COMMENTS or (marker == _APP0 and length >= _JFIF_BYTES)):
+            return None
+        at += 2 + length
+    return None
 
 
 def _marker(data: bytes, at: int) -> int:

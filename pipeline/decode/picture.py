@@ -31,11 +31,9 @@ def draw(data: bytes, limits: Limits, room: Room) -> Drawn:
     Raises Rejected for whatever a decoder makes of a bad file, and NoRoom.
     """
     kind = sniff(data)
-    size = ordinary_size(data) if kind == "JPEG" and limits.tiling is None else None
-    if size is not None:
-        _check_shape(*size, limits)
-        if write_rgb(data, *size, room):
-            return Drawn(*size, kind)
+    size = _size_without_pillow(data, kind, limits)
+    if size is not None and write_rgb(data, *size, room):
+        return Drawn(*size, kind)
     load_decoders()
     try:
         with warnings.catch_warnings():
@@ -48,6 +46,12 @@ def draw(data: bytes, limits: Limits, room: Room) -> Drawn:
         raise _rejected(Reason.TOO_MANY_PIXELS, f"the image is over {limits.max_pixels} pixels") from None
     except Exception as error:  # decoders raise nearly anything on a bad file
         raise _damaged(kind, error) from None
+
+
+def _size_without_pillow(data: bytes, kind: str, limits: Limits) -> tuple[int, int] | None:
+    """Of an ordinary JPEG that is not laid out. What is to be refused, Pillow looks at, too."""
+    size = ordinary_size(data) if kind == "JPEG" and limits.tiling is None else None
+    return size if size is not None and _shape_problem(*size, limits) is None else None
 
 
 def _draw(data: bytes, kind: str, limits: Limits, room: Room, tried: bool) -> Drawn:
@@ -85,10 +89,16 @@ def _turn_upright(image: Image.Image) -> None:
 
 
 def _check_shape(width: int, height: int, limits: Limits) -> None:
+    if (problem := _shape_problem(width, height, limits)) is not None:
+        raise problem
+
+
+def _shape_problem(width: int, height: int, limits: Limits) -> Rejected | None:
     if width * height > limits.max_pixels:
-        raise _rejected(Reason.TOO_MANY_PIXELS, f"{width} x {height} is over {limits.max_pixels} pixels")
+        return _rejected(Reason.TOO_MANY_PIXELS, f"{width} x {height} is over {limits.max_pixels} pixels")
     if max(width, height) > limits.max_aspect_ratio * max(1, min(width, height)):
-        raise _rejected(Reason.UNUSABLE_SHAPE, f"{width} x {height} is too thin to look at")
+        return _rejected(Reason.UNUSABLE_SHAPE, f"{width} x {height} is too thin to look at")
+    return None
 
 
 def _damaged(kind: str, error: Exception) -> Rejected:

@@ -81,7 +81,8 @@ class DecodeProcess:
         self._fill_inbox(data)
         secret = self._secret()
         try:
-            self._pipe.sendall(Order(secret, block.offset, block.kept, len(data)).pack())
+            # A sound child has read all earlier orders: a pipe that is full is no reason to wait.
+            self._pipe.sendall(Order(secret, block.offset, block.kept, len(data)).pack(), socket.MSG_DONTWAIT)
             answer = Answer.unpack(self._receive(self._limits.timeout_s))
             self._check(answer, secret)
         except TimeoutError:

@@ -41,8 +41,10 @@ class FakeFetcher:
         self.gate.set()
         self.running = 0
         self.most_running = 0
+        self.asked = 0
 
     def fetch(self, image: ImageRef) -> FetchedImage:
+        self.asked += 1
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         self.gate.wait(30)
@@ -263,3 +265,35 @@ def test_a_dead_engine_is_fatal_at_every_call_after_what_was_done(build: Callabl
     for _ in range(2):
         with pytest.raises(Fatal, match="no more"):
             parts.collect(1)
+
+
+def test_a_stop_waits_for_the_fetches_under_way_and_starts_no_more(build: Callable[..., Parts]) -> None:
+    parts = build(prepare_threads=1)
+    parts.fetcher.gate.clear()
+    for number in range(3):
+        parts.flow.submit(number, request(number))
+    wait_until(lambda: parts.fetcher.running == 1)
+    stopping = threading.Thread(target=parts.flow.stop)
+    stopping.start()
+    wait_until(lambda: parts.flow._stopping)
+    assert stopping.is_alive()
+    parts.fetcher.gate.set()
+    stopping.join(20)
+    assert not stopping.is_alive()
+    assert not any(thread.is_alive() for thread in parts.flow._preparing)
+    assert parts.fetcher.asked == 1
+
+
+def test_a_thread_that_ends_ends_the_worker(build: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(job: EngineJob) -> None:
+        raise Retryable(Stage.INFER, "down")
+
+    def fail(pixels: Pixels | Canvas) -> None:
+        raise KeyError("a bug")
+
+    parts = build()
+    monkeypatch.setattr(parts.engine, "submit", refuse)
+    monkeypatch.setattr(parts.decoder, "release", fail)
+    parts.flow.submit("ticket", request())
+    with pytest.raises(Fatal, match="KeyError"):
+        parts.flow.collect(20)

@@ -56,9 +56,10 @@ def _take_part(comparison: Comparison, contestant: Contestant, stage: Scene, num
             pids = [service.pid for service in services]
             run = watch(job, stage.options, lambda: usage(pids), lambda: all(found.running for found in services))
         comparison.runs[contestant.name].append(run)
-        comparison.pillow_cpu_s.append(decode_cpu_s(stage.pictures))
     except CommandError as error:
         comparison.failures.append(f"{contestant.name}: {error}\n{_log(stage, job).read_text()[-2000:]}")
+    finally:
+        comparison.pillow_cpu_s.append(decode_cpu_s(stage.pictures))
 
 
 @contextmanager

@@ -15,14 +15,44 @@ from consumers.worker.retries import Retries
 from consumers.worker.settings import WorkerSettings
 
 
+class FakeMessage:
+    """A record that can't be read."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def error(self) -> None:
+        return None
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+    def topic(self) -> str:
+        return "requests"
+
+    def key(self) -> bytes:
+        return b"p"
+
+    def value(self) -> bytes:
+        return b"no request"
+
+    def headers(self) -> list[Any]:
+        return []
+
+
 class FakeConsumer:
-    """Has nothing to deliver; writes down what it was asked."""
+    """Delivers what it is given; writes down what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.messages: list[FakeMessage] = []
 
-    def poll(self, wait_s: float) -> None:
+    def poll(self, wait_s: float) -> FakeMessage | None:
         self.asked.append("poll")
+        return self.messages.pop(0) if self.messages else None
 
     def pause(self, partitions: list[Any]) -> None:
         self.asked.append("pause")
@@ -40,6 +70,9 @@ class FakeClaims:
     def __iter__(self) -> Any:
         return iter([self.claim])
 
+    def get(self, partition: int) -> Claim:
+        return self.claim
+
 
 class FakeFlow:
     room = 1
@@ -51,7 +84,7 @@ class Door:
         self.consumer: Any = FakeConsumer()
         self.claims: Any = FakeClaims()
         self.flow: Any = FakeFlow()
-        settings = WorkerSettings()
+        settings = WorkerSettings(max_unpublished=100)
         retries = Retries(settings, self.clock, Random(1))
         self.intake = Intake(settings, self.consumer, self.claims, self.flow, retries, lambda *_: None, self.clock)
 
@@ -111,3 +144,12 @@ def test_one_that_is_leaving_takes_nothing_and_polls_on(door: Door) -> None:
     assert door.take() == []
     door.now += PAUSE_AFTER_S
     assert door.take() == ["pause", "poll"]
+
+
+@pytest.mark.parametrize(("room", "unpublished", "taken"), [(3, 0, 3), (50, 96, 4), (50, 0, 10)])
+def test_no_more_is_taken_in_a_turn_than_there_is_room_for(room: int, unpublished: int, taken: int, door: Door) -> None:
+    door.consumer.messages = [FakeMessage(offset) for offset in range(10)]
+    door.flow.room, door.claims.unpublished = room, unpublished
+    polls = taken if taken < 10 else taken + 1
+    assert door.take() == ["poll"] * polls
+    assert len(door.claims.claim.ledger) == taken

@@ -150,6 +150,16 @@ def test_the_child_decodes_and_rejects(decoder: Decoder) -> None:
         decoder.decode(b"text")
 
 
+def test_children_are_started_when_those_at_work_are_too_few() -> None:
+    decoder = Decoder(SETTINGS.model_copy(update={"processes": 3}))
+    try:
+        for _ in range(4):
+            decoder.release(decoder.decode(encoded(gradient(), "PNG")))
+        assert len(decoder.pids) == 1
+    finally:
+        decoder.stop()
+
+
 def test_the_death_of_an_idle_child_costs_no_image(decoder: Decoder) -> None:
     data = encoded(gradient(), "PNG")
     decoder.decode(data)

@@ -110,6 +110,24 @@ def test_silence_is_no_answer(start: Callable[[str], Decoder]) -> None:
     assert rejection(start("time.sleep(60)")).reason is Reason.DECODE_TIMEOUT
 
 
+def test_orders_that_are_looked_at_and_left_in_the_pipe_end_the_child(start: Callable[[str], Decoder]) -> None:
+    """The pipe fills up until no order goes in: the parent does not wait for that."""
+    lines = """
+    import socket
+    looked, answered = socket.socket(fileno=os.dup(pipe)), 0
+    os.write(pipe, sound)
+    while True:
+        next_one = looked.recv(answered + ORDER_BYTES, socket.MSG_PEEK)[answered:]
+        if len(next_one) == ORDER_BYTES:
+            answered += ORDER_BYTES
+            os.write(pipe, Answer(Order.unpack(next_one).secret, Drawn(10, 10, "PNG")).pack())"""
+    decoder = start(lines)
+    decoder.release(decoder.decode(GOOD))
+    first = decoder.pids
+    while decoder.pids == first:
+        decoder.release(decoder.decode(GOOD))
+
+
 def test_an_answer_too_many_is_not_the_next_images(start: Callable[[str], Decoder]) -> None:
     """A second answer lies in wait for the next order, whose number it can't know: a fresh child is asked instead."""
     decoder = start("os.write(pipe, sound + sound)")

@@ -72,6 +72,7 @@ def test_ordinary_files(data: bytes) -> None:
         with_segment(segment(0xE2, b"MPF\0")),
         with_segment(segment(0xE0, b"JFIF\0")),
         with_segment(segment(0xC0, b"\x08\0\x10\0\x10\x01\0\x11\0")),
+        with_segment(segment(0xFE, b"") * 64),
         with_segment(b"\xff"),
         with_segment(b"\0"),
         with_frame(marker=0xC9),
@@ -84,7 +85,8 @@ def test_ordinary_files(data: bytes) -> None:
         b"\xff\xd8\xff\xda",
     ],
     ids=[
-        "EXIF", "a profile", "CMYK", "Adobe's note", "more pictures", "a short JFIF note", "two frames", "a fill byte",
+        "EXIF", "a profile", "CMYK", "Adobe's note", "more pictures", "a short JFIF note", "two frames",
+        "many comments", "a fill byte",
         "no marker", "arithmetic coding", "12 bits", "4 components", "no height", "no width", "cut", "magic alone",
         "no frame",
     ],
