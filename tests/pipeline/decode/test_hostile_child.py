@@ -114,9 +114,9 @@ def test_orders_that_are_looked_at_and_left_in_the_pipe_end_the_child(start: Cal
     """The pipe fills up until no order goes in: the parent does not wait for that."""
     lines = """
     import socket
-    looked, answered = socket.socket(fileno=os.dup(pipe)), 0
+    looked, answered, parent = socket.socket(fileno=os.dup(pipe)), 0, os.getppid()
     os.write(pipe, sound)
-    while True:
+    while os.getppid() == parent:
         next_one = looked.recv(answered + ORDER_BYTES, socket.MSG_PEEK)[answered:]
         if len(next_one) == ORDER_BYTES:
             answered += ORDER_BYTES
