@@ -275,7 +275,7 @@ def test_a_stop_waits_for_the_fetches_under_way_and_starts_no_more(build: Callab
     wait_until(lambda: parts.fetcher.running == 1)
     stopping = threading.Thread(target=parts.flow.stop)
     stopping.start()
-    wait_until(lambda: parts.flow._stopping)
+    wait_until(lambda: parts.flow._budget._closed)  # from here on no fetch begins
     assert stopping.is_alive()
     parts.fetcher.gate.set()
     stopping.join(20)
