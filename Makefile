@@ -24,7 +24,7 @@ format: setup ## Rewrites the code as `test` wants it.
 	$(BIN)/ruff format .
 
 setup: ## Python packages, Java, Kafka; a second when nothing changed.
-	@$(PYTHON) -m infra.bootstrap
+	@$(PYTHON) -m sightstream.infra.bootstrap
 
 clean: ## Removes what was made here; the jars shared by all clones stay in the user's cache.
 	rm -rf .venv .tools .sightstream build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

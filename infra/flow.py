@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.settings import load
-from pipeline.build import build_flow
-from pipeline.cache.settings import CacheSettings
-from pipeline.decode.settings import DecodeSettings
-from pipeline.engine.settings import EngineSettings
-from pipeline.fetch.settings import FetchSettings
-from pipeline.flow import Flow
-from pipeline.settings import FlowSettings
-from schemas.s3 import S3Settings
+from sightstream.infra.settings import load
+from sightstream.pipeline.build import build_flow
+from sightstream.pipeline.cache.settings import CacheSettings
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.settings import FlowSettings
+from sightstream.schemas.s3 import S3Settings
 
 
 def start_flow(checkpoint: Path | None = None, file_root: Path | None = None) -> Flow:

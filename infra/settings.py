@@ -13,27 +13,27 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from pydantic_settings import SettingsError as UnreadableValue
 
-from infra.errors import CommandError
+from sightstream.infra.errors import CommandError
 
 CONFIG_VARIABLE = "SIGHTSTREAM_CONFIG"
 PREFIX = "SIGHTSTREAM_"
 
 # TOML section -> the class that owns it. Named as text, so that reading one loads only its own room.
 SECTIONS = {
-    "kafka": "schemas.kafka:KafkaSettings",
-    "s3": "schemas.s3:S3Settings",
-    "topics": "schemas.topics:TopicSettings",
-    "publish": "producers.settings:PublisherSettings",
-    "upload": "producers.uploads:UploadSettings",
-    "fetch": "pipeline.fetch.settings:FetchSettings",
-    "decode": "pipeline.decode.settings:DecodeSettings",
-    "engine": "pipeline.engine.settings:EngineSettings",
-    "cache": "pipeline.cache.settings:CacheSettings",
-    "flow": "pipeline.settings:FlowSettings",
-    "worker": "consumers.worker.settings:WorkerSettings",
-    "store": "consumers.store.settings:StoreSettings",
-    "lookup": "consumers.lookup.settings:LookupSettings",
-    "lag": "consumers.lag.settings:LagSettings",
+    "kafka": "sightstream.schemas.kafka:KafkaSettings",
+    "s3": "sightstream.schemas.s3:S3Settings",
+    "topics": "sightstream.schemas.topics:TopicSettings",
+    "publish": "sightstream.producers.settings:PublisherSettings",
+    "upload": "sightstream.producers.uploads:UploadSettings",
+    "fetch": "sightstream.pipeline.fetch.settings:FetchSettings",
+    "decode": "sightstream.pipeline.decode.settings:DecodeSettings",
+    "engine": "sightstream.pipeline.engine.settings:EngineSettings",
+    "cache": "sightstream.pipeline.cache.settings:CacheSettings",
+    "flow": "sightstream.pipeline.settings:FlowSettings",
+    "worker": "sightstream.consumers.worker.settings:WorkerSettings",
+    "store": "sightstream.consumers.store.settings:StoreSettings",
+    "lookup": "sightstream.consumers.lookup.settings:LookupSettings",
+    "lag": "sightstream.consumers.lag.settings:LagSettings",
 }
 
 Settings = TypeVar("Settings", bound=BaseSettings)

@@ -11,7 +11,7 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from schemas.result import Answer
+from sightstream.schemas.result import Answer
 
 SECTIONS = ("SUMMARY", "CAPTION", "REASONING", "CONCLUSION")
 

@@ -7,8 +7,8 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from pipeline.errors import Cancelled
-from pipeline.memory_file import MemoryFile
+from sightstream.pipeline.errors import Cancelled
+from sightstream.pipeline.memory_file import MemoryFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from pipeline.errors import Cancelled
+from sightstream.pipeline.errors import Cancelled
 
 
 class ByteBudget:

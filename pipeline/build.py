@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pipeline.cache.build import build_answers, build_cache
-from pipeline.cache.settings import CacheSettings
-from pipeline.decode.decoder import Decoder
-from pipeline.decode.settings import DecodeSettings
-from pipeline.decode.tiling import Tiling, read_tiling
-from pipeline.engine.host import EngineHost
-from pipeline.engine.settings import EngineSettings
-from pipeline.errors import Fatal
-from pipeline.fetch.build import build_fetcher
-from pipeline.fetch.settings import FetchSettings
-from pipeline.flow import Flow
-from pipeline.settings import FlowSettings
-from schemas.s3 import S3Settings
+from sightstream.pipeline.cache.build import build_answers, build_cache
+from sightstream.pipeline.cache.settings import CacheSettings
+from sightstream.pipeline.decode.decoder import Decoder
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.tiling import Tiling, read_tiling
+from sightstream.pipeline.engine.host import EngineHost
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.errors import Fatal
+from sightstream.pipeline.fetch.build import build_fetcher
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.settings import FlowSettings
+from sightstream.schemas.s3 import S3Settings
 
 
 def build_flow(

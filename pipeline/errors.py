@@ -9,7 +9,7 @@ PipelineError
 
 from __future__ import annotations
 
-from schemas.dead_letter import Reason, Stage
+from sightstream.schemas.dead_letter import Reason, Stage
 
 
 class PipelineError(Exception):

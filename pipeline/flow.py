@@ -11,22 +11,22 @@ from collections.abc import Hashable
 from datetime import UTC, datetime
 from itertools import count
 
-from pipeline.budget import ByteBudget
-from pipeline.bulk import work_in_bulk
-from pipeline.cache.answers import Answers, Found, no_answers
-from pipeline.cache.fetching import fetch_in_full, fetch_unless_known
-from pipeline.cache.flights import Flights, shareable
-from pipeline.cache.key import question_key
-from pipeline.engine.protocol import Engine
-from pipeline.errors import Cancelled, Fatal, PipelineError, Retryable
-from pipeline.metrics import SHARED
-from pipeline.settings import FlowSettings
-from pipeline.stages import DecodeStage, FetchStage
-from pipeline.trip import Clocks, Trip
-from pipeline.types import FetchedImage, Finished, Outcome
-from schemas.dead_letter import Stage
-from schemas.request import ImageRequest
-from schemas.result import ImageResult
+from sightstream.pipeline.budget import ByteBudget
+from sightstream.pipeline.bulk import work_in_bulk
+from sightstream.pipeline.cache.answers import Answers, Found, no_answers
+from sightstream.pipeline.cache.fetching import fetch_in_full, fetch_unless_known
+from sightstream.pipeline.cache.flights import Flights, shareable
+from sightstream.pipeline.cache.key import question_key
+from sightstream.pipeline.engine.protocol import Engine
+from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Retryable
+from sightstream.pipeline.metrics import SHARED
+from sightstream.pipeline.settings import FlowSettings
+from sightstream.pipeline.stages import DecodeStage, FetchStage
+from sightstream.pipeline.trip import Clocks, Trip
+from sightstream.pipeline.types import FetchedImage, Finished, Outcome
+from sightstream.schemas.dead_letter import Stage
+from sightstream.schemas.request import ImageRequest
+from sightstream.schemas.result import ImageResult
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pipeline.types import Canvas, FetchedImage, Pixels, Unchanged
-from schemas.request import ImageRef
+from sightstream.pipeline.types import Canvas, FetchedImage, Pixels, Unchanged
+from sightstream.schemas.request import ImageRef
 
 
 class FetchStage(Protocol):

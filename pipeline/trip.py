@@ -10,16 +10,16 @@ from functools import cache
 
 from prometheus_client import Histogram
 
-from pipeline.answer import parse
-from pipeline.cache.answer import KnownAnswer
-from pipeline.cache.answers import Found
-from pipeline.errors import Cancelled, PipelineError, Rejected
-from pipeline.metrics import STAGE_SECONDS, TOKENS
-from pipeline.types import Canvas, EngineJob, FetchedImage, Generated, Pixels
-from schemas.dead_letter import Reason, Stage
-from schemas.request import ImageRequest
-from schemas.result import FinishReason, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
-from schemas.uri import public_form
+from sightstream.pipeline.answer import parse
+from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.answers import Found
+from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
+from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
+from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage, Generated, Pixels
+from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.request import ImageRequest
+from sightstream.schemas.result import FinishReason, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
+from sightstream.schemas.uri import public_form
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from pipeline.arena import Block
-from pipeline.errors import PipelineError
-from schemas.request import AnalysisOptions
-from schemas.result import FinishReason, ImageResult
+from sightstream.pipeline.arena import Block
+from sightstream.pipeline.errors import PipelineError
+from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.result import FinishReason, ImageResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Protocol
 
-from producers.errors import BadItem, SourceChanged
-from producers.outbox import Record
-from producers.progress import Progress
-from producers.recipe import Recipe
-from producers.settings import PublisherSettings
-from producers.sources.item import Item
-from producers.sources.requests import build_request
-from schemas.codec import encode
-from schemas.topics import record_key
+from sightstream.producers.errors import BadItem, SourceChanged
+from sightstream.producers.outbox import Record
+from sightstream.producers.progress import Progress
+from sightstream.producers.recipe import Recipe
+from sightstream.producers.settings import PublisherSettings
+from sightstream.producers.sources.item import Item
+from sightstream.producers.sources.requests import build_request
+from sightstream.schemas.codec import encode
+from sightstream.schemas.topics import record_key
 
 
 class Watcher(Protocol):

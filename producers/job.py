@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import uuid4
 
-from producers.batches import Batch, Batcher, Watcher
-from producers.errors import PublishError, Stopped, TakenOver, Unsettled
-from producers.outbox import Record
-from producers.progress import Progress
-from producers.sources.item import Source
+from sightstream.producers.batches import Batch, Batcher, Watcher
+from sightstream.producers.errors import PublishError, Stopped, TakenOver, Unsettled
+from sightstream.producers.outbox import Record
+from sightstream.producers.progress import Progress
+from sightstream.producers.sources.item import Source
 
 
 class Transactions(Protocol):

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from producers.errors import PublishError, Unsettled
-from producers.outcome import outcome_of
-from producers.progress import Progress
-from producers.settings import PublisherSettings
-from producers.watchdog import within
-from schemas.kafka import KafkaSettings
+from sightstream.producers.errors import PublishError, Unsettled
+from sightstream.producers.outcome import outcome_of
+from sightstream.producers.progress import Progress
+from sightstream.producers.settings import PublisherSettings
+from sightstream.producers.watchdog import within
+from sightstream.schemas.kafka import KafkaSettings
 
 # A group's offsets belong to a topic and partition; a job needs one, and they vanish with the topic, as they should.
 PARTITION = 0
@@ -180,7 +180,7 @@ def _left(deadline: float) -> float:
 def _confluent() -> Connect:
     from confluent_kafka import Consumer, Producer
 
-    log = logging.getLogger("producers.librdkafka")
+    log = logging.getLogger("sightstream.producers.librdkafka")
     return Connect(
         producer=lambda config: Producer(config, logger=log),
         consumer=lambda config: Consumer(config, logger=log),

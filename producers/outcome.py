@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from producers.errors import PublishError, TakenOver, Unsettled
+from sightstream.producers.errors import PublishError, TakenOver, Unsettled
 
 FENCED = ("_FENCED", "PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH")
 # Waiting does not mend these: somebody has to change an access list, a limit or a password.

@@ -11,8 +11,8 @@ from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Any
 
-from producers.buffer import Buffer
-from producers.errors import (
+from sightstream.producers.buffer import Buffer
+from sightstream.producers.errors import (
     BufferFull,
     DeliveryError,
     NotDelivered,
@@ -20,12 +20,12 @@ from producers.errors import (
     PublishError,
     RequestTooLarge,
 )
-from producers.settings import PublisherSettings
-from producers.topic_check import check_topic
-from schemas.codec import MAX_REQUEST_BYTES, encode
-from schemas.kafka import KafkaSettings
-from schemas.request import ImageRequest
-from schemas.topics import TopicSettings, record_key
+from sightstream.producers.settings import PublisherSettings
+from sightstream.producers.topic_check import check_topic
+from sightstream.schemas.codec import MAX_REQUEST_BYTES, encode
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.request import ImageRequest
+from sightstream.schemas.topics import TopicSettings, record_key
 
 REMEMBERED = 20
 POLL_S = 0.1
@@ -212,4 +212,4 @@ class _Failures:
 def _confluent_producer(config: dict[str, Any]) -> Any:
     from confluent_kafka import Producer
 
-    return Producer(config, logger=logging.getLogger("producers.librdkafka"))
+    return Producer(config, logger=logging.getLogger("sightstream.producers.librdkafka"))

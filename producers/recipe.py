@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from producers.sources.item import Source
-from schemas.request import AnalysisOptions
+from sightstream.producers.sources.item import Source
+from sightstream.schemas.request import AnalysisOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from producers.errors import TopicMismatch
-from schemas.kafka import KafkaSettings
-from schemas.topics import TopicSettings
+from sightstream.producers.errors import TopicMismatch
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import TopicSettings
 
 POLL_S = 0.1
 

@@ -19,8 +19,8 @@ from uuid import uuid4
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from producers.errors import UploadRefused
-from schemas.s3 import S3Settings
+from sightstream.producers.errors import UploadRefused
+from sightstream.schemas.s3 import S3Settings
 
 ENDINGS = {
     "image/jpeg": "jpg",

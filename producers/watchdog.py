@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from producers.errors import Unsettled
-from schemas.bounded_call import NeverReturned, bounded_call
+from sightstream.producers.errors import Unsettled
+from sightstream.schemas.bounded_call import NeverReturned, bounded_call
 
 Answer = TypeVar("Answer")
 

@@ -10,9 +10,9 @@ from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from schemas.dead_letter import Reason
-from schemas.request import ImageRequest
-from schemas.result import ImageResult
+from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.request import ImageRequest
+from sightstream.schemas.result import ImageResult
 
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 1024 * 1024

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from schemas.asyncapi import asyncapi
-from schemas.dead_letter import HEADER_PREFIX, MAX_DETAIL_CHARS, Reason, Stage
-from schemas.request import ImageRequest
-from schemas.result import ImageResult
+from sightstream.schemas.asyncapi import asyncapi
+from sightstream.schemas.dead_letter import HEADER_PREFIX, MAX_DETAIL_CHARS, Reason, Stage
+from sightstream.schemas.request import ImageRequest
+from sightstream.schemas.result import ImageResult
 
 FOLDER = Path(__file__).parent / "published"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -57,7 +57,7 @@ class S3Settings(BaseSettings):
         from botocore import UNSIGNED
         from botocore.config import Config
 
-        from schemas.s3_session import s3_session
+        from sightstream.schemas.s3_session import s3_session
 
         if self.anonymous:
             options["signature_version"] = UNSIGNED

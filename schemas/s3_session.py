@@ -9,7 +9,7 @@ import botocore.session
 from botocore.credentials import AssumeRoleCredentialFetcher, CredentialProvider, DeferredRefreshableCredentials
 from botocore.exceptions import NoCredentialsError
 
-from schemas.s3 import S3Settings
+from sightstream.schemas.s3 import S3Settings
 
 
 def s3_session(settings: S3Settings) -> Any:

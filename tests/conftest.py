@@ -10,14 +10,14 @@ from uuid import uuid4
 import pytest
 
 if TYPE_CHECKING:
-    from infra.runtime.local import LocalRuntime
-    from schemas.topics import TopicSettings
+    from sightstream.infra.runtime.local import LocalRuntime
+    from sightstream.schemas.topics import TopicSettings
 
 
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
     """One broker and one object store. Tests that break either start a LocalRuntime of their own."""
-    from infra.runtime.local import LocalRuntime
+    from sightstream.infra.runtime.local import LocalRuntime
 
     with LocalRuntime(tmp_path_factory.mktemp("runtime")) as started:
         yield started
@@ -26,8 +26,8 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
 @pytest.fixture
 def make_topics(runtime: LocalRuntime) -> Callable[..., TopicSettings]:
     """`make_topics(partitions=4)` creates request, result and dead-letter topics with names of their own."""
-    from infra.runtime.resources import create_topics
-    from schemas.topics import TopicSettings, topic_specs
+    from sightstream.infra.runtime.resources import create_topics
+    from sightstream.schemas.topics import TopicSettings, topic_specs
 
     def make(partitions: int = 4) -> TopicSettings:
         name = uuid4().hex[:12]
@@ -52,7 +52,7 @@ def topics(make_topics: Callable[..., TopicSettings]) -> TopicSettings:
 @pytest.fixture
 def s3_client(runtime: LocalRuntime) -> Any:
     """boto3's client for the session's object store."""
-    from infra.runtime.s3_client import s3_client
+    from sightstream.infra.runtime.s3_client import s3_client
 
     return s3_client(runtime.s3_settings)
 
@@ -60,7 +60,7 @@ def s3_client(runtime: LocalRuntime) -> Any:
 @pytest.fixture
 def bucket(runtime: LocalRuntime) -> str:
     """A fresh, empty bucket."""
-    from infra.runtime.resources import create_bucket
+    from sightstream.infra.runtime.resources import create_bucket
 
     name = f"test-{uuid4().hex[:12]}"
     create_bucket(runtime.s3_settings, name)
@@ -70,7 +70,7 @@ def bucket(runtime: LocalRuntime) -> str:
 @pytest.fixture
 def config_file(runtime: LocalRuntime, topics: TopicSettings, bucket: str, tmp_path: Path) -> Path:
     """A settings file for `sightstream --config`: the session's broker and store, fresh topics, a fresh bucket."""
-    from infra.runtime.config_file import write_config
+    from sightstream.infra.runtime.config_file import write_config
 
     file = tmp_path / "runtime.toml"
     s3 = runtime.s3_settings.model_copy(update={"bucket": bucket})

@@ -1,4 +1,4 @@
-"""The rooms import one way, and light things stay light."""
+"""The packages import one way and by one name, and light modules stay light."""
 
 from __future__ import annotations
 
@@ -6,59 +6,109 @@ import ast
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("schemas", "producers", "pipeline", "consumers", "infra")
+PACKAGES = ("schemas", "producers", "pipeline", "consumers", "infra")
 MAY_IMPORT = {
     "schemas": {"schemas"},
     "producers": {"producers", "schemas"},
     "pipeline": {"pipeline", "schemas"},
     "consumers": {"consumers", "pipeline", "schemas"},
-    "infra": set(ROOMS),
+    "infra": {*PACKAGES},
 }
 HEAVY = {"torch", "transformers", "faust", "boto3", "PIL", "bitsandbytes", "aiokafka", "numpy"}
 
 
-def imported_rooms(source: str) -> set[str]:
-    """The rooms that a module names in any import statement, at the top or inside a function."""
-    names: set[str] = set()
+def imported_modules(source: str) -> Iterator[str]:
+    """The modules that a source names in any import statement, at the top or inside a function."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module.split(".")[0])
-    return names & {*ROOMS, "tests"}
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_rooms_import_one_way(room: str) -> None:
-    modules = sorted((ROOT / room).rglob("*.py"))
+def imported_packages(source: str) -> set[str]:
+    """Which of our packages (or the tests) a source imports from."""
+    parts = [module.split(".") for module in imported_modules(source)]
+    return {part[1] for part in parts if part[0] == "sightstream"} | {"tests" for part in parts if part[0] == "tests"}
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_one_way(package: str) -> None:
+    modules = sources(package)
     assert modules
     wrong = {
         str(path.relative_to(ROOT)): sorted(extra)
         for path in modules
-        if (extra := imported_rooms(path.read_text(encoding="utf-8")) - MAY_IMPORT[room])
+        if (extra := imported_packages(path.read_text(encoding="utf-8")) - MAY_IMPORT[package])
+    }
+    assert wrong == {}
+
+
+def test_nothing_imports_a_folder_by_its_bare_name() -> None:
+    """`import schemas` would find a shop's own schemas.py, and load ours a second time beside sightstream.schemas."""
+    wrong = {
+        str(path.relative_to(ROOT)): sorted(bare)
+        for path in sources(*PACKAGES, "sightstream", "tests")
+        if (bare := {m for m in imported_modules(path.read_text(encoding="utf-8")) if m.split(".")[0] in PACKAGES})
     }
     assert wrong == {}
 
 
 def test_the_walk_sees_every_kind_of_import() -> None:
-    source = "import producers.x\nfrom pipeline import y\ndef f():\n    from infra.z import w\n"
-    assert imported_rooms(source) == {"producers", "pipeline", "infra"}
+    source = "import sightstream.producers.x\nfrom sightstream import pipeline\ndef f():\n    from tests.z import w\n"
+    assert imported_packages(source) == {"producers", "pipeline", "tests"}
+    assert set(imported_modules("import schemas\nfrom infra.cli import app")) == {"schemas", "infra.cli.app"}
 
 
-@pytest.mark.parametrize("module", ["schemas.codec", "producers", "producers.publisher", "infra.cli.app"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "sightstream",
+        "sightstream.schemas.codec",
+        "sightstream.producers",
+        "sightstream.producers.publisher",
+        "sightstream.infra.cli.app",
+    ],
+)
 def test_light_modules_load_nothing_heavy(module: str) -> None:
-    code = f"import sys, {module}; print(*(set(sys.modules) & {HEAVY!r}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.split() == []
+    assert HEAVY & loaded_by(f"import {module}") == set()
+
+
+def test_the_public_names_load_when_they_are_used() -> None:
+    assert not any(name.startswith("sightstream.") for name in loaded_by("import sightstream"))
+    names = "from sightstream import DeliveryError, ImagePublisher, ImageRef, ImageRequest, ImageResult, PublishError"
+    loaded = loaded_by(names)
+    assert "sightstream.producers.publisher" in loaded
+    assert not loaded & HEAVY
+
+
+def test_every_public_name_is_there() -> None:
+    import sightstream
+
+    assert all(getattr(sightstream, name).__module__.startswith("sightstream.") for name in sightstream.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = sightstream.Nothing
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a fresh interpreter holds after `code`."""
+    command = [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split())
 
 
 def test_help_answers_quickly() -> None:
-    command = [sys.executable, "-m", "infra.cli.app", "--help"]
+    command = [sys.executable, "-m", "sightstream", "--help"]
     best = min(_seconds(command) for _ in range(5))
     assert best < 0.5
 

@@ -17,7 +17,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from consumers.lag.types import LagError, Member, Place
+from sightstream.consumers.lag.types import LagError, Member, Place
 
 T = TypeVar("T")
 _NO_GROUP = {KafkaError.GROUP_ID_NOT_FOUND, KafkaError.INVALID_GROUP_ID}

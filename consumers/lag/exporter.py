@@ -11,8 +11,8 @@ from typing import Protocol
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from consumers.lag.types import GroupLag, LagError, PartitionLag
-from pipeline import metrics
+from sightstream.consumers.lag.types import GroupLag, LagError, PartitionLag
+from sightstream.pipeline import metrics
 
 log = logging.getLogger(__name__)
 

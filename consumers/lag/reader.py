@@ -10,14 +10,14 @@ from typing import Protocol
 
 from confluent_kafka.admin import AdminClient
 
-from consumers.lag.broker import Broker, Committed, Membership
-from consumers.lag.settings import LagSettings
-from consumers.lag.tail import Consumer, Span, Tail, open_tail_consumer, read_tails
-from consumers.lag.trend import Trend
-from consumers.lag.types import GroupLag, PartitionLag, Place
-from consumers.worker.offset_metadata import Ranges, UnreadableNote, decode
-from schemas.kafka import KafkaSettings
-from schemas.topics import TopicSettings
+from sightstream.consumers.lag.broker import Broker, Committed, Membership
+from sightstream.consumers.lag.settings import LagSettings
+from sightstream.consumers.lag.tail import Consumer, Span, Tail, open_tail_consumer, read_tails
+from sightstream.consumers.lag.trend import Trend
+from sightstream.consumers.lag.types import GroupLag, PartitionLag, Place
+from sightstream.consumers.worker.offset_metadata import Ranges, UnreadableNote, decode
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import TopicSettings
 
 GroupTopics = Mapping[str, tuple[str, ...]]
 

@@ -10,8 +10,8 @@ from typing import Protocol
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Consumer as KafkaConsumer
 
-from consumers.lag.types import LagError, Place
-from schemas.kafka import KafkaSettings
+from sightstream.consumers.lag.types import LagError, Place
+from sightstream.schemas.kafka import KafkaSettings
 
 
 @dataclass(frozen=True, slots=True)

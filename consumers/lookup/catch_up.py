@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from queue import SimpleQueue
 from typing import Protocol
 
-from consumers.lag.broker import Committed
-from consumers.lag.tail import Consumer, Span, read_tails
-from consumers.lag.types import Place
+from sightstream.consumers.lag.broker import Committed
+from sightstream.consumers.lag.tail import Consumer, Span, read_tails
+from sightstream.consumers.lag.types import Place
 
 _READ_SECONDS = 10
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from consumers.lookup.folder import announced_address
-from consumers.lookup.settings import LookupSettings
+from sightstream.consumers.lookup.folder import announced_address
+from sightstream.consumers.lookup.settings import LookupSettings
 
 _SECONDS = 10
 

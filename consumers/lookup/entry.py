@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from schemas.codec import WireError, decode_result
-from schemas.dead_letter import Headers, Source
-from schemas.topics import record_key
+from sightstream.schemas.codec import WireError, decode_result
+from sightstream.schemas.dead_letter import Headers, Source
+from sightstream.schemas.topics import record_key
 
 
 class Unusable(Exception):

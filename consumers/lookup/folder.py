@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from consumers.lookup.errors import LookupFailed
+from sightstream.consumers.lookup.errors import LookupFailed
 
 log = logging.getLogger(__name__)
 

@@ -11,19 +11,19 @@ from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
-from consumers.lag.broker import Broker
-from consumers.lag.tail import open_tail_consumer
-from consumers.lag.types import LagError
-from consumers.lookup.catch_up import CatchUp
-from consumers.lookup.errors import TableFailed
-from consumers.lookup.folder import announced, forget_other_changelog, locked
-from consumers.lookup.settings import LookupSettings
-from consumers.lookup.table import NewestTable, build_table
-from consumers.lookup.topics import ensure_topics
-from consumers.lookup.web import Pages, served
-from pipeline import metrics
-from schemas.kafka import KafkaSettings
-from schemas.topics import TopicSettings
+from sightstream.consumers.lag.broker import Broker
+from sightstream.consumers.lag.tail import open_tail_consumer
+from sightstream.consumers.lag.types import LagError
+from sightstream.consumers.lookup.catch_up import CatchUp
+from sightstream.consumers.lookup.errors import TableFailed
+from sightstream.consumers.lookup.folder import announced, forget_other_changelog, locked
+from sightstream.consumers.lookup.settings import LookupSettings
+from sightstream.consumers.lookup.table import NewestTable, build_table
+from sightstream.consumers.lookup.topics import ensure_topics
+from sightstream.consumers.lookup.web import Pages, served
+from sightstream.pipeline import metrics
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import TopicSettings
 
 log = logging.getLogger(__name__)
 

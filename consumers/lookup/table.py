@@ -14,14 +14,14 @@ from typing import Any
 import faust
 from faust.types import TP
 
-from consumers.lookup.committed import CommittedApp
-from consumers.lookup.connection import broker_urls, credentials
-from consumers.lookup.entry import ResultPlace, Unusable, is_newer, make_entry
-from consumers.lookup.settings import LookupSettings
-from consumers.lookup.topics import TABLE, TableTopics
-from pipeline import metrics
-from schemas.kafka import KafkaSettings
-from schemas.topics import MAX_OUTCOME_RECORD_BYTES
+from sightstream.consumers.lookup.committed import CommittedApp
+from sightstream.consumers.lookup.connection import broker_urls, credentials
+from sightstream.consumers.lookup.entry import ResultPlace, Unusable, is_newer, make_entry
+from sightstream.consumers.lookup.settings import LookupSettings
+from sightstream.consumers.lookup.topics import TABLE, TableTopics
+from sightstream.pipeline import metrics
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import MAX_OUTCOME_RECORD_BYTES
 
 log = logging.getLogger(__name__)
 

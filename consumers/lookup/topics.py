@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from consumers.lookup.errors import LookupFailed
-from schemas.topics import MAX_OUTCOME_RECORD_BYTES
+from sightstream.consumers.lookup.errors import LookupFailed
+from sightstream.schemas.topics import MAX_OUTCOME_RECORD_BYTES
 
 TABLE = "newest"
 _SECONDS = 30

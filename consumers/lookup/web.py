@@ -16,10 +16,10 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from consumers.lookup.errors import LookupFailed
-from consumers.metrics_server import LOOPBACK
-from pipeline import metrics
-from schemas.topics import record_key
+from sightstream.consumers.lookup.errors import LookupFailed
+from sightstream.consumers.metrics_server import LOOPBACK
+from sightstream.pipeline import metrics
+from sightstream.schemas.topics import record_key
 
 
 class Answers(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from consumers.store.database import Place
-from consumers.store.rows import Row
+from sightstream.consumers.store.database import Place
+from sightstream.consumers.store.rows import Row
 
 
 @dataclass(slots=True)

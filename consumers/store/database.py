@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from consumers.store.errors import StoreBusy, StoreError, TopicReplaced
-from consumers.store.rows import Row
+from sightstream.consumers.store.errors import StoreBusy, StoreError, TopicReplaced
+from sightstream.consumers.store.rows import Row
 
 Place = tuple[str, int]  # topic, partition
 
@@ -127,6 +127,6 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def _migrations() -> dict[int, str]:
-    folder = files("consumers.store") / "migrations"
+    folder = files("sightstream.consumers.store") / "migrations"
     named = [(re.match(r"(\d{4})_\w+\.sql$", entry.name), entry) for entry in folder.iterdir()]
     return {int(match[1]): entry.read_text(encoding="utf-8") for match, entry in named if match}

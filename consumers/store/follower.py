@@ -10,13 +10,13 @@ from typing import Protocol
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
-from consumers.store.batch import Batch
-from consumers.store.database import Database, Place
-from consumers.store.errors import StoreError
-from consumers.store.message import Message, record_of
-from consumers.store.rows import Record, Row
-from consumers.store.settings import StoreSettings
-from pipeline import metrics
+from sightstream.consumers.store.batch import Batch
+from sightstream.consumers.store.database import Database, Place
+from sightstream.consumers.store.errors import StoreError
+from sightstream.consumers.store.message import Message, record_of
+from sightstream.consumers.store.rows import Record, Row
+from sightstream.consumers.store.settings import StoreSettings
+from sightstream.pipeline import metrics
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from confluent_kafka import KafkaError
 
-from consumers.store.rows import Record
-from schemas.dead_letter import Headers
+from sightstream.consumers.store.rows import Record
+from sightstream.schemas.dead_letter import Headers
 
 
 class Message(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from consumers.store.errors import StoreError
+from sightstream.consumers.store.errors import StoreError
 
 Status = Literal["answered", "dead"]
 _TABLE: dict[Status, str] = {"answered": "results", "dead": "dead_letters"}

@@ -12,13 +12,13 @@ from pathlib import Path
 from confluent_kafka import Consumer, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from consumers.store.database import Database
-from consumers.store.errors import StoreError
-from consumers.store.follower import Feed, Follower
-from consumers.store.rows import dead_letter_row, result_row
-from consumers.store.settings import StoreSettings
-from schemas.kafka import KafkaSettings
-from schemas.topics import TopicSettings
+from sightstream.consumers.store.database import Database
+from sightstream.consumers.store.errors import StoreError
+from sightstream.consumers.store.follower import Feed, Follower
+from sightstream.consumers.store.rows import dead_letter_row, result_row
+from sightstream.consumers.store.settings import StoreSettings
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import TopicSettings
 
 log = logging.getLogger(__name__)
 

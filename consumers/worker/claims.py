@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
-from consumers.worker.ledger import CommitPoint, Ledger
-from consumers.worker.offset_metadata import Ranges, UnreadableNote, decode
-from consumers.worker.records import OutgoingRecord
-from consumers.worker.ticket import Ticket
-from pipeline.errors import Fatal
-from pipeline.metrics import PARTITIONS
+from sightstream.consumers.worker.ledger import CommitPoint, Ledger
+from sightstream.consumers.worker.offset_metadata import Ranges, UnreadableNote, decode
+from sightstream.consumers.worker.records import OutgoingRecord
+from sightstream.consumers.worker.ticket import Ticket
+from sightstream.pipeline.errors import Fatal
+from sightstream.pipeline.metrics import PARTITIONS
 
 log = logging.getLogger(__name__)
 

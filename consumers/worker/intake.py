@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from consumers.worker.claims import Claim, Claims
-from consumers.worker.ledger import LedgerError
-from consumers.worker.retries import Retries
-from consumers.worker.settings import WorkerSettings
-from consumers.worker.ticket import Ticket
-from pipeline.errors import Fatal, Rejected
-from pipeline.flow import Flow
-from pipeline.metrics import PAUSED, REQUESTS_TAKEN
-from schemas.codec import WireError, decode_request
-from schemas.dead_letter import Headers, Reason, Source, Stage
+from sightstream.consumers.worker.claims import Claim, Claims
+from sightstream.consumers.worker.ledger import LedgerError
+from sightstream.consumers.worker.retries import Retries
+from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.consumers.worker.ticket import Ticket
+from sightstream.pipeline.errors import Fatal, Rejected
+from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.metrics import PAUSED, REQUESTS_TAKEN
+from sightstream.schemas.codec import WireError, decode_request
+from sightstream.schemas.dead_letter import Headers, Reason, Source, Stage
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from pipeline.errors import Fatal
+from sightstream.pipeline.errors import Fatal
 
 
 @contextmanager

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from consumers.worker.claims import Claims
-from consumers.worker.records import OutgoingRecord, dead_letter_record, result_record
-from consumers.worker.retries import Retries
-from consumers.worker.ticket import Ticket
-from pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
-from pipeline.flow import Flow
-from pipeline.metrics import RETRIES
-from pipeline.types import Outcome
-from schemas.dead_letter import Reason, Stage
-from schemas.result import ImageResult
-from schemas.topics import TopicSettings
+from sightstream.consumers.worker.claims import Claims
+from sightstream.consumers.worker.records import OutgoingRecord, dead_letter_record, result_record
+from sightstream.consumers.worker.retries import Retries
+from sightstream.consumers.worker.ticket import Ticket
+from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
+from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.metrics import RETRIES
+from sightstream.pipeline.types import Outcome
+from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.result import ImageResult
+from sightstream.schemas.topics import TopicSettings
 
 # Rejected before the image's source was asked: says nothing of whether it is up.
 _NEVER_ASKED = {Reason.DEADLINE_EXCEEDED, Reason.UNSUPPORTED_URI, Reason.FORBIDDEN_LOCATION}

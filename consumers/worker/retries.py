@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from itertools import count
 from random import Random
 
-from consumers.worker.settings import WorkerSettings
-from consumers.worker.ticket import Ticket
-from pipeline.errors import Retryable
-from pipeline.metrics import BREAKER_OPEN
-from schemas.dead_letter import Stage
-from schemas.uri import origin
+from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.consumers.worker.ticket import Ticket
+from sightstream.pipeline.errors import Retryable
+from sightstream.pipeline.metrics import BREAKER_OPEN
+from sightstream.schemas.dead_letter import Stage
+from sightstream.schemas.uri import origin
 
 
 class Retries:

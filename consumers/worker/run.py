@@ -5,14 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from consumers.metrics_server import metrics_served
-from consumers.worker.name import worker_name
-from consumers.worker.settings import WorkerSettings
-from consumers.worker.topic_check import check_topics
-from consumers.worker.worker import Worker
-from pipeline.flow import Flow
-from schemas.kafka import KafkaSettings
-from schemas.topics import TopicSettings
+from sightstream.consumers.metrics_server import metrics_served
+from sightstream.consumers.worker.name import worker_name
+from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.consumers.worker.topic_check import check_topics
+from sightstream.consumers.worker.worker import Worker
+from sightstream.pipeline.flow import Flow
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import TopicSettings
 
 
 def run_worker(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from consumers.worker.ledger import NOTE_LIMIT
+from sightstream.consumers.worker.ledger import NOTE_LIMIT
 
 
 class WorkerSettings(BaseSettings):

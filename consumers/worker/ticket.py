@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.dead_letter import Headers, Source
-from schemas.request import ImageRequest
+from sightstream.schemas.dead_letter import Headers, Source
+from sightstream.schemas.request import ImageRequest
 
 
 @dataclass(slots=True, eq=False)

@@ -7,9 +7,9 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from pipeline.errors import Fatal
-from schemas.kafka import KafkaSettings
-from schemas.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings
+from sightstream.pipeline.errors import Fatal
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings
 
 TIMEOUT_S = 30.0
 

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from consumers.worker.records import OutgoingRecord
-from pipeline.errors import Fatal
-from schemas.bounded_call import NeverReturned, bounded_call
-from schemas.kafka import KafkaSettings
+from sightstream.consumers.worker.records import OutgoingRecord
+from sightstream.pipeline.errors import Fatal
+from sightstream.schemas.bounded_call import NeverReturned, bounded_call
+from sightstream.schemas.kafka import KafkaSettings
 
 log = logging.getLogger(__name__)
 

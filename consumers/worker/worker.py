@@ -13,18 +13,18 @@ from random import Random
 
 from confluent_kafka import Consumer, TopicPartition
 
-from consumers.worker.claims import Claims
-from consumers.worker.committer import Committer
-from consumers.worker.intake import Intake
-from consumers.worker.outcomes import Outcomes
-from consumers.worker.retries import Retries
-from consumers.worker.settings import WorkerSettings
-from consumers.worker.transactions import Transactions
-from pipeline.flow import Flow
-from pipeline.metrics import IN_FLIGHT, IN_FLIGHT_BYTES, REBALANCES
-from schemas.bounded_call import NeverReturned, bounded_call
-from schemas.kafka import KafkaSettings
-from schemas.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings
+from sightstream.consumers.worker.claims import Claims
+from sightstream.consumers.worker.committer import Committer
+from sightstream.consumers.worker.intake import Intake
+from sightstream.consumers.worker.outcomes import Outcomes
+from sightstream.consumers.worker.retries import Retries
+from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.consumers.worker.transactions import Transactions
+from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.metrics import IN_FLIGHT, IN_FLIGHT_BYTES, REBALANCES
+from sightstream.schemas.bounded_call import NeverReturned, bounded_call
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings
 
 log = logging.getLogger(__name__)
 

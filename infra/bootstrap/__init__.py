@@ -1,1 +1,1 @@
-"""Makes a fresh machine ready: `python3 -m infra.bootstrap`. Standard library only; runs first."""
+"""Makes a fresh machine ready: `python3 -m sightstream.infra.bootstrap`. Standard library only; runs first."""

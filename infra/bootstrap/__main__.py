@@ -1,4 +1,4 @@
-"""`python3 -m infra.bootstrap`: environment, Java, Kafka's jars. A second run takes a second."""
+"""`python3 -m sightstream.infra.bootstrap`: environment, Java, Kafka's jars. A second run takes a second."""
 
 import sys
 
@@ -9,10 +9,10 @@ def main() -> None:
     if sys.version_info < OLDEST:  # an older Python gets as far as this sentence
         version = ".".join(map(str, sys.version_info[:2]))
         raise SystemExit(f"Python 3.11 or newer is needed, this is {version}: make PYTHON=python3.11")
-    from infra.bootstrap.environment import ensure_environment, install_java
-    from infra.bootstrap.errors import SetupError
-    from infra.bootstrap.java import ensure_java
-    from infra.bootstrap.kafka_jars import ensure_kafka_jars
+    from sightstream.infra.bootstrap.environment import ensure_environment, install_java
+    from sightstream.infra.bootstrap.errors import SetupError
+    from sightstream.infra.bootstrap.java import ensure_java
+    from sightstream.infra.bootstrap.kafka_jars import ensure_kafka_jars
 
     try:
         ensure_environment()

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
-from infra.bootstrap.errors import SetupError
+from sightstream.infra.bootstrap.errors import SetupError
 
 PAUSES_S = (2.0, 8.0, 20.0)
 

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.bootstrap.commands import apt_install, can_apt, run, run_patiently
-from infra.bootstrap.errors import SetupError
+from sightstream.infra.bootstrap.commands import apt_install, can_apt, run, run_patiently
+from sightstream.infra.bootstrap.errors import SetupError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "sightstream-setup.sha256"

@@ -9,11 +9,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from infra.bootstrap.commands import apt_install, can_apt
-from infra.bootstrap.errors import SetupError
+from sightstream.infra.bootstrap.commands import apt_install, can_apt
+from sightstream.infra.bootstrap.errors import SetupError
 
 OLDEST = 17
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGED = ROOT / ".tools" / "java"
 DEBIAN_PACKAGES = ("openjdk-17-jre-headless", "openjdk-21-jre-headless", "default-jre-headless")
 HINT = (

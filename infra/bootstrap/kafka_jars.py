@@ -9,9 +9,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from infra.bootstrap.commands import apt_install, can_apt, run_patiently
-from infra.bootstrap.errors import SetupError
-from infra.bootstrap.java import find_java
+from sightstream.infra.bootstrap.commands import apt_install, can_apt, run_patiently
+from sightstream.infra.bootstrap.errors import SetupError
+from sightstream.infra.bootstrap.java import find_java
 
 RUNTIME = Path(__file__).parents[1] / "runtime"
 POM = RUNTIME / "pom.xml"

@@ -14,16 +14,16 @@ def analyze(
     ] = None,
 ) -> None:
     """Take requests, answer them, commit answers and offsets together. Run one a GPU; stops on Ctrl-C or SIGTERM."""
-    from consumers.metrics_server import MetricsPortTaken
-    from consumers.worker.run import run_worker
-    from consumers.worker.settings import WorkerSettings
-    from infra.errors import CommandError
-    from infra.flow import start_flow
-    from infra.logs import log_to_stderr
-    from infra.settings import load
-    from pipeline.errors import Fatal
-    from schemas.kafka import KafkaSettings
-    from schemas.topics import TopicSettings
+    from sightstream.consumers.metrics_server import MetricsPortTaken
+    from sightstream.consumers.worker.run import run_worker
+    from sightstream.consumers.worker.settings import WorkerSettings
+    from sightstream.infra.errors import CommandError
+    from sightstream.infra.flow import start_flow
+    from sightstream.infra.logs import log_to_stderr
+    from sightstream.infra.settings import load
+    from sightstream.pipeline.errors import Fatal
+    from sightstream.schemas.kafka import KafkaSettings
+    from sightstream.schemas.topics import TopicSettings
 
     log_to_stderr()
     settings, kafka, topics = load(WorkerSettings), load(KafkaSettings), load(TopicSettings)

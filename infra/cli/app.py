@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import analyze, ask, bench, demo, down, lag, lookup, publish, results, schemas, store, up
-from infra.errors import CommandError
+from sightstream.infra.cli import analyze, ask, bench, demo, down, lag, lookup, publish, results, schemas, store, up
+from sightstream.infra.errors import CommandError
 
 app = typer.Typer(
     name="sightstream",
@@ -53,7 +53,3 @@ def main() -> None:
     except CommandError as error:
         print(f"sightstream: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-
-
-if __name__ == "__main__":
-    main()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.flow import Flow
-    from schemas.request import ImageRequest
-    from schemas.result import ImageResult
+    from sightstream.pipeline.flow import Flow
+    from sightstream.schemas.request import ImageRequest
+    from sightstream.schemas.result import ImageResult
 
 
 def ask(
@@ -21,10 +21,10 @@ def ask(
     json: Annotated[bool, typer.Option("--json", help="The whole result, as on the result topic.")] = False,
 ) -> None:
     """Ask about one image, through the same flow that a worker runs. Exit code 1 when it can't be answered."""
-    from infra.errors import CommandError
-    from infra.flow import start_flow
-    from pipeline.errors import PipelineError
-    from schemas.dead_letter import printable
+    from sightstream.infra.errors import CommandError
+    from sightstream.infra.flow import start_flow
+    from sightstream.pipeline.errors import PipelineError
+    from sightstream.schemas.dead_letter import printable
 
     file = Path(image)
     local = "://" not in image
@@ -49,8 +49,8 @@ def _request(uri: str, question: str, max_tokens: int) -> ImageRequest:
 
     from pydantic import ValidationError
 
-    from infra.errors import CommandError
-    from schemas.request import AnalysisOptions, ImageRef, ImageRequest
+    from sightstream.infra.errors import CommandError
+    from sightstream.schemas.request import AnalysisOptions, ImageRef, ImageRequest
 
     try:
         return ImageRequest(
@@ -67,7 +67,7 @@ def _request(uri: str, question: str, max_tokens: int) -> ImageRequest:
 
 
 def _answer(flow: Flow, request: ImageRequest) -> ImageResult:
-    from pipeline.errors import PipelineError
+    from sightstream.pipeline.errors import PipelineError
 
     flow.submit("ask", request)
     while not (outcomes := flow.collect(1.0)):

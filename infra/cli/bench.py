@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from infra.bench.feed.contestants import Contestant
-    from pipeline.engine.settings import EngineSettings
+    from sightstream.infra.lab.bench.feed.contestants import Contestant
+    from sightstream.pipeline.engine.settings import EngineSettings
 
 app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
 
@@ -63,11 +63,11 @@ def engine(
 
     Each part's figures come with their method; a process that dies costs only the part that it was at.
     """
-    from infra.bench.engine.options import BenchOptions, read_budgets
-    from infra.bench.engine.parts import PARTS, chosen
-    from infra.bench.engine.run import run_bench
-    from infra.bench.engine.show import as_table, missing_lines
-    from infra.bench.engine.sizes import sizes_for
+    from sightstream.infra.lab.bench.engine.options import BenchOptions, read_budgets
+    from sightstream.infra.lab.bench.engine.parts import PARTS, chosen
+    from sightstream.infra.lab.bench.engine.run import run_bench
+    from sightstream.infra.lab.bench.engine.show import as_table, missing_lines
+    from sightstream.infra.lab.bench.engine.sizes import sizes_for
 
     if list_parts:
         for part in PARTS:
@@ -117,10 +117,10 @@ def feed(
     """
     import json
 
-    from infra.bench.feed.contestants import CONTESTANTS
-    from infra.bench.feed.options import FeedOptions
-    from infra.bench.feed.report import as_table, document, method_lines
-    from infra.bench.feed.run import compare
+    from sightstream.infra.lab.bench.feed.contestants import CONTESTANTS
+    from sightstream.infra.lab.bench.feed.options import FeedOptions
+    from sightstream.infra.lab.bench.feed.report import as_table, document, method_lines
+    from sightstream.infra.lab.bench.feed.run import compare
 
     if list_contestants:
         for contestant in CONTESTANTS:
@@ -142,8 +142,8 @@ def feed(
 
 
 def _chosen(only: str | None) -> list[Contestant]:
-    from infra.bench.feed.contestants import CONTESTANTS
-    from infra.errors import CommandError
+    from sightstream.infra.errors import CommandError
+    from sightstream.infra.lab.bench.feed.contestants import CONTESTANTS
 
     wanted = [name.strip() for name in (only or "").split(",") if name.strip()]
     unknown = sorted(set(wanted) - {contestant.name for contestant in CONTESTANTS})
@@ -159,8 +159,8 @@ def _settings(given: Mapping[str, object]) -> EngineSettings:
     """
     from pydantic import ValidationError
 
-    from infra.settings import SettingsError, load
-    from pipeline.engine.settings import EngineSettings
+    from sightstream.infra.settings import SettingsError, load
+    from sightstream.pipeline.engine.settings import EngineSettings
 
     known = load(EngineSettings).model_dump() | {"guided_sections": False}
     try:
@@ -178,7 +178,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 def _pairs(option: str, given: list[str] | None) -> dict[str, Any]:
-    from infra.errors import CommandError
+    from sightstream.infra.errors import CommandError
 
     pairs = [text.partition("=") for text in given or []]
     wrong = [name for name, sign, value in pairs if not sign or not value]
@@ -195,7 +195,7 @@ def _print_json(document: object) -> None:
 
 def main() -> None:
     """`bench engine` alone, for machines without the console script."""
-    from infra.errors import CommandError
+    from sightstream.infra.errors import CommandError
 
     command = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_show_locals=False)
     command.command()(engine)

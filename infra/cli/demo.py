@@ -22,7 +22,7 @@ def demo(
 
     from rich.console import Console
 
-    from infra.demo.run import DemoOptions, run_demo
+    from sightstream.infra.lab.demo.run import DemoOptions, run_demo
 
     report = run_demo(DemoOptions(directory, images, seed, keep), Console(stderr=as_json))
     if as_json:

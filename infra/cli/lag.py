@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.errors import CommandError
+from sightstream.infra.errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import RenderableType
 
-    from consumers.lag.reader import LagReader
-    from consumers.lag.settings import LagSettings
-    from consumers.lag.types import GroupLag
+    from sightstream.consumers.lag.reader import LagReader
+    from sightstream.consumers.lag.settings import LagSettings
+    from sightstream.consumers.lag.types import GroupLag
 
 
 def lag(
@@ -35,12 +35,12 @@ def lag(
     """
     from confluent_kafka import KafkaException
 
-    from consumers.lag.reader import open_lag_reader, pipeline_groups
-    from consumers.lag.settings import LagSettings
-    from consumers.lag.types import LagError
-    from infra.settings import load
-    from schemas.kafka import KafkaSettings
-    from schemas.topics import TopicSettings
+    from sightstream.consumers.lag.reader import open_lag_reader, pipeline_groups
+    from sightstream.consumers.lag.settings import LagSettings
+    from sightstream.consumers.lag.types import LagError
+    from sightstream.infra.settings import load
+    from sightstream.schemas.kafka import KafkaSettings
+    from sightstream.schemas.topics import TopicSettings
 
     settings = load(LagSettings)
     groups = pipeline_groups(settings, load(TopicSettings))
@@ -62,9 +62,9 @@ def _serve(reader: LagReader, settings: LagSettings) -> None:
 
     from prometheus_client import REGISTRY
 
-    from consumers.lag.exporter import LagCollector, keep_reading
-    from consumers.metrics_server import MetricsPortTaken, metrics_served
-    from infra.logs import log_to_stderr
+    from sightstream.consumers.lag.exporter import LagCollector, keep_reading
+    from sightstream.consumers.metrics_server import MetricsPortTaken, metrics_served
+    from sightstream.infra.logs import log_to_stderr
 
     log_to_stderr()
     stop = threading.Event()
@@ -129,7 +129,7 @@ def as_table(groups: Sequence[GroupLag]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from schemas.dead_letter import printable
+    from sightstream.schemas.dead_letter import printable
 
     table = Table("group, topic", "part", "records", "age", "owner", "empty in")
     for group in groups:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.errors import CommandError
+from sightstream.infra.errors import CommandError
 
 if TYPE_CHECKING:
-    from consumers.lookup.settings import LookupSettings
+    from sightstream.consumers.lookup.settings import LookupSettings
 
 UNKNOWN_PRODUCT = 1
 NOT_ANSWERING = 3
@@ -22,8 +22,8 @@ def lookup(
     as_json: Annotated[bool, typer.Option("--json", help="The whole answer as one JSON object.")] = False,
 ) -> None:
     """Show the newest result of a product. Exit code: 0 found, 1 none is known, 3 no look-up answers (try again)."""
-    from consumers.lookup.settings import LookupSettings
-    from infra.settings import load
+    from sightstream.consumers.lookup.settings import LookupSettings
+    from sightstream.infra.settings import load
 
     if serve == (product is not None):
         raise typer.BadParameter("name a product, or give --serve to run the look-up")
@@ -35,8 +35,8 @@ def lookup(
 
 
 def _ask(settings: LookupSettings, product: str, as_json: bool) -> None:
-    from consumers.lookup.client import NotAnswering, address_of, ask
-    from schemas.dead_letter import printable
+    from sightstream.consumers.lookup.client import NotAnswering, address_of, ask
+    from sightstream.schemas.dead_letter import printable
 
     try:
         found = ask(address_of(settings), product)
@@ -51,7 +51,7 @@ def _ask(settings: LookupSettings, product: str, as_json: bool) -> None:
 
 def as_text(document: dict[str, Any]) -> str:
     """A few lines for a person; nothing in them is obeyed by a terminal."""
-    from schemas.dead_letter import printable
+    from sightstream.schemas.dead_letter import printable
 
     result = document["result"]
     lines = {
@@ -73,14 +73,14 @@ def _serve(settings: LookupSettings) -> None:
 
     from confluent_kafka import KafkaException
 
-    from consumers.lookup.errors import LookupFailed, TableFailed
-    from infra.logs import log_to_stderr
-    from infra.settings import load
-    from schemas.kafka import KafkaSettings
-    from schemas.topics import TopicSettings
+    from sightstream.consumers.lookup.errors import LookupFailed, TableFailed
+    from sightstream.infra.logs import log_to_stderr
+    from sightstream.infra.settings import load
+    from sightstream.schemas.kafka import KafkaSettings
+    from sightstream.schemas.topics import TopicSettings
 
     log_to_stderr()
-    for noisy in ("faust", "mode", "aiokafka", "consumers.lookup.committed"):
+    for noisy in ("faust", "mode", "aiokafka", "sightstream.consumers.lookup.committed"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     kafka, topics = load(KafkaSettings), load(TopicSettings)
     try:
@@ -96,7 +96,7 @@ async def _until_stopped(settings: LookupSettings, kafka: Any, topics: Any) -> N
     import asyncio
     import signal
 
-    from consumers.lookup.run import run_lookup
+    from sightstream.consumers.lookup.run import run_lookup
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.errors import CommandError
+from sightstream.infra.errors import CommandError
 
 if TYPE_CHECKING:
-    from infra.cli.publish_display import Display
-    from producers.job import PublishJob
-    from producers.recipe import Recipe
-    from producers.settings import PublisherSettings
-    from producers.sources.item import Source
-    from schemas.topics import TopicSettings
+    from sightstream.infra.cli.publish_display import Display
+    from sightstream.producers.job import PublishJob
+    from sightstream.producers.recipe import Recipe
+    from sightstream.producers.settings import PublisherSettings
+    from sightstream.producers.sources.item import Source
+    from sightstream.schemas.topics import TopicSettings
 
 INTERRUPTED = 130
 
@@ -47,10 +47,10 @@ def publish(
 
     Exit codes: 0 all delivered, 1 something failed, 2 wrong use, 130 interrupted.
     """
-    from infra.cli.publish_display import choose_display
-    from infra.settings import load
-    from producers.settings import PublisherSettings
-    from schemas.topics import TopicSettings
+    from sightstream.infra.cli.publish_display import choose_display
+    from sightstream.infra.settings import load
+    from sightstream.producers.settings import PublisherSettings
+    from sightstream.schemas.topics import TopicSettings
 
     settings, topics = load(PublisherSettings), load(TopicSettings)
     topics = topics.model_copy(update={"requests": topic or topics.requests})
@@ -67,8 +67,8 @@ def publish(
 def _recipe(question: str, options: dict[str, float | None], product_column: str, product_from: str) -> Recipe:
     from pydantic import ValidationError
 
-    from producers.recipe import Recipe
-    from schemas.request import AnalysisOptions
+    from sightstream.producers.recipe import Recipe
+    from sightstream.schemas.request import AnalysisOptions
 
     try:
         given = AnalysisOptions.model_validate({name: value for name, value in options.items() if value is not None})
@@ -79,10 +79,10 @@ def _recipe(question: str, options: dict[str, float | None], product_column: str
 
 
 def _open(source: str, recipe: Recipe) -> Source:
-    from infra.settings import load
-    from producers.errors import SourceError
-    from producers.sources.open_source import open_source
-    from schemas.s3 import S3Settings
+    from sightstream.infra.settings import load
+    from sightstream.producers.errors import SourceError
+    from sightstream.producers.sources.open_source import open_source
+    from sightstream.schemas.s3 import S3Settings
 
     try:
         return open_source(
@@ -121,14 +121,14 @@ def _job(
     display: Display,
     asked_to_stop: Callable[[], bool],
 ) -> PublishJob:
-    from infra.settings import load
-    from producers.batches import Batcher
-    from producers.errors import PublishError
-    from producers.job import Patience, PublishJob
-    from producers.outbox import Outbox
-    from producers.recipe import job_name
-    from producers.topic_check import check_topic
-    from schemas.kafka import KafkaSettings
+    from sightstream.infra.settings import load
+    from sightstream.producers.batches import Batcher
+    from sightstream.producers.errors import PublishError
+    from sightstream.producers.job import Patience, PublishJob
+    from sightstream.producers.outbox import Outbox
+    from sightstream.producers.recipe import job_name
+    from sightstream.producers.topic_check import check_topic
+    from sightstream.schemas.kafka import KafkaSettings
 
     kafka = load(KafkaSettings)
     try:
@@ -143,7 +143,7 @@ def _job(
 
 def _run(job: PublishJob, display: Display, resume: bool) -> bool:
     """True when it was asked to stop before the end."""
-    from producers.errors import PublishError, Stopped
+    from sightstream.producers.errors import PublishError, Stopped
 
     try:
         job.run(resume=resume)

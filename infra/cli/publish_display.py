@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from producers.progress import Progress
+    from sightstream.producers.progress import Progress
 
 LINE_EVERY_S = 5.0
 
@@ -16,7 +16,7 @@ class Display:
     """Plain lines on stderr. A context manager; the bar builds on it."""
 
     def __init__(self, size: int | None) -> None:
-        from producers.progress import Progress
+        from sightstream.producers.progress import Progress
 
         self.size = size
         self.before = Progress()
@@ -39,7 +39,7 @@ class Display:
         """Bytes show on the bar only."""
 
     def bad(self, problem: str) -> None:
-        from schemas.dead_letter import printable
+        from sightstream.schemas.dead_letter import printable
 
         self.say(printable(problem))
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from infra.errors import CommandError
+from sightstream.infra.errors import CommandError
 
 if TYPE_CHECKING:
-    from consumers.store.reader import Filter, Outcome, StoreReader
+    from sightstream.consumers.store.reader import Filter, Outcome, StoreReader
 
 
 def results(
@@ -25,10 +25,10 @@ def results(
     count: Annotated[bool, typer.Option("--count", help="Only how many there are.")] = False,
 ) -> None:
     """Show answers and dead letters. Exit code: 0 something was found, 1 nothing matches."""
-    from consumers.store.errors import StoreError
-    from consumers.store.reader import Filter, StoreReader
-    from consumers.store.settings import StoreSettings
-    from infra.settings import load
+    from sightstream.consumers.store.errors import StoreError
+    from sightstream.consumers.store.reader import Filter, StoreReader
+    from sightstream.consumers.store.settings import StoreSettings
+    from sightstream.infra.settings import load
 
     wanted = Filter(product, request, status)
     try:
@@ -86,7 +86,7 @@ def _print_table(found: list[Outcome]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from schemas.dead_letter import printable
+    from sightstream.schemas.dead_letter import printable
 
     table = Table("product", "request", "status", "answer or reason", "at")
     for outcome in found:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.errors import CommandError
+from sightstream.infra.errors import CommandError
 
 app = typer.Typer(help="Write or check the JSON Schema and AsyncAPI documents.", no_args_is_help=True)
 
@@ -19,7 +19,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 @app.command()
 def write(folder: FolderOption = None) -> None:
     """Write every document from the models."""
-    from schemas import documents
+    from sightstream.schemas import documents
 
     for path in documents.write(folder or documents.FOLDER):
         print(path)
@@ -28,7 +28,7 @@ def write(folder: FolderOption = None) -> None:
 @app.command()
 def check(folder: FolderOption = None, as_json: JsonOption = False) -> None:
     """Exit 1 and name the documents that no longer say what the models say."""
-    from schemas import documents
+    from sightstream.schemas import documents
 
     stale = documents.drifted(folder or documents.FOLDER)
     if as_json:

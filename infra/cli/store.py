@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from infra.errors import CommandError
+from sightstream.infra.errors import CommandError
 
 
 def store(
@@ -23,14 +23,14 @@ def store(
 
     from confluent_kafka import KafkaException
 
-    from consumers.metrics_server import MetricsPortTaken, metrics_served
-    from consumers.store.errors import StoreError
-    from consumers.store.run import run_store
-    from consumers.store.settings import StoreSettings
-    from infra.logs import log_to_stderr
-    from infra.settings import load
-    from schemas.kafka import KafkaSettings
-    from schemas.topics import TopicSettings
+    from sightstream.consumers.metrics_server import MetricsPortTaken, metrics_served
+    from sightstream.consumers.store.errors import StoreError
+    from sightstream.consumers.store.run import run_store
+    from sightstream.consumers.store.settings import StoreSettings
+    from sightstream.infra.logs import log_to_stderr
+    from sightstream.infra.settings import load
+    from sightstream.schemas.kafka import KafkaSettings
+    from sightstream.schemas.topics import TopicSettings
 
     settings = load(StoreSettings)
     settings = settings.model_copy(update={"path": path} if path else {})

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from infra.runtime.local import LocalRuntime
-    from schemas.topics import TopicSettings
+    from sightstream.infra.runtime.local import LocalRuntime
+    from sightstream.schemas.topics import TopicSettings
 
 CHECK_S = 0.5
 DirOption = Annotated[Path, typer.Option("--dir", help="Where data, logs and settings are kept.")]
@@ -27,7 +27,7 @@ def up(
 ) -> None:
     """Start Kafka and S3, create topics and bucket, and keep them running until Ctrl-C."""
     if detach:
-        from infra.runtime.detached import start_detached
+        from sightstream.infra.runtime.detached import start_detached
 
         settings_file = start_detached(folder, _arguments(folder, partitions))
         _say(settings_file, as_json, f"sightstream down --dir {folder}")
@@ -36,7 +36,7 @@ def up(
 
 
 def _run(folder: Path, topics: TopicSettings, as_json: bool) -> None:
-    from infra.runtime.local import LocalRuntime
+    from sightstream.infra.runtime.local import LocalRuntime
 
     for number in (signal.SIGTERM, signal.SIGINT):  # both end it in order, even where a shell has us ignore Ctrl-C
         signal.signal(number, signal.default_int_handler)
@@ -59,8 +59,8 @@ def _watch(runtime: LocalRuntime) -> None:
 def _topics(folder: Path, partitions: int | None) -> TopicSettings:
     import os
 
-    from infra.settings import CONFIG_VARIABLE, load
-    from schemas.topics import TopicSettings
+    from sightstream.infra.settings import CONFIG_VARIABLE, load
+    from sightstream.schemas.topics import TopicSettings
 
     # Somebody who exported the path that the last `up` printed: this run writes that file, it does not read it.
     if os.environ.get(CONFIG_VARIABLE) == str(folder.resolve() / "runtime.toml"):
@@ -74,7 +74,7 @@ def _arguments(folder: Path, partitions: int | None) -> list[str]:
 
 
 def _say(settings_file: Path, as_json: bool, how_to_stop: str) -> None:
-    from infra.runtime.config_file import read_config
+    from sightstream.infra.runtime.config_file import read_config
 
     places = _places(settings_file, read_config(settings_file))
     if as_json:

@@ -7,10 +7,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from infra.runtime.folder import write_private
-from schemas.kafka import KafkaSettings
-from schemas.s3 import S3Settings
-from schemas.topics import TopicSettings
+from sightstream.infra.runtime.folder import write_private
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.topics import TopicSettings
 
 
 def write_config(file: Path, kafka: KafkaSettings, s3: S3Settings, topics: TopicSettings) -> None:

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from infra.runtime.errors import RuntimeFailedError
-from infra.runtime.folder import RuntimeFolder
+from sightstream.infra.runtime.errors import RuntimeFailedError
+from sightstream.infra.runtime.folder import RuntimeFolder
 
 START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 30.0
@@ -28,7 +28,7 @@ def start_detached(path: Path, arguments: Sequence[str]) -> Path:
     log = folder.log("up")
     with log.open("wb") as out:
         owner = subprocess.Popen(
-            [sys.executable, "-m", "infra.cli.app", "up", *arguments],
+            [sys.executable, "-m", "sightstream", "up", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

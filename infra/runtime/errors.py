@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.errors import CommandError
+from sightstream.infra.errors import CommandError
 
 
 class RuntimeFailedError(CommandError):

@@ -14,8 +14,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from infra.runtime.errors import FolderInUseError, RuntimeFailedError
-from infra.runtime.ports import all_free, choose_ports
+from sightstream.infra.runtime.errors import FolderInUseError, RuntimeFailedError
+from sightstream.infra.runtime.ports import all_free, choose_ports
 
 LEFTOVERS_TIMEOUT_S = 20.0
 REFUSAL_S = 0.5  # whoever only looks whether a lock is held holds it for a moment

@@ -8,11 +8,11 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.runtime.errors import RuntimeFailedError
-from infra.runtime.folder import RuntimeFolder
-from infra.runtime.ports import LOOPBACK
-from infra.runtime.service import Program
-from schemas.kafka import KafkaSettings
+from sightstream.infra.runtime.errors import RuntimeFailedError
+from sightstream.infra.runtime.folder import RuntimeFolder
+from sightstream.infra.runtime.ports import LOOPBACK
+from sightstream.infra.runtime.service import Program
+from sightstream.schemas.kafka import KafkaSettings
 
 FORMAT_TIMEOUT_S = 60
 WARM_UP_ID = "sightstream-warm-up"

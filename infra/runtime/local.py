@@ -8,18 +8,18 @@ from types import TracebackType
 
 from pydantic import SecretStr
 
-from infra.bootstrap.java import find_java
-from infra.bootstrap.kafka_jars import ensure_kafka_jars
-from infra.runtime.config_file import write_config
-from infra.runtime.folder import Identity, Ownership, RuntimeFolder
-from infra.runtime.kafka import broker_properties, kafka_program
-from infra.runtime.object_store import object_store_program, remove_sockets
-from infra.runtime.ports import LOOPBACK
-from infra.runtime.resources import create_bucket, create_topics
-from infra.runtime.service import Program, Service
-from schemas.kafka import KafkaSettings
-from schemas.s3 import S3Settings
-from schemas.topics import TopicSettings, topic_specs
+from sightstream.infra.bootstrap.java import find_java
+from sightstream.infra.bootstrap.kafka_jars import ensure_kafka_jars
+from sightstream.infra.runtime.config_file import write_config
+from sightstream.infra.runtime.folder import Identity, Ownership, RuntimeFolder
+from sightstream.infra.runtime.kafka import broker_properties, kafka_program
+from sightstream.infra.runtime.object_store import object_store_program, remove_sockets
+from sightstream.infra.runtime.ports import LOOPBACK
+from sightstream.infra.runtime.resources import create_bucket, create_topics
+from sightstream.infra.runtime.service import Program, Service
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.topics import TopicSettings, topic_specs
 
 DEFAULT_FOLDER = Path(".sightstream")
 DEFAULT_BUCKET = "product-images"

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.request import urlopen
 
-from infra.runtime.errors import RuntimeFailedError
-from infra.runtime.folder import Identity, RuntimeFolder, write_private
-from infra.runtime.ports import KAFKA_PORTS, LOOPBACK
-from infra.runtime.s3_client import s3_client
-from infra.runtime.service import Program
-from schemas.s3 import S3Settings
+from sightstream.infra.runtime.errors import RuntimeFailedError
+from sightstream.infra.runtime.folder import Identity, RuntimeFolder, write_private
+from sightstream.infra.runtime.ports import KAFKA_PORTS, LOOPBACK
+from sightstream.infra.runtime.s3_client import s3_client
+from sightstream.infra.runtime.service import Program
+from sightstream.schemas.s3 import S3Settings
 
 
 def object_store_program(folder: RuntimeFolder, identity: Identity, settings: S3Settings) -> Program:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 
-from infra.runtime.errors import RuntimeFailedError
+from sightstream.infra.runtime.errors import RuntimeFailedError
 
 LOOPBACK = "127.0.0.1"
 KAFKA_PORTS = ("kafka", "controller")

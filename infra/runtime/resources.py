@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from infra.runtime.errors import RuntimeFailedError
-from infra.runtime.s3_client import s3_client
-from schemas.kafka import KafkaSettings
-from schemas.s3 import S3Settings
-from schemas.topics import TopicSpec
+from sightstream.infra.runtime.errors import RuntimeFailedError
+from sightstream.infra.runtime.s3_client import s3_client
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.topics import TopicSpec
 
 TIMEOUT_S = 60.0
 TRY_S = 10.0  # a broker that was frozen can hold one request for half a minute while the next gets through

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.s3 import S3Settings
+from sightstream.schemas.s3 import S3Settings
 
 
 def s3_client(settings: S3Settings, **options: Any) -> Any:

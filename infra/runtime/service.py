@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.runtime import guardian
-from infra.runtime.errors import RuntimeFailedError
+from sightstream.infra.runtime import guardian
+from sightstream.infra.runtime.errors import RuntimeFailedError
 
 TAIL_LINES = 20
 POLL_S = 0.05

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.cache.answer import KnownAnswer
-from pipeline.cache.etags import EtagMemory
-from pipeline.cache.key import answer_key, question_key
-from pipeline.cache.protocol import NoCache, ResultCache
-from pipeline.metrics import CACHE_LOOKUPS
-from pipeline.types import FetchedImage
-from schemas.request import ImageRef, ImageRequest
-from schemas.result import ImageResult, ModelIdentity
+from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.etags import EtagMemory
+from sightstream.pipeline.cache.key import answer_key, question_key
+from sightstream.pipeline.cache.protocol import NoCache, ResultCache
+from sightstream.pipeline.metrics import CACHE_LOOKUPS
+from sightstream.pipeline.types import FetchedImage
+from sightstream.schemas.request import ImageRef, ImageRequest
+from sightstream.schemas.result import ImageResult, ModelIdentity
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 
-from pipeline.cache.answers import Answers
-from pipeline.cache.etags import EtagMemory
-from pipeline.cache.memory import MemoryCache
-from pipeline.cache.model import Identified, KnownModel
-from pipeline.cache.protocol import ResultCache
-from pipeline.cache.recipe import recipe
-from pipeline.cache.settings import CacheSettings
-from pipeline.decode.settings import DecodeSettings
-from pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.cache.answers import Answers
+from sightstream.pipeline.cache.etags import EtagMemory
+from sightstream.pipeline.cache.memory import MemoryCache
+from sightstream.pipeline.cache.model import Identified, KnownModel
+from sightstream.pipeline.cache.protocol import ResultCache
+from sightstream.pipeline.cache.recipe import recipe
+from sightstream.pipeline.cache.settings import CacheSettings
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.engine.settings import EngineSettings
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def build_cache(settings: CacheSettings) -> ResultCache | None:
     if settings.kind == "none":
         return None
     if settings.kind == "redis":
-        from pipeline.cache.redis_cache import RedisCache
+        from sightstream.pipeline.cache.redis_cache import RedisCache
 
         return RedisCache(settings)
     return MemoryCache(settings.max_entries, settings.max_bytes, settings.ttl_s)

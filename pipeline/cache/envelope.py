@@ -13,9 +13,9 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from pipeline.cache.answer import KnownAnswer
-from schemas.request import WireModel
-from schemas.text import Sha256
+from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.schemas.request import WireModel
+from sightstream.schemas.text import Sha256
 
 MAX_BYTES = 256 * 1024
 

@@ -8,8 +8,8 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from pipeline.types import FetchedImage
-from schemas.request import ImageRef
+from sightstream.pipeline.types import FetchedImage
+from sightstream.schemas.request import ImageRef
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pipeline.cache.answers import Answers, Found
-from pipeline.errors import Retryable
-from pipeline.metrics import UNCHANGED
-from pipeline.stages import FetchStage
-from pipeline.types import FetchedImage
-from schemas.dead_letter import Stage
-from schemas.request import ImageRequest
+from sightstream.pipeline.cache.answers import Answers, Found
+from sightstream.pipeline.errors import Retryable
+from sightstream.pipeline.metrics import UNCHANGED
+from sightstream.pipeline.stages import FetchStage
+from sightstream.pipeline.types import FetchedImage
+from sightstream.schemas.dead_letter import Stage
+from sightstream.schemas.request import ImageRequest
 
 
 def fetch_unless_known(fetcher: FetchStage, answers: Answers, request: ImageRequest) -> FetchedImage | Found:

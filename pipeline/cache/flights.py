@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from pipeline.errors import PipelineError, Rejected
-from schemas.dead_letter import Reason, Stage
-from schemas.result import ImageResult
+from sightstream.pipeline.errors import PipelineError, Rejected
+from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.result import ImageResult
 
 
 def shareable(result: ImageResult | PipelineError) -> bool:

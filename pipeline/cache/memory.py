@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.cache.answer import KnownAnswer
-from pipeline.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_LOOKUPS, CACHE_WRITES
+from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_LOOKUPS, CACHE_WRITES
 
 # What an entry takes beside its text, by sys.getsizeof over all its parts, rounded up.
 OVERHEAD_BYTES = 2000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
-from pipeline.errors import Fatal
-from schemas.result import ModelIdentity
+from sightstream.pipeline.errors import Fatal
+from sightstream.schemas.result import ModelIdentity
 
 
 class Identified(Protocol):

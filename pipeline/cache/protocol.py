@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.answer import KnownAnswer
 
 
 class ResultCache(Protocol):

@@ -6,8 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from pipeline.decode.settings import DecodeSettings
-from pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.engine.settings import EngineSettings
 
 # Settings by what the text owes to them. A new one must be put into one of these; a test holds it.
 DECISIVE = {

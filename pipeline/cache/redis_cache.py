@@ -11,14 +11,14 @@ from redis import Redis, ResponseError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from pipeline.cache.answer import KnownAnswer
-from pipeline.cache.breaker import Breaker
-from pipeline.cache.envelope import MAX_BYTES, seal, unseal
-from pipeline.cache.settings import CacheSettings
-from pipeline.cache.write_behind import WriteBehind
-from pipeline.errors import Fatal
-from pipeline.metrics import CACHE_LOOKUPS, CACHE_WRITES
-from schemas.bounded_call import NeverReturned, bounded_call
+from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.breaker import Breaker
+from sightstream.pipeline.cache.envelope import MAX_BYTES, seal, unseal
+from sightstream.pipeline.cache.settings import CacheSettings
+from sightstream.pipeline.cache.write_behind import WriteBehind
+from sightstream.pipeline.errors import Fatal
+from sightstream.pipeline.metrics import CACHE_LOOKUPS, CACHE_WRITES
+from sightstream.schemas.bounded_call import NeverReturned, bounded_call
 
 log = logging.getLogger(__name__)
 

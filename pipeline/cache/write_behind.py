@@ -7,8 +7,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from pipeline.cache.answer import KnownAnswer
-from pipeline.metrics import CACHE_WRITES
+from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.metrics import CACHE_WRITES
 
 log = logging.getLogger(__name__)
 

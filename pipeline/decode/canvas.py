@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from PIL import Image
 
-from pipeline.decode.arrangement import Tiling
-from pipeline.decode.layout import lay, layout_of
-from pipeline.types import Canvas, Pixels
+from sightstream.pipeline.decode.arrangement import Tiling
+from sightstream.pipeline.decode.layout import lay, layout_of
+from sightstream.pipeline.types import Canvas, Pixels
 
 
 def lay_out(pixels: Pixels, tiling: Tiling) -> Canvas:

@@ -13,15 +13,15 @@ import sys
 
 from PIL import Image
 
-from pipeline.decode.confine import confine
-from pipeline.decode.formats import load_decoders
-from pipeline.decode.limits import Limits
-from pipeline.decode.picture import draw
-from pipeline.decode.plain_jpeg import load_decoder
-from pipeline.decode.room import NoRoom
-from pipeline.decode.wire import ORDER_BYTES, Answer, Body, NoMemory, Order, Ready, Refused
-from pipeline.errors import Rejected
-from schemas.dead_letter import Reason
+from sightstream.pipeline.decode.confine import confine
+from sightstream.pipeline.decode.formats import load_decoders
+from sightstream.pipeline.decode.limits import Limits
+from sightstream.pipeline.decode.picture import draw
+from sightstream.pipeline.decode.plain_jpeg import load_decoder
+from sightstream.pipeline.decode.room import NoRoom
+from sightstream.pipeline.decode.wire import ORDER_BYTES, Answer, Body, NoMemory, Order, Ready, Refused
+from sightstream.pipeline.errors import Rejected
+from sightstream.schemas.dead_letter import Reason
 
 ALARM_GRACE_S = 5  # the parent's own limit comes first; this one is for a parent that is gone
 

@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 
 from PIL import Image, ImageChops, ImageCms
 
-from pipeline.decode.tone import is_wide, to_8_bit
+from sightstream.pipeline.decode.tone import is_wide, to_8_bit
 
 _ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 # What of an image a profile of this colour space is for.

@@ -9,17 +9,17 @@ from __future__ import annotations
 import queue
 import threading
 
-from pipeline.arena import Arena, Block
-from pipeline.decode.arrangement import Tiling
-from pipeline.decode.limits import Limits
-from pipeline.decode.process import DecodeProcess, Died, TimedOut
-from pipeline.decode.settings import DecodeSettings
-from pipeline.decode.wire import Drawn, NoMemory, Refused, picture_bytes
-from pipeline.errors import Rejected, Retryable
-from pipeline.memory_file import MemoryFile
-from pipeline.metrics import DECODER_RESTARTS
-from pipeline.types import Canvas, Pixels
-from schemas.dead_letter import Reason, Stage
+from sightstream.pipeline.arena import Arena, Block
+from sightstream.pipeline.decode.arrangement import Tiling
+from sightstream.pipeline.decode.limits import Limits
+from sightstream.pipeline.decode.process import DecodeProcess, Died, TimedOut
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.wire import Drawn, NoMemory, Refused, picture_bytes
+from sightstream.pipeline.errors import Rejected, Retryable
+from sightstream.pipeline.memory_file import MemoryFile
+from sightstream.pipeline.metrics import DECODER_RESTARTS
+from sightstream.pipeline.types import Canvas, Pixels
+from sightstream.schemas.dead_letter import Reason, Stage
 
 MAX_PICTURES = 1024  # at once, without a tiling: address space only; the flow's budget bounds the bytes
 IDLE_BYTES = 64 * 1024**2

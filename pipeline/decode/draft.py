@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from PIL import ExifTags, Image
 
-from pipeline.decode.layout import Box, layout_of
-from pipeline.decode.limits import Limits
+from sightstream.pipeline.decode.layout import Box, layout_of
+from sightstream.pipeline.decode.limits import Limits
 
 _Number = TypeVar("_Number", int, float)
 

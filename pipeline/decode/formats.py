@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from pipeline.decode.wire import FORMATS
+from sightstream.pipeline.decode.wire import FORMATS
 
 _PILLOWS_NAME = {"HEIC": "HEIF"}
 

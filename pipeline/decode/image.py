@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.decode.arrangement import Tiling
-from pipeline.decode.picture import draw
-from pipeline.decode.settings import DecodeSettings
-from pipeline.types import Canvas, Pixels
+from sightstream.pipeline.decode.arrangement import Tiling
+from sightstream.pipeline.decode.picture import draw
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.types import Canvas, Pixels
 
 
 def decode(data: bytes, settings: DecodeSettings) -> Pixels:

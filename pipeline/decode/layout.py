@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from pipeline.decode.arrangement import Tiling, arrangements
+from sightstream.pipeline.decode.arrangement import Tiling, arrangements
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from pipeline.decode.arrangement import Tiling
+from sightstream.pipeline.decode.arrangement import Tiling
 
 
 @dataclass(frozen=True, slots=True)

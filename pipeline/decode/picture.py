@@ -9,18 +9,18 @@ import warnings
 
 from PIL import Image, ImageOps
 
-from pipeline.decode.colour import is_plain, to_rgb
-from pipeline.decode.draft import draft, orientation
-from pipeline.decode.formats import load_decoders, pillows_name
-from pipeline.decode.jpeg_header import ordinary_size
-from pipeline.decode.layout import lay, layout_of
-from pipeline.decode.limits import Limits
-from pipeline.decode.plain_jpeg import write_rgb
-from pipeline.decode.room import NoRoom, Room, write
-from pipeline.decode.sniff import sniff, webp_size
-from pipeline.decode.wire import Drawn
-from pipeline.errors import Rejected
-from schemas.dead_letter import Reason, Stage
+from sightstream.pipeline.decode.colour import is_plain, to_rgb
+from sightstream.pipeline.decode.draft import draft, orientation
+from sightstream.pipeline.decode.formats import load_decoders, pillows_name
+from sightstream.pipeline.decode.jpeg_header import ordinary_size
+from sightstream.pipeline.decode.layout import lay, layout_of
+from sightstream.pipeline.decode.limits import Limits
+from sightstream.pipeline.decode.plain_jpeg import write_rgb
+from sightstream.pipeline.decode.room import NoRoom, Room, write
+from sightstream.pipeline.decode.sniff import sniff, webp_size
+from sightstream.pipeline.decode.wire import Drawn
+from sightstream.pipeline.errors import Rejected
+from sightstream.schemas.dead_letter import Reason, Stage
 
 _NO_MEMORY = re.compile(r"out of memory|memory allocation|allocate memory|not enough memory", re.IGNORECASE)
 

@@ -5,7 +5,7 @@ The decoder is libjpeg-turbo, as Pillow's is, and its pixels are the same.
 
 from __future__ import annotations
 
-from pipeline.decode.room import Room
+from sightstream.pipeline.decode.room import Room
 
 
 def load_decoder() -> None:

@@ -12,12 +12,12 @@ import subprocess
 import sys
 import time
 
-from pipeline.arena import Block
-from pipeline.decode.limits import Limits
-from pipeline.decode.wire import ANSWER_BYTES, Answer, Drawn, Garbled, Order, Ready, picture_bytes
-from pipeline.errors import Retryable
-from pipeline.memory_file import MemoryFile, scratch_file, write_at
-from schemas.dead_letter import Stage
+from sightstream.pipeline.arena import Block
+from sightstream.pipeline.decode.limits import Limits
+from sightstream.pipeline.decode.wire import ANSWER_BYTES, Answer, Drawn, Garbled, Order, Ready, picture_bytes
+from sightstream.pipeline.errors import Retryable
+from sightstream.pipeline.memory_file import MemoryFile, scratch_file, write_at
+from sightstream.schemas.dead_letter import Stage
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class DecodeProcess:
 
 def program() -> list[str]:
     """What is started; the handles of pipe, inbox and memory follow, and the limits."""
-    return [sys.executable, "-m", "pipeline.decode.child"]
+    return [sys.executable, "-m", "sightstream.pipeline.decode.child"]
 
 
 def _environment() -> dict[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipeline.decode.arrangement import Tiling
-from pipeline.decode.limits import Limits
+from sightstream.pipeline.decode.arrangement import Tiling
+from sightstream.pipeline.decode.limits import Limits
 
 
 class DecodeSettings(BaseSettings):

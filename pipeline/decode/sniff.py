@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 
-from pipeline.errors import Rejected
-from schemas.dead_letter import Reason, Stage
+from sightstream.pipeline.errors import Rejected
+from sightstream.schemas.dead_letter import Reason, Stage
 
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from pipeline.decode.arrangement import BICUBIC, BILINEAR, Tiling, arrangements, aspect_ratio_id
-from pipeline.errors import Fatal
+from sightstream.pipeline.decode.arrangement import BICUBIC, BILINEAR, Tiling, arrangements, aspect_ratio_id
+from sightstream.pipeline.errors import Fatal
 
 __all__ = ["BICUBIC", "BILINEAR", "Tiling", "arrangements", "aspect_ratio_id", "read_tiling"]
 

@@ -10,9 +10,9 @@ import struct
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pipeline.decode.arrangement import arrangements
-from pipeline.decode.limits import Limits
-from schemas.dead_letter import Reason
+from sightstream.pipeline.decode.arrangement import arrangements
+from sightstream.pipeline.decode.limits import Limits
+from sightstream.schemas.dead_letter import Reason
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 REASONS = (Reason.NOT_AN_IMAGE, Reason.IMAGE_CORRUPT, Reason.TOO_MANY_PIXELS, Reason.UNUSABLE_SHAPE)

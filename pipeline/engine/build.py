@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pipeline.engine.checkpoint_folder import checked_folder
-from pipeline.engine.protocol import Beat, Engine
-from pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine.checkpoint_folder import checked_folder
+from sightstream.pipeline.engine.protocol import Beat, Engine
+from sightstream.pipeline.engine.settings import EngineSettings
 
 if TYPE_CHECKING:
-    from pipeline.engine.checkpoint import Checkpoint
+    from sightstream.pipeline.engine.checkpoint import Checkpoint
 
 EngineFactory = Callable[[EngineSettings, Beat], Engine]
 
@@ -18,15 +18,15 @@ EngineFactory = Callable[[EngineSettings, Beat], Engine]
 def build_engine(settings: EngineSettings, beat: Beat) -> Engine:
     """`beat` is to be called at every sign of progress. Raises Fatal when the engine can't be built."""
     if settings.kind == "simulated":
-        from pipeline.engine.simulated import SimulatedEngine
+        from sightstream.pipeline.engine.simulated import SimulatedEngine
 
         return SimulatedEngine(settings, beat)
     if settings.kind == "remote":
-        from pipeline.engine.remote.engine import RemoteEngine
+        from sightstream.pipeline.engine.remote.engine import RemoteEngine
 
         return RemoteEngine(settings, beat)
     checked_folder(settings.checkpoint)  # before torch takes its seconds to load
-    from pipeline.engine.checkpoint import load_checkpoint
+    from sightstream.pipeline.engine.checkpoint import load_checkpoint
 
     return build_on_model(load_checkpoint(settings), settings, beat)
 
@@ -34,9 +34,9 @@ def build_engine(settings: EngineSettings, beat: Beat) -> Engine:
 def build_on_model(checkpoint: Checkpoint, settings: EngineSettings, beat: Beat) -> Engine:
     """An engine for a model that is loaded already. Raises Fatal when the model does not fit its device."""
     if settings.kind == "generate":
-        from pipeline.engine.generate import GenerateEngine
+        from sightstream.pipeline.engine.generate import GenerateEngine
 
         return GenerateEngine(checkpoint, settings, beat)
-    from pipeline.engine.slots.engine import SlotEngine
+    from sightstream.pipeline.engine.slots.engine import SlotEngine
 
     return SlotEngine(checkpoint, settings, beat)

@@ -13,10 +13,10 @@ import torch
 from transformers import AutoProcessor, BitsAndBytesConfig, MllamaForConditionalGeneration
 from transformers.utils import logging as hf_logging
 
-from pipeline.engine.checkpoint_folder import checked_folder
-from pipeline.engine.settings import EngineSettings
-from pipeline.errors import Fatal
-from schemas.result import ModelIdentity
+from sightstream.pipeline.engine.checkpoint_folder import checked_folder
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.errors import Fatal
+from sightstream.schemas.result import ModelIdentity
 
 # bitsandbytes matches these from the start of a module's name; a list of one's own drops the automatic `lm_head`.
 KEPT_IN_FULL = ["lm_head", "model.vision_model", "model.multi_modal_projector"]

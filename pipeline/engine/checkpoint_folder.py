@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pipeline.errors import Fatal
+from sightstream.pipeline.errors import Fatal
 
 
 def checked_folder(folder: Path | None) -> Path:

@@ -12,15 +12,15 @@ import warnings
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
-from pipeline.arena import Block
-from pipeline.engine.build import EngineFactory
-from pipeline.engine.protocol import Engine
-from pipeline.engine.settings import EngineSettings
-from pipeline.errors import Fatal
-from pipeline.memory_file import MemoryFile
-from pipeline.orphan import end_with_parent
-from pipeline.types import EngineJob
-from schemas.result import ModelIdentity
+from sightstream.pipeline.arena import Block
+from sightstream.pipeline.engine.build import EngineFactory
+from sightstream.pipeline.engine.protocol import Engine
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.errors import Fatal
+from sightstream.pipeline.memory_file import MemoryFile
+from sightstream.pipeline.orphan import end_with_parent
+from sightstream.pipeline.types import EngineJob
+from sightstream.schemas.result import ModelIdentity
 
 IDLE_WAIT_S = 0.2
 BUSY_WAIT_S = 0.02  # an engine that works in this process has no time to wait; one that asks a server must not spin

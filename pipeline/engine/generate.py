@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.prompt import PromptWriter
-from pipeline.engine.protocol import Beat
-from pipeline.engine.settings import EngineSettings
-from pipeline.errors import Cancelled, PipelineError, Rejected
-from pipeline.types import Canvas, EngineJob, Finished, Generated
-from schemas.dead_letter import Reason, Stage
-from schemas.request import AnalysisOptions
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.prompt import PromptWriter
+from sightstream.pipeline.engine.protocol import Beat
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
+from sightstream.pipeline.types import Canvas, EngineJob, Finished, Generated
+from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.request import AnalysisOptions
 
 log = logging.getLogger(__name__)
 

@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from pipeline.engine.build import EngineFactory, build_engine
-from pipeline.engine.child import Beat, Broke, Cancel, Failed, Ready, serve
-from pipeline.engine.settings import EngineSettings
-from pipeline.engine.triage import Triage
-from pipeline.errors import Cancelled, Fatal
-from pipeline.memory_file import MemoryFile
-from pipeline.metrics import ENGINE_RESTARTS
-from pipeline.types import EngineJob, Finished
-from schemas.result import ModelIdentity
+from sightstream.pipeline.engine.build import EngineFactory, build_engine
+from sightstream.pipeline.engine.child import Beat, Broke, Cancel, Failed, Ready, serve
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine.triage import Triage
+from sightstream.pipeline.errors import Cancelled, Fatal
+from sightstream.pipeline.memory_file import MemoryFile
+from sightstream.pipeline.metrics import ENGINE_RESTARTS
+from sightstream.pipeline.types import EngineJob, Finished
+from sightstream.schemas.result import ModelIdentity
 
 log = logging.getLogger(__name__)
 

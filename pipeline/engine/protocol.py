@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from pipeline.types import EngineJob, Finished
-from schemas.result import ModelIdentity
+from sightstream.pipeline.types import EngineJob, Finished
+from sightstream.schemas.result import ModelIdentity
 
 # To be called at every sign of progress.
 Beat = Callable[[], None]

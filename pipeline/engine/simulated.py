@@ -7,12 +7,12 @@ import os
 import time
 from collections import deque
 
-from pipeline.engine.protocol import Beat
-from pipeline.engine.settings import EngineSettings
-from pipeline.errors import Cancelled, PipelineError, Rejected
-from pipeline.types import EngineJob, Finished, Generated
-from schemas.dead_letter import Reason, Stage
-from schemas.result import ModelIdentity
+from sightstream.pipeline.engine.protocol import Beat
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
+from sightstream.pipeline.types import EngineJob, Finished, Generated
+from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.result import ModelIdentity
 
 # A question that starts so makes the engine fail, as a real one would on a poison image.
 CRASH, HANG, REFUSE = "simulate: crash", "simulate: hang", "simulate: refuse"

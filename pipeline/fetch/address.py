@@ -7,9 +7,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.fetch.refusals import rejected
-from pipeline.fetch.trouble import Transient, Trouble
-from schemas.dead_letter import Reason
+from sightstream.pipeline.fetch.refusals import rejected
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
+from sightstream.schemas.dead_letter import Reason
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 GetAddresses = Callable[..., list[tuple[Any, ...]]]

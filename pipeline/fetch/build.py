@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pipeline.fetch.fetcher import Fetcher
-from pipeline.fetch.http import HttpSource
-from pipeline.fetch.local_file import FileSource
-from pipeline.fetch.s3 import S3Source
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.source import Source
-from schemas.s3 import S3Settings
+from sightstream.pipeline.fetch.fetcher import Fetcher
+from sightstream.pipeline.fetch.http import HttpSource
+from sightstream.pipeline.fetch.local_file import FileSource
+from sightstream.pipeline.fetch.s3 import S3Source
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.source import Source
+from sightstream.schemas.s3 import S3Settings
 
 
 def build_fetcher(settings: FetchSettings, s3: S3Settings) -> Fetcher:

@@ -8,8 +8,8 @@ import ssl
 from collections.abc import Mapping
 from http.client import HTTPResponse
 
-from pipeline.fetch.place import Place
-from pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.fetch.place import Place
+from sightstream.pipeline.fetch.time_limit import TimeLimit
 
 _BUFFER = 64 * 1024
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.fetch.connection import Connection
-from pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.connection import Connection
+from sightstream.pipeline.fetch.settings import FetchSettings
 
 
 @dataclass(frozen=True, slots=True)

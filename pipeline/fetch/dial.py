@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import certifi
 
-from pipeline.fetch.address import GetAddresses
-from pipeline.fetch.connection import Connection
-from pipeline.fetch.connections import Connections, Route
-from pipeline.fetch.place import Place
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.fetch.address import GetAddresses
+from sightstream.pipeline.fetch.connection import Connection
+from sightstream.pipeline.fetch.connections import Connections, Route
+from sightstream.pipeline.fetch.place import Place
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.time_limit import TimeLimit
 
 Connect = Callable[[tuple[str, int], float], socket.socket]
 

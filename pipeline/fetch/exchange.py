@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 
-from pipeline.errors import PipelineError
-from pipeline.fetch.connection import Connection
-from pipeline.fetch.connections import Connections, Route
-from pipeline.fetch.dial import Dialler, Network
-from pipeline.fetch.place import Place
-from pipeline.fetch.refusals import check_size, rejected
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.time_limit import TimeLimit
-from pipeline.fetch.trouble import Transient, Trouble
-from schemas.dead_letter import Reason
+from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.fetch.connection import Connection
+from sightstream.pipeline.fetch.connections import Connections, Route
+from sightstream.pipeline.fetch.dial import Dialler, Network
+from sightstream.pipeline.fetch.place import Place
+from sightstream.pipeline.fetch.refusals import check_size, rejected
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
+from sightstream.schemas.dead_letter import Reason
 
 CHUNK = 256 * 1024
 _HEADERS = {"Accept": "image/*, */*;q=0.1", "Accept-Encoding": "identity", "User-Agent": "sightstream"}

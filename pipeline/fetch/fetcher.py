@@ -9,17 +9,17 @@ from functools import cache
 
 from prometheus_client import Counter
 
-from pipeline.errors import Rejected, Retryable
-from pipeline.fetch.refusals import check_size, rejected
-from pipeline.fetch.retries import Retries
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.source import Body, Source
-from pipeline.fetch.time_limit import TimeLimit
-from pipeline.fetch.trouble import Transient
-from pipeline.metrics import FETCHED_BYTES, FETCHES
-from pipeline.types import FetchedImage, Unchanged
-from schemas.dead_letter import Reason
-from schemas.request import ImageRef
+from sightstream.pipeline.errors import Rejected, Retryable
+from sightstream.pipeline.fetch.refusals import check_size, rejected
+from sightstream.pipeline.fetch.retries import Retries
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.source import Body, Source
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.fetch.trouble import Transient
+from sightstream.pipeline.metrics import FETCHED_BYTES, FETCHES
+from sightstream.pipeline.types import FetchedImage, Unchanged
+from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.request import ImageRef
 
 
 class Fetcher:

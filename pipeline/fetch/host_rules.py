@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pipeline.fetch.host_name import matches
-from pipeline.fetch.place import Place
-from pipeline.fetch.refusals import rejected
-from pipeline.fetch.settings import FetchSettings
-from schemas.dead_letter import Reason
+from sightstream.pipeline.fetch.host_name import matches
+from sightstream.pipeline.fetch.place import Place
+from sightstream.pipeline.fetch.refusals import rejected
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.schemas.dead_letter import Reason
 
 
 class HostRules:

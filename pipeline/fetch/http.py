@@ -11,22 +11,22 @@ import time
 from collections.abc import Callable
 from http.client import HTTPResponse
 
-from pipeline.errors import PipelineError
-from pipeline.fetch.dial import Network
-from pipeline.fetch.exchange import Exchanges, read_body
-from pipeline.fetch.host_rules import HostRules
-from pipeline.fetch.http_answer import check_answer
-from pipeline.fetch.lanes import Lanes
-from pipeline.fetch.place import Place, read_place, redirected
-from pipeline.fetch.refusals import rejected
-from pipeline.fetch.resolver import Resolver
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.source import Body, strong_etag
-from pipeline.fetch.time_limit import TimeLimit
-from pipeline.types import Unchanged
-from schemas.dead_letter import Reason
-from schemas.request import ImageRef
-from schemas.uri import origin
+from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.fetch.dial import Network
+from sightstream.pipeline.fetch.exchange import Exchanges, read_body
+from sightstream.pipeline.fetch.host_rules import HostRules
+from sightstream.pipeline.fetch.http_answer import check_answer
+from sightstream.pipeline.fetch.lanes import Lanes
+from sightstream.pipeline.fetch.place import Place, read_place, redirected
+from sightstream.pipeline.fetch.refusals import rejected
+from sightstream.pipeline.fetch.resolver import Resolver
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.source import Body, strong_etag
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.types import Unchanged
+from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.request import ImageRef
+from sightstream.schemas.uri import origin
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _NOT_MODIFIED = 304

@@ -7,9 +7,9 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPResponse
 
-from pipeline.fetch.refusals import check_size, rejected
-from pipeline.fetch.trouble import Transient, Trouble
-from schemas.dead_letter import Reason
+from sightstream.pipeline.fetch.refusals import check_size, rejected
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
+from sightstream.schemas.dead_letter import Reason
 
 _THROTTLED = {429, 503}
 _SLOW = {408, 504}

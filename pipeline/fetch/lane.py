@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from pipeline.fetch.time_limit import TimeLimit
-from pipeline.fetch.trouble import Transient, Trouble
-from pipeline.fetch.window import Window
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
+from sightstream.pipeline.fetch.window import Window
 
 
 class Lane:

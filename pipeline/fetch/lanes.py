@@ -7,12 +7,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.fetch.lane import Lane
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.time_limit import TimeLimit
-from pipeline.fetch.trouble import Transient
-from pipeline.fetch.window import Window
-from pipeline.metrics import FETCH_LIMIT
+from sightstream.pipeline.fetch.lane import Lane
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.fetch.trouble import Transient
+from sightstream.pipeline.fetch.window import Window
+from sightstream.pipeline.metrics import FETCH_LIMIT
 
 MAX_LANES = 1024
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from pipeline.fetch.refusals import check_size, rejected
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.source import Body
-from pipeline.fetch.time_limit import TimeLimit
-from pipeline.fetch.trouble import Transient, Trouble
-from schemas.dead_letter import Reason
-from schemas.request import ImageRef
+from sightstream.pipeline.fetch.refusals import check_size, rejected
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.source import Body
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
+from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.request import ImageRef
 
 CHUNK = 1024**2
 

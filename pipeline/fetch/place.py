@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin
 
-from pipeline.fetch.host_name import canonical_host
-from pipeline.fetch.refusals import rejected
-from schemas.dead_letter import Reason
+from sightstream.pipeline.fetch.host_name import canonical_host
+from sightstream.pipeline.fetch.refusals import rejected
+from sightstream.schemas.dead_letter import Reason
 
 MAX_CHARS = 8192
 DEFAULT_PORTS = {"http": 80, "https": 443}

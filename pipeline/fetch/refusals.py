@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.errors import Rejected
-from schemas.dead_letter import Reason, Stage
+from sightstream.pipeline.errors import Rejected
+from sightstream.schemas.dead_letter import Reason, Stage
 
 
 def rejected(reason: Reason, detail: str) -> Rejected:

@@ -8,11 +8,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from pipeline.errors import PipelineError
-from pipeline.fetch.address import GetAddresses, resolve
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.time_limit import TimeLimit
-from pipeline.fetch.trouble import Transient, Trouble
+from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.fetch.address import GetAddresses, resolve
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
 
 MAX_NAMES = 1024
 MAX_LOOK_UPS = 64

@@ -8,9 +8,9 @@ from itertools import count
 from random import Random
 from typing import TypeVar
 
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.time_limit import TimeLimit
-from pipeline.fetch.trouble import Transient
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.fetch.trouble import Transient
 
 Result = TypeVar("Result")
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.exceptions import BaseError, NotModifiedError
 
-from pipeline.fetch.lanes import Lanes
-from pipeline.fetch.refusals import check_size
-from pipeline.fetch.s3_boto import BotoReader
-from pipeline.fetch.s3_object import S3Object, read_s3
-from pipeline.fetch.s3_stores import S3Stores
-from pipeline.fetch.s3_text import ElsewhereError, translate
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.source import Body, strong_etag
-from pipeline.fetch.time_limit import TimeLimit
-from pipeline.fetch.trouble import Transient, Trouble
-from pipeline.types import Unchanged
-from schemas.request import ImageRef
-from schemas.s3 import S3Settings
+from sightstream.pipeline.fetch.lanes import Lanes
+from sightstream.pipeline.fetch.refusals import check_size
+from sightstream.pipeline.fetch.s3_boto import BotoReader
+from sightstream.pipeline.fetch.s3_object import S3Object, read_s3
+from sightstream.pipeline.fetch.s3_stores import S3Stores
+from sightstream.pipeline.fetch.s3_text import ElsewhereError, translate
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.source import Body, strong_etag
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
+from sightstream.pipeline.types import Unchanged
+from sightstream.schemas.request import ImageRef
+from sightstream.schemas.s3 import S3Settings
 
 if TYPE_CHECKING:
     from obstore import GetOptions

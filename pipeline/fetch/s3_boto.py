@@ -8,17 +8,17 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ParamValidationError, ReadTimeoutError
 from urllib3.exceptions import HTTPError
 
-from pipeline.errors import PipelineError
-from pipeline.fetch.refusals import check_size, rejected
-from pipeline.fetch.s3_object import S3Object
-from pipeline.fetch.s3_verdict import judge
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.source import Body, strong_etag
-from pipeline.fetch.time_limit import TimeLimit
-from pipeline.fetch.trouble import Transient, Trouble
-from pipeline.types import Unchanged
-from schemas.dead_letter import Reason
-from schemas.s3 import S3Settings
+from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.fetch.refusals import check_size, rejected
+from sightstream.pipeline.fetch.s3_object import S3Object
+from sightstream.pipeline.fetch.s3_verdict import judge
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.source import Body, strong_etag
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
+from sightstream.pipeline.types import Unchanged
+from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.s3 import S3Settings
 
 CHUNK = 64 * 1024
 _NOT_MODIFIED = 304

@@ -10,9 +10,9 @@ import re
 
 from obstore.exceptions import NotFoundError, PermissionDeniedError, UnauthenticatedError
 
-from pipeline.errors import PipelineError
-from pipeline.fetch.s3_verdict import elsewhere, judge
-from pipeline.fetch.trouble import Transient, Trouble
+from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.fetch.s3_verdict import elsewhere, judge
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
 
 _DEBUG = "\n\nDebug source:\n"
 _STATUS = re.compile(r"^ +inner: Status \{\n +status: (\d{3}),\n +body: (?:None,|Some\(\n +\"(.*)\",)$", re.MULTILINE)

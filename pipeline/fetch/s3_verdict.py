@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from pipeline.errors import PipelineError
-from pipeline.fetch.refusals import rejected
-from pipeline.fetch.trouble import Transient, Trouble
-from schemas.dead_letter import Reason
+from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.fetch.refusals import rejected
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
+from sightstream.schemas.dead_letter import Reason
 
 _NOT_FOUND = {
     *("NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404", "NotFound", "InvalidObjectName", "KeyTooLongError"),

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipeline.fetch.host_name import canonical_pattern
+from sightstream.pipeline.fetch.host_name import canonical_pattern
 
 HostPattern = Annotated[str, AfterValidator(canonical_pattern)]
 

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.fetch.time_limit import TimeLimit
-from pipeline.types import Unchanged
-from schemas.request import ImageRef
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.types import Unchanged
+from sightstream.schemas.request import ImageRef
 
 _STRONG = re.compile(r'"[\x21\x23-\x7e]{1,254}"')
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pipeline.fetch.trouble import Transient, Trouble
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
 
 
 class TimeLimit:

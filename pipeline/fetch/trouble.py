@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pipeline.errors import Retryable
-from schemas.dead_letter import Stage
+from sightstream.pipeline.errors import Retryable
+from sightstream.schemas.dead_letter import Stage
 
 
 class Trouble(StrEnum):

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from producers.errors import SourceError
-from producers.sources.item import Item
-from producers.sources.lines import LineError, Lines
-from producers.sources.requests import nested
+from sightstream.producers.errors import SourceError
+from sightstream.producers.sources.item import Item
+from sightstream.producers.sources.lines import LineError, Lines
+from sightstream.producers.sources.requests import nested
 
 ATTRIBUTE = "attr."
 OPTIONS = frozenset({"max_tokens", "temperature", "top_p", "seed"})

@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from producers.sources.item import IMAGE_SUFFIXES, Item
-from producers.sources.product_rule import check_rule, product_of
+from sightstream.producers.sources.item import IMAGE_SUFFIXES, Item
+from sightstream.producers.sources.product_rule import check_rule, product_of
 
 
 class Folder:

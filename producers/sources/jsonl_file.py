@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from producers.sources.item import Item
-from producers.sources.lines import LineError, Lines
-from producers.sources.requests import nested
+from sightstream.producers.sources.item import Item
+from sightstream.producers.sources.lines import LineError, Lines
+from sightstream.producers.sources.requests import nested
 
 
 class JsonlFile:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from producers.errors import SourceError
-from producers.sources.csv_file import CsvFile
-from producers.sources.folder import Folder
-from producers.sources.item import Source
-from producers.sources.jsonl_file import JsonlFile
-from producers.sources.s3_prefix import SCHEME, S3Prefix
-from schemas.s3 import S3Settings
+from sightstream.producers.errors import SourceError
+from sightstream.producers.sources.csv_file import CsvFile
+from sightstream.producers.sources.folder import Folder
+from sightstream.producers.sources.item import Source
+from sightstream.producers.sources.jsonl_file import JsonlFile
+from sightstream.producers.sources.s3_prefix import SCHEME, S3Prefix
+from sightstream.schemas.s3 import S3Settings
 
 
 def open_source(text: str, *, product_column: str, product_from: str, s3: Callable[[], S3Settings]) -> Source:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from producers.errors import SourceError
+from sightstream.producers.errors import SourceError
 
 
 def product_of(path: str, rule: str) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from producers.errors import BadItem
-from producers.sources.item import Item
-from schemas.codec import MAX_REQUEST_BYTES, encode
-from schemas.request import AnalysisOptions, ImageRequest
+from sightstream.producers.errors import BadItem
+from sightstream.producers.sources.item import Item
+from sightstream.schemas.codec import MAX_REQUEST_BYTES, encode
+from sightstream.schemas.request import AnalysisOptions, ImageRequest
 
 ID_CHARS = 32
 _PENDING = "pending"

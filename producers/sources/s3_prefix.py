@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from producers.errors import SourceError
-from producers.sources.item import IMAGE_SUFFIXES, Item
-from producers.sources.product_rule import check_rule, product_of
-from schemas.s3 import S3Settings
+from sightstream.producers.errors import SourceError
+from sightstream.producers.sources.item import IMAGE_SUFFIXES, Item
+from sightstream.producers.sources.product_rule import check_rule, product_of
+from sightstream.schemas.s3 import S3Settings
 
 SCHEME = "s3://"
 

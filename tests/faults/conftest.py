@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.runtime.local import LocalRuntime
-from schemas.topics import TopicSettings
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.schemas.topics import TopicSettings
 from tests.faults.harness import Bench
 
 

@@ -19,11 +19,11 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from PIL import Image
 
-from schemas.codec import encode
-from schemas.dead_letter import Failure, Source
-from schemas.kafka import KafkaSettings
-from schemas.request import ImageRef, ImageRequest
-from schemas.topics import TopicSettings, record_key
+from sightstream.schemas.codec import encode
+from sightstream.schemas.dead_letter import Failure, Source
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.request import ImageRef, ImageRequest
+from sightstream.schemas.topics import TopicSettings, record_key
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,7 +76,7 @@ class Bench:
         }
         environment = os.environ | {f"SIGHTSTREAM_{key.upper()}": str(value) for key, value in chosen.items()}
         log = (self.folder / f"worker-{len(self.workers)}.log").open("ab")
-        command = [sys.executable, "-m", "infra.cli.app", "analyze"]
+        command = [sys.executable, "-m", "sightstream", "analyze"]
         with log:
             worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
         self.workers.append(worker)

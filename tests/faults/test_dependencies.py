@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.runtime.local import LocalRuntime
-from infra.runtime.resources import create_bucket, create_topics
-from infra.runtime.s3_client import s3_client
-from schemas.dead_letter import Reason
-from schemas.topics import TopicSettings, topic_specs
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.infra.runtime.resources import create_bucket, create_topics
+from sightstream.infra.runtime.s3_client import s3_client
+from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.topics import TopicSettings, topic_specs
 from tests.faults.harness import Bench, wait_for
 
 pytestmark = pytest.mark.real

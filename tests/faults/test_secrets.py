@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from infra.runtime.local import LocalRuntime
-from schemas.dead_letter import original_headers
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.schemas.dead_letter import original_headers
 from tests.faults.harness import Bench, Outcomes
 from tests.faults.test_worker import free_port
 

@@ -10,8 +10,8 @@ import urllib.request
 import pytest
 from confluent_kafka import Producer
 
-from pipeline.engine.simulated import CRASH, HANG
-from schemas.dead_letter import Reason
+from sightstream.pipeline.engine.simulated import CRASH, HANG
+from sightstream.schemas.dead_letter import Reason
 from tests.faults.harness import Bench, read_topic, wait_for
 
 pytestmark = pytest.mark.real

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from pydantic_settings import BaseSettings
 
-from infra import settings
-from infra.settings import SECTIONS, SettingsError, known_variables, load
-from pipeline.cache.settings import CacheSettings
-from pipeline.fetch.settings import FetchSettings
-from schemas.kafka import KafkaSettings
-from schemas.s3 import S3Settings
-from schemas.topics import TopicSettings
+from sightstream.infra import settings
+from sightstream.infra.settings import SECTIONS, SettingsError, known_variables, load
+from sightstream.pipeline.cache.settings import CacheSettings
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.topics import TopicSettings
 
 ROOT = Path(__file__).parents[2]
 CANARY = "c4n4ry-secret"
@@ -49,7 +49,7 @@ def forget() -> None:
 
 def sightstream(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SIGHTSTREAM_")}
-    command = [sys.executable, "-m", "infra.cli.app", *arguments]
+    command = [sys.executable, "-m", "sightstream", *arguments]
     return subprocess.run(command, env=clean | environment, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
@@ -200,7 +200,7 @@ def test_commands_end_with_2_and_one_clear_line(tmp_path: Path) -> None:
 
 def test_reading_settings_loads_nothing_heavy(tmp_path: Path) -> None:
     code = (
-        "import sys; from infra.settings import known_variables; known_variables(); "
+        "import sys; from sightstream.infra.settings import known_variables; known_variables(); "
         "print(*({'torch', 'transformers', 'faust', 'boto3', 'PIL', 'aiokafka', 'confluent_kafka'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pipeline.arena import Arena, Block
-from pipeline.errors import Cancelled
-from pipeline.memory_file import MemoryFile
+from sightstream.pipeline.arena import Arena, Block
+from sightstream.pipeline.errors import Cancelled
+from sightstream.pipeline.memory_file import MemoryFile
 
 COUNT = 5
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.budget import ByteBudget
-from pipeline.errors import Cancelled
+from sightstream.pipeline.budget import ByteBudget
+from sightstream.pipeline.errors import Cancelled
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 100))))

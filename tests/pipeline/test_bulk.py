@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline import bulk
-from pipeline.bulk import work_in_bulk
+from sightstream.pipeline import bulk
+from sightstream.pipeline.bulk import work_in_bulk
 
 
 def test_the_thread_that_calls_it_and_those_that_it_starts() -> None:

@@ -15,26 +15,26 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.build import build_flow
-from pipeline.decode.canvas import lay_out
-from pipeline.decode.decoder import Decoder
-from pipeline.decode.image import decode
-from pipeline.decode.settings import DecodeSettings
-from pipeline.decode.tiling import Tiling
-from pipeline.engine.host import EngineHost
-from pipeline.engine.protocol import Beat, Engine
-from pipeline.engine.settings import EngineSettings
-from pipeline.engine.simulated import CRASH, SimulatedEngine, _fingerprint
-from pipeline.errors import Cancelled, Fatal, PipelineError, Rejected
-from pipeline.fetch.settings import FetchSettings
-from pipeline.flow import Flow
-from pipeline.settings import FlowSettings
-from pipeline.types import Canvas, EngineJob, FetchedImage
-from schemas.request import AnalysisOptions, ImageRef, ImageRequest
-from schemas.result import ImageResult
-from schemas.s3 import S3Settings
+from sightstream.pipeline.build import build_flow
+from sightstream.pipeline.decode.canvas import lay_out
+from sightstream.pipeline.decode.decoder import Decoder
+from sightstream.pipeline.decode.image import decode
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.tiling import Tiling
+from sightstream.pipeline.engine.host import EngineHost
+from sightstream.pipeline.engine.protocol import Beat, Engine
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine.simulated import CRASH, SimulatedEngine, _fingerprint
+from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Rejected
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.settings import FlowSettings
+from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage
+from sightstream.schemas.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.result import ImageResult
+from sightstream.schemas.s3 import S3Settings
 
-CHECKPOINT = Path(__file__).parents[2] / "infra" / "demo_model" / "checkpoint"
+CHECKPOINT = Path(__file__).parents[2] / "infra" / "lab" / "demo_model" / "checkpoint"
 TILING = Tiling(32, 4)
 DECODE = DecodeSettings(processes=1)
 ENGINE = EngineSettings(kind="simulated", simulated_seconds=0.01, max_batch=4, hang_timeout_s=20)

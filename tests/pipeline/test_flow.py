@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline.engine.protocol import Engine
-from pipeline.errors import Cancelled, Fatal, Rejected, Retryable
-from pipeline.flow import Flow
-from pipeline.settings import FlowSettings
-from pipeline.types import Canvas, EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels
-from schemas.dead_letter import Reason, Stage
-from schemas.request import ImageRef, ImageRequest
-from schemas.result import ImageResult, ModelIdentity
+from sightstream.pipeline.engine.protocol import Engine
+from sightstream.pipeline.errors import Cancelled, Fatal, Rejected, Retryable
+from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.settings import FlowSettings
+from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels
+from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.request import ImageRef, ImageRequest
+from sightstream.schemas.result import ImageResult, ModelIdentity
 
 TEXT = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>k\0</CONCLUSION>"
 

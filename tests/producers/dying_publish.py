@@ -51,6 +51,6 @@ if __name__ == "__main__":
     confluent_kafka.Producer = DyingProducer
     sys.argv = ["sightstream", *sys.argv[4:]]
 
-    from infra.cli.app import main
+    from sightstream.infra.cli.app import main
 
     main()

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from producers.errors import TakenOver
-from producers.outbox import Record
-from producers.progress import Progress
-from producers.sources.item import Item
-from schemas.request import ImageRef, ImageRequest
+from sightstream.producers.errors import TakenOver
+from sightstream.producers.outbox import Record
+from sightstream.producers.progress import Progress
+from sightstream.producers.sources.item import Item
+from sightstream.schemas.request import ImageRef, ImageRequest
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Thread
 
-from producers.buffer import Buffer
+from sightstream.producers.buffer import Buffer
 
 
 def test_records_and_bytes_are_both_bounds() -> None:

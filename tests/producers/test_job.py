@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.batches import Batcher
-from producers.errors import PublishError, SourceChanged, Stopped, TakenOver, Unsettled
-from producers.job import Patience, PublishJob
-from producers.progress import Progress
-from producers.recipe import Recipe, job_name
-from producers.settings import PublisherSettings
-from producers.sources.item import Item
-from schemas.codec import decode_request
-from schemas.request import AnalysisOptions
+from sightstream.producers.batches import Batcher
+from sightstream.producers.errors import PublishError, SourceChanged, Stopped, TakenOver, Unsettled
+from sightstream.producers.job import Patience, PublishJob
+from sightstream.producers.progress import Progress
+from sightstream.producers.recipe import Recipe, job_name
+from sightstream.producers.settings import PublisherSettings
+from sightstream.producers.sources.item import Item
+from sightstream.schemas.codec import decode_request
+from sightstream.schemas.request import AnalysisOptions
 from tests.producers.fakes import NOW, FakeOutbox, FakeTopic, ListSource, Notes, items
 
 Faults = Callable[[str], None]

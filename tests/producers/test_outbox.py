@@ -7,14 +7,14 @@ from uuid import uuid4
 
 import pytest
 
-from infra.runtime.local import LocalRuntime
-from producers.errors import TakenOver, Unsettled
-from producers.outbox import Outbox, Record
-from producers.progress import Progress
-from producers.settings import PublisherSettings
-from schemas.codec import encode
-from schemas.kafka import KafkaSettings
-from schemas.topics import TopicSettings
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.producers.errors import TakenOver, Unsettled
+from sightstream.producers.outbox import Outbox, Record
+from sightstream.producers.progress import Progress
+from sightstream.producers.settings import PublisherSettings
+from sightstream.schemas.codec import encode
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import TopicSettings
 from tests.producers.fakes import request
 from tests.producers.reading import read_all, requests_on
 

@@ -14,15 +14,15 @@ from uuid import uuid4
 
 import pytest
 
-from infra.runtime.resources import create_topics
-from producers.errors import DeliveryError, NotDelivered, TopicMismatch
-from producers.outbox import Outbox, Record
-from producers.progress import Progress
-from producers.publisher import ImagePublisher
-from producers.settings import PublisherSettings
-from schemas.codec import encode
-from schemas.kafka import KafkaSettings
-from schemas.topics import TopicSettings, topic_specs
+from sightstream.infra.runtime.resources import create_topics
+from sightstream.producers.errors import DeliveryError, NotDelivered, TopicMismatch
+from sightstream.producers.outbox import Outbox, Record
+from sightstream.producers.progress import Progress
+from sightstream.producers.publisher import ImagePublisher
+from sightstream.producers.settings import PublisherSettings
+from sightstream.schemas.codec import encode
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import TopicSettings, topic_specs
 from tests.producers.fakes import request
 from tests.producers.reading import high_watermark, requests_on
 from tests.producers.secure_listeners import PASSWORD, SecureBroker, add_user, secure_broker
@@ -112,7 +112,7 @@ def test_a_broker_killed_under_a_publish_job_costs_time_only(
         "SIGHTSTREAM_TOPICS_PARTITIONS": "2",
     }
     arguments = ["publish", str(tmp_path / "a.csv"), "--topic", own_topics.requests]
-    with subprocess.Popen([sys.executable, "-m", "infra.cli.app", *arguments], env=environment) as run:
+    with subprocess.Popen([sys.executable, "-m", "sightstream", *arguments], env=environment) as run:
         deadline = time.monotonic() + 60
         while high_watermark(broker.runtime.kafka_settings, own_topics.requests) < 100:
             assert run.poll() is None, "the run does not get on"

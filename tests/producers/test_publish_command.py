@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from infra.runtime.local import LocalRuntime
-from schemas.topics import TopicSettings
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.schemas.topics import TopicSettings
 from tests.producers.reading import requests_on
 
 pytestmark = pytest.mark.real
@@ -24,7 +24,7 @@ Publish = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def publish(config_file: Path) -> Publish:
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "infra.cli.app", "--config", config_file, "publish", *arguments]
+        command = [sys.executable, "-m", "sightstream", "--config", config_file, "publish", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     return run

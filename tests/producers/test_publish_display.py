@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from infra.cli.publish_display import Bar, Display, choose_display
-from producers.progress import Progress
+from sightstream.infra.cli.publish_display import Bar, Display, choose_display
+from sightstream.producers.progress import Progress
 
 
 @pytest.mark.parametrize("size", [1000, None])
@@ -29,7 +29,7 @@ def test_both_displays_follow_a_job(size: int | None, plain: bool, capsys: pytes
 
 def test_plain_lines_come_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     now = [0.0]
-    monkeypatch.setattr("infra.cli.publish_display.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("sightstream.infra.cli.publish_display.time.monotonic", lambda: now[0])
     display = Display(None)
     display.resumed(Progress())
     for second in range(12):

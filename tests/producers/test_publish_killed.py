@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.runtime.local import LocalRuntime
-from schemas.request import ImageRequest
-from schemas.topics import TopicSettings
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.schemas.request import ImageRequest
+from sightstream.schemas.topics import TopicSettings
 from tests.producers.reading import high_watermark, requests_on
 
 pytestmark = pytest.mark.real
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.real
 ROWS = 3000
 PRODUCTS = 11
 DEADLINE_S = 60.0
-SIGHTSTREAM = ["-m", "infra.cli.app"]
+SIGHTSTREAM = ["-m", "sightstream"]
 
 
 class Runs:

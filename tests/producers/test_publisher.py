@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from producers.errors import (
+from sightstream.producers.errors import (
     BufferFull,
     DeliveryError,
     NotDelivered,
@@ -16,12 +16,12 @@ from producers.errors import (
     RequestTooLarge,
     TopicMismatch,
 )
-from producers.publisher import Delivered, ImagePublisher
-from producers.settings import PublisherSettings
-from schemas.codec import decode_request
-from schemas.kafka import KafkaSettings
-from schemas.request import ImageRef
-from schemas.topics import TopicSettings
+from sightstream.producers.publisher import Delivered, ImagePublisher
+from sightstream.producers.settings import PublisherSettings
+from sightstream.schemas.codec import decode_request
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.request import ImageRef
+from sightstream.schemas.topics import TopicSettings
 from tests.producers.fakes import FakeProducer, Refusal, request
 
 
@@ -121,7 +121,7 @@ def test_an_error_in_the_body_goes_on_and_carries_the_undelivered() -> None:
 
 
 def test_records_without_a_fate_become_failed_ones_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("producers.publisher.GRACE_S", 0.05)
+    monkeypatch.setattr("sightstream.producers.publisher.GRACE_S", 0.05)
     shop = Shop(delivery_timeout_s=0.01)
     shop.producer.delivering = False
     publisher = shop.publisher

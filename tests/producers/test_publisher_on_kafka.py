@@ -9,12 +9,12 @@ from uuid import uuid4
 import pytest
 from aiokafka.partitioner import murmur2
 
-from infra.runtime.local import LocalRuntime
-from producers.errors import DeliveryError, TopicMismatch
-from producers.publisher import ImagePublisher
-from producers.settings import PublisherSettings
-from schemas.kafka import KafkaSettings
-from schemas.topics import TopicSettings
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.producers.errors import DeliveryError, TopicMismatch
+from sightstream.producers.publisher import ImagePublisher
+from sightstream.producers.settings import PublisherSettings
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import TopicSettings
 from tests.producers.fakes import request
 from tests.producers.reading import read_all, requests_on
 

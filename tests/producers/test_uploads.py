@@ -12,11 +12,11 @@ from uuid import uuid4
 
 import pytest
 
-from infra.runtime.local import LocalRuntime
-from producers.errors import UploadRefused
-from producers.uploads import ENDINGS, Upload, Uploads, UploadSettings
-from schemas.request import ImageRef
-from schemas.s3 import S3Settings
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.producers.errors import UploadRefused
+from sightstream.producers.uploads import ENDINGS, Upload, Uploads, UploadSettings
+from sightstream.schemas.request import ImageRef
+from sightstream.schemas.s3 import S3Settings
 
 DATA = b"\xff\xd8\xff" + bytes(2000)
 DIGEST = sha256(DATA).hexdigest()

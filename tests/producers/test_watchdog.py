@@ -7,8 +7,8 @@ from threading import Event
 
 import pytest
 
-from producers.errors import Unsettled
-from producers.watchdog import within
+from sightstream.producers.errors import Unsettled
+from sightstream.producers.watchdog import within
 
 
 def test_an_answer_and_an_error_come_through() -> None:

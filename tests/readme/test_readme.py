@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.runtime.local import LocalRuntime
-from infra.settings import SECTIONS, known_variables
-from schemas.topics import TopicSettings
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.infra.settings import SECTIONS, known_variables
+from sightstream.schemas.topics import TopicSettings
 from tests.faults.harness import read_topic
 
 ROOT = Path(__file__).parents[2]
@@ -36,13 +36,13 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_every_command_and_option_exists() -> None:
     commands = re.findall(r"sightstream ([a-z]+)([^`\n#]*)", "\n".join([*blocks("sh"), README]))
-    verbs = {verb: set() for verb, _ in commands if verb in run("-m", "infra.cli.app", "--help")}
+    verbs = {verb: set() for verb, _ in commands if verb in run("-m", "sightstream", "--help")}
     for verb, rest in commands:
         if verb in verbs:
             verbs[verb] |= set(re.findall(r"--[a-z-]+", rest))
     assert {"up", "publish", "analyze", "store", "results", "lookup", "lag", "ask"} <= set(verbs)
     for verb, options in verbs.items():
-        text = run("-m", "infra.cli.app", verb, "--help")
+        text = run("-m", "sightstream", verb, "--help")
         assert [option for option in options if option not in text] == [], verb
 
 

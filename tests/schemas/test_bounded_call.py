@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from schemas.bounded_call import NeverReturned, bounded_call
+from sightstream.schemas.bounded_call import NeverReturned, bounded_call
 
 
 def test_answers_and_errors_come_through() -> None:

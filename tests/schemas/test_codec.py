@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
-from schemas.codec import MAX_DEPTH, MAX_REQUEST_BYTES, MAX_RESULT_BYTES, WireError, decode_request, decode_result
-from schemas.dead_letter import Reason
+from sightstream.schemas.codec import (
+    MAX_DEPTH,
+    MAX_REQUEST_BYTES,
+    MAX_RESULT_BYTES,
+    WireError,
+    decode_request,
+    decode_result,
+)
+from sightstream.schemas.dead_letter import Reason
 
 CANARY = "c4n4ry-secret"
 VALID: dict[str, Any] = {

@@ -11,10 +11,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from infra.cli.schemas import app
-from infra.errors import CommandError
-from schemas.documents import FOLDER, documents, drifted, write
-from schemas.topics import TopicSettings, topic_specs
+from sightstream.infra.cli.schemas import app
+from sightstream.infra.errors import CommandError
+from sightstream.schemas.documents import FOLDER, documents, drifted, write
+from sightstream.schemas.topics import TopicSettings, topic_specs
 
 ASYNCAPI: dict[str, Any] = json.loads((FOLDER / "asyncapi.json").read_text(encoding="utf-8"))
 

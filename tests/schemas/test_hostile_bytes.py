@@ -7,9 +7,9 @@ from contextlib import suppress
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas.codec import WireError, decode_request, decode_result, encode
-from schemas.dead_letter import Failure, Headers
-from schemas.request import ImageRequest
+from sightstream.schemas.codec import WireError, decode_request, decode_result, encode
+from sightstream.schemas.dead_letter import Failure, Headers
+from sightstream.schemas.request import ImageRequest
 from tests.schemas import strategies as wire
 
 TOKENS = [b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\", b"\\u", b"null", b"NaN", b"1e999", b"-", b"\x00", b"\xff"]

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from schemas.codec import decode_request, decode_result, encode
-from schemas.dead_letter import MAX_DETAIL_CHARS, Failure, Source, original_headers, printable
-from schemas.documents import documents
-from schemas.request import ImageRequest
-from schemas.result import ImageResult
+from sightstream.schemas.codec import decode_request, decode_result, encode
+from sightstream.schemas.dead_letter import MAX_DETAIL_CHARS, Failure, Source, original_headers, printable
+from sightstream.schemas.documents import documents
+from sightstream.schemas.request import ImageRequest
+from sightstream.schemas.result import ImageResult
 from tests.schemas import strategies as wire
 
 

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlsplit
 
 import certifi
 
-from pipeline.engine.settings import EngineSettings
-from pipeline.errors import Fatal
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.errors import Fatal
 
 _PORTS = {"http": 80, "https": 443}
 

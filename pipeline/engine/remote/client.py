@@ -7,14 +7,14 @@ import time
 import traceback
 from collections.abc import Callable
 
-from pipeline.engine.probe import PROBE
-from pipeline.engine.protocol import Beat
-from pipeline.engine.remote.protocol import only_model, question_body, read_answer
-from pipeline.engine.remote.server import ModelServer
-from pipeline.engine.settings import EngineSettings
-from pipeline.errors import Fatal, PipelineError, Rejected, Retryable
-from pipeline.types import Canvas, EngineJob, Generated, Pixels
-from schemas.dead_letter import Reason, Stage
+from sightstream.pipeline.engine.probe import PROBE
+from sightstream.pipeline.engine.protocol import Beat
+from sightstream.pipeline.engine.remote.protocol import only_model, question_body, read_answer
+from sightstream.pipeline.engine.remote.server import ModelServer
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
+from sightstream.pipeline.types import Canvas, EngineJob, Generated, Pixels
+from sightstream.schemas.dead_letter import Reason, Stage
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from pipeline.engine.protocol import Beat
-from pipeline.engine.remote.client import ModelClient, pixels_of
-from pipeline.engine.settings import EngineSettings
-from pipeline.errors import Cancelled, Fatal
-from pipeline.types import EngineJob, Finished
-from schemas.result import ModelIdentity
+from sightstream.pipeline.engine.protocol import Beat
+from sightstream.pipeline.engine.remote.client import ModelClient, pixels_of
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.errors import Cancelled, Fatal
+from sightstream.pipeline.types import EngineJob, Finished
+from sightstream.schemas.result import ModelIdentity
 
 
 class RemoteEngine:

@@ -10,10 +10,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from pipeline.engine.remote.refusals import MAX_SAID_CHARS, retryable
-from pipeline.errors import Fatal, Rejected
-from pipeline.types import EngineJob, Generated, Pixels
-from schemas.dead_letter import Reason, Stage, printable
+from sightstream.pipeline.engine.remote.refusals import MAX_SAID_CHARS, retryable
+from sightstream.pipeline.errors import Fatal, Rejected
+from sightstream.pipeline.types import EngineJob, Generated, Pixels
+from sightstream.schemas.dead_letter import Reason, Stage, printable
 
 # The server's tokenizer is out of reach: this is what the usual families of models take for control tokens.
 _CONTROL_TOKENS = re.compile(

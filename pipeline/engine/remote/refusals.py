@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
 
-from pipeline.errors import Fatal, PipelineError, Rejected, Retryable
-from schemas.dead_letter import Reason, Stage, printable
-from schemas.uri import public_form
+from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
+from sightstream.schemas.dead_letter import Reason, Stage, printable
+from sightstream.schemas.uri import public_form
 
 # While it is down, requests wait for it.
 DEPENDENCY = "model-server"

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from email.message import Message
 from http.client import HTTPConnection, HTTPException
 
-from pipeline.engine.remote.access import key_of, place_of, tls_of
-from pipeline.engine.remote.deadline import Deadline
-from pipeline.engine.remote.refusals import judge, retry_after_s, retryable
-from pipeline.engine.settings import EngineSettings
-from pipeline.errors import Fatal
+from sightstream.pipeline.engine.remote.access import key_of, place_of, tls_of
+from sightstream.pipeline.engine.remote.deadline import Deadline
+from sightstream.pipeline.engine.remote.refusals import judge, retry_after_s, retryable
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.errors import Fatal
 
 CONNECT_TIMEOUT_S = 10.0
 MAX_ANSWER_BYTES = 4 * 1024**2

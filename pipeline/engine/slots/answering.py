@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
-from pipeline.answer import SECTIONS
-from pipeline.engine.slots.section_plan import CLOSINGS, LATER, SectionPlan
-from schemas.result import FinishReason
+from sightstream.pipeline.answer import SECTIONS
+from sightstream.pipeline.engine.slots.section_plan import CLOSINGS, LATER, SectionPlan
+from sightstream.schemas.result import FinishReason
 
 
 class Answering(Protocol):

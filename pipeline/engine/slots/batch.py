@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.engine.slots.request import Request
-from pipeline.engine.slots.sampling import Draws
-from pipeline.engine.slots.step_table import StepTable
+from sightstream.pipeline.engine.slots.request import Request
+from sightstream.pipeline.engine.slots.sampling import Draws
+from sightstream.pipeline.engine.slots.step_table import StepTable
 
 
 class Batch:

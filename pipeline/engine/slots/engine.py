@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.protocol import Beat
-from pipeline.engine.settings import EngineSettings
-from pipeline.engine.slots.batch import Batch
-from pipeline.engine.slots.intake import Intake
-from pipeline.engine.slots.machine import Machine
-from pipeline.engine.slots.prefill import GROUP, GROUP_TOKENS
-from pipeline.engine.slots.request import Request
-from pipeline.engine.slots.step import Chosen
-from pipeline.errors import Cancelled, PipelineError, Rejected
-from pipeline.types import EngineJob, Finished, Generated
-from schemas.dead_letter import Reason, Stage
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.protocol import Beat
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine.slots.batch import Batch
+from sightstream.pipeline.engine.slots.intake import Intake
+from sightstream.pipeline.engine.slots.machine import Machine
+from sightstream.pipeline.engine.slots.prefill import GROUP, GROUP_TOKENS
+from sightstream.pipeline.engine.slots.request import Request
+from sightstream.pipeline.engine.slots.step import Chosen
+from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
+from sightstream.pipeline.types import EngineJob, Finished, Generated
+from sightstream.schemas.dead_letter import Reason, Stage
 
 log = logging.getLogger(__name__)
 

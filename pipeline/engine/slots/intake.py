@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pipeline.decode.canvas import lay_out
-from pipeline.decode.tiling import Tiling
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.prompt import PromptWriter
-from pipeline.engine.settings import EngineSettings
-from pipeline.engine.slots.answering import answering
-from pipeline.engine.slots.request import Request
-from pipeline.engine.slots.sampling import Sampler
-from pipeline.engine.slots.section_plan import SectionPlan
-from pipeline.errors import Rejected
-from pipeline.types import Canvas, EngineJob
-from schemas.dead_letter import Reason, Stage
+from sightstream.pipeline.decode.canvas import lay_out
+from sightstream.pipeline.decode.tiling import Tiling
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.prompt import PromptWriter
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine.slots.answering import answering
+from sightstream.pipeline.engine.slots.request import Request
+from sightstream.pipeline.engine.slots.sampling import Sampler
+from sightstream.pipeline.engine.slots.section_plan import SectionPlan
+from sightstream.pipeline.errors import Rejected
+from sightstream.pipeline.types import Canvas, EngineJob
+from sightstream.schemas.dead_letter import Reason, Stage
 
 SEPARATOR = "\n\n"  # between sections, of a checkpoint that does not say
 MAX_CONTEXT = 8192  # tokens of prompt and answer; every row of a batch has a table of pages for so many

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 
 import torch
 
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.settings import EngineSettings
-from pipeline.engine.slots.encodings import Encodings
-from pipeline.engine.slots.key_values import KeyValues, PageShape
-from pipeline.engine.slots.memory import Room, limit_memory, room_for
-from pipeline.engine.slots.prefill import Prefill
-from pipeline.engine.slots.request import Request
-from pipeline.engine.slots.sampling import Draws
-from pipeline.engine.slots.step import Chosen, DecodeStep, operations
-from pipeline.engine.slots.step_table import StepTable
-from pipeline.engine.slots.streams import Streams
-from pipeline.engine.slots.text_decoder import TextDecoder
-from pipeline.engine.slots.text_prefill import speed_up
-from pipeline.engine.slots.vision import VisionEncoder
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine.slots.encodings import Encodings
+from sightstream.pipeline.engine.slots.key_values import KeyValues, PageShape
+from sightstream.pipeline.engine.slots.memory import Room, limit_memory, room_for
+from sightstream.pipeline.engine.slots.prefill import Prefill
+from sightstream.pipeline.engine.slots.request import Request
+from sightstream.pipeline.engine.slots.sampling import Draws
+from sightstream.pipeline.engine.slots.step import Chosen, DecodeStep, operations
+from sightstream.pipeline.engine.slots.step_table import StepTable
+from sightstream.pipeline.engine.slots.streams import Streams
+from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
+from sightstream.pipeline.engine.slots.text_prefill import speed_up
+from sightstream.pipeline.engine.slots.vision import VisionEncoder
 
 
 class Machine:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from pipeline.engine.settings import EngineSettings
-from pipeline.engine.slots.key_values import PageShape, pages_for
-from pipeline.errors import Fatal
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine.slots.key_values import PageShape, pages_for
+from sightstream.pipeline.errors import Fatal
 
 MOST_SLOTS = 384
 # Kept free of pages on a GPU, for decode graphs, sampling and the allocator's rounding.

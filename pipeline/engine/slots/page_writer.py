@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache
 
-from pipeline.engine.slots.key_values import KeyValues, Layer
-from pipeline.engine.slots.prompt_table import PromptTable
+from sightstream.pipeline.engine.slots.key_values import KeyValues, Layer
+from sightstream.pipeline.engine.slots.prompt_table import PromptTable
 
 
 class PageWriter(Cache):

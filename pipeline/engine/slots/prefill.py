@@ -7,15 +7,15 @@ from functools import partial
 
 import torch
 
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.slots.encodings import Encodings
-from pipeline.engine.slots.graph import Graph
-from pipeline.engine.slots.key_values import KeyValues
-from pipeline.engine.slots.page_writer import PageWriter
-from pipeline.engine.slots.prompt_table import PromptTable
-from pipeline.engine.slots.request import Request
-from pipeline.engine.slots.transfer import send
-from pipeline.engine.slots.vision import VisionEncoder
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.slots.encodings import Encodings
+from sightstream.pipeline.engine.slots.graph import Graph
+from sightstream.pipeline.engine.slots.key_values import KeyValues
+from sightstream.pipeline.engine.slots.page_writer import PageWriter
+from sightstream.pipeline.engine.slots.prompt_table import PromptTable
+from sightstream.pipeline.engine.slots.request import Request
+from sightstream.pipeline.engine.slots.transfer import send
+from sightstream.pipeline.engine.slots.vision import VisionEncoder
 
 GROUP = 4  # requests prefilled together: the text model's weights are then read once for all
 GROUP_TOKENS = 2048  # of prompts, padding included

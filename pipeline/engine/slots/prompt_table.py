@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.engine.slots.key_values import TOKENS_A_PAGE, pages_for
-from pipeline.engine.slots.request import Request
+from sightstream.pipeline.engine.slots.key_values import TOKENS_A_PAGE, pages_for
+from sightstream.pipeline.engine.slots.request import Request
 
 _FIXED = 3
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.engine.slots.answering import Answering
-from pipeline.engine.slots.key_values import pages_for
-from pipeline.engine.slots.sampling import Sampler
-from pipeline.errors import PipelineError
-from pipeline.types import Canvas, EngineJob
+from sightstream.pipeline.engine.slots.answering import Answering
+from sightstream.pipeline.engine.slots.key_values import pages_for
+from sightstream.pipeline.engine.slots.sampling import Sampler
+from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.types import Canvas, EngineJob
 
 
 @dataclass(slots=True, eq=False)

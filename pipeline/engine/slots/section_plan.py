@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from pipeline.answer import SECTIONS
+from sightstream.pipeline.answer import SECTIONS
 
 CLOSINGS = tuple(f"</{name}>" for name in SECTIONS)
 LATER = tuple(tuple(f"<{name}" for name in SECTIONS[index + 1 :]) for index in range(len(SECTIONS)))

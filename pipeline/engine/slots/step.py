@@ -8,19 +8,19 @@ from typing import Any
 
 import torch
 
-from pipeline.engine.slots import plain
-from pipeline.engine.slots.graph import Graph
-from pipeline.engine.slots.key_values import KeyValues
-from pipeline.engine.slots.sampling import Draws, choose
-from pipeline.engine.slots.step_table import StepTable
-from pipeline.engine.slots.text_decoder import TextDecoder
+from sightstream.pipeline.engine.slots import plain
+from sightstream.pipeline.engine.slots.graph import Graph
+from sightstream.pipeline.engine.slots.key_values import KeyValues
+from sightstream.pipeline.engine.slots.sampling import Draws, choose
+from sightstream.pipeline.engine.slots.step_table import StepTable
+from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
 
 
 def operations(device: torch.device) -> ModuleType:
     """The fastest there are for a device."""
     if device.type != "cuda":
         return plain
-    from pipeline.engine.slots import kernels
+    from sightstream.pipeline.engine.slots import kernels
 
     return kernels
 

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.engine.slots.key_values import KeyValues, Layer
-from pipeline.engine.slots.step_table import StepTable
+from sightstream.pipeline.engine.slots.key_values import KeyValues, Layer
+from sightstream.pipeline.engine.slots.step_table import StepTable
 
 Product = Callable[[torch.Tensor], torch.Tensor]
 

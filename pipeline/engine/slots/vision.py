@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from pipeline.decode.tiling import aspect_ratio_id
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.slots.graph import Graph
-from pipeline.engine.slots.transfer import send_bytes, send_numbers
-from pipeline.engine.slots.vision_attention import Tokens, VisionAttention
-from pipeline.types import Canvas
+from sightstream.pipeline.decode.tiling import aspect_ratio_id
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.slots.graph import Graph
+from sightstream.pipeline.engine.slots.transfer import send_bytes, send_numbers
+from sightstream.pipeline.engine.slots.vision_attention import Tokens, VisionAttention
+from sightstream.pipeline.types import Canvas
 
 
 class VisionEncoder:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, TopicPartition
 
-from consumers.lag.broker import Committed, Membership
-from consumers.lag.types import Place
+from sightstream.consumers.lag.broker import Committed, Membership
+from sightstream.consumers.lag.types import Place
 
 
 @dataclass(slots=True)

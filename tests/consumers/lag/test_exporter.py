@@ -8,9 +8,9 @@ import urllib.request
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumers.lag.exporter import LagCollector, keep_reading
-from consumers.lag.types import GroupLag, LagError, Member, PartitionLag
-from consumers.metrics_server import MetricsPortTaken, metrics_served
+from sightstream.consumers.lag.exporter import LagCollector, keep_reading
+from sightstream.consumers.lag.types import GroupLag, LagError, Member, PartitionLag
+from sightstream.consumers.metrics_server import MetricsPortTaken, metrics_served
 
 OWNER = Member("m-1", "worker-1", "10.0.0.1")
 PARTS = (

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.lag.broker import Committed, Membership
-from consumers.lag.reader import LagReader
-from consumers.lag.settings import LagSettings
-from consumers.lag.types import GroupLag, Member, PartitionLag, Place
-from consumers.worker.offset_metadata import encode
+from sightstream.consumers.lag.broker import Committed, Membership
+from sightstream.consumers.lag.reader import LagReader
+from sightstream.consumers.lag.settings import LagSettings
+from sightstream.consumers.lag.types import GroupLag, Member, PartitionLag, Place
+from sightstream.consumers.worker.offset_metadata import encode
 from tests.consumers.lag.fakes import FakeBroker, FakeConsumer, FakeLog
 
 P0: Place = ("requests", 0)

@@ -13,13 +13,13 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from consumers.lag.reader import LagReader, open_lag_reader
-from consumers.lag.settings import LagSettings
-from consumers.lag.types import GroupLag, LagError
-from consumers.worker.offset_metadata import encode
-from infra.runtime.local import LocalRuntime
-from schemas.kafka import KafkaSettings
-from schemas.topics import TopicSettings
+from sightstream.consumers.lag.reader import LagReader, open_lag_reader
+from sightstream.consumers.lag.settings import LagSettings
+from sightstream.consumers.lag.types import GroupLag, LagError
+from sightstream.consumers.worker.offset_metadata import encode
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import TopicSettings
 from tests.consumers.publishing import OutcomePublisher, read_all
 from tests.consumers.waiting import wait_for
 
@@ -133,7 +133,7 @@ def test_a_broker_that_is_away_is_an_error_in_time() -> None:
 
 
 def test_the_command_prints_json(config_file: Path, topics: TopicSettings) -> None:
-    command = [sys.executable, "-m", "infra.cli.app", "--config", str(config_file), "lag", "--json"]
+    command = [sys.executable, "-m", "sightstream", "--config", str(config_file), "lag", "--json"]
     done = subprocess.run(command, capture_output=True, check=True, timeout=60)
     groups = {group["group"]: group for group in json.loads(done.stdout)["groups"]}
     assert set(groups) == {"sightstream-workers", "sightstream-store", "sightstream-lookup"}

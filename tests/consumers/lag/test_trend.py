@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.lag.trend import Trend
+from sightstream.consumers.lag.trend import Trend
 
 
 def trend(*samples: tuple[float, int], window: float = 60) -> Trend:

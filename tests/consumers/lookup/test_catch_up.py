@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.lag.broker import Committed
-from consumers.lookup.catch_up import CatchUp
+from sightstream.consumers.lag.broker import Committed
+from sightstream.consumers.lookup.catch_up import CatchUp
 from tests.consumers.lag.fakes import FakeBroker, FakeConsumer, FakeLog
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from consumers.lookup.entry import ResultPlace, make_entry
-from consumers.lookup.folder import announced
-from consumers.lookup.web import Pages, served
-from infra.cli.app import app
-from schemas.codec import encode
+from sightstream.consumers.lookup.entry import ResultPlace, make_entry
+from sightstream.consumers.lookup.folder import announced
+from sightstream.consumers.lookup.web import Pages, served
+from sightstream.infra.cli.app import app
+from sightstream.schemas.codec import encode
 from tests.consumers.lookup.test_web import Table
 from tests.consumers.outcomes import result
 

@@ -10,11 +10,11 @@ import pytest
 from faust.types.auth import AuthProtocol
 from pydantic import SecretStr
 
-from consumers.lookup.connection import broker_urls, credentials, tls_context
-from consumers.lookup.settings import LookupSettings
-from consumers.lookup.table import app_settings, instance_id
-from consumers.lookup.topics import TableTopics
-from schemas.kafka import KafkaSettings
+from sightstream.consumers.lookup.connection import broker_urls, credentials, tls_context
+from sightstream.consumers.lookup.settings import LookupSettings
+from sightstream.consumers.lookup.table import app_settings, instance_id
+from sightstream.consumers.lookup.topics import TableTopics
+from sightstream.schemas.kafka import KafkaSettings
 
 
 def kafka(**settings: object) -> KafkaSettings:

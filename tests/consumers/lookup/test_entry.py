@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.lookup.entry import ResultPlace, Unusable, is_newer, make_entry
-from schemas.codec import encode
-from schemas.dead_letter import Source
-from schemas.result import ImageResult
-from schemas.topics import record_key
+from sightstream.consumers.lookup.entry import ResultPlace, Unusable, is_newer, make_entry
+from sightstream.schemas.codec import encode
+from sightstream.schemas.dead_letter import Source
+from sightstream.schemas.result import ImageResult
+from sightstream.schemas.topics import record_key
 from tests.consumers.outcomes import result_record
 from tests.schemas import strategies
 

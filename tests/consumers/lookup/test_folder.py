@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from consumers.lookup.client import NotAnswering, address_of
-from consumers.lookup.errors import LookupFailed
-from consumers.lookup.folder import announced, forget_other_changelog, locked
-from consumers.lookup.settings import LookupSettings
+from sightstream.consumers.lookup.client import NotAnswering, address_of
+from sightstream.consumers.lookup.errors import LookupFailed
+from sightstream.consumers.lookup.folder import announced, forget_other_changelog, locked
+from sightstream.consumers.lookup.settings import LookupSettings
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:

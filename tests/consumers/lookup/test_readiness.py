@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from consumers.lookup.catch_up import CatchUp
-from consumers.lookup.errors import TableFailed
-from consumers.lookup.run import Lookup
+from sightstream.consumers.lookup.catch_up import CatchUp
+from sightstream.consumers.lookup.errors import TableFailed
+from sightstream.consumers.lookup.run import Lookup
 from tests.consumers.lag.fakes import FakeBroker, FakeConsumer, FakeLog
 
 

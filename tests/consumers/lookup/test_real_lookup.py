@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from consumers.lookup.client import NotAnswering, address_of, ask
-from consumers.lookup.settings import LookupSettings
-from infra.runtime.local import LocalRuntime
-from schemas.topics import TopicSettings
+from sightstream.consumers.lookup.client import NotAnswering, address_of, ask
+from sightstream.consumers.lookup.settings import LookupSettings
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.schemas.topics import TopicSettings
 from tests.consumers.publishing import OutcomePublisher, read_all
 from tests.consumers.waiting import wait_for
 
@@ -37,7 +37,7 @@ def start(config_file: Path, topics: TopicSettings, tmp_path: Path) -> Iterator[
         app_id = f"of.{topics.results}"
         section = f'\n[lookup]\ndata_dir = "{folder}"\napp_id = "{app_id}"\nport = 0\nsession_timeout_seconds = 6\n'
         file.write_text(config_file.read_text() + section)
-        command = [sys.executable, "-m", "infra.cli.app", "--config", str(file), "lookup", "--serve"]
+        command = [sys.executable, "-m", "sightstream", "--config", str(file), "lookup", "--serve"]
         with (tmp_path / "lookup.log").open("ab") as log:
             started.append(subprocess.Popen(command, stdout=log, stderr=log))
         return started[-1]

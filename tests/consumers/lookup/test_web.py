@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.lookup.client import NotAnswering, ask
-from consumers.lookup.errors import LookupFailed
-from consumers.lookup.web import Pages, served
+from sightstream.consumers.lookup.client import NotAnswering, ask
+from sightstream.consumers.lookup.errors import LookupFailed
+from sightstream.consumers.lookup.web import Pages, served
 from tests.schemas.strategies import identifiers
 
 T = TypeVar("T")

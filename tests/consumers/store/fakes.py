@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, TopicPartition
 
-from consumers.store.database import Place
-from schemas.dead_letter import Headers
+from sightstream.consumers.store.database import Place
+from sightstream.schemas.dead_letter import Headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from consumers.store.database import Database
-from consumers.store.rows import Record, dead_letter_row, result_row
-from infra.cli.app import app
-from infra.errors import CommandError
-from schemas.codec import encode
-from schemas.dead_letter import Source
+from sightstream.consumers.store.database import Database
+from sightstream.consumers.store.rows import Record, dead_letter_row, result_row
+from sightstream.infra.cli.app import app
+from sightstream.infra.errors import CommandError
+from sightstream.schemas.codec import encode
+from sightstream.schemas.dead_letter import Source
 from tests.consumers.outcomes import dead_record, result
 
 ESCAPE = "\x1b[31mred\x9b2J"

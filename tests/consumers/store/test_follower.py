@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, KafkaError
 
-from consumers.store.database import Database
-from consumers.store.errors import StoreError, TopicReplaced
-from consumers.store.follower import Feed, Follower
-from consumers.store.rows import dead_letter_row, result_row
-from consumers.store.settings import StoreSettings
-from schemas.dead_letter import Source
+from sightstream.consumers.store.database import Database
+from sightstream.consumers.store.errors import StoreError, TopicReplaced
+from sightstream.consumers.store.follower import Feed, Follower
+from sightstream.consumers.store.rows import dead_letter_row, result_row
+from sightstream.consumers.store.settings import StoreSettings
+from sightstream.schemas.dead_letter import Source
 from tests.consumers.outcomes import dead_record, result_record
 from tests.consumers.store.fakes import FakeConsumer, FakeMessage, assign, end, revoke
 

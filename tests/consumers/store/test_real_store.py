@@ -14,8 +14,8 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
 
-from infra.runtime.local import LocalRuntime
-from schemas.topics import TopicSettings
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.schemas.topics import TopicSettings
 from tests.consumers.publishing import OutcomePublisher, Seen, publishing, read_all
 from tests.consumers.waiting import wait_for
 
@@ -42,7 +42,7 @@ def start(config_file: Path, database: Path, group: str) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def run(*options: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "infra.cli.app", "--config", str(config_file), "store", *options]
+        command = [sys.executable, "-m", "sightstream", "--config", str(config_file), "store", *options]
         started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         return started[-1]
 

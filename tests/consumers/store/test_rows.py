@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.store.database import Database
-from consumers.store.rows import Record, dead_letter_row, result_row
-from schemas.codec import encode
-from schemas.dead_letter import HEADER_PREFIX, Failure, Headers, Source
-from schemas.request import ImageRequest
-from schemas.result import ImageResult
+from sightstream.consumers.store.database import Database
+from sightstream.consumers.store.rows import Record, dead_letter_row, result_row
+from sightstream.schemas.codec import encode
+from sightstream.schemas.dead_letter import HEADER_PREFIX, Failure, Headers, Source
+from sightstream.schemas.request import ImageRequest
+from sightstream.schemas.result import ImageResult
 from tests.consumers.outcomes import dead_record, result_record
 from tests.schemas import strategies
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from consumers.worker.claims import Claim
-from consumers.worker.intake import PAUSE_AFTER_S, Intake
-from consumers.worker.ledger import Ledger
-from consumers.worker.records import OutgoingRecord
-from consumers.worker.retries import Retries
-from consumers.worker.settings import WorkerSettings
+from sightstream.consumers.worker.claims import Claim
+from sightstream.consumers.worker.intake import PAUSE_AFTER_S, Intake
+from sightstream.consumers.worker.ledger import Ledger
+from sightstream.consumers.worker.records import OutgoingRecord
+from sightstream.consumers.worker.retries import Retries
+from sightstream.consumers.worker.settings import WorkerSettings
 
 
 class FakeMessage:

@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from consumers.worker.name import worker_name
-from pipeline.errors import Fatal
+from sightstream.consumers.worker.name import worker_name
+from sightstream.pipeline.errors import Fatal
 
 
 def test_each_worker_of_a_machine_has_a_name_of_its_own_and_gets_it_back() -> None:

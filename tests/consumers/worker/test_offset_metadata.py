@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.worker.offset_metadata import PREFIX, UnreadableNote, decode, encode
+from sightstream.consumers.worker.offset_metadata import PREFIX, UnreadableNote, decode, encode
 
 steps = st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)), max_size=50)
 

@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from consumers.worker.claims import Claim
-from consumers.worker.ledger import Ledger
-from consumers.worker.outcomes import Outcomes
-from consumers.worker.records import OutgoingRecord
-from consumers.worker.retries import Retries
-from consumers.worker.settings import WorkerSettings
-from consumers.worker.ticket import Ticket
-from pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
-from pipeline.types import Outcome
-from schemas.dead_letter import Failure, Reason, Source, Stage
-from schemas.request import ImageRef, ImageRequest
-from schemas.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
-from schemas.topics import TopicSettings
+from sightstream.consumers.worker.claims import Claim
+from sightstream.consumers.worker.ledger import Ledger
+from sightstream.consumers.worker.outcomes import Outcomes
+from sightstream.consumers.worker.records import OutgoingRecord
+from sightstream.consumers.worker.retries import Retries
+from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.consumers.worker.ticket import Ticket
+from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
+from sightstream.pipeline.types import Outcome
+from sightstream.schemas.dead_letter import Failure, Reason, Source, Stage
+from sightstream.schemas.request import ImageRef, ImageRequest
+from sightstream.schemas.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
+from sightstream.schemas.topics import TopicSettings
 
 STORE_DOWN = Retryable(Stage.FETCH, "503", "s3")
 FOREIGN_DOWN = Retryable(Stage.FETCH, "503")

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from consumers.worker.records import dead_letter_record, result_record
-from consumers.worker.ticket import Ticket
-from pipeline.errors import Rejected
-from schemas.codec import decode_result
-from schemas.dead_letter import Failure, Reason, Source, Stage
-from schemas.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
-from schemas.topics import TopicSettings
+from sightstream.consumers.worker.records import dead_letter_record, result_record
+from sightstream.consumers.worker.ticket import Ticket
+from sightstream.pipeline.errors import Rejected
+from sightstream.schemas.codec import decode_result
+from sightstream.schemas.dead_letter import Failure, Reason, Source, Stage
+from sightstream.schemas.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
+from sightstream.schemas.topics import TopicSettings
 
 TOPICS = TopicSettings()
 SOURCE = Source("image.requests", 3, 17)

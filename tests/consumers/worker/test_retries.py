@@ -5,12 +5,12 @@ from random import Random
 
 import pytest
 
-from consumers.worker.retries import Retries
-from consumers.worker.settings import WorkerSettings
-from consumers.worker.ticket import Ticket
-from pipeline.errors import Retryable
-from schemas.dead_letter import Source, Stage
-from schemas.request import ImageRef, ImageRequest
+from sightstream.consumers.worker.retries import Retries
+from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.consumers.worker.ticket import Ticket
+from sightstream.pipeline.errors import Retryable
+from sightstream.schemas.dead_letter import Source, Stage
+from sightstream.schemas.request import ImageRef, ImageRequest
 
 SETTINGS = WorkerSettings(
     max_attempts=3,

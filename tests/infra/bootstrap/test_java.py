@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.bootstrap import java
-from infra.bootstrap.errors import SetupError
+from sightstream.infra.bootstrap import java
+from sightstream.infra.bootstrap.errors import SetupError
 from tests.infra.bootstrap.scripts import script
 
 

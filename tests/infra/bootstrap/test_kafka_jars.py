@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.bootstrap import commands, kafka_jars
-from infra.bootstrap.errors import SetupError
+from sightstream.infra.bootstrap import commands, kafka_jars
+from sightstream.infra.bootstrap.errors import SetupError
 from tests.infra.bootstrap.scripts import script
 
 JARS = {"kafka.jar": b"broker", "slf4j.jar": b"logging"}

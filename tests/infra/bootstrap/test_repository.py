@@ -19,12 +19,12 @@ def test_needs_nothing_but_python(module: Path) -> None:
     nodes = list(ast.walk(ast.parse(module.read_text())))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
-    own = ("infra.bootstrap", "infra.errors")
+    own = ("sightstream.infra.bootstrap", "sightstream.infra.errors")
     assert {n for n in names if n.split(".")[0] not in sys.stdlib_module_names and not n.startswith(own)} == set()
 
 
 def test_a_bare_python_can_load_it() -> None:
-    code = "import infra.bootstrap.__main__, infra.bootstrap.environment, infra.bootstrap.kafka_jars"
+    code = "from sightstream.infra.bootstrap import __main__, environment, kafka_jars"
     subprocess.run(
         [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"], check=True
     )

@@ -15,13 +15,13 @@ import psutil
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from infra.runtime.detached import stop_owner
-from infra.runtime.folder import RuntimeFolder
+from sightstream.infra.runtime.detached import stop_owner
+from sightstream.infra.runtime.folder import RuntimeFolder
 from tests.infra.runtime.waiting import comes_true
 
 pytestmark = pytest.mark.real
 
-SIGHTSTREAM = [sys.executable, "-m", "infra.cli.app"]
+SIGHTSTREAM = [sys.executable, "-m", "sightstream"]
 ROOT = Path(__file__).parents[3]
 
 

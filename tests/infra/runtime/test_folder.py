@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.runtime.errors import FolderInUseError
-from infra.runtime.folder import RuntimeFolder
+from sightstream.infra.runtime.errors import FolderInUseError
+from sightstream.infra.runtime.folder import RuntimeFolder
 
 
 def test_a_second_owner_is_refused(tmp_path: Path) -> None:

@@ -14,14 +14,14 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from infra.bootstrap.errors import SetupError
-from infra.runtime.errors import FolderInUseError, RuntimeFailedError
-from infra.runtime.folder import RuntimeFolder
-from infra.runtime.local import DEFAULT_BUCKET, LocalRuntime
-from infra.runtime.ports import choose_ports
-from infra.runtime.s3_client import s3_client
-from infra.runtime.service import Program
-from schemas.topics import TopicSettings
+from sightstream.infra.bootstrap.errors import SetupError
+from sightstream.infra.runtime.errors import FolderInUseError, RuntimeFailedError
+from sightstream.infra.runtime.folder import RuntimeFolder
+from sightstream.infra.runtime.local import DEFAULT_BUCKET, LocalRuntime
+from sightstream.infra.runtime.ports import choose_ports
+from sightstream.infra.runtime.s3_client import s3_client
+from sightstream.infra.runtime.service import Program
+from sightstream.schemas.topics import TopicSettings
 from tests.infra.runtime.waiting import comes_true, gone
 
 pytestmark = pytest.mark.real
@@ -118,7 +118,7 @@ def test_nothing_outlives_a_killed_owner(tmp_path: Path) -> None:
     code = f"""if True:
         import time
         from pathlib import Path
-        from infra.runtime.local import LocalRuntime
+        from sightstream.infra.runtime.local import LocalRuntime
         with LocalRuntime(Path({str(tmp_path / "run")!r})) as runtime:
             print(runtime.kafka.pid, runtime.s3.pid, flush=True)
             time.sleep(600)

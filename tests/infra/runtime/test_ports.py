@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import socket
 
-from infra.runtime.ports import ADMIN_GRPC_OFFSET, ADMIN_GRPC_PORT, ADMIN_PORT, CANDIDATES, all_free, choose_ports
+from sightstream.infra.runtime.ports import (
+    ADMIN_GRPC_OFFSET,
+    ADMIN_GRPC_PORT,
+    ADMIN_PORT,
+    CANDIDATES,
+    all_free,
+    choose_ports,
+)
 
 
 def test_chosen_ports_are_free_and_different() -> None:

@@ -13,13 +13,13 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource
 from pydantic import SecretStr
 
-from infra.runtime import resources
-from infra.runtime.errors import RuntimeFailedError
-from infra.runtime.local import LocalRuntime
-from infra.runtime.resources import create_bucket, create_topics
-from infra.runtime.s3_client import s3_client as make_s3_client
-from schemas.kafka import KafkaSettings
-from schemas.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings, topic_specs
+from sightstream.infra.runtime import resources
+from sightstream.infra.runtime.errors import RuntimeFailedError
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.infra.runtime.resources import create_bucket, create_topics
+from sightstream.infra.runtime.s3_client import s3_client as make_s3_client
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings, topic_specs
 
 pytestmark = pytest.mark.real
 
@@ -115,9 +115,9 @@ def test_a_wrong_secret_is_refused(runtime: LocalRuntime) -> None:
 def test_the_settings_file_leads_other_commands_here(
     runtime: LocalRuntime, config_file: Path, topics: TopicSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from infra.settings import load
-    from schemas.kafka import KafkaSettings
-    from schemas.s3 import S3Settings
+    from sightstream.infra.settings import load
+    from sightstream.schemas.kafka import KafkaSettings
+    from sightstream.schemas.s3 import S3Settings
 
     monkeypatch.setenv("SIGHTSTREAM_CONFIG", str(config_file))
     assert load(KafkaSettings) == runtime.kafka_settings

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.runtime.errors import RuntimeFailedError
-from infra.runtime.service import Program, Service
+from sightstream.infra.runtime.errors import RuntimeFailedError
+from sightstream.infra.runtime.service import Program, Service
 from tests.infra.runtime.waiting import comes_true, gone
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
@@ -119,7 +119,7 @@ def test_nothing_outlives_a_killed_owner(tmp_path: Path, last_words: str) -> Non
     code = f"""
         import os, sys, time
         from pathlib import Path
-        from infra.runtime.service import Program, Service
+        from sightstream.infra.runtime.service import Program, Service
         lock = os.open({str(tmp_path / "lock")!r}, os.O_RDWR | os.O_CREAT)
         command = [sys.executable, "-c", {SLEEPER!r}]
         service = Service(Program("Sleeper", command, Path({str(tmp_path / "log")!r}), print), lock)

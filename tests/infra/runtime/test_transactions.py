@@ -7,8 +7,8 @@ import time
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
-from infra.runtime.local import LocalRuntime
-from schemas.topics import TopicSettings
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.schemas.topics import TopicSettings
 
 pytestmark = pytest.mark.real
 

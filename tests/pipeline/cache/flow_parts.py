@@ -8,17 +8,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipeline.cache.answers import Answers
-from pipeline.cache.etags import EtagMemory
-from pipeline.cache.memory import MemoryCache
-from pipeline.cache.protocol import ResultCache
-from pipeline.errors import PipelineError
-from pipeline.flow import Flow
-from pipeline.settings import FlowSettings
-from pipeline.trip import Clocks, Trip
-from pipeline.types import Canvas, EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels, Unchanged
-from schemas.request import ImageRef
-from schemas.result import ModelIdentity
+from sightstream.pipeline.cache.answers import Answers
+from sightstream.pipeline.cache.etags import EtagMemory
+from sightstream.pipeline.cache.memory import MemoryCache
+from sightstream.pipeline.cache.protocol import ResultCache
+from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.settings import FlowSettings
+from sightstream.pipeline.trip import Clocks, Trip
+from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels, Unchanged
+from sightstream.schemas.request import ImageRef
+from sightstream.schemas.result import ModelIdentity
 from tests.pipeline.cache.samples import MODEL
 
 TEXT = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>{}</CONCLUSION>"

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from pipeline.cache.answer import KnownAnswer
-from schemas.request import ImageRef, ImageRequest
-from schemas.result import ModelIdentity
+from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.schemas.request import ImageRef, ImageRequest
+from sightstream.schemas.result import ModelIdentity
 
 MODEL = ModelIdentity(name="fake", quantization="none", engine="fake")
 

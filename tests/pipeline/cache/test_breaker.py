@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.cache.breaker import Breaker
+from sightstream.pipeline.cache.breaker import Breaker
 from tests.pipeline.cache.samples import Clock
 
 

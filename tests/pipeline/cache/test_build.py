@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from pipeline.build import build_flow
-from pipeline.cache.answers import Answers
-from pipeline.cache.build import build_answers
-from pipeline.cache.model import KnownModel
-from pipeline.cache.settings import CacheSettings
-from pipeline.decode.settings import DecodeSettings
-from pipeline.engine.settings import EngineSettings
-from pipeline.errors import Fatal
-from pipeline.fetch.settings import FetchSettings
-from pipeline.flow import Flow
-from pipeline.metrics import UNCHANGED
-from pipeline.settings import FlowSettings
-from schemas.request import ImageRequest
-from schemas.result import ImageResult, ModelIdentity
-from schemas.s3 import S3Settings
+from sightstream.pipeline.build import build_flow
+from sightstream.pipeline.cache.answers import Answers
+from sightstream.pipeline.cache.build import build_answers
+from sightstream.pipeline.cache.model import KnownModel
+from sightstream.pipeline.cache.settings import CacheSettings
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.errors import Fatal
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.metrics import UNCHANGED
+from sightstream.pipeline.settings import FlowSettings
+from sightstream.schemas.request import ImageRequest
+from sightstream.schemas.result import ImageResult, ModelIdentity
+from sightstream.schemas.s3 import S3Settings
 from tests.pipeline.cache.flow_parts import Parts, memory
 from tests.pipeline.cache.samples import MODEL, request, wait_until
 
 if TYPE_CHECKING:
-    from infra.runtime.local import LocalRuntime
+    from sightstream.infra.runtime.local import LocalRuntime
 
 ENGINE = EngineSettings(kind="simulated", simulated_seconds=0.01)
 

@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from pipeline.cache.memory import MemoryCache
-from pipeline.cache.protocol import ResultCache
-from pipeline.cache.redis_cache import RedisCache
-from pipeline.cache.settings import CacheSettings
+from sightstream.pipeline.cache.memory import MemoryCache
+from sightstream.pipeline.cache.protocol import ResultCache
+from sightstream.pipeline.cache.redis_cache import RedisCache
+from sightstream.pipeline.cache.settings import CacheSettings
 from tests.pipeline.cache.redis_server import RedisServer
 from tests.pipeline.cache.samples import Clock, answer, key, wait_until
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cache.answer import KnownAnswer
-from pipeline.cache.envelope import MAX_BYTES, seal, unseal
+from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.envelope import MAX_BYTES, seal, unseal
 from tests.pipeline.cache.samples import answer, key
 
 SIGNING_KEYS = [None, b"k" * 32]

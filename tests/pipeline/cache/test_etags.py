@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.cache.etags import EtagMemory, Remembered
-from pipeline.types import FetchedImage
-from schemas.request import ImageRef
+from sightstream.pipeline.cache.etags import EtagMemory, Remembered
+from sightstream.pipeline.types import FetchedImage
+from sightstream.schemas.request import ImageRef
 from tests.pipeline.cache.samples import key
 
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from pipeline.errors import Cancelled, Fatal, PipelineError, Rejected, Retryable
-from pipeline.types import EngineJob
-from schemas.dead_letter import Reason, Stage
-from schemas.result import ImageResult
+from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Rejected, Retryable
+from sightstream.pipeline.types import EngineJob
+from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.result import ImageResult
 from tests.pipeline.cache.flow_parts import Parts, memory
 from tests.pipeline.cache.samples import request
 

@@ -13,13 +13,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
-from pipeline.flow import Flow
-from pipeline.settings import FlowSettings
-from pipeline.types import EngineJob, FetchedImage, Finished, Generated, Unchanged
-from schemas.dead_letter import Reason, Stage
-from schemas.request import AnalysisOptions, ImageRef, ImageRequest
-from schemas.result import ImageResult
+from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
+from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.settings import FlowSettings
+from sightstream.pipeline.types import EngineJob, FetchedImage, Finished, Generated, Unchanged
+from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.result import ImageResult
 from tests.pipeline.cache import flow_parts
 from tests.pipeline.cache.flow_parts import Parts, memory
 from tests.pipeline.cache.samples import request

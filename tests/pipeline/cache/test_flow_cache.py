@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from pipeline.cache.memory import MemoryCache
-from pipeline.errors import Cancelled, Rejected, Retryable
-from pipeline.metrics import STAGE_SECONDS, TOKENS
-from pipeline.types import FetchedImage, Unchanged
-from schemas.dead_letter import Reason, Stage
-from schemas.request import AnalysisOptions, ImageRef, ImageRequest
-from schemas.result import ImageResult
+from sightstream.pipeline.cache.memory import MemoryCache
+from sightstream.pipeline.errors import Cancelled, Rejected, Retryable
+from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
+from sightstream.pipeline.types import FetchedImage, Unchanged
+from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.result import ImageResult
 from tests.pipeline.cache.flow_parts import Parts, memory
 from tests.pipeline.cache.samples import key, request
 
@@ -157,9 +157,9 @@ def test_an_answer_that_is_known_is_of_no_use_after_the_deadline_or_to_nobody() 
 def test_the_text_is_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = Parts(memory())
     answered(parts, request(1), "a mug")
-    from pipeline import trip
-    from pipeline.answer import ParsedAnswer
-    from schemas.result import Answer
+    from sightstream.pipeline import trip
+    from sightstream.pipeline.answer import ParsedAnswer
+    from sightstream.schemas.result import Answer
 
     monkeypatch.setattr(trip, "parse", lambda text: ParsedAnswer(Answer(conclusion="better"), complete=False))
     ask(parts, request(2))

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cache.key import answer_key, question_key
-from pipeline.cache.recipe import BY_CONTENT, DECISIVE, DECISIVE_OF_PIXELS, IN_THE_IDENTITY, recipe
-from pipeline.decode.settings import DecodeSettings
-from pipeline.engine.settings import EngineSettings
-from schemas.request import AnalysisOptions
-from schemas.result import ModelIdentity
+from sightstream.pipeline.cache.key import answer_key, question_key
+from sightstream.pipeline.cache.recipe import BY_CONTENT, DECISIVE, DECISIVE_OF_PIXELS, IN_THE_IDENTITY, recipe
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.result import ModelIdentity
 from tests.pipeline.cache.samples import MODEL, key
 
-CHECKPOINT = Path(__file__).parents[3] / "infra" / "demo_model" / "checkpoint"
+CHECKPOINT = Path(__file__).parents[3] / "infra" / "lab" / "demo_model" / "checkpoint"
 
 options = st.builds(
     AnalysisOptions,

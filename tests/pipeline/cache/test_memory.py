@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from pipeline.cache.memory import OVERHEAD_BYTES, MemoryCache
-from pipeline.metrics import CACHE_BYTES, CACHE_ENTRIES
+from sightstream.pipeline.cache.memory import OVERHEAD_BYTES, MemoryCache
+from sightstream.pipeline.metrics import CACHE_BYTES, CACHE_ENTRIES
 from tests.pipeline.cache.samples import answer, key
 
 

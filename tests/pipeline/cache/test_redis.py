@@ -14,11 +14,11 @@ import pytest
 from prometheus_client import Counter
 from pydantic import SecretStr
 
-from pipeline.cache.envelope import seal
-from pipeline.cache.redis_cache import RedisCache
-from pipeline.cache.settings import CacheSettings
-from pipeline.errors import Fatal
-from pipeline.metrics import CACHE_LOOKUPS, CACHE_WRITES
+from sightstream.pipeline.cache.envelope import seal
+from sightstream.pipeline.cache.redis_cache import RedisCache
+from sightstream.pipeline.cache.settings import CacheSettings
+from sightstream.pipeline.errors import Fatal
+from sightstream.pipeline.metrics import CACHE_LOOKUPS, CACHE_WRITES
 from tests.pipeline.cache.fake_servers import Conduct, FakeServer, drips, floods, hangs_up, is_silent, says
 from tests.pipeline.cache.redis_server import RedisServer, free_port
 from tests.pipeline.cache.samples import Clock, answer, key, wait_until

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from pipeline.cache.build import build_cache
-from pipeline.cache.memory import MemoryCache
-from pipeline.cache.redis_cache import RedisCache
-from pipeline.cache.settings import CacheSettings
+from sightstream.pipeline.cache.build import build_cache
+from sightstream.pipeline.cache.memory import MemoryCache
+from sightstream.pipeline.cache.redis_cache import RedisCache
+from sightstream.pipeline.cache.settings import CacheSettings
 
 CANARY = "c4n4ry-secret"
 

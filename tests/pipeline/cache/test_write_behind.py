@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from pipeline.cache.answer import KnownAnswer
-from pipeline.cache.write_behind import WriteBehind
+from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.write_behind import WriteBehind
 from tests.pipeline.cache.samples import answer, key, wait_until
 
 

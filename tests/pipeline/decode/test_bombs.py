@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from infra.fuzz.corpus import encoded, picture, png
-from pipeline.decode.decoder import Decoder
-from pipeline.decode.settings import DecodeSettings
-from pipeline.errors import Rejected
-from schemas.dead_letter import Reason
+from sightstream.infra.lab.fuzz.corpus import encoded, picture, png
+from sightstream.pipeline.decode.decoder import Decoder
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.errors import Rejected
+from sightstream.schemas.dead_letter import Reason
 
 GOOD = encoded(picture(), "PNG")
 

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.mllama.image_processing_mllama import MllamaImageProcessor
 
-from pipeline.decode.canvas import lay_out, lay_out_image
-from pipeline.decode.layout import best_arrangement, fitted_size
-from pipeline.decode.tiling import BICUBIC, BILINEAR, Tiling, aspect_ratio_id
-from pipeline.types import Canvas, Pixels
+from sightstream.pipeline.decode.canvas import lay_out, lay_out_image
+from sightstream.pipeline.decode.layout import best_arrangement, fitted_size
+from sightstream.pipeline.decode.tiling import BICUBIC, BILINEAR, Tiling, aspect_ratio_id
+from sightstream.pipeline.types import Canvas, Pixels
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 TINY, LLAMA = Tiling(128, 4), Tiling(560, 4)

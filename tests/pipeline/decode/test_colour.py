@@ -10,12 +10,12 @@ import zlib
 import pytest
 from PIL import Image, ImageChops, ImageCms
 
-from infra.fuzz.corpus import encoded, picture, png
-from pipeline.decode.colour import _transform
-from pipeline.decode.image import decode
-from pipeline.decode.settings import DecodeSettings
-from pipeline.errors import Rejected
-from schemas.dead_letter import Reason
+from sightstream.infra.lab.fuzz.corpus import encoded, picture, png
+from sightstream.pipeline.decode.colour import _transform
+from sightstream.pipeline.decode.image import decode
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.errors import Rejected
+from sightstream.schemas.dead_letter import Reason
 
 SETTINGS = DecodeSettings()
 

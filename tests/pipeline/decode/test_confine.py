@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.fuzz.corpus import encoded, picture
-from infra.fuzz.tally import _peaks
-from pipeline.decode import process
-from pipeline.decode.arrangement import Tiling
-from pipeline.decode.decoder import Decoder
-from pipeline.decode.process import program
-from pipeline.decode.settings import DecodeSettings
+from sightstream.infra.lab.fuzz.corpus import encoded, picture
+from sightstream.infra.lab.fuzz.tally import _peaks
+from sightstream.pipeline.decode import process
+from sightstream.pipeline.decode.arrangement import Tiling
+from sightstream.pipeline.decode.decoder import Decoder
+from sightstream.pipeline.decode.process import program
+from sightstream.pipeline.decode.settings import DecodeSettings
 
 REPOSITORY = Path(__file__).parents[3]
 GOOD = encoded(picture(), "JPEG")
@@ -69,8 +69,8 @@ def test_the_signals_of_the_whole_group_are_the_parents(decoder: Decoder) -> Non
 
 AS_ANYBODY = """
 import os, sys
-from pipeline.decode import child
-from pipeline.decode.limits import Limits
+from sightstream.pipeline.decode import child
+from sightstream.pipeline.decode.limits import Limits
 limits = Limits.from_json(sys.argv[4])
 child.load(limits)
 if os.getuid() == 0:
@@ -94,7 +94,7 @@ def test_an_ordinary_user_decodes_every_format(monkeypatch: pytest.MonkeyPatch) 
 
 CONFINED = """
 import os, socket, sys
-from pipeline.decode.confine import confine
+from sightstream.pipeline.decode.confine import confine
 confine(0)
 tries = [
     lambda: open("/etc/hostname"),
@@ -127,8 +127,8 @@ def test_no_file_no_socket(tmp_path: Path) -> None:
 PARENT = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from pipeline.decode.decoder import Decoder
-from pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.decoder import Decoder
+from sightstream.pipeline.decode.settings import DecodeSettings
 decoder = Decoder(DecodeSettings(processes=1))
 decoder.decode(sys.stdin.buffer.read())
 print(decoder.pids[0], flush=True)
@@ -165,7 +165,7 @@ def _runs(pid: int) -> bool:
 def test_it_starts_light() -> None:
     """A start is paid for every image that kills: neither torch nor pydantic belongs in it."""
     loaded = subprocess.run(
-        [program()[0], "-c", "import pipeline.decode.child, sys; print(*sys.modules)"],
+        [program()[0], "-c", "import sightstream.pipeline.decode.child, sys; print(*sys.modules)"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -15,19 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.arena import Block
-from pipeline.decode.canvas import lay_out
-from pipeline.decode.child import _obey, _Place
-from pipeline.decode.decoder import IDLE_BYTES, Decoder
-from pipeline.decode.image import decode
-from pipeline.decode.limits import Limits
-from pipeline.decode.settings import DecodeSettings
-from pipeline.decode.tiling import Tiling
-from pipeline.decode.wire import NoMemory, Order
-from pipeline.errors import Cancelled, Rejected, Retryable
-from pipeline.memory_file import MemoryFile, scratch_file
-from pipeline.types import Canvas, Pixels
-from schemas.dead_letter import Reason
+from sightstream.pipeline.arena import Block
+from sightstream.pipeline.decode.canvas import lay_out
+from sightstream.pipeline.decode.child import _obey, _Place
+from sightstream.pipeline.decode.decoder import IDLE_BYTES, Decoder
+from sightstream.pipeline.decode.image import decode
+from sightstream.pipeline.decode.limits import Limits
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.tiling import Tiling
+from sightstream.pipeline.decode.wire import NoMemory, Order
+from sightstream.pipeline.errors import Cancelled, Rejected, Retryable
+from sightstream.pipeline.memory_file import MemoryFile, scratch_file
+from sightstream.pipeline.types import Canvas, Pixels
+from sightstream.schemas.dead_letter import Reason
 
 SETTINGS = DecodeSettings(processes=1, max_pixels=1_000_000, memory_bytes=1024**3)
 

@@ -7,12 +7,12 @@ import pytest
 import skimage.data
 from PIL import Image, JpegImagePlugin
 
-from infra.fuzz.corpus import encoded
-from pipeline.decode.arrangement import Tiling
-from pipeline.decode.image import decode, decode_to_canvas
-from pipeline.decode.layout import layout_of
-from pipeline.decode.settings import DecodeSettings
-from pipeline.types import Canvas
+from sightstream.infra.lab.fuzz.corpus import encoded
+from sightstream.pipeline.decode.arrangement import Tiling
+from sightstream.pipeline.decode.image import decode, decode_to_canvas
+from sightstream.pipeline.decode.layout import layout_of
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.types import Canvas
 
 TILING = Tiling(128, 4)
 DRAFT, FULL = DecodeSettings(), DecodeSettings(draft=False)

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 from pillow_heif import register_heif_opener
 
-from infra.fuzz.corpus import encoded, picture
-from pipeline.decode.image import decode
-from pipeline.decode.settings import DecodeSettings
-from pipeline.decode.sniff import sniff, webp_size
-from pipeline.decode.wire import FORMATS
-from pipeline.errors import Rejected
-from pipeline.types import Pixels
-from schemas.dead_letter import Reason
+from sightstream.infra.lab.fuzz.corpus import encoded, picture
+from sightstream.pipeline.decode.image import decode
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.sniff import sniff, webp_size
+from sightstream.pipeline.decode.wire import FORMATS
+from sightstream.pipeline.errors import Rejected
+from sightstream.pipeline.types import Pixels
+from sightstream.schemas.dead_letter import Reason
 
 SETTINGS = DecodeSettings(max_pixels=1_000_000)
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.fuzz.corpus import encoded, picture
-from pipeline.arena import Block
-from pipeline.decode import process
-from pipeline.decode.decoder import Decoder
-from pipeline.decode.settings import DecodeSettings
-from pipeline.errors import Rejected, Retryable
-from schemas.dead_letter import Reason
+from sightstream.infra.lab.fuzz.corpus import encoded, picture
+from sightstream.pipeline.arena import Block
+from sightstream.pipeline.decode import process
+from sightstream.pipeline.decode.decoder import Decoder
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.errors import Rejected, Retryable
+from sightstream.schemas.dead_letter import Reason
 
 SETTINGS = DecodeSettings(processes=1, max_pixels=10_000, timeout_s=1)
 GOOD = encoded(picture(), "PNG")
@@ -24,7 +24,7 @@ GOOD = encoded(picture(), "PNG")
 HOSTILE = """
 import os, struct, sys, time
 pipe, inbox, memory = map(int, sys.argv[1:4])
-from pipeline.decode.wire import *
+from sightstream.pipeline.decode.wire import *
 os.write(pipe, Answer(0, Ready()).pack())
 while order := Order.unpack(os.read(pipe, ORDER_BYTES) or sys.exit()):
     sound = Answer(order.secret, Drawn(10, 10, "PNG")).pack()
@@ -47,7 +47,7 @@ NONSENSE = {
 
 DRAWN_AT_ONCE = """
 import os, sys
-from pipeline.decode.wire import *
+from sightstream.pipeline.decode.wire import *
 os.write(int(sys.argv[1]), Answer(0, Drawn(1, 1, "PNG")).pack())
 """
 

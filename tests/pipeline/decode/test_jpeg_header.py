@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.decode.jpeg_header import ordinary_size
+from sightstream.pipeline.decode.jpeg_header import ordinary_size
 
 
 def jpeg(mode: str = "RGB", **options: Any) -> bytes:

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image, ImageChops
 from pillow_heif import register_heif_opener
 
-from infra.fuzz.corpus import encoded, exif
-from pipeline.decode.arrangement import Tiling
-from pipeline.decode.image import decode, decode_to_canvas
-from pipeline.decode.settings import DecodeSettings
-from pipeline.types import Pixels
+from sightstream.infra.lab.fuzz.corpus import encoded, exif
+from sightstream.pipeline.decode.arrangement import Tiling
+from sightstream.pipeline.decode.image import decode, decode_to_canvas
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.types import Pixels
 
 SETTINGS = DecodeSettings()
 UNDO = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}

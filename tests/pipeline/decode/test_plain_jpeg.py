@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from pipeline.decode import picture
-from pipeline.decode.arrangement import Tiling
-from pipeline.decode.image import decode, decode_to_canvas
-from pipeline.decode.plain_jpeg import write_rgb
-from pipeline.decode.room import NoRoom
-from pipeline.decode.settings import DecodeSettings
-from pipeline.errors import Rejected
-from pipeline.types import Pixels
+from sightstream.pipeline.decode import picture
+from sightstream.pipeline.decode.arrangement import Tiling
+from sightstream.pipeline.decode.image import decode, decode_to_canvas
+from sightstream.pipeline.decode.plain_jpeg import write_rgb
+from sightstream.pipeline.decode.room import NoRoom
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.errors import Rejected
+from sightstream.pipeline.types import Pixels
 
 SETTINGS = DecodeSettings()
 
@@ -98,7 +98,7 @@ def test_what_is_more_than_its_values(data: bytes, tried: list[bool], taken: lis
 
 
 def test_a_profile_that_changes_colours_is_followed(taken: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.decode import colour
+    from sightstream.pipeline.decode import colour
 
     monkeypatch.setattr(colour, "_changes_nothing", lambda transform: False)
     colour._transform.cache_clear()

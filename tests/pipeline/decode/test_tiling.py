@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.decode.tiling import Tiling, arrangements, aspect_ratio_id, read_tiling
-from pipeline.errors import Fatal
+from sightstream.pipeline.decode.tiling import Tiling, arrangements, aspect_ratio_id, read_tiling
+from sightstream.pipeline.errors import Fatal
 
-CHECKPOINT = Path(__file__).parents[3] / "infra" / "demo_model" / "checkpoint"
+CHECKPOINT = Path(__file__).parents[3] / "infra" / "lab" / "demo_model" / "checkpoint"
 LLAMA = {
     "do_convert_rgb": True,
     "do_pad": True,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.decode.arrangement import Tiling
-from pipeline.decode.settings import DecodeSettings
-from pipeline.decode.wire import (
+from sightstream.pipeline.decode.arrangement import Tiling
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.wire import (
     ANSWER_BYTES,
     FORMATS,
     REASONS,

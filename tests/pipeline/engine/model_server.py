@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from pipeline.orphan import end_with_parent
+from sightstream.pipeline.orphan import end_with_parent
 
 START_PATIENCE_S = 120
 

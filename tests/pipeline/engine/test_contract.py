@@ -10,17 +10,17 @@ from random import Random
 
 import pytest
 
-from infra.demo_model.pictures import draw, sample_spec
-from pipeline.engine.build import build_engine
-from pipeline.engine.host import EngineHost
-from pipeline.engine.protocol import Engine
-from pipeline.engine.settings import EngineSettings
-from pipeline.errors import Cancelled
-from pipeline.types import EngineJob, Finished, Generated, Pixels
-from schemas.request import AnalysisOptions
+from sightstream.infra.lab.demo_model.pictures import draw, sample_spec
+from sightstream.pipeline.engine.build import build_engine
+from sightstream.pipeline.engine.host import EngineHost
+from sightstream.pipeline.engine.protocol import Engine
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.errors import Cancelled
+from sightstream.pipeline.types import EngineJob, Finished, Generated, Pixels
+from sightstream.schemas.request import AnalysisOptions
 from tests.pipeline.engine.model_server import running_model_server
 
-CHECKPOINT = Path(__file__).parents[3] / "infra" / "demo_model" / "checkpoint"
+CHECKPOINT = Path(__file__).parents[3] / "infra" / "lab" / "demo_model" / "checkpoint"
 SIMULATED = EngineSettings(kind="simulated", simulated_seconds=0.01, max_batch=3)
 GENERATE = EngineSettings(kind="generate", checkpoint=CHECKPOINT, max_batch=3, threads=1, device="cpu")
 SLOTS = GENERATE.model_copy(update={"kind": "slots", "guided_sections": False})

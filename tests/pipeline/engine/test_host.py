@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 import pytest
 from prometheus_client import REGISTRY
 
-from pipeline.engine.host import EngineHost
-from pipeline.engine.protocol import Beat, Engine
-from pipeline.engine.settings import EngineSettings
-from pipeline.engine.simulated import CRASH, HANG, REFUSE, SimulatedEngine
-from pipeline.errors import Cancelled, Fatal, Rejected
-from pipeline.types import EngineJob, Finished, Generated, Pixels
-from schemas.dead_letter import Reason
-from schemas.request import AnalysisOptions
-from schemas.result import ModelIdentity
+from sightstream.pipeline.engine.host import EngineHost
+from sightstream.pipeline.engine.protocol import Beat, Engine
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine.simulated import CRASH, HANG, REFUSE, SimulatedEngine
+from sightstream.pipeline.errors import Cancelled, Fatal, Rejected
+from sightstream.pipeline.types import EngineJob, Finished, Generated, Pixels
+from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.result import ModelIdentity
 
 SETTINGS = EngineSettings(kind="simulated", max_batch=4, simulated_seconds=0.01, hang_timeout_s=2)
 

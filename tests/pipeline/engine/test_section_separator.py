@@ -7,13 +7,13 @@ from random import Random
 
 import pytest
 
-from infra.demo_model.export import CHECKPOINT
-from infra.demo_model.pictures import draw, sample_spec
-from pipeline.engine.build import build_on_model
-from pipeline.engine.checkpoint import Checkpoint, load_checkpoint
-from pipeline.engine.settings import EngineSettings
-from pipeline.types import EngineJob, Generated, Pixels
-from schemas.request import AnalysisOptions
+from sightstream.infra.lab.demo_model.export import CHECKPOINT
+from sightstream.infra.lab.demo_model.pictures import draw, sample_spec
+from sightstream.pipeline.engine.build import build_on_model
+from sightstream.pipeline.engine.checkpoint import Checkpoint, load_checkpoint
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.types import EngineJob, Generated, Pixels
+from sightstream.schemas.request import AnalysisOptions
 
 GENERATE = EngineSettings(kind="generate", checkpoint=CHECKPOINT, threads=1, device="cpu", dtype="float32")
 SLOTS = GENERATE.model_copy(update={"kind": "slots"})

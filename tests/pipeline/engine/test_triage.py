@@ -5,12 +5,12 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engine.probe import PROBE
-from pipeline.engine.triage import GROUPS, Triage
-from pipeline.errors import Rejected
-from pipeline.types import EngineJob, Finished, Generated, Pixels
-from schemas.dead_letter import Reason
-from schemas.request import AnalysisOptions
+from sightstream.pipeline.engine.probe import PROBE
+from sightstream.pipeline.engine.triage import GROUPS, Triage
+from sightstream.pipeline.errors import Rejected
+from sightstream.pipeline.types import EngineJob, Finished, Generated, Pixels
+from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.request import AnalysisOptions
 
 ANSWER = Generated("fine", "stop", 1, 1)
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.fetch.dial import Network
-from pipeline.fetch.fetcher import Fetcher
-from pipeline.fetch.http import HttpSource
-from pipeline.fetch.retries import Retries
-from pipeline.fetch.settings import FetchSettings
-from pipeline.types import FetchedImage, Unchanged
-from schemas.request import ImageRef
+from sightstream.pipeline.fetch.dial import Network
+from sightstream.pipeline.fetch.fetcher import Fetcher
+from sightstream.pipeline.fetch.http import HttpSource
+from sightstream.pipeline.fetch.retries import Retries
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.types import FetchedImage, Unchanged
+from sightstream.schemas.request import ImageRef
 from tests.pipeline.fetch.hostile_server import HostileServer
 
 CERTIFICATES = Path(__file__).parent / "certificates"

@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from pipeline.errors import Rejected, Retryable
-from pipeline.fetch.address import is_public, resolve
-from schemas.dead_letter import Reason
+from sightstream.pipeline.errors import Rejected, Retryable
+from sightstream.pipeline.fetch.address import is_public, resolve
+from sightstream.schemas.dead_letter import Reason
 
 INSIDE = [
     "127.0.0.1",

@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from pipeline.fetch.connection import Connection
-from pipeline.fetch.connections import Connections, Route
-from pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.connection import Connection
+from sightstream.pipeline.fetch.connections import Connections, Route
+from sightstream.pipeline.fetch.settings import FetchSettings
 from tests.pipeline.fetch.conftest import Hand
 
 ROUTE = Route("https", "shop.example", 443, "93.184.216.34")

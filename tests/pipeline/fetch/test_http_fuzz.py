@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import PipelineError
-from pipeline.fetch.dial import Network
-from pipeline.fetch.fetcher import Fetcher
-from pipeline.fetch.http import HttpSource
+from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.fetch.dial import Network
+from sightstream.pipeline.fetch.fetcher import Fetcher
+from sightstream.pipeline.fetch.http import HttpSource
 from tests.pipeline.fetch.conftest import SETTINGS, SHOP, get
 
 TLS = ssl.create_default_context()

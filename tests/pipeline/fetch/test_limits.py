@@ -10,13 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.fetch.lane import Lane
-from pipeline.fetch.lanes import MAX_LANES, Lanes
-from pipeline.fetch.retries import Retries
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.time_limit import TimeLimit
-from pipeline.fetch.trouble import Transient, Trouble
-from pipeline.fetch.window import Window
+from sightstream.pipeline.fetch.lane import Lane
+from sightstream.pipeline.fetch.lanes import MAX_LANES, Lanes
+from sightstream.pipeline.fetch.retries import Retries
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
+from sightstream.pipeline.fetch.window import Window
 from tests.pipeline.fetch.conftest import Hand
 
 THROTTLED = Transient(Trouble.THROTTLED, "slow down")

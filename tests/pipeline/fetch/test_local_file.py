@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Rejected, Retryable
-from pipeline.fetch import local_file
-from pipeline.fetch.fetcher import Fetcher
-from pipeline.fetch.local_file import FileSource
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.time_limit import TimeLimit
-from schemas.dead_letter import Reason
-from schemas.request import ImageRef
+from sightstream.pipeline.errors import Rejected, Retryable
+from sightstream.pipeline.fetch import local_file
+from sightstream.pipeline.fetch.fetcher import Fetcher
+from sightstream.pipeline.fetch.local_file import FileSource
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.time_limit import TimeLimit
+from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.request import ImageRef
 from tests.pipeline.fetch.conftest import get, image_of
 
 ODD_NAMES = [

@@ -12,13 +12,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from pipeline.errors import Rejected
-from pipeline.fetch.host_name import canonical_host, canonical_pattern, matches
-from pipeline.fetch.local_file import named_path
-from pipeline.fetch.place import Place, read_place, redirected
-from pipeline.fetch.s3_object import read_s3
-from pipeline.fetch.settings import FetchSettings
-from schemas.dead_letter import Reason
+from sightstream.pipeline.errors import Rejected
+from sightstream.pipeline.fetch.host_name import canonical_host, canonical_pattern, matches
+from sightstream.pipeline.fetch.local_file import named_path
+from sightstream.pipeline.fetch.place import Place, read_place, redirected
+from sightstream.pipeline.fetch.s3_object import read_s3
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.schemas.dead_letter import Reason
 
 CORPUS = Path(__file__).parent / "corpus"
 REFUSED = (CORPUS / "http_refused.txt").read_text(encoding="utf-8").splitlines()

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from infra.runtime.local import LocalRuntime
-from pipeline.errors import Rejected, Retryable
-from pipeline.fetch.build import build_fetcher
-from pipeline.fetch.fetcher import Fetcher
-from pipeline.fetch.settings import FetchSettings
-from pipeline.types import Unchanged
-from schemas.dead_letter import Reason
-from schemas.request import ImageRef
-from schemas.s3 import S3Settings
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.pipeline.errors import Rejected, Retryable
+from sightstream.pipeline.fetch.build import build_fetcher
+from sightstream.pipeline.fetch.fetcher import Fetcher
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.types import Unchanged
+from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.request import ImageRef
+from sightstream.schemas.s3 import S3Settings
 from tests.pipeline.fetch.conftest import get, image_of
 
 pytestmark = pytest.mark.real

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from pipeline.errors import PipelineError, Rejected, Retryable
-from pipeline.fetch.fetcher import Fetcher
-from pipeline.fetch.retries import Retries
-from pipeline.fetch.s3 import DEPENDENCY, S3Source
-from pipeline.fetch.s3_text import translate
-from pipeline.fetch.settings import FetchSettings
-from pipeline.fetch.trouble import Transient, Trouble
-from pipeline.types import Unchanged
-from schemas.dead_letter import Reason
-from schemas.request import ImageRef
-from schemas.s3 import S3Settings
+from sightstream.pipeline.errors import PipelineError, Rejected, Retryable
+from sightstream.pipeline.fetch.fetcher import Fetcher
+from sightstream.pipeline.fetch.retries import Retries
+from sightstream.pipeline.fetch.s3 import DEPENDENCY, S3Source
+from sightstream.pipeline.fetch.s3_text import translate
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.trouble import Transient, Trouble
+from sightstream.pipeline.types import Unchanged
+from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.request import ImageRef
+from sightstream.schemas.s3 import S3Settings
 from tests.pipeline.fetch.conftest import get, image_of
 from tests.pipeline.fetch.fake_s3 import (
     BODY,

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from pipeline.errors import Retryable
-from pipeline.fetch.fetcher import Fetcher
-from pipeline.fetch.s3 import S3Source
-from pipeline.fetch.s3_stores import MAX_STORES, S3Stores
-from pipeline.fetch.settings import FetchSettings
-from schemas.s3 import S3Settings
+from sightstream.pipeline.errors import Retryable
+from sightstream.pipeline.fetch.fetcher import Fetcher
+from sightstream.pipeline.fetch.s3 import S3Source
+from sightstream.pipeline.fetch.s3_stores import MAX_STORES, S3Stores
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.schemas.s3 import S3Settings
 from tests.pipeline.fetch.conftest import get
 from tests.pipeline.fetch.fake_s3 import BODY, FakeS3, known_key, running
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.errors import BadItem, SourceError
-from producers.sources.csv_file import CsvFile
-from producers.sources.item import Item
-from producers.sources.requests import build_request
-from schemas.request import AnalysisOptions, ImageRequest
+from sightstream.producers.errors import BadItem, SourceError
+from sightstream.producers.sources.csv_file import CsvFile
+from sightstream.producers.sources.item import Item
+from sightstream.producers.sources.requests import build_request
+from sightstream.schemas.request import AnalysisOptions, ImageRequest
 from tests.producers.fakes import NOW
 
 

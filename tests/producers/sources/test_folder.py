@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from producers.errors import BadItem, SourceError
-from producers.sources.folder import Folder
-from producers.sources.requests import build_request
-from schemas.request import AnalysisOptions
+from sightstream.producers.errors import BadItem, SourceError
+from sightstream.producers.sources.folder import Folder
+from sightstream.producers.sources.requests import build_request
+from sightstream.schemas.request import AnalysisOptions
 from tests.producers.fakes import NOW
 
 

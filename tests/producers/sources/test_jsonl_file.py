@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.errors import BadItem
-from producers.sources.item import Item
-from producers.sources.jsonl_file import JsonlFile
-from producers.sources.requests import build_request
-from schemas.codec import encode
-from schemas.request import AnalysisOptions, ImageRequest
+from sightstream.producers.errors import BadItem
+from sightstream.producers.sources.item import Item
+from sightstream.producers.sources.jsonl_file import JsonlFile
+from sightstream.producers.sources.requests import build_request
+from sightstream.schemas.codec import encode
+from sightstream.schemas.request import AnalysisOptions, ImageRequest
 from tests.producers.fakes import NOW
 from tests.schemas import strategies as wire
 

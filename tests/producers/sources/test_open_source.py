@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from producers.errors import SourceError
-from producers.sources.csv_file import CsvFile
-from producers.sources.folder import Folder
-from producers.sources.item import Source
-from producers.sources.jsonl_file import JsonlFile
-from producers.sources.open_source import open_source
-from producers.sources.s3_prefix import S3Prefix
-from schemas.s3 import S3Settings
+from sightstream.producers.errors import SourceError
+from sightstream.producers.sources.csv_file import CsvFile
+from sightstream.producers.sources.folder import Folder
+from sightstream.producers.sources.item import Source
+from sightstream.producers.sources.jsonl_file import JsonlFile
+from sightstream.producers.sources.open_source import open_source
+from sightstream.producers.sources.s3_prefix import S3Prefix
+from sightstream.schemas.s3 import S3Settings
 
 
 def opened(text: str) -> Source:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from producers.errors import BadItem
-from producers.sources.item import Item
-from producers.sources.requests import build_request, request_identity
-from schemas.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.producers.errors import BadItem
+from sightstream.producers.sources.item import Item
+from sightstream.producers.sources.requests import build_request, request_identity
+from sightstream.schemas.request import AnalysisOptions, ImageRef, ImageRequest
 from tests.producers.fakes import NOW, request
 from tests.schemas import strategies as wire
 

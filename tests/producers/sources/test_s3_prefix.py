@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from producers.errors import SourceError
-from producers.sources.s3_prefix import S3Prefix
-from schemas.s3 import S3Settings
+from sightstream.producers.errors import SourceError
+from sightstream.producers.sources.s3_prefix import S3Prefix
+from sightstream.schemas.s3 import S3Settings
 
 
 class Listing:

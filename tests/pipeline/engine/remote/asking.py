@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pipeline.engine.protocol import Engine
-from pipeline.engine.remote.engine import RemoteEngine
-from pipeline.errors import PipelineError
-from pipeline.types import EngineJob, Generated, Pixels
-from schemas.request import AnalysisOptions
+from sightstream.pipeline.engine.protocol import Engine
+from sightstream.pipeline.engine.remote.engine import RemoteEngine
+from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.types import EngineJob, Generated, Pixels
+from sightstream.schemas.request import AnalysisOptions
 from tests.pipeline.engine.remote.fake_server import Answer, FakeServer
 
 

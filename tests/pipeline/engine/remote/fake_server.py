@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine.settings import EngineSettings
 
 KEY = "sk-c4n4ry-0123456789"
 

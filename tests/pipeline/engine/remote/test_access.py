@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from pipeline.engine.remote.access import Place, key_of, place_of
-from pipeline.engine.remote.engine import RemoteEngine
-from pipeline.engine.settings import EngineSettings
-from pipeline.errors import Fatal
+from sightstream.pipeline.engine.remote.access import Place, key_of, place_of
+from sightstream.pipeline.engine.remote.engine import RemoteEngine
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.errors import Fatal
 from tests.pipeline.engine.remote.fake_server import FakeServer
 from tests.producers.secure_listeners import Certificates
 

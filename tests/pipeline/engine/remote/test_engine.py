@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.engine.host import EngineHost
-from pipeline.engine.remote.engine import RemoteEngine
-from pipeline.errors import Cancelled, Fatal, Rejected
-from pipeline.types import Canvas, EngineJob, Generated
-from schemas.dead_letter import Reason, Stage
-from schemas.request import AnalysisOptions
+from sightstream.pipeline.engine.host import EngineHost
+from sightstream.pipeline.engine.remote.engine import RemoteEngine
+from sightstream.pipeline.errors import Cancelled, Fatal, Rejected
+from sightstream.pipeline.types import Canvas, EngineJob, Generated
+from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.request import AnalysisOptions
 from tests.pipeline.engine.remote.asking import ending, endings, job
 from tests.pipeline.engine.remote.fake_server import KEY, FakeServer, Handler, completion, good, in_turn, says
 
@@ -213,7 +213,7 @@ def test_a_key_that_is_revoked_ends_the_host_and_says_what_to_change() -> None:
 def test_asking_a_server_needs_neither_torch_nor_a_checkpoint() -> None:
     with FakeServer() as server:
         code = (
-            "import sys; from pipeline.engine.build import build_engine; "
+            "import sys; from sightstream.pipeline.engine.build import build_engine; "
             "from pipeline.engine.settings import EngineSettings; "
             f"engine = build_engine(EngineSettings(kind='remote', remote_url={server.url!r}), lambda: None); "
             "print(engine.identity.name, *({'torch', 'transformers', 'numpy'} & set(sys.modules)))"

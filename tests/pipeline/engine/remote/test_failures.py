@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from pipeline.engine.remote.engine import RemoteEngine
-from pipeline.errors import Fatal, Rejected, Retryable
-from pipeline.types import Generated
-from schemas.dead_letter import Reason, Stage
+from sightstream.pipeline.engine.remote.engine import RemoteEngine
+from sightstream.pipeline.errors import Fatal, Rejected, Retryable
+from sightstream.pipeline.types import Generated
+from sightstream.schemas.dead_letter import Reason, Stage
 from tests.pipeline.engine.remote.asking import ending, endings, job
 from tests.pipeline.engine.remote.fake_server import (
     KEY,

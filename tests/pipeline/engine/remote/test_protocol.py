@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.engine.prompt import PromptWriter
-from pipeline.engine.remote.protocol import defuse, only_model, read_answer
-from pipeline.engine.remote.refusals import judge, retry_after_s
-from pipeline.errors import Fatal, PipelineError, Rejected, Retryable
-from pipeline.types import Generated
+from sightstream.pipeline.engine.prompt import PromptWriter
+from sightstream.pipeline.engine.remote.protocol import defuse, only_model, read_answer
+from sightstream.pipeline.engine.remote.refusals import judge, retry_after_s
+from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
+from sightstream.pipeline.types import Generated
 from tests.pipeline.engine.remote.fake_server import completion
 
 TOKENS = ["<|image|>", "<|eot_id|>", "<|im_start|>", "<s>", "</s>", "<image>", "<end_of_turn>", "<image_soft_token>",

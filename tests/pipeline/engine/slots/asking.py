@@ -7,12 +7,12 @@ from functools import cache
 from itertools import chain
 from random import Random
 
-from infra.demo_model.export import CHECKPOINT
-from infra.demo_model.pictures import draw, sample_spec
-from pipeline.engine.protocol import Engine
-from pipeline.engine.settings import EngineSettings
-from pipeline.types import EngineJob, Finished, Generated, Pixels
-from schemas.request import AnalysisOptions
+from sightstream.infra.lab.demo_model.export import CHECKPOINT
+from sightstream.infra.lab.demo_model.pictures import draw, sample_spec
+from sightstream.pipeline.engine.protocol import Engine
+from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.types import EngineJob, Finished, Generated, Pixels
+from sightstream.schemas.request import AnalysisOptions
 
 SIDE = 128  # of a tile of the embedded model
 TURNS = 5000  # more than any test needs

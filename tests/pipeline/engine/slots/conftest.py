@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pipeline.engine.checkpoint import Checkpoint
+    from sightstream.pipeline.engine.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def stock() -> Checkpoint:
 
 
 def _load(kind: str) -> Checkpoint:
-    from pipeline.engine.checkpoint import load_checkpoint  # the kernels' own process has no need of it
+    from sightstream.pipeline.engine.checkpoint import load_checkpoint  # the kernels' own process has no need of it
     from tests.pipeline.engine.slots.asking import slot_settings
 
     loaded = load_checkpoint(slot_settings(kind=kind, dtype="float32"))

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from pipeline.engine.slots.key_values import TOKENS_A_PAGE, Pages, pages_for
-from pipeline.engine.slots.memory import Room
-from pipeline.engine.slots.request import Request
-from pipeline.engine.slots.sampling import Draws
-from pipeline.engine.slots.step_table import StepTable
+from sightstream.pipeline.engine.slots.key_values import TOKENS_A_PAGE, Pages, pages_for
+from sightstream.pipeline.engine.slots.memory import Room
+from sightstream.pipeline.engine.slots.request import Request
+from sightstream.pipeline.engine.slots.sampling import Draws
+from sightstream.pipeline.engine.slots.step_table import StepTable
 
 END = 846  # of the embedded model
 SLOT_PAGES = 2  # scarce: many answers need more

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from pipeline.engine.slots import kernels, plain
+from sightstream.pipeline.engine.slots import kernels, plain
 
 ROWS, QUERY_HEADS, HEADS, WIDTH = 3, 6, 2, 32
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.demo_model.answers import FAMILIES, answer_text
-from infra.demo_model.export import CHECKPOINT
-from infra.demo_model.pictures import sample_spec
-from pipeline.answer import SECTIONS, parse
-from pipeline.engine.slots.answering import Answering, FreeAnswer, GuidedAnswer, answering
-from pipeline.engine.slots.section_plan import SectionPlan
-from schemas.result import Answer
+from sightstream.infra.lab.demo_model.answers import FAMILIES, answer_text
+from sightstream.infra.lab.demo_model.export import CHECKPOINT
+from sightstream.infra.lab.demo_model.pictures import sample_spec
+from sightstream.pipeline.answer import SECTIONS, parse
+from sightstream.pipeline.engine.slots.answering import Answering, FreeAnswer, GuidedAnswer, answering
+from sightstream.pipeline.engine.slots.section_plan import SectionPlan
+from sightstream.schemas.result import Answer
 
 LLAMA_LIKE = ["</", "<", ">", "><", ">\n\n", "SUM", "MARY", "CAPTION", "RE", "ASON", "ING", "CON", "CLUSION"]
 PIECES = ["<end>", "[eom]", *LLAMA_LIKE, ".</", "/", "\n\n", " ", "a", "b", "."]

@@ -16,8 +16,8 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime import JITFunction
 
-from pipeline.engine.slots import kernels
-from pipeline.engine.slots.key_values import TOKENS_A_PAGE
+from sightstream.pipeline.engine.slots import kernels
+from sightstream.pipeline.engine.slots.key_values import TOKENS_A_PAGE
 
 HOPPER = GPUTarget("cuda", 90, 32)
 SHARED_MEMORY = 227 * 1024  # bytes that one program may take there

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.decode.canvas import lay_out
-from pipeline.decode.tiling import Tiling, arrangements
-from pipeline.engine.build import build_engine
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.generate import GenerateEngine
-from pipeline.engine.slots.engine import SlotEngine
-from pipeline.engine.slots.key_values import TOKENS_A_PAGE
-from pipeline.types import EngineJob, Generated
+from sightstream.pipeline.decode.canvas import lay_out
+from sightstream.pipeline.decode.tiling import Tiling, arrangements
+from sightstream.pipeline.engine.build import build_engine
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.generate import GenerateEngine
+from sightstream.pipeline.engine.slots.engine import SlotEngine
+from sightstream.pipeline.engine.slots.key_values import TOKENS_A_PAGE
+from sightstream.pipeline.types import EngineJob, Generated
 from tests.pipeline.engine.slots.asking import SIDE, answers, drawn, job, slot_settings, tiled
 
 CONTEXT = 2048  # of the embedded model

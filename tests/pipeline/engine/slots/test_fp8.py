@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.slots import step
-from pipeline.engine.slots.engine import SlotEngine
-from pipeline.engine.slots.key_values import Layer
-from pipeline.types import EngineJob, Generated
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.slots import step
+from sightstream.pipeline.engine.slots.engine import SlotEngine
+from sightstream.pipeline.engine.slots.key_values import Layer
+from sightstream.pipeline.types import EngineJob, Generated
 from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
 
 STEPS = 40

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.answer import SECTIONS, parse
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.slots.engine import SlotEngine
-from pipeline.types import Generated
+from sightstream.pipeline.answer import SECTIONS, parse
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.slots.engine import SlotEngine
+from sightstream.pipeline.types import Generated
 from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
 
 SHAPES = [(1, 1), (1, 3), (2, 2), (2, 1)]

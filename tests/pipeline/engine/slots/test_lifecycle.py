@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.slots import engine as engine_module
-from pipeline.engine.slots.engine import SlotEngine
-from pipeline.errors import Cancelled, Rejected
-from pipeline.types import EngineJob, Generated
-from schemas.dead_letter import Reason
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.slots import engine as engine_module
+from sightstream.pipeline.engine.slots.engine import SlotEngine
+from sightstream.pipeline.errors import Cancelled, Rejected
+from sightstream.pipeline.types import EngineJob, Generated
+from sightstream.schemas.dead_letter import Reason
 from tests.pipeline.engine.slots.asking import endings, job, said, slot_settings, tiled
 from tests.pipeline.engine.slots.fake_machine import FakeMachine, answer
 

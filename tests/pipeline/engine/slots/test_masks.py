@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.generate import GenerateEngine
-from pipeline.engine.slots import step
-from pipeline.engine.slots.engine import SlotEngine
-from pipeline.engine.slots.prompt_table import PromptTable
-from pipeline.engine.slots.step_table import StepTable
-from pipeline.engine.slots.vision_attention import Tokens
-from pipeline.types import EngineJob
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.generate import GenerateEngine
+from sightstream.pipeline.engine.slots import step
+from sightstream.pipeline.engine.slots.engine import SlotEngine
+from sightstream.pipeline.engine.slots.prompt_table import PromptTable
+from sightstream.pipeline.engine.slots.step_table import StepTable
+from sightstream.pipeline.engine.slots.vision_attention import Tokens
+from sightstream.pipeline.types import EngineJob
 from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
 
 BOUND = 1e-4  # in fp32, where 1.4e-5 was measured; logits lie between about -20 and 20

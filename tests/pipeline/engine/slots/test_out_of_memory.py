@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.slots import machine
-from pipeline.engine.slots.engine import SlotEngine
-from pipeline.engine.slots.key_values import KeyValues
-from pipeline.engine.slots.prefill import Prefill
-from pipeline.engine.slots.text_decoder import TextDecoder
-from pipeline.engine.slots.vision import VisionEncoder
-from pipeline.errors import Cancelled, Fatal
-from pipeline.types import Generated
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.slots import machine
+from sightstream.pipeline.engine.slots.engine import SlotEngine
+from sightstream.pipeline.engine.slots.key_values import KeyValues
+from sightstream.pipeline.engine.slots.prefill import Prefill
+from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
+from sightstream.pipeline.engine.slots.vision import VisionEncoder
+from sightstream.pipeline.errors import Cancelled, Fatal
+from sightstream.pipeline.types import Generated
 from tests.pipeline.engine.slots.asking import answers, endings, job, slot_settings, tiled
 
 JOBS = [

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.slots.key_values import TOKENS_A_PAGE, KeyValues, Pages, PageShape, pages_for
-from pipeline.engine.slots.memory import MOST_SLOTS, WORKSPACE_BYTES, Room, room_for
-from pipeline.errors import Fatal
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.slots.key_values import TOKENS_A_PAGE, KeyValues, Pages, PageShape, pages_for
+from sightstream.pipeline.engine.slots.memory import MOST_SLOTS, WORKSPACE_BYTES, Room, room_for
+from sightstream.pipeline.errors import Fatal
 from tests.pipeline.engine.slots.asking import slot_settings
 
 GIB = 1024**3

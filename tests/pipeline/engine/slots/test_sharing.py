@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.slots.encodings import Encodings
-from pipeline.engine.slots.engine import SlotEngine
-from pipeline.engine.slots.vision import VisionEncoder
-from pipeline.types import Canvas
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.slots.encodings import Encodings
+from sightstream.pipeline.engine.slots.engine import SlotEngine
+from sightstream.pipeline.engine.slots.vision import VisionEncoder
+from sightstream.pipeline.types import Canvas
 from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
 
 KIB = 1024

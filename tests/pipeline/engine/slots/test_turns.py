@@ -16,14 +16,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pipeline.decode.tiling import arrangements
-from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.slots import engine as engine_module
-from pipeline.engine.slots.engine import MOST_SHRINKS, SlotEngine
-from pipeline.errors import Cancelled, PipelineError, Rejected
-from pipeline.types import Canvas, EngineJob, Generated
-from schemas.dead_letter import Reason
-from schemas.request import AnalysisOptions
+from sightstream.pipeline.decode.tiling import arrangements
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.slots import engine as engine_module
+from sightstream.pipeline.engine.slots.engine import MOST_SHRINKS, SlotEngine
+from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
+from sightstream.pipeline.types import Canvas, EngineJob, Generated
+from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.request import AnalysisOptions
 from tests.pipeline.engine.slots.asking import slot_settings
 from tests.pipeline.engine.slots.fake_machine import END, FakeMachine, answer
 

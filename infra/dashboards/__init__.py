@@ -1,0 +1,1 @@
+"""The Grafana dashboard, written from Python: `python -m sightstream.infra.dashboards`."""

@@ -1,0 +1,19 @@
+"""`python -m sightstream.infra.dashboards`: writes the dashboard beside this file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sightstream.infra.dashboards.dashboard import dashboard
+
+FILE = Path(__file__).with_name("sightstream.json")
+
+
+def text() -> str:
+    """The file's content."""
+    return json.dumps(dashboard(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")

@@ -1,1 +1,0 @@
-"""The Grafana dashboard, written from Python: `python -m infra.grafana`."""

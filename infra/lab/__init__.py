@@ -1,0 +1,1 @@
+"""What maintainers run: the demo and its model, benchmarks, fuzzers. The wheel leaves it out."""

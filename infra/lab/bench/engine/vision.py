@@ -1,0 +1,48 @@
+"""The slot engine's way from a canvas to what the text attends to, alone on the device."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sightstream.infra.lab.bench.engine.engines import tiling_of
+from sightstream.infra.lab.bench.engine.figures import Figure, Measured
+from sightstream.infra.lab.bench.engine.timing import median_seconds
+from sightstream.pipeline.decode.canvas import lay_out
+from sightstream.pipeline.decode.image import decode
+from sightstream.pipeline.decode.settings import DecodeSettings
+
+if TYPE_CHECKING:
+    from sightstream.infra.lab.bench.engine.bench import Bench
+    from sightstream.infra.lab.bench.engine.options import Allowance
+
+REPEATS = 15
+
+
+def vision(bench: Bench, allowance: Allowance) -> Measured:
+    """Seconds an image. Changes how the model's vision tower attends: nothing stock is to be measured after it."""
+    from sightstream.pipeline.engine.slots.vision import VisionEncoder
+
+    pixels = decode(bench.files(bench.sizes.tiles)[0], DecodeSettings())
+    canvas, checkpoint = lay_out(pixels, tiling_of(bench.options)), bench.stock
+    with torch.inference_mode(), _stream(bench.device):
+        encoder = VisionEncoder(checkpoint)
+        if bench.device == "cuda":
+            encoder.capture()
+        seconds = median_seconds(partial(encoder.encode, canvas), bench.device, REPEATS)
+    how = (
+        f"{bench.sizes.tiles} tiles, from the canvas: copy to the device, normalising, vision tower, projector; "
+        f"nothing else runs; median of {REPEATS} after 3"
+    )
+    return Measured((Figure("image_s", seconds, "s", how),))
+
+
+def _stream(device: str) -> contextlib.AbstractContextManager[Any]:
+    """Graphs can't be captured on the default stream, whose work is to be done before."""
+    if device == "cpu":
+        return contextlib.nullcontext()
+    torch.cuda.synchronize()
+    return torch.cuda.stream(torch.cuda.Stream())

@@ -1,0 +1,56 @@
+"""The demo's own processes: workers, store, look-up; each the command that a user would type, on one settings file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from sightstream.infra.lab.demo.shop import MAX_IMAGE_BYTES
+from sightstream.infra.runtime.folder import write_private
+from sightstream.infra.runtime.service import Program
+
+CHECKPOINT = Path(__file__).parents[1] / "demo_model" / "checkpoint"
+WORKER_GROUP = "sightstream-workers"
+WORKERS = ("worker-1", "worker-2")
+
+
+def database(folder: Path) -> Path:
+    return folder / "results.db"
+
+
+def lookup_folder(folder: Path) -> Path:
+    return folder / "lookup"
+
+
+def write_settings(folder: Path, runtime_config: Path) -> Path:
+    """The runtime's settings and the demo's own; good for every `sightstream` command from another terminal, too."""
+    threads = 1  # a model this small gets slower with more
+    sections: dict[str, dict[str, object]] = {
+        "worker": {
+            "group_id": WORKER_GROUP,
+            "session_timeout_ms": 6000,  # so that a killed worker's partitions move while one watches
+            "transaction_timeout_ms": 6000,
+            "commit_interval_s": 0.25,
+        },
+        "engine": {"checkpoint": str(CHECKPOINT), "model_name": "sightstream-demo", "threads": threads},
+        "decode": {"processes": 1},
+        "flow": {"max_in_flight": 24},
+        "fetch": {"max_bytes": MAX_IMAGE_BYTES},
+        "store": {"path": str(database(folder))},
+        "lookup": {"data_dir": str(lookup_folder(folder)), "port": 0},
+    }
+    own = "".join(f"\n[{name}]\n{_lines(values)}" for name, values in sections.items())
+    file = folder / "demo.toml"
+    write_private(file, runtime_config.read_text(encoding="utf-8") + own)
+    return file
+
+
+def _lines(values: dict[str, object]) -> str:
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+
+
+def program(folder: Path, config: Path, name: str, *arguments: str) -> Program:
+    """A `sightstream` command under its own log."""
+    command = [sys.executable, "-m", "sightstream", "--config", str(config), *arguments]
+    return Program(name, command, folder / "logs" / f"{name}.log", lambda _: None, {"SIGHTSTREAM_WORKER_NAME": name})

@@ -1,0 +1,122 @@
+"""The end of the demo: do the counts hold, how right were the answers, where to look next."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from sightstream.infra.lab.demo.shop import ShopImage
+from sightstream.infra.lab.demo.watch import OutcomeWatch
+from sightstream.infra.lab.demo_model.answers import labels_from_answer
+from sightstream.infra.lab.demo_model.pictures import Labels
+from sightstream.schemas.dead_letter import printable
+from sightstream.schemas.result import Answer, ImageResult
+
+SAMPLES = 8
+JUDGED = ("kind", "colour", "pattern", "count", "price", "damage")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The books of one run."""
+
+    published: int
+    results: int
+    dead_letters: int
+    duplicates: int
+    store_rows: int
+    looked_up: int
+    looked_up_of: int
+
+    @property
+    def problems(self) -> list[str]:
+        """What does not hold; empty when all does."""
+        checks = {
+            "published = results + dead letters": self.published == self.results + self.dead_letters,
+            "duplicates = 0": self.duplicates == 0,
+            "rows in the store = published": self.store_rows == self.published,
+            "the look-up knows the products": self.looked_up == self.looked_up_of,
+        }
+        return [what for what, holds in checks.items() if not holds]
+
+    def as_document(self) -> dict[str, object]:
+        return asdict(self) | {"problems": self.problems}
+
+
+def accuracy(images: Sequence[ShopImage], watch: OutcomeWatch) -> dict[str, float]:
+    """Share of answered pictures whose answer names each label right."""
+    right: Counter[str] = Counter()
+    judged = 0
+    for image in images:
+        result = watch.results.get(image.request.request_id)
+        if image.labels is not None and result is not None:
+            judged += 1
+            right.update(_right(image.labels, result.answer))
+    return {name: right[name] / judged for name in JUDGED} if judged else {}
+
+
+def _right(labels: Labels, answer: Answer) -> list[str]:
+    said = labels_from_answer(answer.summary, answer.caption, answer.reasoning, answer.conclusion)
+    return [name for name in JUDGED if said[name] == getattr(labels, name)]
+
+
+def print_answers(console: Console, images: Sequence[ShopImage], watch: OutcomeWatch) -> None:
+    table = Table("image", "question", "the model's conclusion", "the truth", title="Answers beside the true labels")
+    answered = [image for image in images if image.labels and image.request.request_id in watch.results]
+    for image in answered[:: max(1, len(answered) // SAMPLES)][:SAMPLES]:
+        result = watch.results[image.request.request_id]
+        table.add_row(image.key, image.request.question, printable(result.answer.conclusion), _truth(image.labels))
+    console.print(table)
+
+
+def print_lookups(console: Console, found: dict[str, ImageResult | None]) -> None:
+    table = Table("product", "newest request", "conclusion", title="Looked up in the Faust table")
+    for product, result in found.items():
+        conclusion = printable(result.answer.conclusion) if result else "not found"
+        table.add_row(product, result.request_id if result else "", conclusion)
+    console.print(table)
+
+
+def print_dead_letters(console: Console, watch: OutcomeWatch) -> None:
+    table = Table("request", "reason", "stage", "detail", title="Dead letters")
+    for request_id, failure in sorted(watch.dead_letters.items()):
+        table.add_row(request_id, failure.reason.value, failure.stage.value, printable(failure.detail))
+    console.print(table)
+
+
+def print_verdict(console: Console, counts: Counts, right: dict[str, float], seconds: float) -> None:
+    table = Table("count", "value", title="The books")
+    for name, value in asdict(counts).items():
+        table.add_row(name.replace("_", " "), str(value))
+    for name, share in right.items():
+        table.add_row(f"right about {name}", f"{share:.1%}")
+    table.add_row("seconds from the first publish to the last outcome", f"{seconds:.1f}")
+    console.print(table)
+    problems = counts.problems
+    console.print("The counts hold." if not problems else f"The counts do NOT hold: {'; '.join(problems)}")
+
+
+def print_next_steps(console: Console, folder: Path, database: Path, kept: bool) -> None:
+    """Where to look now."""
+    command = Path(sys.executable).with_name("sightstream")
+    console.print("\nWhere to look next")
+    console.print(f"  {command} results --path {database}    every answer and dead letter of this run", soft_wrap=True)
+    console.print(f"  {folder / 'logs'}    what each process said", soft_wrap=True)
+    if not kept:
+        console.print("  make demo ARGS=--keep    the same, and everything keeps running: lag, lookup, publish, ask")
+    console.print("  README.md    your own Kafka, S3 and Llama-3.2V-11B-cot checkpoint")
+
+
+def _truth(labels: Labels | None) -> str:
+    if labels is None:
+        return ""
+    parts = [f"{labels.count} {labels.colour} {labels.pattern} {labels.kind}" if labels.count else labels.kind]
+    parts += [labels.price] if labels.price else []
+    parts += [labels.damage] if labels.damage and labels.damage != "none" else []
+    return ", ".join(parts)

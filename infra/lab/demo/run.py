@@ -1,0 +1,219 @@
+"""The demo, in order: runtime, pictures, workers, publish, kill, wait, check, report."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+
+from sightstream.consumers.lookup.client import NotAnswering, ask
+from sightstream.consumers.lookup.folder import announced_address
+from sightstream.infra.errors import CommandError
+from sightstream.infra.lab.demo import children
+from sightstream.infra.lab.demo.lag_thread import LagThread
+from sightstream.infra.lab.demo.report import (
+    Counts,
+    accuracy,
+    print_answers,
+    print_dead_letters,
+    print_lookups,
+    print_next_steps,
+    print_verdict,
+)
+from sightstream.infra.lab.demo.screen import Screen
+from sightstream.infra.lab.demo.shop import ShopImage, shop_images
+from sightstream.infra.lab.demo.watch import OutcomeWatch
+from sightstream.infra.runtime.folder import RuntimeFolder
+from sightstream.infra.runtime.local import DEFAULT_BUCKET, LocalRuntime
+from sightstream.infra.runtime.s3_client import s3_client
+from sightstream.infra.runtime.service import Service
+from sightstream.producers.publisher import ImagePublisher
+from sightstream.schemas.result import ImageResult
+from sightstream.schemas.topics import TopicSettings
+
+PARTITIONS = 6
+LOOKUPS = 3
+OUTCOME_PATIENCE_S = 600.0
+AFTERWARDS_S = 60.0
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """`images` pictures, the broken ones not counted; `keep` leaves everything running until Ctrl-C."""
+
+    folder: Path
+    images: int
+    seed: int
+    keep: bool
+
+
+def run_demo(options: DemoOptions, console: Console) -> dict[str, object]:
+    """Blocks for a minute or two. The report; its `problems` are empty when the counts hold. Raises CommandError."""
+    topics = TopicSettings(partitions=PARTITIONS)
+    with LocalRuntime(_fresh(options.folder)) as runtime:
+        console.print("Kafka and S3 are up; drawing pictures and putting them into S3")
+        config = children.write_settings(runtime.folder.path, runtime.prepare(topics))
+        images = list(shop_images(options.seed, options.images, DEFAULT_BUCKET))
+        _upload(runtime, images)
+        with closing(OutcomeWatch(runtime.kafka_settings, topics)) as watch:
+            report = _Run(options, console, runtime, config, topics, images, watch).run()
+        if options.keep:
+            _keep(console, config)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    options: DemoOptions
+    console: Console
+    runtime: LocalRuntime
+    config: Path
+    topics: TopicSettings
+    images: Sequence[ShopImage]
+    watch: OutcomeWatch
+
+    def run(self) -> dict[str, object]:
+        self._start("store", "store")
+        lookup = self._start("lookup", "lookup", "--serve")
+        first, second = (self._start(name, "analyze") for name in children.WORKERS)
+        seconds = self._answer_all(first, second)
+        return self._report(seconds, lookup)
+
+    def _start(self, name: str, *arguments: str) -> Service:
+        return self.runtime.run(children.program(self.runtime.folder.path, self.config, name, *arguments))
+
+    def _answer_all(self, doomed: Service, survivor: Service) -> float:
+        """Publishes, kills one worker half-way, and watches until every request has its outcome."""
+        topics, total = self.topics, len(self.images)
+        lag = LagThread(self.runtime.kafka_settings, children.WORKER_GROUP, topics.requests)
+        with closing(lag), Screen(self.console, total, self.watch) as screen:
+            screen.say(f"publishing {total} events; two workers load the model")
+            self._publish()
+            start, alive = time.monotonic(), True
+            while self.watch.outcomes < total:
+                self.watch.read(0.25)
+                screen.show(lag.newest)
+                if alive and self.watch.outcomes >= total // 2:
+                    doomed.kill()
+                    alive = False
+                    screen.say("worker-1 killed with SIGKILL; worker-2 takes its partitions over in about 6 s")
+                self._check(start, survivor)
+            screen.say("every event has its outcome")
+            self.watch.read(2)  # a double would show now
+            screen.show(lag.newest)
+        return time.monotonic() - start
+
+    def _publish(self) -> None:
+        with ImagePublisher(kafka=self.runtime.kafka_settings, topics=self.topics) as publisher:
+            for image in self.images:
+                publisher.publish(image.request)
+
+    def _check(self, start: float, survivor: Service) -> None:
+        self.runtime.check()
+        survivor.check()
+        if time.monotonic() - start > OUTCOME_PATIENCE_S:
+            raise CommandError(f"not done after {OUTCOME_PATIENCE_S:.0f} s; see {survivor.program.log}")
+
+    def _report(self, seconds: float, lookup: Service) -> dict[str, object]:
+        folder = self.runtime.folder.path
+        rows = _wait_for(lambda: _rows(folder), lambda found: found >= len(self.images))
+        found = self._look_up(folder, lookup)
+        counts = Counts(
+            published=len(self.images),
+            results=len(self.watch.results),
+            dead_letters=len(self.watch.dead_letters),
+            duplicates=self.watch.duplicates,
+            store_rows=rows,
+            looked_up=sum(result is not None for result in found.values()),
+            looked_up_of=len(found),
+        )
+        right = accuracy(self.images, self.watch)
+        print_dead_letters(self.console, self.watch)
+        print_answers(self.console, self.images, self.watch)
+        print_lookups(self.console, found)
+        print_verdict(self.console, counts, right, seconds)
+        print_next_steps(self.console, folder, children.database(folder), self.options.keep)
+        return counts.as_document() | {"accuracy": right, "seconds": round(seconds, 1)}
+
+    def _look_up(self, folder: Path, lookup: Service) -> dict[str, ImageResult | None]:
+        """Three answered products, once the table has caught up."""
+        products = sorted({result.product_id for result in self.watch.results.values()})
+        chosen = products[:: max(1, len(products) // LOOKUPS)][:LOOKUPS]
+        lookup.check()
+
+        def look() -> dict[str, ImageResult | None]:
+            return {product: _looked_up(folder, product) for product in chosen}
+
+        return _wait_for(look, lambda found: all(found.values()))
+
+
+def _looked_up(folder: Path, product: str) -> ImageResult | None:
+    address = announced_address(children.lookup_folder(folder))
+    try:
+        answer = ask(address, product) if address else None
+    except NotAnswering:
+        return None
+    return ImageResult.model_validate(answer.document["result"]) if answer else None
+
+
+def _rows(folder: Path) -> int:
+    file = children.database(folder)
+    if not file.exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        counts = [database.execute(f"SELECT count(*) FROM {table}") for table in ("results", "dead_letters")]  # noqa: S608
+        return sum(cursor.fetchone()[0] for cursor in counts)
+
+
+def _wait_for(look: Callable[[], Found], enough: Callable[[Found], bool]) -> Found:
+    """What `look` finds, at the latest when the patience ends."""
+    deadline = time.monotonic() + AFTERWARDS_S
+    while not enough(found := look()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return found
+
+
+def _fresh(path: Path) -> Path:
+    """The folder, empty: each run starts from nothing, so that its counts are its own."""
+    folder = RuntimeFolder(path.resolve())
+    ownership = folder.own()
+    try:
+        for entry in folder.path.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.suffix != ".lock":
+                entry.unlink()
+    finally:
+        ownership.release()
+    return path
+
+
+def _upload(runtime: LocalRuntime, images: Sequence[ShopImage]) -> None:
+    client = s3_client(runtime.s3_settings)
+    bodies = {image.key: image.body for image in images if image.body is not None}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda item: client.put_object(Bucket=DEFAULT_BUCKET, Key=item[0], Body=item[1]), bodies.items()))
+
+
+def _keep(console: Console, config: Path) -> None:
+    console.print("\nEverything keeps running until Ctrl-C. In another terminal:", soft_wrap=True)
+    console.print(f"  export SIGHTSTREAM_CONFIG={config}", soft_wrap=True)
+    command = Path(sys.executable).with_name("sightstream")
+    for words in ("lag --watch", "lookup sku-0001", "results --limit 5"):
+        console.print(f"  {command} {words}", soft_wrap=True)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        console.print("stopping")

@@ -1,0 +1,81 @@
+"""The demo's shop: pictures with known labels, questions about them, and a handful of broken ones."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sightstream.infra.lab.demo_model.answers import FAMILIES
+from sightstream.infra.lab.demo_model.pictures import Labels, draw, sample_spec
+from sightstream.infra.lab.demo_model.questions import clean_question
+from sightstream.schemas.request import AnalysisOptions, ImageRef, ImageRequest
+
+IMAGES_PER_PRODUCT = 3
+MAX_TOKENS = 160
+# What the demo's workers are told to refuse, so that a file of a few megabytes is too large.
+MAX_IMAGE_BYTES = 2 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class ShopImage:
+    """`body` is what lies under `key` (None: nothing does); `labels` is the truth (None for a broken one)."""
+
+    key: str
+    body: bytes | None
+    labels: Labels | None
+    request: ImageRequest
+
+
+def shop_images(seed: int, count: int, bucket: str) -> Iterator[ShopImage]:
+    """`count` pictures and the broken ones among them, in a fixed order for a seed."""
+    rng = random.Random(seed)  # noqa: S311 - drawn again from the same seed
+    broken = _broken(rng)
+    places = dict(zip(sorted(rng.sample(range(count), min(count, len(broken)))), broken, strict=False))
+    for number in range(count):
+        yield _picture(rng, number, bucket)
+        if number in places:
+            name, body = places[number]
+            yield ShopImage(name, body, None, _request(f"broken-{name}", "broken", _uri(bucket, name), "What is it?"))
+
+
+def _picture(rng: random.Random, number: int, bucket: str) -> ShopImage:
+    spec = sample_spec(rng, "test")
+    key = f"photos/{number:04}.jpg"
+    out = io.BytesIO()
+    draw(spec).save(out, "JPEG", quality=rng.randint(70, 95))
+    product = f"sku-{number // IMAGES_PER_PRODUCT:04}"
+    question = clean_question(rng, FAMILIES[number % len(FAMILIES)], "test")
+    return ShopImage(
+        key, out.getvalue(), spec.labels, _request(f"photo-{number:04}", product, _uri(bucket, key), question)
+    )
+
+
+def _broken(rng: random.Random) -> list[tuple[str, bytes | None]]:
+    out = io.BytesIO()
+    draw(sample_spec(rng, "seen")).save(out, "JPEG")
+    whole = out.getvalue()
+    return [
+        ("truncated.jpg", whole[: len(whole) // 3]),
+        ("not-an-image.jpg", b"<html>moved</html>"),
+        ("missing.jpg", None),
+        ("too-large.jpg", whole + bytes(MAX_IMAGE_BYTES)),
+        ("empty.jpg", b""),
+    ]
+
+
+def _request(request_id: str, product_id: str, uri: str, question: str) -> ImageRequest:
+    return ImageRequest(
+        request_id=request_id,
+        product_id=product_id,
+        image=ImageRef(uri=uri),
+        question=question,
+        options=AnalysisOptions(max_tokens=MAX_TOKENS),
+        submitted_at=datetime.now(UTC),
+    )
+
+
+def _uri(bucket: str, key: str) -> str:
+    return f"s3://{bucket}/{key}"

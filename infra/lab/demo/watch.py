@@ -1,0 +1,74 @@
+"""Reads the outcome topics as any consumer of them would, and keeps the count."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from sightstream.schemas.codec import decode_request, decode_result
+from sightstream.schemas.dead_letter import Failure, Source
+from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.result import ImageResult
+from sightstream.schemas.topics import TopicSettings
+
+RATE_WINDOW_S = 10.0
+
+
+class OutcomeWatch:
+    """What a `read_committed` reader has seen so far. Used by one thread; close it."""
+
+    def __init__(self, kafka: KafkaSettings, topics: TopicSettings) -> None:
+        self.results: dict[str, ImageResult] = {}
+        self.dead_letters: dict[str, Failure] = {}
+        self._sources: Counter[Source] = Counter()
+        self._times: deque[float] = deque()
+        self._topics = topics
+        self._consumer = Consumer(
+            kafka.client_config()
+            | {"group.id": "sightstream-demo", "enable.auto.commit": False, "isolation.level": "read_committed"}
+        )
+        names = (topics.results, topics.dead_letters)
+        self._consumer.assign([TopicPartition(name, p, 0) for name in names for p in range(topics.partitions)])
+
+    @property
+    def outcomes(self) -> int:
+        """Requests that have at least one outcome."""
+        return len(self._sources)
+
+    @property
+    def duplicates(self) -> int:
+        """Outcomes beyond the first of a request."""
+        return self._sources.total() - len(self._sources)
+
+    @property
+    def per_second(self) -> float:
+        """Outcomes a second over the last ten."""
+        now = time.monotonic()
+        while self._times and self._times[0] < now - RATE_WINDOW_S:
+            self._times.popleft()
+        return len(self._times) / RATE_WINDOW_S
+
+    def read(self, seconds: float) -> None:
+        """Blocks for `seconds`, taking in what comes."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            message = self._consumer.poll(left)
+            if message is not None:
+                self._enter(message)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _enter(self, message: Any) -> None:
+        if message.error() is not None:
+            raise KafkaException(message.error())
+        self._sources[Source.from_headers(message.headers())] += 1
+        self._times.append(time.monotonic())
+        if message.topic() == self._topics.results:
+            result = decode_result(message.value())
+            self.results[result.request_id] = result
+        else:
+            self.dead_letters[decode_request(message.value()).request_id] = Failure.from_headers(message.headers())

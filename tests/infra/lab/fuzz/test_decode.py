@@ -1,0 +1,125 @@
+"""A share of the fuzzing for every run of the tests, and proof that it can go red."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from sightstream.infra.lab.fuzz import decode
+from sightstream.infra.lab.fuzz.corpus import files
+from sightstream.infra.lab.fuzz.mutate import MUTATIONS, Dice, mutated
+from sightstream.infra.lab.fuzz.tally import Tally
+from sightstream.pipeline.decode.decoder import Decoder
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.wire import REASONS
+from sightstream.schemas.dead_letter import Reason
+
+SEEDS = [path.read_bytes() for path in sorted(decode.CORPUS.iterdir())]
+NO_CRASH = {reason.value for reason in REASONS}
+
+
+def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, object]]:
+    code = decode.main([*arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_some_thousand_hostile_files_end_well(capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = report(capsys, "--files", "4000", "--seed", "77", "--processes", "2")
+    assert (code, said["passed"], said["broken"], said["notable"], said["child_deaths"]) == (0, True, [], [], 0)
+    assert said["files"] == 4000
+    outcomes = said["outcomes"]
+    assert isinstance(outcomes, dict)
+    assert {"decoded", "image_corrupt", "not_an_image", "too_many_pixels"} <= outcomes.keys() <= NO_CRASH | {"decoded"}
+    assert min(outcomes["decoded"], outcomes["image_corrupt"]) > 500  # neither too tame nor too wild
+
+
+def test_the_files_of_a_folder_are_run_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "sound.jpg").write_bytes(SEEDS[0])
+    (tmp_path / "text").write_bytes(b"text")
+    code, said = report(capsys, "--folder", str(tmp_path))
+    assert (code, said["outcomes"]) == (0, {"decoded": 2, "not_an_image": 2})
+
+
+@pytest.mark.parametrize("option", ["--folder", "--corpus"])
+def test_no_files_are_no_pass(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for missing in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(SystemExit) as ended:
+            decode.main([option, str(missing)])
+        assert ended.value.code == 2
+        assert f"no files under {missing}" in capsys.readouterr().err
+
+
+def test_a_number_names_a_file() -> None:
+    assert [mutated(number, SEEDS) for number in range(200)] == [mutated(number, SEEDS) for number in range(200)]
+    assert len({mutated(number, SEEDS) for number in range(200)}) > 150
+
+
+@pytest.mark.parametrize("mutation", dict.fromkeys(MUTATIONS), ids=lambda mutation: mutation.__name__)
+def test_every_mutation_changes_files_and_survives_empty_ones(mutation: object) -> None:
+    assert callable(mutation)
+    changed = 0
+    for number in range(40):
+        data = bytearray(SEEDS[number % len(SEEDS)])
+        mutation(Dice(number), data, SEEDS)
+        changed += bytes(data) != SEEDS[number % len(SEEDS)]
+        mutation(Dice(number), bytearray(), SEEDS)
+    assert changed > 10
+
+
+def test_the_corpus_has_a_file_for_every_name_that_can_be_made() -> None:
+    assert {path.name for path in decode.CORPUS.iterdir()} == {name for name, _ in files()}
+    assert sum(map(len, SEEDS)) < 150_000
+
+
+# --- it can go red --------------------------------------------------------------------------------------------
+
+
+def run_one(monkeypatch: pytest.MonkeyPatch, tally: Tally, ending: object) -> None:
+    def decode_so(self: Decoder, data: bytes) -> object:
+        if isinstance(ending, Exception):
+            raise ending
+        return ending
+
+    monkeypatch.setattr(Decoder, "decode", decode_so)
+    decode.run(iter([decode.File(0, "the file", b"data")]), DecodeSettings(processes=1), tally)
+
+
+def test_another_error_than_a_rejection_breaks_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tally = Tally(0, tmp_path / "kept")
+    run_one(monkeypatch, tally, ValueError("oh"))
+    assert not tally.passed
+    assert tally.broken == ["the file: ValueError: oh"]
+    assert (tmp_path / "kept" / "the file").read_bytes() == b"data"
+
+
+def test_an_image_that_kills_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    draw = Decoder._draw
+
+    def kill_first(self: Decoder, data: bytes, block: object) -> object:
+        real = self._children[0]._ready
+
+        def ready() -> object:
+            process = real()
+            os.kill(process.pid, signal.SIGKILL)
+            return process
+
+        monkeypatch.setattr(self._children[0], "_ready", ready)
+        return draw(self, data, block)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Decoder, "_draw", kill_first)
+    tally = Tally(0)
+    decode.run(iter([decode.File(0, "the file", SEEDS[0])]), DecodeSettings(processes=1), tally)
+    assert tally.outcomes == {Reason.DECODE_CRASH.value: 1}
+    assert tally.notable == ["the file: decode_crash"]
+
+
+def test_a_child_beyond_its_memory_breaks_the_run() -> None:
+    tally = Tally(memory_limit=1)
+    decode.run(iter([decode.File(0, "the file", SEEDS[0])]), DecodeSettings(processes=1), tally)
+    assert tally.peak_address_bytes > 10_000_000
+    assert not tally.passed
