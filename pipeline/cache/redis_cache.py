@@ -12,10 +12,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sightstream.pipeline.cache.answer import KnownAnswer
-from sightstream.pipeline.cache.breaker import Breaker
 from sightstream.pipeline.cache.envelope import MAX_BYTES, seal, unseal
 from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.cache.write_behind import WriteBehind
+from sightstream.pipeline.circuit_breaker import CircuitBreaker
 from sightstream.pipeline.errors import Fatal
 from sightstream.pipeline.metrics import CACHE_LOOKUPS, CACHE_WRITES
 from sightstream.schemas.bounded_call import NeverReturned, bounded_call
@@ -35,7 +35,7 @@ class RedisCache:
         self._signing_key = settings.signing_key.get_secret_value().encode() if settings.signing_key else None
         self._redis = _client(settings, settings.url.get_secret_value())
         self._limit_s = settings.connect_timeout_s + ROUND_TRIPS * settings.read_timeout_s
-        self._breaker = Breaker(settings.failures, settings.pause_s, clock)
+        self._breaker = CircuitBreaker(settings.failures, settings.pause_s, clock)
         self._writer = WriteBehind(self._write, settings.max_unwritten)
 
     def get(self, key: str) -> KnownAnswer | None:
@@ -109,12 +109,12 @@ class RedisCache:
         except NeverReturned:
             self._disconnect()  # wakes it
             raise
-        self._breaker.succeeded()
+        self._breaker.record_success()
         return answer
 
     def _note(self, error: Exception) -> None:
         """Only the kind: what the server says, or what the library says of the address, may hold a secret."""
-        if self._breaker.failed():
+        if self._breaker.record_failure():
             pause = self._settings.pause_s
             log.warning("the cache fails (%s); left alone for %s s at a time", type(error).__name__, pause)
 
