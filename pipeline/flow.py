@@ -11,8 +11,8 @@ from collections.abc import Hashable
 from datetime import UTC, datetime
 from itertools import count
 
+from sightstream.pipeline.batch_scheduling import use_batch_scheduling
 from sightstream.pipeline.budget import ByteBudget
-from sightstream.pipeline.bulk import work_in_bulk
 from sightstream.pipeline.cache.answers import Answers, Found, no_answers
 from sightstream.pipeline.cache.fetching import fetch_in_full, fetch_unless_known
 from sightstream.pipeline.cache.flights import Flights, shareable
@@ -78,7 +78,7 @@ class Flow:
     # --- the stages ---------------------------------------------------------------------------------------
 
     def _prepare_each(self) -> None:
-        work_in_bulk()  # the decode processes, too, which these threads start; the engine goes before them
+        use_batch_scheduling()  # the decode processes, too, which these threads start; the engine goes before them
         try:
             while (trip := self._waiting.get()) is not None:
                 self._prepare(trip)

@@ -1,4 +1,4 @@
-"""Memory that a process shares with the children it starts, so that pictures are written once and never sent."""
+"""Memory that a process shares with its children, so that decoded images are written once and never copied."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import mmap
 import os
 import tempfile
 from multiprocessing import reduction
-from typing import Any
+from typing import Protocol
 
 
 class MemoryFile:
-    """`size` bytes that lie in memory only, zero until they are written and taking no room before.
+    """An anonymous file of `size` bytes in memory: zero until written, and without physical pages before.
 
-    A child sees the same bytes when it is given the file as an argument at its start. Owes nothing to /dev/shm, which
-    is small in containers.
+    A child sees the same bytes when it gets the file as an argument at its start. It does not use /dev/shm, which is
+    small in containers.
     """
 
     def __init__(self, size: int) -> None:
@@ -31,43 +31,49 @@ class MemoryFile:
         return self._handle
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
-        """Raises OSError when the machine has no memory for it."""
+        """Write all of the data. Raises OSError when the machine is out of memory."""
         write_at(self._handle, offset, data)
 
     def view(self, offset: int, length: int) -> memoryview:
-        """The bytes themselves, not to be written; they change when others write there."""
+        """Return the bytes themselves, read-only; they change when another process writes there."""
         if self._mapping is None:
             self._mapping = mmap.mmap(self._handle, self._size, access=mmap.ACCESS_READ)
         return memoryview(self._mapping)[offset : offset + length]
 
     def discard(self, offset: int, length: int) -> None:
-        """Gives the room of these bytes back to the machine: they are zero again. `offset` is that of a page.
+        """Return the pages of these bytes to the OS; they read as zero again. `offset` must be page-aligned.
 
-        Where the system can't, nothing happens.
+        Does nothing where the system lacks MADV_REMOVE.
         """
         if length and hasattr(mmap, "MADV_REMOVE"):
             with contextlib.suppress(OSError), mmap.mmap(self._handle, length, offset=offset) as mapping:
                 mapping.madvise(mmap.MADV_REMOVE)
 
     def close(self) -> None:
-        """Of this process; the memory goes when the last process has closed it."""
+        """Close it in this process; the OS frees the memory when the last process has closed it."""
         handle, self._handle = self._handle, -1
         os.close(handle)
         if self._mapping is not None:
-            with contextlib.suppress(BufferError):  # a view is still held: the mapping goes with it
+            with contextlib.suppress(BufferError):  # a view is still in use: the mapping ends with it
                 self._mapping.close()
 
-    def __getstate__(self) -> tuple[int, Any]:
+    def __getstate__(self) -> tuple[int, _SentHandle]:
         return self._size, reduction.DupFd(self._handle)
 
-    def __setstate__(self, state: tuple[int, Any]) -> None:
+    def __setstate__(self, state: tuple[int, _SentHandle]) -> None:
         self._size, handle = state
         self._handle = handle.detach()
         self._mapping = None
 
 
+class _SentHandle(Protocol):
+    """A file handle on its way to another process."""
+
+    def detach(self) -> int: ...
+
+
 def write_at(handle: int, offset: int, data: bytes | memoryview) -> None:
-    """All of it. Raises OSError when the machine has no memory for it."""
+    """Write all of the data. Raises OSError when the machine is out of memory."""
     rest = memoryview(data)
     while rest:
         written = os.pwrite(handle, rest, offset)
@@ -75,7 +81,7 @@ def write_at(handle: int, offset: int, data: bytes | memoryview) -> None:
 
 
 def scratch_file() -> int:
-    """A file in memory, empty and of any size later; the caller closes it."""
+    """Return the handle of an empty file in memory that can grow; the caller closes it."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("sightstream")
     handle, path = tempfile.mkstemp()
@@ -84,7 +90,7 @@ def scratch_file() -> int:
 
 
 def _anonymous_file(size: int) -> int:
-    """Its size can't be changed any more: a process that shrank it would end every other that looks at it."""
+    """Create a file whose size is sealed: a process that shrank it would crash every other process that reads it."""
     if not hasattr(os, "memfd_create"):
         handle = scratch_file()
         os.ftruncate(handle, size)

@@ -1,4 +1,4 @@
-"""A child process must not outlive its parent, even one that was killed outright."""
+"""Child processes that do not outlive their parent, even one that was killed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import signal
 import threading
 
 
-def end_with_parent() -> None:
-    """Call once in a child: ends this process when the parent is gone. Ctrl-C is the parent's to answer."""
+def exit_with_parent() -> None:
+    """End this process when its parent is gone, and ignore Ctrl-C, which the parent handles. Call once in a child."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_watch, args=(parent,), name="end-with-parent", daemon=True).start()
+        threading.Thread(target=_exit_after, args=(parent,), name="exit-with-parent", daemon=True).start()
 
 
-def _watch(parent: multiprocessing.process.BaseProcess) -> None:
+def _exit_after(parent: multiprocessing.process.BaseProcess) -> None:
     parent.join()
     os._exit(1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from sightstream.pipeline.arena import Block
 from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.schemas.request import AnalysisOptions
 from sightstream.schemas.result import FinishReason, ImageResult
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import queue
 import threading
 
-from sightstream.pipeline.arena import Arena, Block
 from sightstream.pipeline.decode.arrangement import Tiling
 from sightstream.pipeline.decode.limits import Limits
 from sightstream.pipeline.decode.process import DecodeProcess, Died, TimedOut
@@ -18,6 +17,7 @@ from sightstream.pipeline.decode.wire import Drawn, NoMemory, Refused, picture_b
 from sightstream.pipeline.errors import Rejected, Retryable
 from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.metrics import DECODER_RESTARTS
+from sightstream.pipeline.shared_memory_pool import Block, SharedMemoryPool
 from sightstream.pipeline.types import Canvas, Pixels
 from sightstream.schemas.dead_letter import Reason, Stage
 
@@ -35,8 +35,8 @@ class Decoder:
         self, settings: DecodeSettings, tiling: Tiling | None = None, max_canvas_bytes: int = 256 * 1024**2
     ) -> None:
         self._limits = settings.limits(tiling)
-        self._arena = _arena(self._limits, max_canvas_bytes)
-        self._children = [_Child(settings, self._limits, self._arena.memory) for _ in range(settings.processes)]
+        self._pool = _build_pool(self._limits, max_canvas_bytes)
+        self._children = [_Child(settings, self._limits, self._pool.memory) for _ in range(settings.processes)]
         self._idle = self._children.copy()  # the one that worked last is asked first
         self._turns: queue.SimpleQueue[None] = queue.SimpleQueue()  # as many as are idle
         for _ in self._idle:
@@ -45,7 +45,7 @@ class Decoder:
     @property
     def memory(self) -> MemoryFile:
         """Where the pictures lie; to be handed to the process that reads them."""
-        return self._arena.memory
+        return self._pool.memory
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -68,24 +68,24 @@ class Decoder:
     def release(self, pixels: Pixels | Canvas) -> None:
         """Nobody looks at them any more. Once for all that `decode` gave."""
         if isinstance(pixels.rgb, Block):
-            self._arena.give_back(pixels.rgb)
+            self._pool.release(pixels.rgb)
 
     def stop(self) -> None:
         """Ends every child and every wait at once; pictures can't be read here any more."""
         for child in self._children:
             child.stop()
-        self._arena.close()
+        self._pool.close()
 
     def _draw(self, child: _Child, data: bytes) -> Pixels | Canvas:
-        block = self._arena.take()
+        block = self._pool.allocate()
         try:
             return self._placed(child.draw(data, block), block)
         except BaseException:
-            self._arena.give_up(block)
+            self._pool.discard(block)
             raise
 
     def _placed(self, drawn: Drawn, block: Block) -> Pixels | Canvas:
-        rgb = Block(block.offset, picture_bytes(drawn, self._limits), block.memory, block.kept)
+        rgb = Block(block.offset, picture_bytes(drawn, self._limits), block.memory, block.resident_bytes)
         tiling = self._limits.tiling
         if tiling is None:
             return Pixels(rgb, drawn.width, drawn.height, drawn.format)
@@ -178,10 +178,10 @@ class _Child:
             process.kill()
 
 
-def _arena(limits: Limits, max_canvas_bytes: int) -> Arena:
+def _build_pool(limits: Limits, max_canvas_bytes: int) -> SharedMemoryPool:
     if limits.tiling is None:
-        return Arena(limits.picture_bytes, MAX_PICTURES, IDLE_BYTES)
-    return Arena(limits.picture_bytes, max(1, max_canvas_bytes // limits.picture_bytes), max_canvas_bytes)
+        return SharedMemoryPool(limits.picture_bytes, MAX_PICTURES, IDLE_BYTES)
+    return SharedMemoryPool(limits.picture_bytes, max(1, max_canvas_bytes // limits.picture_bytes), max_canvas_bytes)
 
 
 def _rejected(reason: Reason, detail: str) -> Rejected:

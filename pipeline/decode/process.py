@@ -12,11 +12,11 @@ import subprocess
 import sys
 import time
 
-from sightstream.pipeline.arena import Block
 from sightstream.pipeline.decode.limits import Limits
 from sightstream.pipeline.decode.wire import ANSWER_BYTES, Answer, Drawn, Garbled, Order, Ready, picture_bytes
 from sightstream.pipeline.errors import Retryable
 from sightstream.pipeline.memory_file import MemoryFile, scratch_file, write_at
+from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.schemas.dead_letter import Stage
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class DecodeProcess:
         secret = self._secret()
         try:
             # A sound child has read all earlier orders: a pipe that is full is no reason to wait.
-            self._pipe.sendall(Order(secret, block.offset, block.kept, len(data)).pack(), socket.MSG_DONTWAIT)
+            self._pipe.sendall(Order(secret, block.offset, block.resident_bytes, len(data)).pack(), socket.MSG_DONTWAIT)
             answer = Answer.unpack(self._receive(self._limits.timeout_s))
             self._check(answer, secret)
         except TimeoutError:

@@ -12,13 +12,13 @@ import warnings
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
-from sightstream.pipeline.arena import Block
 from sightstream.pipeline.engine.build import EngineFactory
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal
 from sightstream.pipeline.memory_file import MemoryFile
-from sightstream.pipeline.orphan import end_with_parent
+from sightstream.pipeline.orphan import exit_with_parent
+from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.pipeline.types import EngineJob
 from sightstream.schemas.result import ModelIdentity
 
@@ -82,7 +82,7 @@ def serve(
     connection: Connection, settings: EngineSettings, factory: EngineFactory, memory: MemoryFile | None = None
 ) -> None:
     """Until the parent closes the pipe. `memory` is where the pictures lie."""
-    end_with_parent()
+    exit_with_parent()
     warnings.simplefilter("ignore", FutureWarning)  # libraries talking to each other; once a process, in every log
     try:
         _work(connection, settings, factory, memory)

@@ -89,7 +89,7 @@ class Way:
 
     @property
     def blocks_out(self) -> int:
-        return self.decoder._arena.taken
+        return self.decoder._pool.allocated
 
     def assert_seen(self, number: int, result: ImageResult | PipelineError) -> None:
         """The engine looked at exactly the picture's canvas."""
@@ -144,7 +144,7 @@ def test_the_engine_sees_pixels_whole_where_they_lie() -> None:
         pixels = decode(files.stored[f"file:///{number}.png"], DECODE)
         assert isinstance(result, ImageResult), result
         assert result.answer.conclusion == _fingerprint(pixels.buffer())
-    assert (decoder._arena.taken, flow.held_bytes) == (0, 0)
+    assert (decoder._pool.allocated, flow.held_bytes) == (0, 0)
     flow.stop()
 
 

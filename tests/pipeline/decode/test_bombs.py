@@ -29,7 +29,7 @@ def decoder() -> Iterator[Decoder]:
 def reason_of(decoder: Decoder, data: bytes) -> Reason:
     with pytest.raises(Rejected) as caught:
         decoder.decode(data)
-    assert decoder._arena.taken == 0
+    assert decoder._pool.allocated == 0
     return caught.value.reason
 
 

@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sightstream.pipeline.arena import Block
 from sightstream.pipeline.decode.canvas import lay_out
 from sightstream.pipeline.decode.child import _obey, _Place
 from sightstream.pipeline.decode.decoder import IDLE_BYTES, Decoder
@@ -26,6 +25,7 @@ from sightstream.pipeline.decode.tiling import Tiling
 from sightstream.pipeline.decode.wire import NoMemory, Order
 from sightstream.pipeline.errors import Cancelled, Rejected, Retryable
 from sightstream.pipeline.memory_file import MemoryFile, scratch_file
+from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.pipeline.types import Canvas, Pixels
 from sightstream.schemas.dead_letter import Reason
 
@@ -243,7 +243,7 @@ def start() -> Iterator[Callable[..., Decoder]]:
 
 
 def canvases_out(decoder: Decoder) -> int:
-    return decoder._arena.taken
+    return decoder._pool.allocated
 
 
 def test_with_a_tiling_the_child_lays_out_and_only_the_place_comes_back(start: Callable[..., Decoder]) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from sightstream.infra.lab.fuzz.corpus import encoded, picture
-from sightstream.pipeline.arena import Block
 from sightstream.pipeline.decode import process
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.errors import Rejected, Retryable
+from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.schemas.dead_letter import Reason
 
 SETTINGS = DecodeSettings(processes=1, max_pixels=10_000, timeout_s=1)
@@ -69,7 +69,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Decoder]]
 def rejection(decoder: Decoder) -> Rejected:
     with pytest.raises(Rejected) as caught:
         decoder.decode(GOOD)
-    assert decoder._arena.taken == 0
+    assert decoder._pool.allocated == 0
     return caught.value
 
 
@@ -158,7 +158,7 @@ def test_a_machine_without_memory_is_not_the_images_fault(start: Callable[[str],
     decoder = start("os.write(pipe, Answer(order.secret, NoMemory('no memory for a picture')).pack())")
     with pytest.raises(Retryable, match="no memory for a picture"):
         decoder.decode(GOOD)
-    assert decoder._arena.taken == 0
+    assert decoder._pool.allocated == 0
 
 
 def test_a_child_that_does_not_start_is_not_the_images_fault(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from sightstream.pipeline.orphan import end_with_parent
+from sightstream.pipeline.orphan import exit_with_parent
 
 START_PATIENCE_S = 120
 
@@ -34,7 +34,7 @@ def running_model_server(checkpoint: Path) -> Iterator[str]:
 
 
 def _serve(checkpoint: str, port: int) -> None:
-    end_with_parent()
+    exit_with_parent()
     os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     from transformers.cli.serve import Serve  # not its command, which loads a chat client that wants more packages
 

@@ -15,7 +15,7 @@ from typing import Any
 from sightstream.infra.lab.bench.engine.figures import Measured, PartReport, Status
 from sightstream.infra.lab.bench.engine.options import Allowance, BenchOptions
 from sightstream.infra.lab.bench.engine.parts import Part
-from sightstream.pipeline.orphan import end_with_parent
+from sightstream.pipeline.orphan import exit_with_parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Ended:
 
 def serve(connection: Connection, options: BenchOptions, parts: Sequence[Part], bench_at: str) -> None:
     """Runs the parts in order, up to the first that fails: after that a device may be in any state."""
-    end_with_parent()
+    exit_with_parent()
     warnings.simplefilter("ignore")
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses optional packages aloud
