@@ -12,7 +12,7 @@ from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
 
 
 def start_flow(checkpoint: Path | None = None, file_root: Path | None = None) -> Flow:

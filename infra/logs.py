@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from sightstream.schemas.dead_letter import printable
+from sightstream.schemas.wire.dead_letter import printable
 
 
 class _OneLine(logging.Formatter):

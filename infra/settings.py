@@ -20,9 +20,9 @@ PREFIX = "SIGHTSTREAM_"
 
 # TOML section -> the class that owns it. Named as text, so that reading one loads only its own room.
 SECTIONS = {
-    "kafka": "sightstream.schemas.kafka:KafkaSettings",
-    "s3": "sightstream.schemas.s3:S3Settings",
-    "topics": "sightstream.schemas.topics:TopicSettings",
+    "kafka": "sightstream.schemas.connections.kafka:KafkaSettings",
+    "s3": "sightstream.schemas.connections.s3:S3Settings",
+    "topics": "sightstream.schemas.wire.topics:TopicSettings",
     "publish": "sightstream.producers.settings:PublisherSettings",
     "upload": "sightstream.producers.uploads:UploadSettings",
     "fetch": "sightstream.pipeline.fetch.settings:FetchSettings",

@@ -11,7 +11,7 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from sightstream.schemas.result import Answer
+from sightstream.schemas.wire.result import Answer
 
 SECTIONS = ("SUMMARY", "CAPTION", "REASONING", "CONCLUSION")
 

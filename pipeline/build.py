@@ -14,7 +14,7 @@ from sightstream.pipeline.fetch.build import build_fetcher
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
 
 
 def build_flow(

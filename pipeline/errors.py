@@ -9,7 +9,7 @@ PipelineError
 
 from __future__ import annotations
 
-from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 
 class PipelineError(Exception):

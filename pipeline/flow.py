@@ -24,9 +24,9 @@ from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.stages import DecodeStage, FetchStage
 from sightstream.pipeline.trip import Clocks, Trip
 from sightstream.pipeline.types import FetchedImage, Finished, Outcome
-from sightstream.schemas.dead_letter import Stage
-from sightstream.schemas.request import ImageRequest
-from sightstream.schemas.result import ImageResult
+from sightstream.schemas.wire.dead_letter import Stage
+from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.result import ImageResult
 
 log = logging.getLogger(__name__)
 

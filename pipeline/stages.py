@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from sightstream.pipeline.types import Canvas, FetchedImage, Pixels, Unchanged
-from sightstream.schemas.request import ImageRef
+from sightstream.schemas.wire.request import ImageRef
 
 
 class FetchStage(Protocol):

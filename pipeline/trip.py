@@ -16,10 +16,17 @@ from sightstream.pipeline.cache.answers import Found
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
 from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage, Generated, Pixels
-from sightstream.schemas.dead_letter import Reason, Stage
-from sightstream.schemas.request import ImageRequest
-from sightstream.schemas.result import FinishReason, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
-from sightstream.schemas.uri import public_form
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.result import (
+    FinishReason,
+    ImageResult,
+    ModelIdentity,
+    SeenImage,
+    StageSeconds,
+    TokenCounts,
+)
+from sightstream.schemas.wire.uri import redacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class Trip:
     def saw(self, fetched: FetchedImage, pixels: Pixels | Canvas) -> EngineJob:
         """Notes what is looked at, and makes the engine's job of it. Raises Cancelled or Rejected when too late."""
         self.seen = SeenImage(
-            uri=public_form(self.request.image.uri),
+            uri=redacted(self.request.image.uri),
             sha256=fetched.sha256,
             bytes=len(fetched.data),
             format=pixels.format,
@@ -89,7 +96,7 @@ class Trip:
         self._note(Stage.INFER)
         answer = found.answer
         seen = SeenImage(
-            uri=public_form(self.request.image.uri),
+            uri=redacted(self.request.image.uri),
             sha256=found.sha256,
             bytes=answer.bytes,
             format=answer.format,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.shared_memory_pool import Block
-from sightstream.schemas.request import AnalysisOptions
-from sightstream.schemas.result import FinishReason, ImageResult
+from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.result import FinishReason, ImageResult
 
 
 @dataclass(frozen=True, slots=True)

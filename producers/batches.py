@@ -15,8 +15,8 @@ from sightstream.producers.recipe import Recipe
 from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.requests import build_request
-from sightstream.schemas.codec import encode
-from sightstream.schemas.topics import record_key
+from sightstream.schemas.wire.codec import encode
+from sightstream.schemas.wire.topics import record_key
 
 
 class Watcher(Protocol):

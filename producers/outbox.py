@@ -20,7 +20,7 @@ from sightstream.producers.outcome import outcome_of
 from sightstream.producers.progress import Progress
 from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.watchdog import within
-from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
 
 # A group's offsets belong to a topic and partition; a job needs one, and they vanish with the topic, as they should.
 PARTITION = 0

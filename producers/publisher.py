@@ -22,10 +22,10 @@ from sightstream.producers.errors import (
 )
 from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.topic_check import check_topic
-from sightstream.schemas.codec import MAX_REQUEST_BYTES, encode
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.request import ImageRequest
-from sightstream.schemas.topics import TopicSettings, record_key
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.codec import MAX_REQUEST_BYTES, encode
+from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.topics import TopicSettings, record_key
 
 REMEMBERED = 20
 POLL_S = 0.1

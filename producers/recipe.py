@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from sightstream.producers.sources.item import Source
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.request import AnalysisOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sightstream.producers.errors import TopicMismatch
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.topics import TopicSettings
 
 POLL_S = 0.1
 

@@ -20,7 +20,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sightstream.producers.errors import UploadRefused
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
 
 ENDINGS = {
     "image/jpeg": "jpg",
@@ -133,6 +133,7 @@ def _base64(sha256: str) -> str:
 
 def _boto3_client(s3: S3Settings) -> Any:
     try:
-        return s3.session_client(signature_version="s3v4")
+        from sightstream.schemas.connections.s3_client import s3_client
     except ImportError:
         raise UploadRefused("signing uploads needs boto3: install sightstream[s3]") from None
+    return s3_client(s3, signature_version="s3v4")

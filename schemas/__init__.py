@@ -1,4 +1,4 @@
-"""What travels on the wire: requests, results, dead letters, topics, and how to reach the broker and the store.
+"""The records on the wire (`wire`), the way to the broker and to the object store (`connections`), and `published`.
 
-Imports none of the other rooms, and nothing heavier than pydantic.
+Imports none of the other packages, and nothing heavier than pydantic until an S3 client is asked for.
 """

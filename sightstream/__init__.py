@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sightstream.producers.errors import DeliveryError, PublishError
     from sightstream.producers.publisher import ImagePublisher
-    from sightstream.schemas.request import ImageRef, ImageRequest
-    from sightstream.schemas.result import ImageResult
+    from sightstream.schemas.wire.request import ImageRef, ImageRequest
+    from sightstream.schemas.wire.result import ImageResult
 
 __all__ = ["DeliveryError", "ImagePublisher", "ImageRef", "ImageRequest", "ImageResult", "PublishError"]
 
 _MODULES = {
     "DeliveryError": "sightstream.producers.errors",
     "ImagePublisher": "sightstream.producers.publisher",
-    "ImageRef": "sightstream.schemas.request",
-    "ImageRequest": "sightstream.schemas.request",
-    "ImageResult": "sightstream.schemas.result",
+    "ImageRef": "sightstream.schemas.wire.request",
+    "ImageRequest": "sightstream.schemas.wire.request",
+    "ImageResult": "sightstream.schemas.wire.result",
     "PublishError": "sightstream.producers.errors",
 }
 

@@ -11,7 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from sightstream.infra.runtime.local import LocalRuntime
-    from sightstream.schemas.topics import TopicSettings
+    from sightstream.schemas.wire.topics import TopicSettings
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
 def make_topics(runtime: LocalRuntime) -> Callable[..., TopicSettings]:
     """`make_topics(partitions=4)` creates request, result and dead-letter topics with names of their own."""
     from sightstream.infra.runtime.resources import create_topics
-    from sightstream.schemas.topics import TopicSettings, topic_specs
+    from sightstream.schemas.wire.topics import TopicSettings, topic_specs
 
     def make(partitions: int = 4) -> TopicSettings:
         name = uuid4().hex[:12]
@@ -52,7 +52,7 @@ def topics(make_topics: Callable[..., TopicSettings]) -> TopicSettings:
 @pytest.fixture
 def s3_client(runtime: LocalRuntime) -> Any:
     """boto3's client for the session's object store."""
-    from sightstream.infra.runtime.s3_client import s3_client
+    from sightstream.schemas.connections.s3_client import s3_client
 
     return s3_client(runtime.s3_settings)
 

@@ -75,7 +75,7 @@ def test_the_walk_sees_every_kind_of_import() -> None:
     "module",
     [
         "sightstream",
-        "sightstream.schemas.codec",
+        "sightstream.schemas.wire.codec",
         "sightstream.producers",
         "sightstream.producers.publisher",
         "sightstream.infra.cli.app",

@@ -16,8 +16,8 @@ from sightstream.consumers.lag.tail import Consumer, Span, Tail, open_tail_consu
 from sightstream.consumers.lag.trend import Trend
 from sightstream.consumers.lag.types import GroupLag, PartitionLag, Place
 from sightstream.consumers.worker.offset_metadata import Ranges, UnreadableNote, decode
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.topics import TopicSettings
 
 GroupTopics = Mapping[str, tuple[str, ...]]
 

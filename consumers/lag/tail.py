@@ -11,7 +11,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException,
 from confluent_kafka import Consumer as KafkaConsumer
 
 from sightstream.consumers.lag.types import LagError, Place
-from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
 
 
 @dataclass(frozen=True, slots=True)

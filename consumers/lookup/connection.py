@@ -7,7 +7,7 @@ from pathlib import Path
 
 import faust
 
-from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
 
 
 def broker_urls(kafka: KafkaSettings) -> list[str]:

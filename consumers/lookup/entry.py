@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from sightstream.schemas.codec import WireError, decode_result
-from sightstream.schemas.dead_letter import Headers, Source
-from sightstream.schemas.topics import record_key
+from sightstream.schemas.wire.codec import WireError, decode_result
+from sightstream.schemas.wire.dead_letter import Headers, Source
+from sightstream.schemas.wire.topics import record_key
 
 
 class Unusable(Exception):

@@ -22,8 +22,8 @@ from sightstream.consumers.lookup.table import NewestTable, build_table
 from sightstream.consumers.lookup.topics import ensure_topics
 from sightstream.consumers.lookup.web import Pages, served
 from sightstream.pipeline import metrics
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.topics import TopicSettings
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from sightstream.consumers.lookup.entry import ResultPlace, Unusable, is_newer, 
 from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.consumers.lookup.topics import TABLE, TableTopics
 from sightstream.pipeline import metrics
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import MAX_OUTCOME_RECORD_BYTES
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from sightstream.consumers.lookup.errors import LookupFailed
-from sightstream.schemas.topics import MAX_OUTCOME_RECORD_BYTES
+from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES
 
 TABLE = "newest"
 _SECONDS = 30

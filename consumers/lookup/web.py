@@ -19,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sightstream.consumers.lookup.errors import LookupFailed
 from sightstream.consumers.metrics_server import LOOPBACK
 from sightstream.pipeline import metrics
-from sightstream.schemas.topics import record_key
+from sightstream.schemas.wire.topics import record_key
 
 
 class Answers(Protocol):

@@ -7,7 +7,7 @@ from typing import Protocol
 from confluent_kafka import KafkaError
 
 from sightstream.consumers.store.rows import Record
-from sightstream.schemas.dead_letter import Headers
+from sightstream.schemas.wire.dead_letter import Headers
 
 
 class Message(Protocol):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Literal
 
-from sightstream.schemas.codec import WireError, decode_request, decode_result
-from sightstream.schemas.dead_letter import Failure, Headers, Source, printable
-from sightstream.schemas.request import ImageRequest
-from sightstream.schemas.result import ImageResult
+from sightstream.schemas.wire.codec import WireError, decode_request, decode_result
+from sightstream.schemas.wire.dead_letter import Failure, Headers, Source, printable
+from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.result import ImageResult
 
 Table = Literal["results", "dead_letters", "unreadable"]
 Value = str | int | float | bytes | None

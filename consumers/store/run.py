@@ -17,8 +17,8 @@ from sightstream.consumers.store.errors import StoreError
 from sightstream.consumers.store.follower import Feed, Follower
 from sightstream.consumers.store.rows import dead_letter_row, result_row
 from sightstream.consumers.store.settings import StoreSettings
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.topics import TopicSettings
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Fatal, Rejected
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.metrics import PAUSED, REQUESTS_TAKEN
-from sightstream.schemas.codec import WireError, decode_request
-from sightstream.schemas.dead_letter import Headers, Reason, Source, Stage
+from sightstream.schemas.wire.codec import WireError, decode_request
+from sightstream.schemas.wire.dead_letter import Headers, Reason, Source, Stage
 
 log = logging.getLogger(__name__)
 

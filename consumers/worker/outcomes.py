@@ -12,9 +12,9 @@ from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retr
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.metrics import RETRIES
 from sightstream.pipeline.types import Outcome
-from sightstream.schemas.dead_letter import Reason, Stage
-from sightstream.schemas.result import ImageResult
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.topics import TopicSettings
 
 # Rejected before the image's source was asked: says nothing of whether it is up.
 _NEVER_ASKED = {Reason.DEADLINE_EXCEEDED, Reason.UNSUPPORTED_URI, Reason.FORBIDDEN_LOCATION}

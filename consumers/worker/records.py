@@ -7,10 +7,10 @@ from datetime import datetime
 
 from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.codec import MAX_RESULT_BYTES, encode
-from sightstream.schemas.dead_letter import Failure, Headers, Reason, Stage, omitted_headers, original_headers
-from sightstream.schemas.result import ImageResult
-from sightstream.schemas.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings, record_key
+from sightstream.schemas.wire.codec import MAX_RESULT_BYTES, encode
+from sightstream.schemas.wire.dead_letter import Failure, Headers, Reason, Stage, omitted_headers, original_headers
+from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings, record_key
 
 # The rest is room for our own headers and the batch's frame.
 MAX_KEPT_BYTES = MAX_OUTCOME_RECORD_BYTES - 64 * 1024

@@ -18,8 +18,8 @@ from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Retryable
 from sightstream.pipeline.metrics import BREAKER_OPEN
-from sightstream.schemas.dead_letter import Stage
-from sightstream.schemas.uri import origin
+from sightstream.schemas.wire.dead_letter import Stage
+from sightstream.schemas.wire.uri import origin
 
 
 class Retries:

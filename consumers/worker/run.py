@@ -11,8 +11,8 @@ from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.topic_check import check_topics
 from sightstream.consumers.worker.worker import Worker
 from sightstream.pipeline.flow import Flow
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.topics import TopicSettings
 
 
 def run_worker(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sightstream.schemas.dead_letter import Headers, Source
-from sightstream.schemas.request import ImageRequest
+from sightstream.schemas.wire.dead_letter import Headers, Source
+from sightstream.schemas.wire.request import ImageRequest
 
 
 @dataclass(slots=True, eq=False)

@@ -8,8 +8,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from sightstream.pipeline.errors import Fatal
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings
 
 TIMEOUT_S = 30.0
 

@@ -18,8 +18,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.pipeline.errors import Fatal
-from sightstream.schemas.bounded_call import NeverReturned, bounded_call
-from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_timeout
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Transactions:
         producer = Producer(self._config)
         try:
             self._repeat(producer.init_transactions, self._timeout_s)
-        except (KafkaException, NeverReturned) as error:
+        except (KafkaException, CallTimedOut) as error:
             raise Unsure(f"the producer can't start: {error}") from error
         self._producer = producer
 
@@ -98,7 +98,7 @@ class Transactions:
             self._repeat(self._producer.commit_transaction, self._timeout_s)
         except KafkaException as error:
             self._failed(error)
-        except (NeverReturned, SystemError) as error:  # SystemError: confluent-kafka lost the real one
+        except (CallTimedOut, SystemError) as error:  # SystemError: confluent-kafka lost the real one
             self._discard()
             raise Unsure(str(error)) from error
 
@@ -120,7 +120,7 @@ class Transactions:
         deadline = self._clock() + self._timeout_s
         while True:
             try:
-                return bounded_call(call, *arguments, limit_s=2 * self._timeout_s)
+                return call_with_timeout(call, *arguments, timeout_s=2 * self._timeout_s)
             except KafkaException as error:
                 if not error.args[0].retriable() or self._clock() > deadline:
                     raise
@@ -140,7 +140,7 @@ class Transactions:
         assert self._producer is not None  # noqa: S101
         try:
             self._repeat(self._producer.abort_transaction, self._timeout_s)
-        except (KafkaException, NeverReturned) as error:
+        except (KafkaException, CallTimedOut) as error:
             log.warning("abort failed: %s", error)
             return False
         return True

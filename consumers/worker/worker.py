@@ -22,9 +22,9 @@ from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.transactions import Transactions
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.metrics import IN_FLIGHT, IN_FLIGHT_BYTES, REBALANCES
-from sightstream.schemas.bounded_call import NeverReturned, bounded_call
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_timeout
+from sightstream.schemas.wire.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +96,8 @@ class Worker:
     def _leave(self) -> None:
         """`close` hands the partitions over through `_on_revoke`; it can hang, so it is bounded."""
         try:
-            bounded_call(self._consumer.close, limit_s=CLOSE_PATIENCE_S)
-        except NeverReturned:
+            call_with_timeout(self._consumer.close, timeout_s=CLOSE_PATIENCE_S)
+        except CallTimedOut:
             log.error("the consumer did not close; the group will notice by its session timeout")
         except Exception:
             log.exception("closing the consumer failed")

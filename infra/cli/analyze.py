@@ -22,8 +22,8 @@ def analyze(
     from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.settings import load
     from sightstream.pipeline.errors import Fatal
-    from sightstream.schemas.kafka import KafkaSettings
-    from sightstream.schemas.topics import TopicSettings
+    from sightstream.schemas.connections.kafka import KafkaSettings
+    from sightstream.schemas.wire.topics import TopicSettings
 
     log_to_stderr()
     settings, kafka, topics = load(WorkerSettings), load(KafkaSettings), load(TopicSettings)

@@ -9,8 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from sightstream.pipeline.flow import Flow
-    from sightstream.schemas.request import ImageRequest
-    from sightstream.schemas.result import ImageResult
+    from sightstream.schemas.wire.request import ImageRequest
+    from sightstream.schemas.wire.result import ImageResult
 
 
 def ask(
@@ -24,7 +24,7 @@ def ask(
     from sightstream.infra.errors import CommandError
     from sightstream.infra.flow import start_flow
     from sightstream.pipeline.errors import PipelineError
-    from sightstream.schemas.dead_letter import printable
+    from sightstream.schemas.wire.dead_letter import printable
 
     file = Path(image)
     local = "://" not in image
@@ -50,7 +50,7 @@ def _request(uri: str, question: str, max_tokens: int) -> ImageRequest:
     from pydantic import ValidationError
 
     from sightstream.infra.errors import CommandError
-    from sightstream.schemas.request import AnalysisOptions, ImageRef, ImageRequest
+    from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
 
     try:
         return ImageRequest(

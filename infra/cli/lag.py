@@ -39,8 +39,8 @@ def lag(
     from sightstream.consumers.lag.settings import LagSettings
     from sightstream.consumers.lag.types import LagError
     from sightstream.infra.settings import load
-    from sightstream.schemas.kafka import KafkaSettings
-    from sightstream.schemas.topics import TopicSettings
+    from sightstream.schemas.connections.kafka import KafkaSettings
+    from sightstream.schemas.wire.topics import TopicSettings
 
     settings = load(LagSettings)
     groups = pipeline_groups(settings, load(TopicSettings))
@@ -129,7 +129,7 @@ def as_table(groups: Sequence[GroupLag]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from sightstream.schemas.dead_letter import printable
+    from sightstream.schemas.wire.dead_letter import printable
 
     table = Table("group, topic", "part", "records", "age", "owner", "empty in")
     for group in groups:

@@ -36,7 +36,7 @@ def lookup(
 
 def _ask(settings: LookupSettings, product: str, as_json: bool) -> None:
     from sightstream.consumers.lookup.client import NotAnswering, address_of, ask
-    from sightstream.schemas.dead_letter import printable
+    from sightstream.schemas.wire.dead_letter import printable
 
     try:
         found = ask(address_of(settings), product)
@@ -51,7 +51,7 @@ def _ask(settings: LookupSettings, product: str, as_json: bool) -> None:
 
 def as_text(document: dict[str, Any]) -> str:
     """A few lines for a person; nothing in them is obeyed by a terminal."""
-    from sightstream.schemas.dead_letter import printable
+    from sightstream.schemas.wire.dead_letter import printable
 
     result = document["result"]
     lines = {
@@ -76,8 +76,8 @@ def _serve(settings: LookupSettings) -> None:
     from sightstream.consumers.lookup.errors import LookupFailed, TableFailed
     from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.settings import load
-    from sightstream.schemas.kafka import KafkaSettings
-    from sightstream.schemas.topics import TopicSettings
+    from sightstream.schemas.connections.kafka import KafkaSettings
+    from sightstream.schemas.wire.topics import TopicSettings
 
     log_to_stderr()
     for noisy in ("faust", "mode", "aiokafka", "sightstream.consumers.lookup.committed"):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sightstream.producers.recipe import Recipe
     from sightstream.producers.settings import PublisherSettings
     from sightstream.producers.sources.item import Source
-    from sightstream.schemas.topics import TopicSettings
+    from sightstream.schemas.wire.topics import TopicSettings
 
 INTERRUPTED = 130
 
@@ -50,7 +50,7 @@ def publish(
     from sightstream.infra.cli.publish_display import choose_display
     from sightstream.infra.settings import load
     from sightstream.producers.settings import PublisherSettings
-    from sightstream.schemas.topics import TopicSettings
+    from sightstream.schemas.wire.topics import TopicSettings
 
     settings, topics = load(PublisherSettings), load(TopicSettings)
     topics = topics.model_copy(update={"requests": topic or topics.requests})
@@ -68,7 +68,7 @@ def _recipe(question: str, options: dict[str, float | None], product_column: str
     from pydantic import ValidationError
 
     from sightstream.producers.recipe import Recipe
-    from sightstream.schemas.request import AnalysisOptions
+    from sightstream.schemas.wire.request import AnalysisOptions
 
     try:
         given = AnalysisOptions.model_validate({name: value for name, value in options.items() if value is not None})
@@ -82,7 +82,7 @@ def _open(source: str, recipe: Recipe) -> Source:
     from sightstream.infra.settings import load
     from sightstream.producers.errors import SourceError
     from sightstream.producers.sources.open_source import open_source
-    from sightstream.schemas.s3 import S3Settings
+    from sightstream.schemas.connections.s3 import S3Settings
 
     try:
         return open_source(
@@ -128,7 +128,7 @@ def _job(
     from sightstream.producers.outbox import Outbox
     from sightstream.producers.recipe import job_name
     from sightstream.producers.topic_check import check_topic
-    from sightstream.schemas.kafka import KafkaSettings
+    from sightstream.schemas.connections.kafka import KafkaSettings
 
     kafka = load(KafkaSettings)
     try:

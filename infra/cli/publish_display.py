@@ -39,7 +39,7 @@ class Display:
         """Bytes show on the bar only."""
 
     def bad(self, problem: str) -> None:
-        from sightstream.schemas.dead_letter import printable
+        from sightstream.schemas.wire.dead_letter import printable
 
         self.say(printable(problem))
 

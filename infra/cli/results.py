@@ -86,7 +86,7 @@ def _print_table(found: list[Outcome]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from sightstream.schemas.dead_letter import printable
+    from sightstream.schemas.wire.dead_letter import printable
 
     table = Table("product", "request", "status", "answer or reason", "at")
     for outcome in found:

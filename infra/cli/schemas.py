@@ -19,18 +19,18 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 @app.command()
 def write(folder: FolderOption = None) -> None:
     """Write every document from the models."""
-    from sightstream.schemas import documents
+    from sightstream.schemas.wire import published_schemas
 
-    for path in documents.write(folder or documents.FOLDER):
+    for path in published_schemas.write(folder or published_schemas.FOLDER):
         print(path)
 
 
 @app.command()
 def check(folder: FolderOption = None, as_json: JsonOption = False) -> None:
     """Exit 1 and name the documents that no longer say what the models say."""
-    from sightstream.schemas import documents
+    from sightstream.schemas.wire import published_schemas
 
-    stale = documents.drifted(folder or documents.FOLDER)
+    stale = published_schemas.stale_files(folder or published_schemas.FOLDER)
     if as_json:
         print(json.dumps({"drifted": stale}))
         raise typer.Exit(1 if stale else 0)

@@ -29,8 +29,8 @@ def store(
     from sightstream.consumers.store.settings import StoreSettings
     from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.settings import load
-    from sightstream.schemas.kafka import KafkaSettings
-    from sightstream.schemas.topics import TopicSettings
+    from sightstream.schemas.connections.kafka import KafkaSettings
+    from sightstream.schemas.wire.topics import TopicSettings
 
     settings = load(StoreSettings)
     settings = settings.model_copy(update={"path": path} if path else {})

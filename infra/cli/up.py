@@ -13,7 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from sightstream.infra.runtime.local import LocalRuntime
-    from sightstream.schemas.topics import TopicSettings
+    from sightstream.schemas.wire.topics import TopicSettings
 
 CHECK_S = 0.5
 DirOption = Annotated[Path, typer.Option("--dir", help="Where data, logs and settings are kept.")]
@@ -60,7 +60,7 @@ def _topics(folder: Path, partitions: int | None) -> TopicSettings:
     import os
 
     from sightstream.infra.settings import CONFIG_VARIABLE, load
-    from sightstream.schemas.topics import TopicSettings
+    from sightstream.schemas.wire.topics import TopicSettings
 
     # Somebody who exported the path that the last `up` printed: this run writes that file, it does not read it.
     if os.environ.get(CONFIG_VARIABLE) == str(folder.resolve() / "runtime.toml"):

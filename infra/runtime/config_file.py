@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sightstream.infra.runtime.folder import write_private
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.s3 import S3Settings
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.topics import TopicSettings
 
 
 def write_config(file: Path, kafka: KafkaSettings, s3: S3Settings, topics: TopicSettings) -> None:

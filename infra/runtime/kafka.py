@@ -12,7 +12,7 @@ from sightstream.infra.runtime.errors import RuntimeFailedError
 from sightstream.infra.runtime.folder import RuntimeFolder
 from sightstream.infra.runtime.ports import LOOPBACK
 from sightstream.infra.runtime.service import Program
-from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
 
 FORMAT_TIMEOUT_S = 60
 WARM_UP_ID = "sightstream-warm-up"

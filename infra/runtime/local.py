@@ -17,9 +17,9 @@ from sightstream.infra.runtime.object_store import object_store_program, remove_
 from sightstream.infra.runtime.ports import LOOPBACK
 from sightstream.infra.runtime.resources import create_bucket, create_topics
 from sightstream.infra.runtime.service import Program, Service
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.s3 import S3Settings
-from sightstream.schemas.topics import TopicSettings, topic_specs
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.topics import TopicSettings, topic_specs
 
 DEFAULT_FOLDER = Path(".sightstream")
 DEFAULT_BUCKET = "product-images"

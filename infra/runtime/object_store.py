@@ -12,9 +12,8 @@ from urllib.request import urlopen
 from sightstream.infra.runtime.errors import RuntimeFailedError
 from sightstream.infra.runtime.folder import Identity, RuntimeFolder, write_private
 from sightstream.infra.runtime.ports import KAFKA_PORTS, LOOPBACK
-from sightstream.infra.runtime.s3_client import s3_client
 from sightstream.infra.runtime.service import Program
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
 
 
 def object_store_program(folder: RuntimeFolder, identity: Identity, settings: S3Settings) -> Program:
@@ -41,6 +40,8 @@ def object_store_program(folder: RuntimeFolder, identity: Identity, settings: S3
 
 def object_store_answers(settings: S3Settings, master: str, timeout_s: float) -> None:
     """Returns once signed requests are served and there is room to write; raises while that is not so."""
+    from sightstream.schemas.connections.s3_client import s3_client
+
     with urlopen(f"{master}/dir/status", timeout=timeout_s) as answer:  # noqa: S310 (our own loopback address)
         if json.load(answer)["Topology"]["Max"] < 1:  # a write before that would be held up for 5 s
             raise RuntimeFailedError("no volume server has joined yet")

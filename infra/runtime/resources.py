@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sightstream.infra.runtime.errors import RuntimeFailedError
-from sightstream.infra.runtime.s3_client import s3_client
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.s3 import S3Settings
-from sightstream.schemas.topics import TopicSpec
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.topics import TopicSpec
 
 TIMEOUT_S = 60.0
 TRY_S = 10.0  # a broker that was frozen can hold one request for half a minute while the next gets through
@@ -91,6 +90,8 @@ def _led(admin: Any, specs: Sequence[TopicSpec]) -> bool:
 
 def create_bucket(s3: S3Settings, bucket: str) -> None:
     """Creates the bucket unless it is there and ours. Raises botocore's ClientError when it may not be used."""
+    from sightstream.schemas.connections.s3_client import s3_client
+
     client = s3_client(s3)
     try:
         client.head_bucket(Bucket=bucket)

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from sightstream.schemas.request import WireModel
-from sightstream.schemas.result import FinishReason, ImageResult
-from sightstream.schemas.text import Prose
+from sightstream.schemas.wire.request import WireModel
+from sightstream.schemas.wire.result import FinishReason, ImageResult
+from sightstream.schemas.wire.text import Prose
 
 _MOST = 2**40  # what no image and no answer has, and any database still counts
 

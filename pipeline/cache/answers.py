@@ -11,8 +11,8 @@ from sightstream.pipeline.cache.key import answer_key, question_key
 from sightstream.pipeline.cache.protocol import NoCache, ResultCache
 from sightstream.pipeline.metrics import CACHE_LOOKUPS
 from sightstream.pipeline.types import FetchedImage
-from sightstream.schemas.request import ImageRef, ImageRequest
-from sightstream.schemas.result import ImageResult, ModelIdentity
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.result import ImageResult, ModelIdentity
 
 
 @dataclass(frozen=True, slots=True)

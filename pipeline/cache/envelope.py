@@ -14,8 +14,8 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from sightstream.pipeline.cache.answer import KnownAnswer
-from sightstream.schemas.request import WireModel
-from sightstream.schemas.text import Sha256
+from sightstream.schemas.wire.request import WireModel
+from sightstream.schemas.wire.text import Sha256
 
 MAX_BYTES = 256 * 1024
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from sightstream.pipeline.types import FetchedImage
-from sightstream.schemas.request import ImageRef
+from sightstream.schemas.wire.request import ImageRef
 
 
 @dataclass(frozen=True, slots=True)

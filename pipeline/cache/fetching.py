@@ -7,8 +7,8 @@ from sightstream.pipeline.errors import Retryable
 from sightstream.pipeline.metrics import UNCHANGED
 from sightstream.pipeline.stages import FetchStage
 from sightstream.pipeline.types import FetchedImage
-from sightstream.schemas.dead_letter import Stage
-from sightstream.schemas.request import ImageRequest
+from sightstream.schemas.wire.dead_letter import Stage
+from sightstream.schemas.wire.request import ImageRequest
 
 
 def fetch_unless_known(fetcher: FetchStage, answers: Answers, request: ImageRequest) -> FetchedImage | Found:

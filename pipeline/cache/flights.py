@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from sightstream.pipeline.errors import PipelineError, Rejected
-from sightstream.schemas.dead_letter import Reason, Stage
-from sightstream.schemas.result import ImageResult
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.result import ImageResult
 
 
 def shareable(result: ImageResult | PipelineError) -> bool:

@@ -6,8 +6,8 @@ import hashlib
 import json
 from functools import lru_cache
 
-from sightstream.schemas.request import AnalysisOptions
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.result import ModelIdentity
 
 # To be raised when the same image, question and model come to another text: another prompt, another layout of tiles.
 VERSION = 1

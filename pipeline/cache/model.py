@@ -6,7 +6,7 @@ import threading
 from typing import Protocol
 
 from sightstream.pipeline.errors import Fatal
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.result import ModelIdentity
 
 
 class Identified(Protocol):

@@ -18,7 +18,7 @@ from sightstream.pipeline.cache.write_behind import WriteBehind
 from sightstream.pipeline.circuit_breaker import CircuitBreaker
 from sightstream.pipeline.errors import Fatal
 from sightstream.pipeline.metrics import CACHE_LOOKUPS, CACHE_WRITES
-from sightstream.schemas.bounded_call import NeverReturned, bounded_call
+from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_timeout
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +105,8 @@ class RedisCache:
     def _ask(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """On a thread of its own: names that don't resolve and replies that come byte by byte have no time-out."""
         try:
-            answer = bounded_call(call, *arguments, limit_s=self._limit_s)
-        except NeverReturned:
+            answer = call_with_timeout(call, *arguments, timeout_s=self._limit_s)
+        except CallTimedOut:
             self._disconnect()  # wakes it
             raise
         self._breaker.record_success()

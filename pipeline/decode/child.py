@@ -21,7 +21,7 @@ from sightstream.pipeline.decode.plain_jpeg import load_decoder
 from sightstream.pipeline.decode.room import NoRoom
 from sightstream.pipeline.decode.wire import ORDER_BYTES, Answer, Body, NoMemory, Order, Ready, Refused
 from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 ALARM_GRACE_S = 5  # the parent's own limit comes first; this one is for a parent that is gone
 

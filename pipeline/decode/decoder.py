@@ -19,7 +19,7 @@ from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.metrics import DECODER_RESTARTS
 from sightstream.pipeline.shared_memory_pool import Block, SharedMemoryPool
 from sightstream.pipeline.types import Canvas, Pixels
-from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 MAX_PICTURES = 1024  # at once, without a tiling: address space only; the flow's budget bounds the bytes
 IDLE_BYTES = 64 * 1024**2

@@ -20,7 +20,7 @@ from sightstream.pipeline.decode.room import NoRoom, Room, write
 from sightstream.pipeline.decode.sniff import sniff, webp_size
 from sightstream.pipeline.decode.wire import Drawn
 from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 _NO_MEMORY = re.compile(r"out of memory|memory allocation|allocate memory|not enough memory", re.IGNORECASE)
 

@@ -17,7 +17,7 @@ from sightstream.pipeline.decode.wire import ANSWER_BYTES, Answer, Drawn, Garble
 from sightstream.pipeline.errors import Retryable
 from sightstream.pipeline.memory_file import MemoryFile, scratch_file, write_at
 from sightstream.pipeline.shared_memory_pool import Block
-from sightstream.schemas.dead_letter import Stage
+from sightstream.schemas.wire.dead_letter import Stage
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",

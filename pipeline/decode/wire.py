@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sightstream.pipeline.decode.arrangement import arrangements
 from sightstream.pipeline.decode.limits import Limits
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 REASONS = (Reason.NOT_AN_IMAGE, Reason.IMAGE_CORRUPT, Reason.TOO_MANY_PIXELS, Reason.UNUSABLE_SHAPE)

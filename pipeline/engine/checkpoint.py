@@ -16,7 +16,7 @@ from transformers.utils import logging as hf_logging
 from sightstream.pipeline.engine.checkpoint_folder import checked_folder
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.result import ModelIdentity
 
 # bitsandbytes matches these from the start of a module's name; a list of one's own drops the automatic `lm_head`.
 KEPT_IN_FULL = ["lm_head", "model.vision_model", "model.multi_modal_projector"]

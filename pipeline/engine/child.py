@@ -20,7 +20,7 @@ from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.orphan import exit_with_parent
 from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.pipeline.types import EngineJob
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.result import ModelIdentity
 
 IDLE_WAIT_S = 0.2
 BUSY_WAIT_S = 0.02  # an engine that works in this process has no time to wait; one that asks a server must not spin

@@ -19,8 +19,8 @@ from sightstream.pipeline.engine.protocol import Beat
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.types import Canvas, EngineJob, Finished, Generated
-from sightstream.schemas.dead_letter import Reason, Stage
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.request import AnalysisOptions
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from sightstream.pipeline.errors import Cancelled, Fatal
 from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.metrics import ENGINE_RESTARTS
 from sightstream.pipeline.types import EngineJob, Finished
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.result import ModelIdentity
 
 log = logging.getLogger(__name__)
 

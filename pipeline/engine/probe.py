@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sightstream.pipeline.types import EngineJob, Pixels
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.request import AnalysisOptions
 
 # A grey picture and a short question.
 PROBE = EngineJob(-1, Pixels(bytes([128]) * (64 * 64 * 3), 64, 64, "PNG"), "What is it?", AnalysisOptions(max_tokens=1))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sightstream.pipeline.types import EngineJob, Finished
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.result import ModelIdentity
 
 # To be called at every sign of progress.
 Beat = Callable[[], None]

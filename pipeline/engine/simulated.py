@@ -11,8 +11,8 @@ from sightstream.pipeline.engine.protocol import Beat
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.types import EngineJob, Finished, Generated
-from sightstream.schemas.dead_letter import Reason, Stage
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.result import ModelIdentity
 
 # A question that starts so makes the engine fail, as a real one would on a poison image.
 CRASH, HANG, REFUSE = "simulate: crash", "simulate: hang", "simulate: refuse"

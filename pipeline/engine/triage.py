@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from sightstream.pipeline.engine.probe import PROBE
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import EngineJob, Finished
-from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 # A death costs a start of the engine, a group that lives only the time of its answers: rather many groups than halves.
 GROUPS = 8

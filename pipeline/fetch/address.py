@@ -9,7 +9,7 @@ from typing import Any
 
 from sightstream.pipeline.fetch.refusals import rejected
 from sightstream.pipeline.fetch.trouble import Transient, Trouble
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 GetAddresses = Callable[..., list[tuple[Any, ...]]]

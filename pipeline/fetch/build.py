@@ -8,7 +8,7 @@ from sightstream.pipeline.fetch.local_file import FileSource
 from sightstream.pipeline.fetch.s3 import S3Source
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.fetch.source import Source
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
 
 
 def build_fetcher(settings: FetchSettings, s3: S3Settings) -> Fetcher:

@@ -16,7 +16,7 @@ from sightstream.pipeline.fetch.refusals import check_size, rejected
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.fetch.time_limit import TimeLimit
 from sightstream.pipeline.fetch.trouble import Transient, Trouble
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 CHUNK = 256 * 1024
 _HEADERS = {"Accept": "image/*, */*;q=0.1", "Accept-Encoding": "identity", "User-Agent": "sightstream"}

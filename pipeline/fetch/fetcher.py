@@ -18,8 +18,8 @@ from sightstream.pipeline.fetch.time_limit import TimeLimit
 from sightstream.pipeline.fetch.trouble import Transient
 from sightstream.pipeline.metrics import FETCHED_BYTES, FETCHES
 from sightstream.pipeline.types import FetchedImage, Unchanged
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.request import ImageRef
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import ImageRef
 
 
 class Fetcher:

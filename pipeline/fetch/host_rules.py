@@ -6,7 +6,7 @@ from sightstream.pipeline.fetch.host_name import matches
 from sightstream.pipeline.fetch.place import Place
 from sightstream.pipeline.fetch.refusals import rejected
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 
 class HostRules:

@@ -24,9 +24,9 @@ from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.fetch.source import Body, strong_etag
 from sightstream.pipeline.fetch.time_limit import TimeLimit
 from sightstream.pipeline.types import Unchanged
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.request import ImageRef
-from sightstream.schemas.uri import origin
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import ImageRef
+from sightstream.schemas.wire.uri import origin
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _NOT_MODIFIED = 304

@@ -9,7 +9,7 @@ from http.client import HTTPResponse
 
 from sightstream.pipeline.fetch.refusals import check_size, rejected
 from sightstream.pipeline.fetch.trouble import Transient, Trouble
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 _THROTTLED = {429, 503}
 _SLOW = {408, 504}

@@ -15,8 +15,8 @@ from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.fetch.source import Body
 from sightstream.pipeline.fetch.time_limit import TimeLimit
 from sightstream.pipeline.fetch.trouble import Transient, Trouble
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.request import ImageRef
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import ImageRef
 
 CHUNK = 1024**2
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urljoin
 
 from sightstream.pipeline.fetch.host_name import canonical_host
 from sightstream.pipeline.fetch.refusals import rejected
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 MAX_CHARS = 8192
 DEFAULT_PORTS = {"http": 80, "https": 443}

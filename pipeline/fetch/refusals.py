@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 
 def rejected(reason: Reason, detail: str) -> Rejected:

@@ -19,8 +19,8 @@ from sightstream.pipeline.fetch.source import Body, strong_etag
 from sightstream.pipeline.fetch.time_limit import TimeLimit
 from sightstream.pipeline.fetch.trouble import Transient, Trouble
 from sightstream.pipeline.types import Unchanged
-from sightstream.schemas.request import ImageRef
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.request import ImageRef
 
 if TYPE_CHECKING:
     from obstore import GetOptions

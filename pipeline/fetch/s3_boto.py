@@ -17,8 +17,8 @@ from sightstream.pipeline.fetch.source import Body, strong_etag
 from sightstream.pipeline.fetch.time_limit import TimeLimit
 from sightstream.pipeline.fetch.trouble import Transient, Trouble
 from sightstream.pipeline.types import Unchanged
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.dead_letter import Reason
 
 CHUNK = 64 * 1024
 _NOT_MODIFIED = 304
@@ -82,7 +82,10 @@ class BotoReader:
     def _connected(self) -> Any:
         with self._lock:
             if self._client is None:
-                self._client = self._s3.session_client(
+                from sightstream.schemas.connections.s3_client import s3_client
+
+                self._client = s3_client(
+                    self._s3,
                     signature_version="s3v4",
                     connect_timeout=self._settings.connect_timeout_s,
                     read_timeout=self._settings.total_timeout_s / 2,

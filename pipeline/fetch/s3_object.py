@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sightstream.pipeline.fetch.refusals import rejected
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _MAX_KEY_BYTES = 1024

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from obstore.store import S3Store
 
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
 
 MAX_STORES = 64
 _STEPS = 4
@@ -116,7 +116,7 @@ class _Credentials:
     def __call__(self) -> Any:
         with self._lock:
             if self._session is None:
-                from sightstream.schemas.s3_session import s3_session
+                from sightstream.schemas.connections.s3_client import s3_session
 
                 self._session = s3_session(self._s3)
             found = self._session.get_credentials()

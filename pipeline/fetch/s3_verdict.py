@@ -7,7 +7,7 @@ import re
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.fetch.refusals import rejected
 from sightstream.pipeline.fetch.trouble import Transient, Trouble
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 _NOT_FOUND = {
     *("NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404", "NotFound", "InvalidObjectName", "KeyTooLongError"),

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sightstream.pipeline.fetch.time_limit import TimeLimit
 from sightstream.pipeline.types import Unchanged
-from sightstream.schemas.request import ImageRef
+from sightstream.schemas.wire.request import ImageRef
 
 _STRONG = re.compile(r'"[\x21\x23-\x7e]{1,254}"')
 
@@ -30,7 +30,7 @@ class Source(Protocol):
         """Blocks within `limit`. Unchanged only when `known_etag` is given. Raises Transient or Rejected."""
 
     def dependency(self, image: ImageRef) -> str | None:
-        """What this worker relies on to get it (`schemas.uri.origin` names it); None for a foreign place."""
+        """What this worker relies on to get it (`schemas.wire.uri.origin` names it); None for a foreign place."""
 
 
 def strong_etag(etag: str | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from sightstream.pipeline.errors import Retryable
-from sightstream.schemas.dead_letter import Stage
+from sightstream.schemas.wire.dead_letter import Stage
 
 
 class Trouble(StrEnum):

@@ -11,7 +11,7 @@ from sightstream.producers.sources.folder import Folder
 from sightstream.producers.sources.item import Source
 from sightstream.producers.sources.jsonl_file import JsonlFile
 from sightstream.producers.sources.s3_prefix import SCHEME, S3Prefix
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
 
 
 def open_source(text: str, *, product_column: str, product_from: str, s3: Callable[[], S3Settings]) -> Source:

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from sightstream.producers.errors import BadItem
 from sightstream.producers.sources.item import Item
-from sightstream.schemas.codec import MAX_REQUEST_BYTES, encode
-from sightstream.schemas.request import AnalysisOptions, ImageRequest
+from sightstream.schemas.wire.codec import MAX_REQUEST_BYTES, encode
+from sightstream.schemas.wire.request import AnalysisOptions, ImageRequest
 
 ID_CHARS = 32
 _PENDING = "pending"

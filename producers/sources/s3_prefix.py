@@ -11,7 +11,7 @@ from typing import Any
 from sightstream.producers.errors import SourceError
 from sightstream.producers.sources.item import IMAGE_SUFFIXES, Item
 from sightstream.producers.sources.product_rule import check_rule, product_of
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
 
 SCHEME = "s3://"
 
@@ -62,6 +62,7 @@ def _code(error: Any) -> str:
 
 def _client(s3: S3Settings) -> Any:
     try:
-        return s3.session_client(retries={"total_max_attempts": 5, "mode": "standard"})
+        from sightstream.schemas.connections.s3_client import s3_client
     except ImportError:
         raise SourceError("listing S3 needs boto3: install sightstream[s3]") from None
+    return s3_client(s3, retries={"total_max_attempts": 5, "mode": "standard"})

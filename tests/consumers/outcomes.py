@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sightstream.schemas.codec import encode
-from sightstream.schemas.dead_letter import Failure, Headers, Reason, Source, Stage
-from sightstream.schemas.request import ImageRef, ImageRequest
-from sightstream.schemas.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
+from sightstream.schemas.wire.codec import encode
+from sightstream.schemas.wire.dead_letter import Failure, Headers, Reason, Source, Stage
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 REQUESTS = "image.requests"

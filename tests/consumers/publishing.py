@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from sightstream.schemas.dead_letter import Source
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.dead_letter import Source
+from sightstream.schemas.wire.topics import TopicSettings
 from tests.consumers.outcomes import dead_record, result_record
 
 Seen = dict[tuple[str, int, int], bytes | None]  # topic, partition, offset -> value

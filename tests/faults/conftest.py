@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sightstream.infra.runtime.local import LocalRuntime
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.wire.topics import TopicSettings
 from tests.faults.harness import Bench
 
 

@@ -19,11 +19,11 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from PIL import Image
 
-from sightstream.schemas.codec import encode
-from sightstream.schemas.dead_letter import Failure, Source
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.request import ImageRef, ImageRequest
-from sightstream.schemas.topics import TopicSettings, record_key
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.codec import encode
+from sightstream.schemas.wire.dead_letter import Failure, Source
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.topics import TopicSettings, record_key
 
 ROOT = Path(__file__).parents[2]
 

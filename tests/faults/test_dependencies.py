@@ -11,9 +11,9 @@ import pytest
 
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.infra.runtime.resources import create_bucket, create_topics
-from sightstream.infra.runtime.s3_client import s3_client
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.topics import TopicSettings, topic_specs
+from sightstream.schemas.connections.s3_client import s3_client
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.topics import TopicSettings, topic_specs
 from tests.faults.harness import Bench, wait_for
 
 pytestmark = pytest.mark.real

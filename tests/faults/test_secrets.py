@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sightstream.infra.runtime.local import LocalRuntime
-from sightstream.schemas.dead_letter import original_headers
+from sightstream.schemas.wire.dead_letter import original_headers
 from tests.faults.harness import Bench, Outcomes
 from tests.faults.test_worker import free_port
 

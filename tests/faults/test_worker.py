@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Producer
 
 from sightstream.pipeline.engine.simulated import CRASH, HANG
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 from tests.faults.harness import Bench, read_topic, wait_for
 
 pytestmark = pytest.mark.real

@@ -16,9 +16,9 @@ from sightstream.infra import settings
 from sightstream.infra.settings import SECTIONS, SettingsError, known_variables, load
 from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.s3 import S3Settings
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.topics import TopicSettings
 
 ROOT = Path(__file__).parents[2]
 CANARY = "c4n4ry-secret"

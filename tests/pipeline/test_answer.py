@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.pipeline.answer import SECTIONS, parse
-from sightstream.schemas.result import Answer
+from sightstream.schemas.wire.result import Answer
 
 TAGGED = "<SUMMARY>s</SUMMARY>\n<CAPTION>c</CAPTION> <REASONING>r</REASONING><CONCLUSION>k</CONCLUSION>"
 WHOLE = Answer(summary="s", caption="c", reasoning="r", conclusion="k")

@@ -30,9 +30,9 @@ from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage
-from sightstream.schemas.request import AnalysisOptions, ImageRef, ImageRequest
-from sightstream.schemas.result import ImageResult
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.wire.result import ImageResult
 
 CHECKPOINT = Path(__file__).parents[2] / "infra" / "lab" / "demo_model" / "checkpoint"
 TILING = Tiling(32, 4)

@@ -13,9 +13,9 @@ from sightstream.pipeline.errors import Cancelled, Fatal, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels
-from sightstream.schemas.dead_letter import Reason, Stage
-from sightstream.schemas.request import ImageRef, ImageRequest
-from sightstream.schemas.result import ImageResult, ModelIdentity
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.result import ImageResult, ModelIdentity
 
 TEXT = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>k\0</CONCLUSION>"
 

@@ -12,7 +12,7 @@ from sightstream.producers.errors import TakenOver
 from sightstream.producers.outbox import Record
 from sightstream.producers.progress import Progress
 from sightstream.producers.sources.item import Item
-from sightstream.schemas.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

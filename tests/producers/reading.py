@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sightstream.schemas.codec import decode_request
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.request import ImageRequest
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.codec import decode_request
+from sightstream.schemas.wire.request import ImageRequest
 
 DEADLINE_S = 60.0
 

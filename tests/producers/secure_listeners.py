@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from sightstream.infra.runtime.kafka import broker_properties
 from sightstream.infra.runtime.local import LocalRuntime
-from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
 
 USER, PASSWORD = "shop", "c4n4ry-password"
 KEY_TYPE = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]

@@ -16,8 +16,8 @@ from sightstream.producers.progress import Progress
 from sightstream.producers.recipe import Recipe, job_name
 from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.sources.item import Item
-from sightstream.schemas.codec import decode_request
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.codec import decode_request
+from sightstream.schemas.wire.request import AnalysisOptions
 from tests.producers.fakes import NOW, FakeOutbox, FakeTopic, ListSource, Notes, items
 
 Faults = Callable[[str], None]

@@ -12,9 +12,9 @@ from sightstream.producers.errors import TakenOver, Unsettled
 from sightstream.producers.outbox import Outbox, Record
 from sightstream.producers.progress import Progress
 from sightstream.producers.settings import PublisherSettings
-from sightstream.schemas.codec import encode
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.codec import encode
+from sightstream.schemas.wire.topics import TopicSettings
 from tests.producers.fakes import request
 from tests.producers.reading import read_all, requests_on
 

@@ -20,9 +20,9 @@ from sightstream.producers.outbox import Outbox, Record
 from sightstream.producers.progress import Progress
 from sightstream.producers.publisher import ImagePublisher
 from sightstream.producers.settings import PublisherSettings
-from sightstream.schemas.codec import encode
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import TopicSettings, topic_specs
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.codec import encode
+from sightstream.schemas.wire.topics import TopicSettings, topic_specs
 from tests.producers.fakes import request
 from tests.producers.reading import high_watermark, requests_on
 from tests.producers.secure_listeners import PASSWORD, SecureBroker, add_user, secure_broker

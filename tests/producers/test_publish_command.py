@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sightstream.infra.runtime.local import LocalRuntime
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.wire.topics import TopicSettings
 from tests.producers.reading import requests_on
 
 pytestmark = pytest.mark.real

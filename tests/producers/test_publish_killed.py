@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from sightstream.infra.runtime.local import LocalRuntime
-from sightstream.schemas.request import ImageRequest
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.topics import TopicSettings
 from tests.producers.reading import high_watermark, requests_on
 
 pytestmark = pytest.mark.real

@@ -18,10 +18,10 @@ from sightstream.producers.errors import (
 )
 from sightstream.producers.publisher import Delivered, ImagePublisher
 from sightstream.producers.settings import PublisherSettings
-from sightstream.schemas.codec import decode_request
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.request import ImageRef
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.codec import decode_request
+from sightstream.schemas.wire.request import ImageRef
+from sightstream.schemas.wire.topics import TopicSettings
 from tests.producers.fakes import FakeProducer, Refusal, request
 
 

@@ -13,8 +13,8 @@ from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.producers.errors import DeliveryError, TopicMismatch
 from sightstream.producers.publisher import ImagePublisher
 from sightstream.producers.settings import PublisherSettings
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.topics import TopicSettings
 from tests.producers.fakes import request
 from tests.producers.reading import read_all, requests_on
 

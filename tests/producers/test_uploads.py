@@ -15,8 +15,8 @@ import pytest
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.producers.errors import UploadRefused
 from sightstream.producers.uploads import ENDINGS, Upload, Uploads, UploadSettings
-from sightstream.schemas.request import ImageRef
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.request import ImageRef
 
 DATA = b"\xff\xd8\xff" + bytes(2000)
 DIGEST = sha256(DATA).hexdigest()

@@ -12,7 +12,7 @@ import pytest
 
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.infra.settings import SECTIONS, known_variables
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.wire.topics import TopicSettings
 from tests.faults.harness import read_topic
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import threading
 from sightstream.consumers.lag.reader import open_lag_reader
 from sightstream.consumers.lag.settings import LagSettings
 from sightstream.consumers.lag.types import GroupLag, LagError
-from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
 
 EVERY_S = 1.0
 

@@ -15,8 +15,8 @@ from sightstream.infra.lab.demo.shop import ShopImage
 from sightstream.infra.lab.demo.watch import OutcomeWatch
 from sightstream.infra.lab.demo_model.answers import labels_from_answer
 from sightstream.infra.lab.demo_model.pictures import Labels
-from sightstream.schemas.dead_letter import printable
-from sightstream.schemas.result import Answer, ImageResult
+from sightstream.schemas.wire.dead_letter import printable
+from sightstream.schemas.wire.result import Answer, ImageResult
 
 SAMPLES = 8
 JUDGED = ("kind", "colour", "pattern", "count", "price", "damage")

@@ -34,11 +34,10 @@ from sightstream.infra.lab.demo.shop import ShopImage, shop_images
 from sightstream.infra.lab.demo.watch import OutcomeWatch
 from sightstream.infra.runtime.folder import RuntimeFolder
 from sightstream.infra.runtime.local import DEFAULT_BUCKET, LocalRuntime
-from sightstream.infra.runtime.s3_client import s3_client
 from sightstream.infra.runtime.service import Service
 from sightstream.producers.publisher import ImagePublisher
-from sightstream.schemas.result import ImageResult
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.topics import TopicSettings
 
 PARTITIONS = 6
 LOOKUPS = 3
@@ -200,6 +199,8 @@ def _fresh(path: Path) -> Path:
 
 
 def _upload(runtime: LocalRuntime, images: Sequence[ShopImage]) -> None:
+    from sightstream.schemas.connections.s3_client import s3_client
+
     client = s3_client(runtime.s3_settings)
     bodies = {image.key: image.body for image in images if image.body is not None}
     with ThreadPoolExecutor(8) as pool:

@@ -8,11 +8,11 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from sightstream.schemas.codec import decode_request, decode_result
-from sightstream.schemas.dead_letter import Failure, Source
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.result import ImageResult
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.codec import decode_request, decode_result
+from sightstream.schemas.wire.dead_letter import Failure, Source
+from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.topics import TopicSettings
 
 RATE_WINDOW_S = 10.0
 

@@ -28,7 +28,7 @@ from sightstream.pipeline.decode.arrangement import Tiling
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 CORPUS = Path(__file__).resolve().parents[3] / "tests" / "pipeline" / "decode" / "corpus"
 TILING = Tiling(128, 4)

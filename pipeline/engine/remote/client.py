@@ -14,7 +14,7 @@ from sightstream.pipeline.engine.remote.server import ModelServer
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
 from sightstream.pipeline.types import Canvas, EngineJob, Generated, Pixels
-from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from sightstream.pipeline.engine.remote.client import ModelClient, pixels_of
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled, Fatal
 from sightstream.pipeline.types import EngineJob, Finished
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.result import ModelIdentity
 
 
 class RemoteEngine:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from sightstream.pipeline.engine.remote.refusals import MAX_SAID_CHARS, retryable
 from sightstream.pipeline.errors import Fatal, Rejected
 from sightstream.pipeline.types import EngineJob, Generated, Pixels
-from sightstream.schemas.dead_letter import Reason, Stage, printable
+from sightstream.schemas.wire.dead_letter import Reason, Stage, printable
 
 # The server's tokenizer is out of reach: this is what the usual families of models take for control tokens.
 _CONTROL_TOKENS = re.compile(

@@ -9,8 +9,8 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 
 from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
-from sightstream.schemas.dead_letter import Reason, Stage, printable
-from sightstream.schemas.uri import public_form
+from sightstream.schemas.wire.dead_letter import Reason, Stage, printable
+from sightstream.schemas.wire.uri import redacted
 
 # While it is down, requests wait for it.
 DEPENDENCY = "model-server"
@@ -43,7 +43,7 @@ def judge(status: int, headers: Message, body: bytes, secret: str | None) -> Pip
     if status in _TRANSIENT or status >= 500 or status < 300:
         return retryable(detail)
     if status < 400:
-        place = public_form(headers.get("Location", ""))
+        place = redacted(headers.get("Location", ""))
         return Fatal(f"the model server redirects to {place}; set SIGHTSTREAM_ENGINE_REMOTE_URL to where it really is")
     detail = f"the model server {detail}"
     if status in (400, 422) and _TOO_LONG.search(said):

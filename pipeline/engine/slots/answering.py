@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sightstream.pipeline.answer import SECTIONS
 from sightstream.pipeline.engine.slots.section_plan import CLOSINGS, LATER, SectionPlan
-from sightstream.schemas.result import FinishReason
+from sightstream.schemas.wire.result import FinishReason
 
 
 class Answering(Protocol):

@@ -21,7 +21,7 @@ from sightstream.pipeline.engine.slots.request import Request
 from sightstream.pipeline.engine.slots.step import Chosen
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.types import EngineJob, Finished, Generated
-from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from sightstream.pipeline.engine.slots.sampling import Sampler
 from sightstream.pipeline.engine.slots.section_plan import SectionPlan
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import Canvas, EngineJob
-from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 SEPARATOR = "\n\n"  # between sections, of a checkpoint that does not say
 MAX_CONTEXT = 8192  # tokens of prompt and answer; every row of a batch has a table of pages for so many

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from sightstream.pipeline.engine.slots.transfer import send_numbers
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.request import AnalysisOptions
 
 COLDEST = 1e-5  # below, nothing but the likeliest token has a chance, and logits overflow
 

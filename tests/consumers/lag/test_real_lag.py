@@ -18,8 +18,8 @@ from sightstream.consumers.lag.settings import LagSettings
 from sightstream.consumers.lag.types import GroupLag, LagError
 from sightstream.consumers.worker.offset_metadata import encode
 from sightstream.infra.runtime.local import LocalRuntime
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.topics import TopicSettings
 from tests.consumers.publishing import OutcomePublisher, read_all
 from tests.consumers.waiting import wait_for
 

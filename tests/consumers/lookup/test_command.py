@@ -13,7 +13,7 @@ from sightstream.consumers.lookup.entry import ResultPlace, make_entry
 from sightstream.consumers.lookup.folder import announced
 from sightstream.consumers.lookup.web import Pages, served
 from sightstream.infra.cli.app import app
-from sightstream.schemas.codec import encode
+from sightstream.schemas.wire.codec import encode
 from tests.consumers.lookup.test_web import Table
 from tests.consumers.outcomes import result
 

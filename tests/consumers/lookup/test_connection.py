@@ -14,7 +14,7 @@ from sightstream.consumers.lookup.connection import broker_urls, credentials, tl
 from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.consumers.lookup.table import app_settings, instance_id
 from sightstream.consumers.lookup.topics import TableTopics
-from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
 
 
 def kafka(**settings: object) -> KafkaSettings:

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.consumers.lookup.entry import ResultPlace, Unusable, is_newer, make_entry
-from sightstream.schemas.codec import encode
-from sightstream.schemas.dead_letter import Source
-from sightstream.schemas.result import ImageResult
-from sightstream.schemas.topics import record_key
+from sightstream.schemas.wire.codec import encode
+from sightstream.schemas.wire.dead_letter import Source
+from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.topics import record_key
 from tests.consumers.outcomes import result_record
-from tests.schemas import strategies
+from tests.schemas.wire import strategies
 
 KEY, VALUE, HEADERS = result_record("r-1", "p-1", Source("requests", 2, 7))
 places = st.builds(ResultPlace, st.sampled_from("ab"), st.integers(0, 1), st.integers(0, 99))

@@ -18,7 +18,7 @@ from confluent_kafka import Producer
 from sightstream.consumers.lookup.client import NotAnswering, address_of, ask
 from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.infra.runtime.local import LocalRuntime
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.wire.topics import TopicSettings
 from tests.consumers.publishing import OutcomePublisher, read_all
 from tests.consumers.waiting import wait_for
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sightstream.consumers.lookup.client import NotAnswering, ask
 from sightstream.consumers.lookup.errors import LookupFailed
 from sightstream.consumers.lookup.web import Pages, served
-from tests.schemas.strategies import identifiers
+from tests.schemas.wire.strategies import identifiers
 
 T = TypeVar("T")
 

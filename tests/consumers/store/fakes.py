@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaError, TopicPartition
 
 from sightstream.consumers.store.database import Place
-from sightstream.schemas.dead_letter import Headers
+from sightstream.schemas.wire.dead_letter import Headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.rows import Record, dead_letter_row, result_row
 from sightstream.infra.cli.app import app
 from sightstream.infra.errors import CommandError
-from sightstream.schemas.codec import encode
-from sightstream.schemas.dead_letter import Source
+from sightstream.schemas.wire.codec import encode
+from sightstream.schemas.wire.dead_letter import Source
 from tests.consumers.outcomes import dead_record, result
 
 ESCAPE = "\x1b[31mred\x9b2J"

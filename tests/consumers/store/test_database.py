@@ -10,7 +10,7 @@ import pytest
 from sightstream.consumers.store.database import Database, migrate
 from sightstream.consumers.store.errors import StoreBusy, StoreError, TopicReplaced
 from sightstream.consumers.store.rows import Record, Row, dead_letter_row, result_row
-from sightstream.schemas.dead_letter import Source
+from sightstream.schemas.wire.dead_letter import Source
 from tests.consumers.outcomes import dead_record, result_record
 
 PLACE = ("t", 0)

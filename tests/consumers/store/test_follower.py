@@ -14,7 +14,7 @@ from sightstream.consumers.store.errors import StoreError, TopicReplaced
 from sightstream.consumers.store.follower import Feed, Follower
 from sightstream.consumers.store.rows import dead_letter_row, result_row
 from sightstream.consumers.store.settings import StoreSettings
-from sightstream.schemas.dead_letter import Source
+from sightstream.schemas.wire.dead_letter import Source
 from tests.consumers.outcomes import dead_record, result_record
 from tests.consumers.store.fakes import FakeConsumer, FakeMessage, assign, end, revoke
 

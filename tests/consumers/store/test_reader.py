@@ -10,7 +10,7 @@ from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.errors import StoreError
 from sightstream.consumers.store.reader import Counts, Filter, StoreReader
 from sightstream.consumers.store.rows import Record, dead_letter_row, result_row
-from sightstream.schemas.dead_letter import Source
+from sightstream.schemas.wire.dead_letter import Source
 from tests.consumers.outcomes import dead_record, result_record
 
 

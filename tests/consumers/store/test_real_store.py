@@ -15,7 +15,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
 
 from sightstream.infra.runtime.local import LocalRuntime
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.wire.topics import TopicSettings
 from tests.consumers.publishing import OutcomePublisher, Seen, publishing, read_all
 from tests.consumers.waiting import wait_for
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.rows import Record, dead_letter_row, result_row
-from sightstream.schemas.codec import encode
-from sightstream.schemas.dead_letter import HEADER_PREFIX, Failure, Headers, Source
-from sightstream.schemas.request import ImageRequest
-from sightstream.schemas.result import ImageResult
+from sightstream.schemas.wire.codec import encode
+from sightstream.schemas.wire.dead_letter import HEADER_PREFIX, Failure, Headers, Source
+from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.result import ImageResult
 from tests.consumers.outcomes import dead_record, result_record
-from tests.schemas import strategies
+from tests.schemas.wire import strategies
 
 SOURCE = Source("image.requests", 3, 41)
 

@@ -15,10 +15,10 @@ from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.types import Outcome
-from sightstream.schemas.dead_letter import Failure, Reason, Source, Stage
-from sightstream.schemas.request import ImageRef, ImageRequest
-from sightstream.schemas.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.wire.dead_letter import Failure, Reason, Source, Stage
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
+from sightstream.schemas.wire.topics import TopicSettings
 
 STORE_DOWN = Retryable(Stage.FETCH, "503", "s3")
 FOREIGN_DOWN = Retryable(Stage.FETCH, "503")

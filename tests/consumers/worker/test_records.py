@@ -7,10 +7,10 @@ import pytest
 from sightstream.consumers.worker.records import dead_letter_record, result_record
 from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.codec import decode_result
-from sightstream.schemas.dead_letter import Failure, Reason, Source, Stage
-from sightstream.schemas.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.wire.codec import decode_result
+from sightstream.schemas.wire.dead_letter import Failure, Reason, Source, Stage
+from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
+from sightstream.schemas.wire.topics import TopicSettings
 
 TOPICS = TopicSettings()
 SOURCE = Source("image.requests", 3, 17)

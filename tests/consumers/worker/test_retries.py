@@ -9,8 +9,8 @@ from sightstream.consumers.worker.retries import Retries
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Retryable
-from sightstream.schemas.dead_letter import Source, Stage
-from sightstream.schemas.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.dead_letter import Source, Stage
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
 
 SETTINGS = WorkerSettings(
     max_attempts=3,

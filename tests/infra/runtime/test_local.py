@@ -19,9 +19,9 @@ from sightstream.infra.runtime.errors import FolderInUseError, RuntimeFailedErro
 from sightstream.infra.runtime.folder import RuntimeFolder
 from sightstream.infra.runtime.local import DEFAULT_BUCKET, LocalRuntime
 from sightstream.infra.runtime.ports import choose_ports
-from sightstream.infra.runtime.s3_client import s3_client
 from sightstream.infra.runtime.service import Program
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.connections.s3_client import s3_client
+from sightstream.schemas.wire.topics import TopicSettings
 from tests.infra.runtime.waiting import comes_true, gone
 
 pytestmark = pytest.mark.real

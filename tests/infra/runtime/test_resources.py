@@ -17,9 +17,9 @@ from sightstream.infra.runtime import resources
 from sightstream.infra.runtime.errors import RuntimeFailedError
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.infra.runtime.resources import create_bucket, create_topics
-from sightstream.infra.runtime.s3_client import s3_client as make_s3_client
-from sightstream.schemas.kafka import KafkaSettings
-from sightstream.schemas.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings, topic_specs
+from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.s3_client import s3_client as make_s3_client
+from sightstream.schemas.wire.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings, topic_specs
 
 pytestmark = pytest.mark.real
 
@@ -116,8 +116,8 @@ def test_the_settings_file_leads_other_commands_here(
     runtime: LocalRuntime, config_file: Path, topics: TopicSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sightstream.infra.settings import load
-    from sightstream.schemas.kafka import KafkaSettings
-    from sightstream.schemas.s3 import S3Settings
+    from sightstream.schemas.connections.kafka import KafkaSettings
+    from sightstream.schemas.connections.s3 import S3Settings
 
     monkeypatch.setenv("SIGHTSTREAM_CONFIG", str(config_file))
     assert load(KafkaSettings) == runtime.kafka_settings

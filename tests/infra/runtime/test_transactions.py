@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from sightstream.infra.runtime.local import LocalRuntime
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.wire.topics import TopicSettings
 
 pytestmark = pytest.mark.real
 

@@ -17,8 +17,8 @@ from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.trip import Clocks, Trip
 from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels, Unchanged
-from sightstream.schemas.request import ImageRef
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.request import ImageRef
+from sightstream.schemas.wire.result import ModelIdentity
 from tests.pipeline.cache.samples import MODEL
 
 TEXT = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>{}</CONCLUSION>"

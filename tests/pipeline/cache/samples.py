@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sightstream.pipeline.cache.answer import KnownAnswer
-from sightstream.schemas.request import ImageRef, ImageRequest
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.result import ModelIdentity
 
 MODEL = ModelIdentity(name="fake", quantization="none", engine="fake")
 

@@ -24,9 +24,9 @@ from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.metrics import UNCHANGED
 from sightstream.pipeline.settings import FlowSettings
-from sightstream.schemas.request import ImageRequest
-from sightstream.schemas.result import ImageResult, ModelIdentity
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.result import ImageResult, ModelIdentity
 from tests.pipeline.cache.flow_parts import Parts, memory
 from tests.pipeline.cache.samples import MODEL, request, wait_until
 

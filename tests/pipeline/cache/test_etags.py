@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sightstream.pipeline.cache.etags import EtagMemory, Remembered
 from sightstream.pipeline.types import FetchedImage
-from sightstream.schemas.request import ImageRef
+from sightstream.schemas.wire.request import ImageRef
 from tests.pipeline.cache.samples import key
 
 

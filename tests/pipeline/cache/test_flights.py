@@ -8,8 +8,8 @@ import pytest
 
 from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Rejected, Retryable
 from sightstream.pipeline.types import EngineJob
-from sightstream.schemas.dead_letter import Reason, Stage
-from sightstream.schemas.result import ImageResult
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.result import ImageResult
 from tests.pipeline.cache.flow_parts import Parts, memory
 from tests.pipeline.cache.samples import request
 

@@ -17,9 +17,9 @@ from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retr
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.types import EngineJob, FetchedImage, Finished, Generated, Unchanged
-from sightstream.schemas.dead_letter import Reason, Stage
-from sightstream.schemas.request import AnalysisOptions, ImageRef, ImageRequest
-from sightstream.schemas.result import ImageResult
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.wire.result import ImageResult
 from tests.pipeline.cache import flow_parts
 from tests.pipeline.cache.flow_parts import Parts, memory
 from tests.pipeline.cache.samples import request

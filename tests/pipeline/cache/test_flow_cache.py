@@ -10,9 +10,9 @@ from sightstream.pipeline.cache.memory import MemoryCache
 from sightstream.pipeline.errors import Cancelled, Rejected, Retryable
 from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
 from sightstream.pipeline.types import FetchedImage, Unchanged
-from sightstream.schemas.dead_letter import Reason, Stage
-from sightstream.schemas.request import AnalysisOptions, ImageRef, ImageRequest
-from sightstream.schemas.result import ImageResult
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.wire.result import ImageResult
 from tests.pipeline.cache.flow_parts import Parts, memory
 from tests.pipeline.cache.samples import key, request
 
@@ -159,7 +159,7 @@ def test_the_text_is_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     answered(parts, request(1), "a mug")
     from sightstream.pipeline import trip
     from sightstream.pipeline.answer import ParsedAnswer
-    from sightstream.schemas.result import Answer
+    from sightstream.schemas.wire.result import Answer
 
     monkeypatch.setattr(trip, "parse", lambda text: ParsedAnswer(Answer(conclusion="better"), complete=False))
     ask(parts, request(2))

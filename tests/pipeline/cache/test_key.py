@@ -13,8 +13,8 @@ from sightstream.pipeline.cache.key import answer_key, question_key
 from sightstream.pipeline.cache.recipe import BY_CONTENT, DECISIVE, DECISIVE_OF_PIXELS, IN_THE_IDENTITY, recipe
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.engine.settings import EngineSettings
-from sightstream.schemas.request import AnalysisOptions
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.result import ModelIdentity
 from tests.pipeline.cache.samples import MODEL, key
 
 CHECKPOINT = Path(__file__).parents[3] / "infra" / "lab" / "demo_model" / "checkpoint"

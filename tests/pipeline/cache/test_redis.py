@@ -215,7 +215,7 @@ def test_replies_that_never_end_or_never_begin(
     assert time.monotonic() - started < 5
     assert lookups() == {"error": 2, "skipped": 1}
     assert len(server.accepted) == 2  # nothing is tried twice
-    wait_until(lambda: "bounded-call" not in {thread.name for thread in threading.enumerate()})  # nor left waiting
+    wait_until(lambda: "call-with-timeout" not in {thread.name for thread in threading.enumerate()})  # nor left waiting
 
 
 def test_no_name_no_route(build: Build) -> None:

@@ -13,7 +13,7 @@ from sightstream.infra.lab.fuzz.corpus import encoded, picture, png
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 GOOD = encoded(picture(), "PNG")
 

@@ -15,7 +15,7 @@ from sightstream.pipeline.decode.colour import _transform
 from sightstream.pipeline.decode.image import decode
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 SETTINGS = DecodeSettings()
 

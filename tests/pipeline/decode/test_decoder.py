@@ -27,7 +27,7 @@ from sightstream.pipeline.errors import Cancelled, Rejected, Retryable
 from sightstream.pipeline.memory_file import MemoryFile, scratch_file
 from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.pipeline.types import Canvas, Pixels
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 SETTINGS = DecodeSettings(processes=1, max_pixels=1_000_000, memory_bytes=1024**3)
 

@@ -16,7 +16,7 @@ from sightstream.pipeline.decode.sniff import sniff, webp_size
 from sightstream.pipeline.decode.wire import FORMATS
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import Pixels
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 SETTINGS = DecodeSettings(max_pixels=1_000_000)
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())

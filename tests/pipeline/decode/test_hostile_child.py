@@ -15,7 +15,7 @@ from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.errors import Rejected, Retryable
 from sightstream.pipeline.shared_memory_pool import Block
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 SETTINGS = DecodeSettings(processes=1, max_pixels=10_000, timeout_s=1)
 GOOD = encoded(picture(), "PNG")

@@ -17,7 +17,7 @@ from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled
 from sightstream.pipeline.types import EngineJob, Finished, Generated, Pixels
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.model_server import running_model_server
 
 CHECKPOINT = Path(__file__).parents[3] / "infra" / "lab" / "demo_model" / "checkpoint"

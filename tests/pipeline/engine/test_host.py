@@ -14,9 +14,9 @@ from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.simulated import CRASH, HANG, REFUSE, SimulatedEngine
 from sightstream.pipeline.errors import Cancelled, Fatal, Rejected
 from sightstream.pipeline.types import EngineJob, Finished, Generated, Pixels
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.request import AnalysisOptions
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.result import ModelIdentity
 
 SETTINGS = EngineSettings(kind="simulated", max_batch=4, simulated_seconds=0.01, hang_timeout_s=2)
 

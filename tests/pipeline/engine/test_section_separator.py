@@ -13,7 +13,7 @@ from sightstream.pipeline.engine.build import build_on_model
 from sightstream.pipeline.engine.checkpoint import Checkpoint, load_checkpoint
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.types import EngineJob, Generated, Pixels
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.request import AnalysisOptions
 
 GENERATE = EngineSettings(kind="generate", checkpoint=CHECKPOINT, threads=1, device="cpu", dtype="float32")
 SLOTS = GENERATE.model_copy(update={"kind": "slots"})

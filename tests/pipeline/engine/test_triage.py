@@ -9,8 +9,8 @@ from sightstream.pipeline.engine.probe import PROBE
 from sightstream.pipeline.engine.triage import GROUPS, Triage
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import EngineJob, Finished, Generated, Pixels
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import AnalysisOptions
 
 ANSWER = Generated("fine", "stop", 1, 1)
 

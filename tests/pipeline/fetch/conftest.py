@@ -17,7 +17,7 @@ from sightstream.pipeline.fetch.http import HttpSource
 from sightstream.pipeline.fetch.retries import Retries
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.types import FetchedImage, Unchanged
-from sightstream.schemas.request import ImageRef
+from sightstream.schemas.wire.request import ImageRef
 from tests.pipeline.fetch.hostile_server import HostileServer
 
 CERTIFICATES = Path(__file__).parent / "certificates"

@@ -7,7 +7,7 @@ import pytest
 
 from sightstream.pipeline.errors import Rejected, Retryable
 from sightstream.pipeline.fetch.address import is_public, resolve
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 INSIDE = [
     "127.0.0.1",

@@ -12,8 +12,8 @@ import pytest
 from sightstream.pipeline.errors import PipelineError, Rejected, Retryable
 from sightstream.pipeline.fetch.retries import Retries
 from sightstream.pipeline.types import Unchanged
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.request import ImageRef
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import ImageRef
 from tests.pipeline.fetch.conftest import OTHER, SETTINGS, SHOP, SHORT_S, Names, Wire, get, http_fetcher, image_of
 from tests.pipeline.fetch.hostile_server import ANSWERS, IMAGE, HostileServer
 

@@ -13,8 +13,8 @@ from sightstream.pipeline.fetch.fetcher import Fetcher
 from sightstream.pipeline.fetch.local_file import FileSource
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.fetch.time_limit import TimeLimit
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.request import ImageRef
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import ImageRef
 from tests.pipeline.fetch.conftest import get, image_of
 
 ODD_NAMES = [

@@ -18,7 +18,7 @@ from sightstream.pipeline.fetch.local_file import named_path
 from sightstream.pipeline.fetch.place import Place, read_place, redirected
 from sightstream.pipeline.fetch.s3_object import read_s3
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 CORPUS = Path(__file__).parent / "corpus"
 REFUSED = (CORPUS / "http_refused.txt").read_text(encoding="utf-8").splitlines()

@@ -14,9 +14,9 @@ from sightstream.pipeline.fetch.build import build_fetcher
 from sightstream.pipeline.fetch.fetcher import Fetcher
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.types import Unchanged
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.request import ImageRef
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import ImageRef
 from tests.pipeline.fetch.conftest import get, image_of
 
 pytestmark = pytest.mark.real

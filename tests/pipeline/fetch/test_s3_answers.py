@@ -18,9 +18,9 @@ from sightstream.pipeline.fetch.s3_text import translate
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.fetch.trouble import Transient, Trouble
 from sightstream.pipeline.types import Unchanged
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.request import ImageRef
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import ImageRef
 from tests.pipeline.fetch.conftest import get, image_of
 from tests.pipeline.fetch.fake_s3 import (
     BODY,

@@ -15,7 +15,7 @@ from sightstream.pipeline.fetch.fetcher import Fetcher
 from sightstream.pipeline.fetch.s3 import S3Source
 from sightstream.pipeline.fetch.s3_stores import MAX_STORES, S3Stores
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
 from tests.pipeline.fetch.conftest import get
 from tests.pipeline.fetch.fake_s3 import BODY, FakeS3, known_key, running
 

@@ -16,7 +16,7 @@ from sightstream.producers.errors import BadItem, SourceError
 from sightstream.producers.sources.csv_file import CsvFile
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.requests import build_request
-from sightstream.schemas.request import AnalysisOptions, ImageRequest
+from sightstream.schemas.wire.request import AnalysisOptions, ImageRequest
 from tests.producers.fakes import NOW
 
 

@@ -10,7 +10,7 @@ import pytest
 from sightstream.producers.errors import BadItem, SourceError
 from sightstream.producers.sources.folder import Folder
 from sightstream.producers.sources.requests import build_request
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.request import AnalysisOptions
 from tests.producers.fakes import NOW
 
 

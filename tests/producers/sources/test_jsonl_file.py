@@ -13,10 +13,10 @@ from sightstream.producers.errors import BadItem
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.jsonl_file import JsonlFile
 from sightstream.producers.sources.requests import build_request
-from sightstream.schemas.codec import encode
-from sightstream.schemas.request import AnalysisOptions, ImageRequest
+from sightstream.schemas.wire.codec import encode
+from sightstream.schemas.wire.request import AnalysisOptions, ImageRequest
 from tests.producers.fakes import NOW
-from tests.schemas import strategies as wire
+from tests.schemas.wire import strategies as wire
 
 
 def read(folder: Path, text: str | bytes, product_column: str = "product_id") -> list[Item]:

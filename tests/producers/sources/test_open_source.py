@@ -13,7 +13,7 @@ from sightstream.producers.sources.item import Source
 from sightstream.producers.sources.jsonl_file import JsonlFile
 from sightstream.producers.sources.open_source import open_source
 from sightstream.producers.sources.s3_prefix import S3Prefix
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
 
 
 def opened(text: str) -> Source:

@@ -10,9 +10,9 @@ from hypothesis import given
 from sightstream.producers.errors import BadItem
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.requests import build_request, request_identity
-from sightstream.schemas.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
 from tests.producers.fakes import NOW, request
-from tests.schemas import strategies as wire
+from tests.schemas.wire import strategies as wire
 
 BASE: dict[str, Any] = {"product_id": "p", "image": {"uri": "s3://b/k"}}
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from sightstream.producers.errors import SourceError
 from sightstream.producers.sources.s3_prefix import S3Prefix
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
 
 
 class Listing:

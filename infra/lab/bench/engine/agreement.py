@@ -28,7 +28,7 @@ from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
 from sightstream.pipeline.engine.slots.text_prefill import speed_up
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
 from sightstream.pipeline.types import Canvas, EngineJob, Pixels
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.request import AnalysisOptions
 
 METHOD = (
     "stock generate() answers greedily, one request at a time; the slot engine's modules are fed the same tokens in "

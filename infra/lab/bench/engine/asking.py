@@ -10,7 +10,7 @@ from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.bench.engine.feed import ImageDecoder
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.types import Canvas, EngineJob, Finished, Generated, Pixels
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.request import AnalysisOptions
 
 WAIT_S = 0.005
 PATIENCE_S = 600.0

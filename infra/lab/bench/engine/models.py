@@ -65,7 +65,7 @@ def _load_like_a_tutorial(settings: EngineSettings, kept_in_full: list[str] | No
     from transformers.utils import logging as hf_logging
 
     from sightstream.pipeline.engine.checkpoint_folder import checked_folder
-    from sightstream.schemas.result import ModelIdentity
+    from sightstream.schemas.wire.result import ModelIdentity
 
     hf_logging.disable_progress_bar()
     folder = checked_folder(settings.checkpoint)

@@ -15,7 +15,7 @@ from sightstream.infra.lab.demo_model.export import CHECKPOINT
 from sightstream.infra.lab.demo_model.tokenizer import BEGIN, CHAT_TEMPLATE, IMAGE, PADDING
 from sightstream.pipeline.engine.checkpoint import KEPT_IN_FULL, Checkpoint, device_for, dtype_for, precision
 from sightstream.pipeline.engine.settings import EngineSettings
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.result import ModelIdentity
 
 SEED = 0
 SPREAD = 0.02

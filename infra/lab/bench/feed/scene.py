@@ -15,10 +15,9 @@ from sightstream.infra.lab.bench.feed.options import FeedOptions
 from sightstream.infra.lab.bench.feed.pictures import draw
 from sightstream.infra.runtime.local import DEFAULT_BUCKET, LocalRuntime
 from sightstream.infra.runtime.resources import create_bucket
-from sightstream.infra.runtime.s3_client import s3_client
 from sightstream.producers.publisher import ImagePublisher
-from sightstream.schemas.request import ImageRef, ImageRequest
-from sightstream.schemas.topics import TopicSettings
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.topics import TopicSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,8 @@ def scene(options: FeedOptions) -> Iterator[Scene]:
     with TemporaryDirectory(prefix="sightstream-bench-") as name, LocalRuntime(Path(name) / "runtime") as runtime:
         pictures = draw(options.distinct, options.side)
         create_bucket(runtime.s3_settings, DEFAULT_BUCKET)
+        from sightstream.schemas.connections.s3_client import s3_client
+
         client = s3_client(runtime.s3_settings)
         with ThreadPoolExecutor(4) as pool:
             for number, data in enumerate(pictures):

@@ -16,7 +16,7 @@ from sightstream.infra.lab.fuzz.tally import Tally
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.wire import REASONS
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 SEEDS = [path.read_bytes() for path in sorted(decode.CORPUS.iterdir())]
 NO_CRASH = {reason.value for reason in REASONS}

@@ -15,8 +15,8 @@ from sightstream.pipeline.engine.host import EngineHost
 from sightstream.pipeline.engine.remote.engine import RemoteEngine
 from sightstream.pipeline.errors import Cancelled, Fatal, Rejected
 from sightstream.pipeline.types import Canvas, EngineJob, Generated
-from sightstream.schemas.dead_letter import Reason, Stage
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.remote.asking import ending, endings, job
 from tests.pipeline.engine.remote.fake_server import KEY, FakeServer, Handler, completion, good, in_turn, says
 

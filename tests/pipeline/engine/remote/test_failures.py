@@ -12,7 +12,7 @@ import pytest
 from sightstream.pipeline.engine.remote.engine import RemoteEngine
 from sightstream.pipeline.errors import Fatal, Rejected, Retryable
 from sightstream.pipeline.types import Generated
-from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 from tests.pipeline.engine.remote.asking import ending, endings, job
 from tests.pipeline.engine.remote.fake_server import (
     KEY,

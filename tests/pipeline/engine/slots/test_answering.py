@@ -16,7 +16,7 @@ from sightstream.infra.lab.demo_model.pictures import sample_spec
 from sightstream.pipeline.answer import SECTIONS, parse
 from sightstream.pipeline.engine.slots.answering import Answering, FreeAnswer, GuidedAnswer, answering
 from sightstream.pipeline.engine.slots.section_plan import SectionPlan
-from sightstream.schemas.result import Answer
+from sightstream.schemas.wire.result import Answer
 
 LLAMA_LIKE = ["</", "<", ">", "><", ">\n\n", "SUM", "MARY", "CAPTION", "RE", "ASON", "ING", "CON", "CLUSION"]
 PIECES = ["<end>", "[eom]", *LLAMA_LIKE, ".</", "/", "\n\n", " ", "a", "b", "."]

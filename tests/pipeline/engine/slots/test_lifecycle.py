@@ -12,7 +12,7 @@ from sightstream.pipeline.engine.slots import engine as engine_module
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.errors import Cancelled, Rejected
 from sightstream.pipeline.types import EngineJob, Generated
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 from tests.pipeline.engine.slots.asking import endings, job, said, slot_settings, tiled
 from tests.pipeline.engine.slots.fake_machine import FakeMachine, answer
 

@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.engine.slots.sampling import Draws, Sampler, choose, sample
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
 
 TINY = (1e-300, 1e-46, 1e-39, 1e-20, 1e-6)  # all of them valid in a request; some are no numbers in fp32

@@ -22,8 +22,8 @@ from sightstream.pipeline.engine.slots import engine as engine_module
 from sightstream.pipeline.engine.slots.engine import MOST_SHRINKS, SlotEngine
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.types import Canvas, EngineJob, Generated
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.slots.asking import slot_settings
 from tests.pipeline.engine.slots.fake_machine import END, FakeMachine, answer
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sightstream.pipeline.errors import Cancelled, PipelineError
 from sightstream.pipeline.types import Canvas, EngineJob, Finished, Generated, Pixels
-from sightstream.schemas.result import ModelIdentity
+from sightstream.schemas.wire.result import ModelIdentity
 
 PIXELS = Pixels(bytes(3), 1, 1, "JPEG")
 

@@ -20,7 +20,7 @@ from sightstream.infra.lab.bench.engine.sizes import ON_CPU, sizes_for
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import EngineJob
-from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 from tests.infra.lab.bench.engine.fakes import AtOnce, Clock, FakeDecoder, FakeEngine
 
 STEP_S = 0.25

@@ -20,7 +20,7 @@ from sightstream.infra.lab.bench.engine.stock_loop import StockLoop
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.types import EngineJob, Generated, Pixels
-from sightstream.schemas.request import AnalysisOptions
+from sightstream.schemas.wire.request import AnalysisOptions
 
 ON_CPU = EngineSettings(device="cpu", guided_sections=False, max_batch=2)
 

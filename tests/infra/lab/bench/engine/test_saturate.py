@@ -14,7 +14,7 @@ from sightstream.infra.lab.bench.engine.saturate import Saturator, in_hand
 from sightstream.infra.lab.bench.engine.window import steady_rates
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import EngineJob
-from sightstream.schemas.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 from tests.infra.lab.bench.engine.fakes import Clock, FakeDecoder, FakeEngine
 
 

@@ -7,10 +7,10 @@ from contextlib import suppress
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sightstream.schemas.codec import WireError, decode_request, decode_result, encode
-from sightstream.schemas.dead_letter import Failure, Headers
-from sightstream.schemas.request import ImageRequest
-from tests.schemas import strategies as wire
+from sightstream.schemas.wire.codec import WireError, decode_request, decode_result, encode
+from sightstream.schemas.wire.dead_letter import Failure, Headers
+from sightstream.schemas.wire.request import ImageRequest
+from tests.schemas.wire import strategies as wire
 
 TOKENS = [b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\", b"\\u", b"null", b"NaN", b"1e999", b"-", b"\x00", b"\xff"]
 

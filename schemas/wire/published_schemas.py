@@ -8,18 +8,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sightstream.schemas.asyncapi import asyncapi
-from sightstream.schemas.dead_letter import HEADER_PREFIX, MAX_DETAIL_CHARS, Reason, Stage
-from sightstream.schemas.request import ImageRequest
-from sightstream.schemas.result import ImageResult
+from sightstream.schemas.wire.asyncapi import asyncapi
+from sightstream.schemas.wire.dead_letter import HEADER_PREFIX, MAX_DETAIL_CHARS, Reason, Stage
+from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.result import ImageResult
 
-FOLDER = Path(__file__).parent / "published"
+FOLDER = Path(__file__).parents[1] / "published"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Document = dict[str, Any]
 
 
-def documents() -> dict[str, str]:
+def published_schemas() -> dict[str, str]:
     """File name -> text of everything that is published."""
     contents: dict[str, Document] = {
         "image-request.v1.schema.json": _record_schema(ImageRequest),
@@ -34,16 +34,16 @@ def write(folder: Path = FOLDER) -> list[Path]:
     """Writes every document; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, text in documents().items():
+    for name, text in published_schemas().items():
         path = folder / name
         path.write_text(text, encoding="utf-8")
         paths.append(path)
     return paths
 
 
-def drifted(folder: Path = FOLDER) -> list[str]:
+def stale_files(folder: Path = FOLDER) -> list[str]:
     """Names of the documents that are missing, stale, or no longer written by anything."""
-    expected = documents()
+    expected = published_schemas()
     found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
     return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
 

@@ -10,9 +10,9 @@ from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sightstream.schemas.dead_letter import Reason
-from sightstream.schemas.request import ImageRequest
-from sightstream.schemas.result import ImageResult
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.result import ImageResult
 
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 1024 * 1024

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaException, Producer
 from pydantic import SecretStr, ValidationError
 
-from sightstream.schemas.kafka import KafkaSettings
+from sightstream.schemas.connections.kafka import KafkaSettings
 
 PASSWORD = "c4n4ry-password"
 

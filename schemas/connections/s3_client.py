@@ -1,4 +1,4 @@
-"""boto3's sessions from our settings: keys, a profile, boto3's own chain, and a role assumed with any of them."""
+"""boto3's clients and sessions from our settings; importing this module loads boto3."""
 
 from __future__ import annotations
 
@@ -6,16 +6,32 @@ from typing import Any
 
 import boto3
 import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, CredentialProvider, DeferredRefreshableCredentials
 from botocore.exceptions import NoCredentialsError
 
-from sightstream.schemas.s3 import S3Settings
+from sightstream.schemas.connections.s3 import S3Settings
+
+
+def s3_client(settings: S3Settings, **options: Any) -> Any:
+    """Return boto3's thread-safe S3 client with all of these settings, profile, role and anonymity included.
+
+    `options` go to botocore's Config. Raises botocore's ProfileNotFound for a profile that does not exist.
+    """
+    if settings.anonymous:
+        options["signature_version"] = UNSIGNED
+    config = Config(s3={"addressing_style": settings.addressing_style}, **options)
+    session = s3_session(settings)
+    return session.client("s3", region_name=settings.region, config=config, **settings.endpoint())
 
 
 def s3_session(settings: S3Settings) -> Any:
-    """A boto3 session; asks for no credentials yet, and renews those that end. Raises ProfileNotFound."""
-    keys = {name: value for name, value in settings.client_arguments().items() if name.startswith("aws_")}
-    base = boto3.Session(profile_name=settings.profile, region_name=settings.region, **keys)
+    """Return a boto3 session with our keys, our profile or boto3's own chain, and the role assumed with any of them.
+
+    Asks for no credentials yet, and renews those that expire. Raises ProfileNotFound.
+    """
+    base = boto3.Session(profile_name=settings.profile, region_name=settings.region, **settings.keys())
     if settings.role_arn is None:
         return base
     core = botocore.session.Session()

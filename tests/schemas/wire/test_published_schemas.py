@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 
 from sightstream.infra.cli.schemas import app
 from sightstream.infra.errors import CommandError
-from sightstream.schemas.documents import FOLDER, documents, drifted, write
-from sightstream.schemas.topics import TopicSettings, topic_specs
+from sightstream.schemas.wire.published_schemas import FOLDER, published_schemas, stale_files, write
+from sightstream.schemas.wire.topics import TopicSettings, topic_specs
 
 ASYNCAPI: dict[str, Any] = json.loads((FOLDER / "asyncapi.json").read_text(encoding="utf-8"))
 
 
 def test_nothing_has_drifted() -> None:
-    assert drifted() == []
+    assert stale_files() == []
 
 
 def test_a_changed_a_missing_and_a_left_over_document_are_named(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_changed_a_missing_and_a_left_over_document_are_named(tmp_path: Path) 
     (tmp_path / "asyncapi.json").write_text("{}")
     (tmp_path / "image-request.v1.schema.json").unlink()
     (tmp_path / "old.json").write_text("{}")
-    assert drifted(tmp_path) == ["asyncapi.json", "image-request.v1.schema.json", "old.json"]
+    assert stale_files(tmp_path) == ["asyncapi.json", "image-request.v1.schema.json", "old.json"]
 
 
 def test_check_fails_and_names_the_file(tmp_path: Path) -> None:
@@ -45,9 +45,9 @@ def test_check_fails_and_names_the_file(tmp_path: Path) -> None:
     assert json.loads(as_json.stdout) == {"drifted": ["asyncapi.json"]}
 
 
-@pytest.mark.parametrize("name", [name for name in documents() if name.endswith(".schema.json")])
+@pytest.mark.parametrize("name", [name for name in published_schemas() if name.endswith(".schema.json")])
 def test_each_schema_is_valid_draft_2020_12(name: str) -> None:
-    schema = json.loads(documents()[name])
+    schema = json.loads(published_schemas()[name])
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     Draft202012Validator.check_schema(schema)
 

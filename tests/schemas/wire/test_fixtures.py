@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from sightstream.schemas.codec import VERSIONS, decode_request, decode_result, encode
+from sightstream.schemas.wire.codec import VERSIONS, decode_request, decode_result, encode
 
 FIXTURES = Path(__file__).parent / "fixtures"
 DECODERS: dict[str, Callable[[bytes], BaseModel]] = {"request": decode_request, "result": decode_result}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,34 +45,20 @@ class S3Settings(BaseSettings):
 
     def client_arguments(self) -> dict[str, object]:
         """Keyword arguments for `boto3.client("s3", ...)`, its `config` excepted. Holds secrets: never log it."""
-        return {"region_name": self.region, **self._location(), **self._keys()}
-
-    def session_client(self, **options: Any) -> Any:
-        """boto3's thread-safe client with all of these settings, profile, role and anonymity included; loads boto3.
-
-        `options` go to botocore's Config. Raises ImportError without boto3, botocore's errors for a profile that does
-        not exist.
-        """
-        from botocore import UNSIGNED
-        from botocore.config import Config
-
-        from sightstream.schemas.s3_session import s3_session
-
-        if self.anonymous:
-            options["signature_version"] = UNSIGNED
-        config = Config(s3={"addressing_style": self.addressing_style}, **options)
-        return s3_session(self).client("s3", region_name=self.region, config=config, **self._location())
+        return {"region_name": self.region, **self.endpoint(), **self.keys()}
 
     @property
     def addressing_style(self) -> str:
         """boto3's word for how the bucket stands in the address."""
         return "path" if self.path_style else "auto"
 
-    def _location(self) -> dict[str, object]:
+    def endpoint(self) -> dict[str, object]:
+        """Return boto3's keyword arguments that say where the store is and whose certificate it must show."""
         given = {"endpoint_url": self.endpoint_url, "verify": self.ca_file and str(self.ca_file)}
         return {name: value for name, value in given.items() if value is not None}
 
-    def _keys(self) -> dict[str, object]:
+    def keys(self) -> dict[str, object]:
+        """Return boto3's keyword arguments for the credentials in these settings. Holds secrets: never log it."""
         given = {
             "aws_access_key_id": self.access_key_id,
             "aws_secret_access_key": self.secret_access_key and self.secret_access_key.get_secret_value(),

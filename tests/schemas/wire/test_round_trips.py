@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from sightstream.schemas.codec import decode_request, decode_result, encode
-from sightstream.schemas.dead_letter import MAX_DETAIL_CHARS, Failure, Source, original_headers, printable
-from sightstream.schemas.documents import documents
-from sightstream.schemas.request import ImageRequest
-from sightstream.schemas.result import ImageResult
-from tests.schemas import strategies as wire
+from sightstream.schemas.wire.codec import decode_request, decode_result, encode
+from sightstream.schemas.wire.dead_letter import MAX_DETAIL_CHARS, Failure, Source, original_headers, printable
+from sightstream.schemas.wire.published_schemas import published_schemas
+from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.result import ImageResult
+from tests.schemas.wire import strategies as wire
 
 
 def validator(name: str) -> Draft202012Validator:
-    schema: dict[str, Any] = json.loads(documents()[name])
+    schema: dict[str, Any] = json.loads(published_schemas()[name])
     return Draft202012Validator(schema)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 HIDDEN = "[hidden]"
 
 
-def public_form(uri: str) -> str:
+def redacted(uri: str) -> str:
     """`uri` without user info, query and fragment; HIDDEN when it can't be taken apart. Never raises."""
     try:
         parts = urlsplit(uri)

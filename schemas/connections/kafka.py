@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sightstream.schemas.topics import MAX_OUTCOME_RECORD_BYTES, PARTITIONER
+from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, PARTITIONER
 
 
 class KafkaSettings(BaseSettings):

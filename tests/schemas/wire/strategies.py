@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from hypothesis import strategies as st
 
-from sightstream.schemas.dead_letter import MAX_DETAIL_CHARS, Failure, Reason, Source, Stage
-from sightstream.schemas.request import AnalysisOptions, ImageRef, ImageRequest
-from sightstream.schemas.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
+from sightstream.schemas.wire.dead_letter import MAX_DETAIL_CHARS, Failure, Reason, Source, Stage
+from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 
 ODD = '"\\/[]{}:,\x7f\u0085\u2028\ufeffé漢👗'
 identifiers = st.text(

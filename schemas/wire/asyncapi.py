@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sightstream.schemas.topics import MAX_OUTCOME_RECORD_BYTES, MAX_REQUEST_RECORD_BYTES, TopicSettings
+from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, MAX_REQUEST_RECORD_BYTES, TopicSettings
 
 BINDING_VERSION = "0.5.0"
 SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"

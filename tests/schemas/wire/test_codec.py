@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sightstream.schemas.codec import (
+from sightstream.schemas.wire.codec import (
     MAX_DEPTH,
     MAX_REQUEST_BYTES,
     MAX_RESULT_BYTES,
@@ -16,7 +16,7 @@ from sightstream.schemas.codec import (
     decode_request,
     decode_result,
 )
-from sightstream.schemas.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason
 
 CANARY = "c4n4ry-secret"
 VALID: dict[str, Any] = {

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
-from sightstream.schemas.request import WireModel
-from sightstream.schemas.text import Identifier, Prose, Sha256
+from sightstream.schemas.wire.request import WireModel
+from sightstream.schemas.wire.text import Identifier, Prose, Sha256
 
 FinishReason = Literal["stop", "length"]
 

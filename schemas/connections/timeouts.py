@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 Answer = TypeVar("Answer")
 
 
-class NeverReturned(Exception):
+class CallTimedOut(Exception):
     """The call goes on alone, for ever maybe: what it works on must be dropped."""
 
 
-def bounded_call(call: Callable[..., Answer], *arguments: Any, limit_s: float) -> Answer:
+def call_with_timeout(call: Callable[..., Answer], *arguments: Any, timeout_s: float) -> Answer:
     """`call(*arguments)` on a thread of its own, while this one waits and can still be interrupted.
 
-    Raises what the call raises, or NeverReturned after `limit_s` seconds.
+    Raises what the call raises, or CallTimedOut after `timeout_s` seconds.
     """
     answer: Future[Answer] = Future()
 
@@ -31,10 +31,10 @@ def bounded_call(call: Callable[..., Answer], *arguments: Any, limit_s: float) -
         except BaseException as error:
             answer.set_exception(error)
 
-    Thread(target=run, name="bounded-call", daemon=True).start()
+    Thread(target=run, name="call-with-timeout", daemon=True).start()
     try:
-        return answer.result(limit_s)
+        return answer.result(timeout_s)
     except TimeoutError:
         if answer.done():  # the call's own
             raise
-        raise NeverReturned(f"no answer within {limit_s:.0f} s") from None
+        raise CallTimedOut(f"no answer within {timeout_s:.0f} s") from None

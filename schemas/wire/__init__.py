@@ -1,0 +1,1 @@
+"""The records that travel through Kafka: their models, bytes, topics and published schemas."""
