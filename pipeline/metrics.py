@@ -1,33 +1,18 @@
-"""Every metric of the workers, the store, the look-up and the lag exporter, each with what it counts.
+"""Every metric of the stages that an image passes through, each with the thing that it counts.
 
-Units stand in the names (`_seconds`, `_bytes`); labels come from closed sets, never from a message.
+Units stand in the names (`_seconds`, `_bytes`); labels come from closed sets, never from a message. The metrics of the
+worker, the store, the lookup and lag are in consumers/metrics.py.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from prometheus_client import Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
 
-_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
+SECONDS_BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 
-# --- worker -----------------------------------------------------------------------------------------------
-REQUESTS_TAKEN = Counter("sightstream_worker_requests_taken", "Records taken from the request topic.")
-RESULTS = Counter("sightstream_worker_results", "Results committed.")
-DEAD_LETTERS = Counter("sightstream_worker_dead_letters", "Dead letters committed.", ["reason"])
-RETRIES = Counter("sightstream_worker_retries", "Attempts that will be made again.", ["stage"])
-IN_FLIGHT = Gauge("sightstream_worker_in_flight", "Requests taken and not yet committed.")
-IN_FLIGHT_BYTES = Gauge("sightstream_worker_in_flight_bytes", "Image bytes and pixels held by the flow.")
-PARTITIONS = Gauge("sightstream_worker_partitions", "Partitions assigned to this worker.")
-PAUSED = Gauge("sightstream_worker_paused", "1 while this worker takes no new records.")
-BREAKER_OPEN = Gauge("sightstream_worker_breaker_open", "1 while a dependency is held to be down.", ["dependency"])
-COMMITS = Counter("sightstream_worker_commits", "Transactions by how they ended.", ["outcome"])
-COMMIT_SECONDS = Histogram("sightstream_worker_commit_seconds", "Duration of one transaction.", buckets=_SECONDS)
-REBALANCES = Counter("sightstream_worker_rebalances", "Assignments, revocations, losses.", ["event"])
-
-# --- pipeline ---------------------------------------------------------------------------------------------
-STAGE_SECONDS = Histogram("sightstream_stage_seconds", "Time of one image in one stage.", ["stage"], buckets=_SECONDS)
+STAGE_SECONDS = Histogram(
+    "sightstream_stage_seconds", "Time of one image in one stage.", ["stage"], buckets=SECONDS_BUCKETS
+)
 TOKENS = Counter("sightstream_engine_tokens", "Tokens of answered requests.", ["kind"])
 ENGINE_RESTARTS = Counter("sightstream_engine_restarts", "Engine processes started after a death or a hang.")
 DECODER_RESTARTS = Counter("sightstream_decoder_restarts", "Decode processes started after a death or a hang.")
@@ -42,54 +27,3 @@ CACHE_ENTRIES = Gauge("sightstream_cache_entries", "Answers in the cache that is
 CACHE_BYTES = Gauge("sightstream_cache_bytes", "Memory that these answers take, at most.")
 SHARED = Counter("sightstream_shared_requests", "Requests that got the outcome of an equal one they waited for.")
 UNCHANGED = Counter("sightstream_unchanged_images", "Images that were not downloaded again.")
-
-# --- store ------------------------------------------------------------------------------------------------
-STORE_ROWS = Counter("sightstream_store_rows", "Records written to the results database.", ["table"])
-STORE_WRITE_SECONDS = Histogram("sightstream_store_write_seconds", "Duration of one batch's write.", buckets=_SECONDS)
-STORE_PARTITIONS = Gauge("sightstream_store_partitions", "Partitions assigned to this store.")
-STORE_RESETS = Counter(
-    "sightstream_store_resets", "Partitions whose stored position was gone on the broker.", ["cause"]
-)
-
-# --- look-up ----------------------------------------------------------------------------------------------
-LOOKUP_RECORDS = Counter("sightstream_lookup_records", "Result records by what became of them.", ["outcome"])
-LOOKUP_REQUESTS = Counter("sightstream_lookup_requests", "Look-ups by HTTP status.", ["status"])
-LOOKUP_REREADS = Counter("sightstream_lookup_rereads", "Times a partition was read again to find a dropped record.")
-LOOKUP_READY = Gauge("sightstream_lookup_ready", "1 while the table is whole and answers look-ups.")
-
-# --- lag --------------------------------------------------------------------------------------------------
-LAG_READS = Counter("sightstream_lag_reads", "Readings of lag by how they ended.", ["outcome"])
-
-
-class Exported(NamedTuple):
-    """A gauge whose samples come from the broker at each reading rather than from this process."""
-
-    name: str
-    documentation: str
-    labels: tuple[str, ...]
-
-    def family(self) -> GaugeMetricFamily:
-        """Empty; `add_metric(values of labels, value)` fills it."""
-        return GaugeMetricFamily(self.name, self.documentation, labels=self.labels)
-
-
-# Names and labels as in kafka_exporter, then as in kafka-lag-exporter: people's dashboards know them.
-_OF_MEMBER = ("cluster_name", "group", "topic", "partition", "member_host", "consumer_id", "client_id")
-CONSUMERGROUP_LAG = Exported(
-    "kafka_consumergroup_lag",
-    "Records of a partition that a group has not finished, up to the last stable offset.",
-    ("consumergroup", "topic", "partition"),
-)
-CONSUMERGROUP_LAG_SUM = Exported(
-    "kafka_consumergroup_lag_sum", "The same over all partitions of a topic.", ("consumergroup", "topic")
-)
-CONSUMERGROUP_MEMBERS = Exported("kafka_consumergroup_members", "Consumers in a group.", ("consumergroup",))
-GROUP_LAG_SECONDS = Exported(
-    "kafka_consumergroup_group_lag_seconds", "Age of the oldest unfinished record of a partition.", _OF_MEMBER
-)
-GROUP_MAX_LAG_SECONDS = Exported(
-    "kafka_consumergroup_group_max_lag_seconds", "Age of the oldest unfinished record.", ("cluster_name", "group")
-)
-QUEUE_EMPTY_SECONDS = Exported(
-    "sightstream_queue_empty_seconds", "When the group's lag will be gone; absent while it does not fall.", ("group",)
-)

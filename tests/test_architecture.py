@@ -39,6 +39,12 @@ def imported_packages(source: str) -> set[str]:
     return {part[1] for part in parts if part[0] == "sightstream"} | {"tests" for part in parts if part[0] == "tests"}
 
 
+def imported_consumers(source: str) -> set[str]:
+    """Which parts of sightstream.consumers a source imports from."""
+    parts = [module.split(".") for module in imported_modules(source)]
+    return {part[2] for part in parts if part[:2] == ["sightstream", "consumers"] and len(part) > 2}
+
+
 def sources(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
@@ -53,6 +59,23 @@ def test_packages_import_one_way(package: str) -> None:
         if (extra := imported_packages(path.read_text(encoding="utf-8")) - MAY_IMPORT[package])
     }
     assert wrong == {}
+
+
+def test_consumers_never_import_each_other() -> None:
+    """Worker, lag, lookup and store run alone; the reading of Kafka that they share is in consumers/kafka."""
+    siblings = {"worker", "lag", "lookup", "store"}
+    wrong = {
+        str(path.relative_to(ROOT)): sorted(others)
+        for sibling in siblings
+        for path in sources(f"consumers/{sibling}")
+        if (others := imported_consumers(path.read_text(encoding="utf-8")) & siblings - {sibling})
+    }
+    shared = {
+        str(path.relative_to(ROOT)): sorted(users)
+        for path in [*sources("consumers/kafka"), *(ROOT / "consumers").glob("*.py")]
+        if (users := imported_consumers(path.read_text(encoding="utf-8")) & siblings)
+    }
+    assert wrong | shared == {}
 
 
 def test_nothing_imports_a_folder_by_its_bare_name() -> None:

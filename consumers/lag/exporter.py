@@ -1,4 +1,4 @@
-"""Lag for Prometheus: read at an interval of our own, so that a scrape never waits for the broker."""
+"""Shows lag to Prometheus. It is read at an interval of its own, so that a scrape never waits for the broker."""
 
 from __future__ import annotations
 
@@ -11,30 +11,33 @@ from typing import Protocol
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from sightstream.consumers.lag.types import GroupLag, LagError, PartitionLag
-from sightstream.pipeline import metrics
+from sightstream.consumers import metrics
+from sightstream.consumers.kafka.types import KafkaReadError
+from sightstream.consumers.lag.types import GroupLag, PartitionLag
 
 log = logging.getLogger(__name__)
 
 
-class ReadsLag(Protocol):
+class LagSource(Protocol):
+    """Reads the lag of all groups. Raises KafkaReadError."""
+
     def read(self) -> list[GroupLag]: ...
 
 
 class LagCollector(Collector):
-    """Shows the last reading. After a failed one it shows no lag at all: an old number would look like a true one."""
+    """Shows the last reading; after a failed one it shows no lag at all, since an old number would look current."""
 
     def __init__(self, cluster_name: str) -> None:
         self._cluster = cluster_name
         self._last: Sequence[GroupLag] = ()
         metrics.LAG_READS.labels("failed")  # shown as 0 before the first one
 
-    def refresh(self, reader: ReadsLag) -> None:
-        """Never raises LagError: it is logged and counted."""
+    def refresh(self, reader: LagSource) -> None:
+        """Read the lag once. A KafkaReadError is logged and counted, not raised."""
         try:
             self._last = reader.read()
             metrics.LAG_READS.labels("read").inc()
-        except LagError as error:
+        except KafkaReadError as error:
             self._last = ()
             metrics.LAG_READS.labels("failed").inc()
             log.warning("lag can't be read: %s", error)
@@ -45,10 +48,10 @@ class LagCollector(Collector):
         yield from (_seconds(groups, self._cluster), _max_seconds(groups, self._cluster))
 
 
-def keep_reading(reader: ReadsLag, collector: LagCollector, interval_seconds: float, stop: threading.Event) -> None:
-    """Blocks until `stop` is set."""
+def keep_reading(reader: LagSource, collector: LagCollector, interval_s: float, stop: threading.Event) -> None:
+    """Read the lag every `interval_s`. Blocks until `stop` is set."""
     collector.refresh(reader)
-    while not stop.wait(interval_seconds):
+    while not stop.wait(interval_s):
         collector.refresh(reader)
 
 
@@ -89,8 +92,8 @@ def _seconds(groups: Sequence[GroupLag], cluster: str) -> GaugeMetricFamily:
     for group, part in _partitions(groups):
         if part.seconds is not None:
             owner = part.owner
-            who = [owner.host, owner.member_id, owner.client_id] if owner else ["", "", ""]
-            family.add_metric([cluster, group.group, part.topic, str(part.partition), *who], part.seconds)
+            labels = [owner.host, owner.member_id, owner.client_id] if owner else ["", "", ""]
+            family.add_metric([cluster, group.group, part.topic, str(part.partition), *labels], part.seconds)
     return family
 
 

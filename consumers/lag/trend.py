@@ -1,4 +1,4 @@
-"""From a lag that falls, when it will be gone."""
+"""Estimates from a falling lag when it will be gone."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections import deque
 
 
 class Trend:
-    """The lag of one group over the last `window_seconds`; the straight line through it says the rate."""
+    """The lag of one group over the last `window_s`; the slope of the straight line through it is the rate."""
 
-    def __init__(self, window_seconds: float) -> None:
-        self._window = window_seconds
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
         self._samples: deque[tuple[float, int]] = deque()
 
-    def add(self, at: float, records: int) -> None:
-        """`at` is seconds on a clock that never goes back."""
-        self._samples.append((at, records))
-        while self._samples[0][0] < at - self._window:
+    def add(self, at_s: float, records: int) -> None:
+        """Add a reading, taken at `at_s` on a clock that never goes back."""
+        self._samples.append((at_s, records))
+        while self._samples[0][0] < at_s - self._window_s:
             self._samples.popleft()
 
     def seconds_to_empty(self) -> float | None:
-        """0 when nothing is left; None while the lag does not fall, or was read only once."""
+        """Return 0 when nothing is left, None while the lag does not fall or was read only once."""
         if self._samples and self._samples[-1][1] == 0:
             return 0.0
         rate = self._fall_per_second()

@@ -1,32 +1,20 @@
-"""What a reading of lag says."""
+"""The readings of lag."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-Place = tuple[str, int]  # topic, partition
-
-
-class LagError(Exception):
-    """Lag can't be read now; the message says why. Reading again later may work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One consumer of a group. `host` is an address, as the broker sees it."""
-
-    member_id: str
-    client_id: str
-    host: str
+from sightstream.consumers.kafka.broker import Member
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionLag:
-    """How far a group is behind on one partition.
+    """How far a group is behind on one partition; `sightstream lag --json` prints these fields.
 
     `committed` is None when the group never committed there, which counts from the earliest offset. `records` counts
-    what is neither committed nor finished beyond the committed offset. `seconds` is the age of the oldest such record:
-    0 when there is none, None when it could not be read in time. `owner` is None when no member has the partition.
+    the records that are neither committed nor finished beyond the committed offset. `seconds` is the age of the oldest
+    such record: 0 when there is none, None when it could not be read in time. `owner` is None when no member has the
+    partition.
     """
 
     group: str
@@ -54,6 +42,6 @@ class GroupLag:
 
     @property
     def seconds(self) -> float | None:
-        """The oldest partition's; None when one is not known."""
+        """The age of the oldest partition's oldest record; None when one is not known."""
         known = [partition.seconds for partition in self.partitions if partition.seconds is not None]
         return max(known, default=0.0) if len(known) == len(self.partitions) else None

@@ -1,7 +1,7 @@
-"""Whether the table has every record that stood on the result topic when its partitions were assigned.
+"""Finds out whether the table has every record that was on the result topic when its partitions were assigned.
 
-Before that, "unknown product" would be a guess. An offset can be a transaction marker, so what is left is read. And
-it is told apart by record, not by the highest offset: around a rebalance Faust can drop a record that it fetched.
+Before that, "unknown product" would be a guess. An offset can be a transaction marker, so the rest of the topic is
+read. And single records are compared, not the highest offset: around a rebalance Faust can drop a fetched record.
 """
 
 from __future__ import annotations
@@ -11,84 +11,88 @@ from collections.abc import Iterable
 from queue import SimpleQueue
 from typing import Protocol
 
-from sightstream.consumers.lag.broker import Committed
-from sightstream.consumers.lag.tail import Consumer, Span, read_tails
-from sightstream.consumers.lag.types import Place
+from sightstream.consumers.kafka.broker import CommittedOffset
+from sightstream.consumers.kafka.tail import Span, TailConsumer, read_tails
+from sightstream.consumers.kafka.types import PartitionId
 
-_READ_SECONDS = 10
+_READ_TIMEOUT_S = 10
 
 
-class AsksBroker(Protocol):
-    """What is used of consumers.lag.broker.Broker."""
+class OffsetBroker(Protocol):
+    """The part of consumers.kafka.broker.Broker that is used here."""
 
-    def committed(self, group: str) -> dict[Place, Committed]: ...
-    def stable_ends(self, places: list[Place]) -> dict[Place, int]: ...
-    def starts(self, places: list[Place]) -> dict[Place, int]: ...
+    def committed(self, group_id: str) -> dict[PartitionId, CommittedOffset]: ...
+    def stable_ends(self, partitions: list[PartitionId]) -> dict[PartitionId, int]: ...
+    def starts(self, partitions: list[PartitionId]) -> dict[PartitionId, int]: ...
 
 
 class CatchUp:
-    """Aims at the stable ends of now, and says what is missing before them.
+    """Remembers the stable ends of one moment as the goal, and finds the records that are missing before them.
 
-    `aim` and `missing` block for seconds at most and take turns; `entered` is quick and may be called meanwhile.
+    `set_goal` and `missing` block for seconds at most and take turns; `mark_processed` is quick and may be called
+    meanwhile from another thread.
     """
 
-    def __init__(self, broker: AsksBroker, consumer: Consumer, group: str, topic: str) -> None:
+    def __init__(self, broker: OffsetBroker, consumer: TailConsumer, group_id: str, topic: str) -> None:
         self._broker = broker
         self._consumer = consumer
-        self._group = group
+        self._group_id = group_id
         self._topic = topic
         self._lock = threading.Lock()
-        self._left: dict[int, tuple[int, int]] = {}  # partition -> first offset not known to be entered, goal
-        self._entered: dict[int, set[int]] = {}
-        self._news: SimpleQueue[tuple[int, int]] = SimpleQueue()
+        # partition -> the first offset that may be missing, and the goal
+        self._unverified: dict[int, tuple[int, int]] = {}
+        self._processed: dict[int, set[int]] = {}
+        self._reported: SimpleQueue[tuple[int, int]] = SimpleQueue()
 
-    def aim(self, partitions: Iterable[int]) -> None:
-        """Sets the goal for these partitions, before any of their records is entered. Raises LagError."""
-        places = [(self._topic, partition) for partition in sorted(partitions)]
-        committed = self._broker.committed(self._group)
-        starts, ends = self._broker.starts(places), self._broker.stable_ends(places)
-        begin = {place: max(starts[place], committed[place].offset if place in committed else 0) for place in places}
+    def set_goal(self, partitions: Iterable[int]) -> None:
+        """Set the goal for these partitions, before any of their records is processed. Raises KafkaReadError."""
+        wanted = [PartitionId(self._topic, partition) for partition in sorted(partitions)]
+        committed = self._broker.committed(self._group_id)
+        starts, ends = self._broker.starts(wanted), self._broker.stable_ends(wanted)
+        begin = {at: max(starts[at], committed[at].offset if at in committed else 0) for at in wanted}
         with self._lock:
-            self._left = {place[1]: (begin[place], ends[place]) for place in places}
-            self._entered = {place[1]: set() for place in places}
+            self._unverified = {at.partition: (begin[at], ends[at]) for at in wanted}
+            self._processed = {at.partition: set() for at in wanted}
 
-    def entered(self, partition: int, offset: int) -> None:
-        """This record was dealt with."""
-        if partition in self._left:
-            self._news.put((partition, offset))
+    def mark_processed(self, partition: int, offset: int) -> None:
+        """Report that the table has dealt with this record."""
+        if partition in self._unverified:
+            self._reported.put((partition, offset))
 
     def missing(self) -> dict[int, int]:
-        """The first record that is missing, by partition. Empty once, and then for good, the goal is reached.
+        """Return the first missing record of each partition: none once, and from then on, the goal is reached.
 
-        Raises LagError.
+        Raises KafkaReadError.
         """
         with self._lock:
-            self._note_news()
+            self._collect_reported()
             spans = {
-                (self._topic, partition): Span(begin, end, self._entered[partition], count=False)
-                for partition, (begin, end) in self._left.items()
+                PartitionId(self._topic, partition): Span(begin, end, self._processed[partition], count=False)
+                for partition, (begin, end) in self._unverified.items()
             }
-            open_spans = {place: span for place, span in spans.items() if span.start < span.end}
-            tails = read_tails(self._consumer, open_spans, _READ_SECONDS)
+            unverified = {partition: span for partition, span in spans.items() if span.start < span.end}
+            tails = read_tails(self._consumer, unverified, _READ_TIMEOUT_S)
             found = {
-                place[1]: open_spans[place].start if tail.first_offset is None else tail.first_offset
-                for place, tail in tails.items()
-                if not (tail.whole and tail.records == 0)
+                at.partition: unverified[at].start if tail.first_offset is None else tail.first_offset
+                for at, tail in tails.items()
+                if not (tail.complete and tail.records == 0)
             }
-            self._left = {partition: (offset, self._left[partition][1]) for partition, offset in found.items()}
-            self._forget()
+            self._unverified = {
+                partition: (offset, self._unverified[partition][1]) for partition, offset in found.items()
+            }
+            self._forget_verified()
         return found
 
-    def _note_news(self) -> None:
-        while not self._news.empty():
-            partition, offset = self._news.get()
-            self._entered.setdefault(partition, set()).add(offset)
+    def _collect_reported(self) -> None:
+        while not self._reported.empty():
+            partition, offset = self._reported.get()
+            self._processed.setdefault(partition, set()).add(offset)
 
-    def _forget(self) -> None:
-        """What lies before the first missing record needs no account."""
-        self._entered = {
-            partition: {offset for offset in self._entered.get(partition, ()) if offset >= begin}
-            for partition, (begin, _) in self._left.items()
+    def _forget_verified(self) -> None:
+        """Drop every offset before the first missing record: it is never looked for again."""
+        self._processed = {
+            partition: {offset for offset in self._processed.get(partition, ()) if offset >= begin}
+            for partition, (begin, _) in self._unverified.items()
         }
 
     def close(self) -> None:

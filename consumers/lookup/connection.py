@@ -1,4 +1,4 @@
-"""How Faust and aiokafka reach the broker: the same settings that librdkafka gets."""
+"""Translates the settings that librdkafka gets into those of Faust and aiokafka."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sightstream.schemas.connections.kafka import KafkaSettings
 
 
 def broker_urls(kafka: KafkaSettings) -> list[str]:
-    """One URL for each bootstrap server."""
+    """Return one URL for each bootstrap server."""
     servers = [server.strip() for server in kafka.bootstrap_servers.split(",") if server.strip()]
     return [f"kafka://{server}" for server in servers]
 
 
 def credentials(kafka: KafkaSettings) -> faust.SASLCredentials | faust.SSLCredentials | None:
-    """None means plaintext."""
+    """Return Faust's credentials, None for plaintext."""
     context = tls_context(kafka) if kafka.security_protocol in ("SSL", "SASL_SSL") else None
     if kafka.security_protocol.startswith("SASL"):
         return faust.SASLCredentials(
@@ -30,7 +30,7 @@ def credentials(kafka: KafkaSettings) -> faust.SASLCredentials | faust.SSLCreden
 
 
 def tls_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    """Verifies the broker's certificate and its host name; shows ours where one is set."""
+    """Return a context that verifies the broker's certificate and host name and shows ours where one is set."""
     authority = Path(kafka.ssl_ca_location) if kafka.ssl_ca_location else None
     context = ssl.create_default_context(
         cafile=str(authority) if authority and not authority.is_dir() else None,

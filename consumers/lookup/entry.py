@@ -1,4 +1,4 @@
-"""What the table holds for a product: its newest result, and where on the result topic that stands."""
+"""Turns a result into the entry that the table keeps for its product: the result, and where it is on its topic."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from sightstream.schemas.wire.dead_letter import Headers, Source
 from sightstream.schemas.wire.topics import record_key
 
 
-class Unusable(Exception):
-    """This record is not a result that a look-up may show."""
+class UnusableRecord(Exception):
+    """This record is not a result that a lookup may show."""
 
 
 @dataclass(frozen=True, slots=True)
-class ResultPlace:
-    """A record's place. Offsets compare only within one partition of one topic: `topic_id` is Kafka's own."""
+class ResultPosition:
+    """Where a result is. Offsets compare only within one partition of one topic: `topic_id` is Kafka's own."""
 
     topic_id: str
     partition: int
     offset: int
 
 
-def make_entry(place: ResultPlace, key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
-    """JSON: where the result stands, where its request stood if known, and the result itself. Raises Unusable."""
+def make_entry(position: ResultPosition, key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
+    """Return JSON: where the result is, where its request is if known, and the result. Raises UnusableRecord."""
     try:
         result = decode_result(value)
     except WireError as error:
-        raise Unusable(str(error)) from None
+        raise UnusableRecord(str(error)) from None
     if key != record_key(result.product_id):
-        raise Unusable("the key is not the product's: it would be found under another name")
-    about = {**asdict(place), "source": _source(headers)}
+        raise UnusableRecord("the record's key is not its product_id, so no lookup would find it")
+    about = {**asdict(position), "source": _source(headers)}
     return json.dumps(about).encode()[:-1] + b', "result": ' + (value or b"") + b"}"
 
 
-def is_newer(place: ResultPlace, stored: bytes | None) -> bool:
-    """Whether a result at `place` replaces `stored`. False for a record that is delivered again."""
+def is_newer(position: ResultPosition, stored: bytes | None) -> bool:
+    """Return whether a result at `position` replaces `stored`. False for a record that is delivered again."""
     if stored is None:
         return True
     known = json.loads(stored)
-    if (known["topic_id"], known["partition"]) != (place.topic_id, place.partition):
-        return True  # the topic was made again: what stands there now is what counts
-    return place.offset > known["offset"]
+    if (known["topic_id"], known["partition"]) != (position.topic_id, position.partition):
+        return True  # the topic was created again: its records replace those of the old one
+    return bool(position.offset > known["offset"])
 
 
 def _source(headers: Headers) -> dict[str, object] | None:

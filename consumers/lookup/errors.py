@@ -1,11 +1,11 @@
-"""Why the look-up can't run."""
+"""Errors that stop the lookup."""
 
 from __future__ import annotations
 
 
-class LookupFailed(Exception):
-    """The look-up can't go on; the message says what to do. Nothing is lost: it is all on Kafka."""
+class LookupFailure(Exception):
+    """The lookup can't go on; the message says what to do. Nothing is lost: everything is on Kafka."""
 
 
-class TableFailed(LookupFailed):
+class TableFailure(LookupFailure):
     """The table stopped by itself. Faust's threads may still run: end the process, so that they acknowledge nothing."""

@@ -1,4 +1,4 @@
-"""Settings of the look-up."""
+"""Settings of the lookup."""
 
 from __future__ import annotations
 
@@ -9,20 +9,58 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class LookupSettings(BaseSettings):
-    """Where the table lives and where it is served.
-
-    `app_id` is the consumer group and the first word of the changelog topic's name. `port` 0 takes a free one; the
-    one in use then stands in `data_dir`/address. `block_cache_bytes` and `write_buffer_bytes` are memory for each
-    partition of the table. A table that is not recovered for `stuck_seconds` ends the process with exit code 1.
-    """
+    """Settings of `sightstream lookup`: the folder of the table, and the port that it answers on."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_LOOKUP_", frozen=True, extra="forbid")
 
-    app_id: str = Field(default="sightstream-lookup", pattern=r"^[A-Za-z0-9._-]{1,150}$")
-    data_dir: Path = Path(".sightstream/lookup")
-    port: int = Field(default=6066, ge=0, le=65535)
-    block_cache_bytes: int = Field(default=8 * 1024 * 1024, ge=64 * 1024)
-    write_buffer_bytes: int = Field(default=4 * 1024 * 1024, ge=64 * 1024)
-    commit_seconds: float = Field(default=1, ge=0.1, le=60)
-    session_timeout_seconds: float = Field(default=30, ge=6, le=300)
-    stuck_seconds: float = Field(default=180, ge=10, le=3600)
+    group_id: str = Field(
+        default="sightstream-lookup",
+        pattern=r"^[A-Za-z0-9._-]{1,150}$",
+        description="Consumer group, and the first part of the changelog topic's name; lookups that share it share the "
+        "partitions. Another name builds the table anew.",
+    )
+    data_dir: Path = Field(
+        default=Path(".sightstream/lookup"),
+        description="Folder of the table, for one process alone; it can be lost, the table is then rebuilt from Kafka. "
+        "Set it to a disk that outlives restarts, so that a start is quick.",
+    )
+    port: int = Field(
+        default=6066,
+        ge=0,
+        le=65535,
+        description="Loopback port that answers HTTP; 0 picks a free one and writes it to the file `address` in "
+        "data_dir. Change it when the port is in use.",
+    )
+    block_cache_bytes: int = Field(
+        default=8 * 1024 * 1024,
+        ge=64 * 1024,
+        description="Bytes of memory per partition that cache blocks of the table (8 MiB); raise it when lookups wait "
+        "for the disk.",
+    )
+    write_buffer_bytes: int = Field(
+        default=4 * 1024 * 1024,
+        ge=64 * 1024,
+        description="Bytes of memory per partition that collect writes before they go to disk (4 MiB); raise it when "
+        "results come faster than the disk takes them.",
+    )
+    commit_interval_s: float = Field(
+        default=1,
+        ge=0.1,
+        le=60,
+        description="Seconds between two commits of the read position; a restart reads at most that much again. Raise "
+        "it to spare the broker.",
+    )
+    session_timeout_s: float = Field(
+        default=30,
+        ge=6,
+        le=300,
+        description="Seconds without a heartbeat after which Kafka gives the partitions of a dead lookup to another; "
+        "lower it for a faster takeover.",
+    )
+    stuck_after_s: float = Field(
+        default=180,
+        ge=10,
+        le=3600,
+        description="Seconds after which a table that has not recovered ends the process with exit code 1, so that a "
+        "supervisor restarts it; raise it when an honest rebuild takes longer.",
+    )

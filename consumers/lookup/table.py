@@ -1,4 +1,4 @@
-"""The Faust app: one table, fed by the result topic, one record after the other."""
+"""The Faust app: one table that the result topic fills, one record after the other."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any
 import faust
 from faust.types import TP
 
-from sightstream.consumers.lookup.committed import CommittedApp
+from sightstream.consumers import metrics
 from sightstream.consumers.lookup.connection import broker_urls, credentials
-from sightstream.consumers.lookup.entry import ResultPlace, Unusable, is_newer, make_entry
+from sightstream.consumers.lookup.entry import ResultPosition, UnusableRecord, is_newer, make_entry
+from sightstream.consumers.lookup.read_committed import ReadCommittedApp
 from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.consumers.lookup.topics import TABLE, TableTopics
-from sightstream.pipeline import metrics
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES
 
@@ -28,61 +28,70 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class NewestTable:
-    """The table and what feeds it.
+    """The table and the topics behind it.
 
-    `on_entered` is told the partition and offset of each record that was dealt with. `failure` is why a record could
-    not be dealt with, a full disk for one; nothing is acknowledged from then on.
+    `on_processed` receives the partition and offset of each record that was processed. `failure` is the reason why a
+    record could not be processed, a full disk for example; no record is acknowledged from then on.
     """
 
-    app: CommittedApp
+    app: ReadCommittedApp
     table: Any
     topics: TableTopics
-    on_entered: Callable[[int, int], None] = lambda partition, offset: None
+    on_processed: Callable[[int, int], None] = lambda partition, offset: None
     failure: Exception | None = None
 
     def get(self, key: bytes) -> bytes | None:
-        """The newest entry of a product of a partition that is held here."""
-        return self.table.get(key)
+        """Return the newest entry of a product whose partition is held here."""
+        entry: bytes | None = self.table.get(key)
+        return entry
 
     def partition_of(self, key: bytes) -> int | None:
-        """Where every producer puts this key (murmur2)."""
-        return self.app.consumer.key_partition(self.topics.results, key)
+        """Return the partition in which every producer puts this key (murmur2)."""
+        partition: int | None = self.app.consumer.key_partition(self.topics.results, key)
+        return partition
 
     def held_partitions(self) -> set[int]:
-        """Empty before Kafka gave this process any."""
+        """Return the partitions of this process, none before Kafka has assigned any."""
         return {tp.partition for tp in self.app.consumer.assignment() if tp.topic == self.topics.results}
 
     async def read_again(self, partition: int, offset: int) -> None:
-        """Goes back to `offset`; what was entered already is seen to be no newer."""
+        """Go back to `offset`; results that are in the table already are recognised as no newer."""
         await self.app.consumer.seek(TP(self.topics.results, partition), offset)
 
     def recovered(self) -> bool:
-        """Whether the table has all that the changelog says and no rebalance is under way."""
-        return not self.app.rebalancing and self.app.tables.recovery.completed.is_set() and bool(self.held_partitions())
+        """Return whether the table has everything in its changelog and no rebalance is under way."""
+        completed: bool = self.app.tables.recovery.completed.is_set()
+        return not self.app.rebalancing and completed and bool(self.held_partitions())
 
     def error(self) -> BaseException | None:
-        """Why the table can't go on; None while it can."""
+        """Return why the table can't go on, None while it can."""
         return self.failure or (self.app.crash_reason if self.app.crashed else None)
 
-    def take(self, message: Any) -> None:
-        """Enters one result record, if it is newer than what is there."""
-        place = ResultPlace(self.topics.results_id, message.partition, message.offset)
+    def process(self, message: Any) -> None:
+        """Put one result into the table if it is newer than the entry there. `message` is Faust's own."""
+        position = ResultPosition(self.topics.results_id, message.partition, message.offset)
         try:
-            entry = make_entry(place, message.key, message.value, message.headers or [])
-        except Unusable as error:
-            log.warning("%s [%d] @ %d is no result: %s", message.topic, message.partition, message.offset, error)
+            entry = make_entry(position, message.key, message.value, message.headers or [])
+        except UnusableRecord as error:
+            log.warning(
+                "%s [%d] @ %d is not a usable result, skipped: %s",
+                message.topic,
+                message.partition,
+                message.offset,
+                error,
+            )
             metrics.LOOKUP_RECORDS.labels("unusable").inc()
         else:
-            newer = is_newer(place, self.table.get(message.key))
+            newer = is_newer(position, self.table.get(message.key))
             if newer:
                 self.table[message.key] = entry
             metrics.LOOKUP_RECORDS.labels("entered" if newer else "seen_before").inc()
-        self.on_entered(message.partition, message.offset)
+        self.on_processed(message.partition, message.offset)
 
 
 def build_table(settings: LookupSettings, kafka: KafkaSettings, topics: TableTopics) -> NewestTable:
-    """Connects to nothing before the app is started."""
-    app = CommittedApp(settings.app_id, **app_settings(settings, kafka, topics))
+    """Return the table; nothing is connected before its app is started."""
+    app = ReadCommittedApp(settings.group_id, **app_settings(settings, kafka, topics))
     raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
     store = {
         "driver": "rocksdict",
@@ -93,33 +102,33 @@ def build_table(settings: LookupSettings, kafka: KafkaSettings, topics: TableTop
     }
     table = app.Table(TABLE, partitions=topics.partitions, options=store, key_type=bytes, value_type=bytes)
     newest = NewestTable(app, table, topics)
-    feed = app.topic(topics.results, partitions=topics.partitions, **raw)
+    results = app.topic(topics.results, partitions=topics.partitions, **raw)
 
     # One record at a time: acknowledged out of order, Faust's offsets go wrong at transaction markers.
-    @app.agent(feed, name="newest", concurrency=1)
+    @app.agent(results, name="newest", concurrency=1)
     async def keep_newest(stream: faust.StreamT) -> None:
         async for event in stream.events():
             try:
-                newest.take(event.message)
+                newest.process(event.message)
             except Exception as error:
                 newest.failure = error
-                await asyncio.Event().wait()  # for ever: going on would acknowledge the record
+                await asyncio.Event().wait()  # forever: going on would acknowledge the record
 
     return newest
 
 
 def app_settings(settings: LookupSettings, kafka: KafkaSettings, topics: TableTopics) -> dict[str, Any]:
-    """Faust's settings. Holds secrets: never log it."""
+    """Return Faust's settings. They hold secrets: never log them."""
     return {
         "broker": broker_urls(kafka),
         "broker_credentials": credentials(kafka),
-        "broker_client_id": settings.app_id,
-        "broker_commit_interval": settings.commit_seconds,
-        "broker_session_timeout": settings.session_timeout_seconds,
-        "broker_heartbeat_interval": settings.session_timeout_seconds / 10,
-        "broker_rebalance_timeout": settings.session_timeout_seconds,  # how long one that hangs holds up the others
-        "broker_request_timeout": max(60.0, settings.session_timeout_seconds + 10),
-        # A killed process comes back as the same member, at once; the lock on data_dir keeps it the only one.
+        "broker_client_id": settings.group_id,
+        "broker_commit_interval": settings.commit_interval_s,
+        "broker_session_timeout": settings.session_timeout_s,
+        "broker_heartbeat_interval": settings.session_timeout_s / 10,
+        "broker_rebalance_timeout": settings.session_timeout_s,  # how long a hung process holds up the others
+        "broker_request_timeout": max(60.0, settings.session_timeout_s + 10),
+        # A killed process comes back as the same member at once; the lock on data_dir keeps it the only one.
         "consumer_group_instance_id": instance_id(settings),
         "consumer_auto_offset_reset": "earliest",
         "consumer_max_fetch_size": 2 * MAX_OUTCOME_RECORD_BYTES,
@@ -127,15 +136,15 @@ def app_settings(settings: LookupSettings, kafka: KafkaSettings, topics: TableTo
         "store": "rocksdb://",
         "datadir": str(settings.data_dir.resolve()),
         "topic_partitions": topics.partitions,
-        "topic_allow_declare": False,  # the changelog is there already, with the configuration that we want
+        "topic_allow_declare": False,  # ensure_topics created the changelog, with the configuration that we want
         "topic_disable_leader": True,
-        "stream_wait_empty": False,  # what is not acknowledged is read again
+        "stream_wait_empty": False,  # records that are not acknowledged are read again
         "web_enabled": False,  # Faust's own pages would show the whole table to anybody
         "autodiscover": False,
     }
 
 
 def instance_id(settings: LookupSettings) -> str:
-    """One data folder has one process, so host and folder name it."""
-    place = f"{socket.gethostname()}:{os.path.realpath(settings.data_dir)}"
-    return "lookup-" + hashlib.sha256(place.encode()).hexdigest()[:16]
+    """Return the process's identity: one data folder has one process, so host and folder name it."""
+    location = f"{socket.gethostname()}:{os.path.realpath(settings.data_dir)}"
+    return "lookup-" + hashlib.sha256(location.encode()).hexdigest()[:16]

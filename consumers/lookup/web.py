@@ -1,10 +1,10 @@
-"""The look-up over HTTP, on loopback.
+"""Answers lookups over HTTP, on loopback.
 
 GET /products/{product_id}   200 with the newest result; 404 no result is known; 503 try again, the table is not ready
 GET /healthz                 200 ready, 503 not ready
 GET /metrics                 for Prometheus
 
-Every body is JSON but that of /metrics. A product's id stands percent-encoded in the path, a slash in it included.
+Every body is JSON except that of /metrics. The product's id is percent-encoded in the path, a slash in it included.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from sightstream.consumers.lookup.errors import LookupFailed
+from sightstream.consumers import metrics
+from sightstream.consumers.lookup.errors import LookupFailure
 from sightstream.consumers.metrics_server import LOOPBACK
-from sightstream.pipeline import metrics
 from sightstream.schemas.wire.topics import record_key
 
 
-class Answers(Protocol):
-    """What the pages ask. `why_not_ready` is None when the table answers for this key."""
+class ResultTable(Protocol):
+    """The table behind the pages. `why_not_ready` is None when the table answers for this key."""
 
     def why_not_ready(self, key: bytes | None = None) -> str | None: ...
     def get(self, key: bytes) -> bytes | None: ...
 
 
 class Pages:
-    """The handlers."""
+    """The HTTP handlers."""
 
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, table: ResultTable) -> None:
+        self._table = table
 
     def application(self) -> web.Application:
         application = web.Application()
@@ -52,16 +52,16 @@ class Pages:
             key = record_key(product_id)
         except UnicodeEncodeError:
             return _error(404, "unknown_product", "no product has such an id")
-        why = self._answers.why_not_ready(key)
+        why = self._table.why_not_ready(key)
         if why is not None:
             return _not_ready(why)
-        entry = self._answers.get(key)
+        entry = self._table.get(key)
         if entry is None:
             return _error(404, "unknown_product", "no result of this product is known")
         return web.Response(body=entry, content_type="application/json", headers={"X-Content-Type-Options": "nosniff"})
 
     async def health(self, request: web.Request) -> web.Response:
-        why = self._answers.why_not_ready()
+        why = self._table.why_not_ready()
         return web.json_response({"ready": True}) if why is None else _not_ready(why)
 
     async def metrics(self, request: web.Request) -> web.Response:
@@ -79,8 +79,8 @@ def _error(status: int, name: str, detail: str) -> web.Response:
 
 
 @asynccontextmanager
-async def served(pages: Pages, port: int) -> AsyncIterator[str]:
-    """Yields the address; `port` 0 takes a free one. Raises LookupFailed when the port is taken."""
+async def serve_pages(pages: Pages, port: int) -> AsyncIterator[str]:
+    """Serve while the block runs and yield the address; `port` 0 picks a free one. Raises LookupFailure."""
     runner = web.AppRunner(pages.application(), access_log=None, shutdown_timeout=2)
     await runner.setup()
     try:
@@ -88,7 +88,7 @@ async def served(pages: Pages, port: int) -> AsyncIterator[str]:
         try:
             await site.start()
         except OSError as error:
-            raise LookupFailed(f"can't listen on {LOOPBACK}:{port}: {error.strerror}; name another port") from None
+            raise LookupFailure(f"can't listen on {LOOPBACK}:{port}: {error.strerror}; set another port") from None
         yield f"http://{LOOPBACK}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()

@@ -1,4 +1,4 @@
-"""Rows and read positions in one SQLite file: both change in one transaction, or neither does."""
+"""Keeps rows and read positions in one SQLite file: both change in one transaction, or neither does."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.store.errors import StoreBusy, StoreError, TopicReplaced
 from sightstream.consumers.store.rows import Row
-
-Place = tuple[str, int]  # topic, partition
 
 
 class Database:
     """The one writer of a results file. Raises StoreBusy when another process writes to it.
 
-    Blocks for a disk write at each call. Not thread safe. sqlite3.Error when the disk fails; nothing is half written.
+    Each call blocks for a disk write. Not thread safe. Raises sqlite3.Error when the disk fails, with nothing half done.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,44 +46,44 @@ class Database:
         self._lock.close()
 
     def check_topics(self, topic_ids: Mapping[str, str]) -> None:
-        """Remembers which topics these are. Raises TopicReplaced when the rows came from others of the same names."""
+        """Remember which topics these are. Raises TopicReplaced when the rows came from others of the same names."""
         known = dict(self._connection.execute("SELECT topic, topic_id FROM topics"))
         for topic, topic_id in topic_ids.items():
             if known.get(topic, topic_id) != topic_id:
                 raise TopicReplaced(
-                    f"the topic {topic} was deleted and made again since {self.path} was filled from it; "
-                    f"rows of two topics must not mix: move {self.path} away, or name another file"
+                    f"the topic {topic} was deleted and created again since {self.path} was filled from it; "
+                    f"rows of two topics must not mix: move {self.path} away, or set another path"
                 )
         with self._connection:
             self._connection.executemany("INSERT OR IGNORE INTO topics VALUES (?, ?)", topic_ids.items())
 
-    def position(self, place: Place) -> int | None:
-        """The offset to read next, None when the partition was never read."""
+    def position(self, partition: PartitionId) -> int | None:
+        """Return the offset to read next, None when the partition was never read."""
         query = "SELECT next_offset FROM positions WHERE topic = ? AND partition = ?"
-        found = self._connection.execute(query, place).fetchone()
-        return None if found is None else found[0]
+        found = self._connection.execute(query, partition).fetchone()
+        return None if found is None else int(found[0])
 
-    def write(self, rows: Iterable[Row], positions: Mapping[Place, int]) -> None:
-        """Puts rows and positions on disk together. A row that is there already stays as it is."""
+    def write(self, rows: Iterable[Row], positions: Mapping[PartitionId, int]) -> None:
+        """Write rows and positions together. A row that exists already stays as it is."""
         with self._connection:
             for row in rows:
                 self._connection.execute(_insert(row), tuple(row.values.values()))
             self._set_positions(positions)
 
-    def restart(self, place: Place, offset: int) -> None:
-        """Forgets what was read at `offset` and beyond, so that it is read anew."""
+    def restart(self, partition: PartitionId, offset: int) -> None:
+        """Delete the rows at `offset` and beyond, so that they are read again."""
         with self._connection:
             for table in ("results", "dead_letters", "unreadable"):
                 self._connection.execute(
                     f'DELETE FROM {table} WHERE topic = ? AND partition = ? AND "offset" >= ?',  # noqa: S608 - our names
-                    (*place, offset),
+                    (*partition, offset),
                 )
-            self._set_positions({place: offset})
+            self._set_positions({partition: offset})
 
-    def _set_positions(self, positions: Mapping[Place, int]) -> None:
+    def _set_positions(self, positions: Mapping[PartitionId, int]) -> None:
         self._connection.executemany(
             "INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset",
-            [(*place, offset) for place, offset in positions.items()],
+            [(*partition, offset) for partition, offset in positions.items()],
         )
 
 
@@ -103,25 +102,27 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _lock(path: Path) -> IO[bytes]:
-    """Held while the process lives, and let go by the system when it is killed."""
+    """Lock the file for this process; the system releases the lock when the process is killed."""
     handle = path.with_name(path.name + ".lock").open("ab")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         handle.close()
-        raise StoreBusy(f"another store writes to {path}; stop it, or name another file with --path") from None
+        raise StoreBusy(f"another store writes to {path}; stop it, or choose another file with --path") from None
     return handle
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Brings the schema to the newest version, one numbered script at a time, each in a transaction of its own.
+    """Bring the schema to the newest version, one numbered script at a time, each in a transaction of its own.
 
     Raises StoreError when the file was written by a newer version.
     """
     scripts = _migrations()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > max(scripts):
-        raise StoreError(f"this database has schema {version}, known here is {max(scripts)}; update Sightstream")
+        raise StoreError(
+            f"this database has schema {version}, newer than {max(scripts)} of this version; update Sightstream"
+        )
     for number in range(version + 1, max(scripts) + 1):
         connection.executescript(f"BEGIN IMMEDIATE;\n{scripts[number]}\nPRAGMA user_version = {number};\nCOMMIT;")
 

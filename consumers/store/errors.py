@@ -12,4 +12,4 @@ class StoreBusy(StoreError):
 
 
 class TopicReplaced(StoreError):
-    """A topic was deleted and made again, so its offsets no longer mean what the rows say."""
+    """A topic was deleted and created again, so its offsets no longer mean what the rows say."""

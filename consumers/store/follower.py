@@ -6,45 +6,55 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message, TopicPartition
 
+from sightstream.consumers import metrics
+from sightstream.consumers.kafka.message import IncompleteMessage, partition_of, record_id
+from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.store.batch import Batch
-from sightstream.consumers.store.database import Database, Place
+from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.errors import StoreError
-from sightstream.consumers.store.message import Message, record_of
+from sightstream.consumers.store.message import record_of
 from sightstream.consumers.store.rows import Record, Row
 from sightstream.consumers.store.settings import StoreSettings
-from sightstream.pipeline import metrics
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.1  # how soon a stop is noticed
-_SAY_SECONDS = 10
-_STOPS_THE_STORE = {
+_POLL_S = 0.1  # how soon a stop is noticed
+_LOG_INTERVAL_S = 10
+_ERRORS_THAT_STOP = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic is gone; create it again and start with a new database",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read the topic",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read with this group",
     KafkaError.FENCED_INSTANCE_ID: "another store runs under the same identity; stop one of them",
 }
 
+RebalanceCallback = Callable[[object, Sequence[TopicPartition]], None]
 
-class Consumer(Protocol):
-    """What the follower uses of confluent_kafka.Consumer."""
 
-    def subscribe(self, topics: list[str], **callbacks: Callable) -> None: ...
+class StoreConsumer(Protocol):
+    """The part of confluent_kafka.Consumer that is used here."""
+
+    def subscribe(
+        self,
+        topics: list[str],
+        on_assign: RebalanceCallback,
+        on_revoke: RebalanceCallback,
+        on_lost: RebalanceCallback,
+    ) -> None: ...
     def poll(self, timeout: float) -> Message | None: ...
     def incremental_assign(self, partitions: list[TopicPartition]) -> None: ...
     def incremental_unassign(self, partitions: list[TopicPartition]) -> None: ...
     def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]: ...
-    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> object: ...
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: Literal[True]) -> object: ...
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
-    """What to follow: how the records of each topic become rows, and Kafka's present identity of those topics."""
+class TopicRowMapping:
+    """How the records of each topic become rows, and Kafka's present identity of those topics."""
 
     to_row: Mapping[str, Callable[[Record], Row]]
     topic_ids: Callable[[], Mapping[str, str]]
@@ -55,80 +65,86 @@ class Follower:
 
     def __init__(
         self,
-        consumer: Consumer,
+        consumer: StoreConsumer,
         database: Database,
-        feed: Feed,
+        mapping: TopicRowMapping,
         settings: StoreSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._consumer = consumer
         self._database = database
-        self._feed = feed
+        self._mapping = mapping
         self._settings = settings
         self._clock = clock
         self._batch = Batch()
-        self._at_end: dict[Place, bool] = {}  # every assigned partition, and whether it is read to its end
-        self._busy_at = self._said_at = clock()
+        self._at_end: dict[PartitionId, bool] = {}  # every assigned partition, and whether it is read to its end
+        self._busy_at = self._logged_at = clock()
         self._written: dict[str, int] = dict.fromkeys(("results", "dead_letters", "unreadable"), 0)
 
     @property
     def written(self) -> dict[str, int]:
-        """Rows written by this run, by table."""
+        """The rows written by this run, by table."""
         return dict(self._written)
 
-    def run(self, stop: Callable[[], bool], idle_seconds: float | None = None) -> None:
-        """Until `stop()`, or until every assigned partition was read to its end `idle_seconds` ago.
+    def run(self, stop: Callable[[], bool], idle_s: float | None = None) -> None:
+        """Follow until `stop()`, or until every assigned partition was read to its end `idle_s` ago.
 
-        Raises StoreError for what needs a person, sqlite3.Error when the disk fails. Then nothing is half written.
+        Raises StoreError when a person must act, sqlite3.Error when the disk fails. Then nothing is half written.
         """
         self._consumer.subscribe(
-            list(self._feed.to_row), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+            list(self._mapping.to_row), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
         try:
-            while not stop() and not self._idle(idle_seconds):
-                self._gather(stop)
+            while not stop() and not self._is_idle(idle_s):
+                self._fill_batch(stop)
                 self._write()
         finally:
             self._consumer.close()  # revokes, which writes nothing that was not written above
 
-    def _gather(self, stop: Callable[[], bool]) -> None:
-        deadline = self._clock() + self._settings.batch_seconds
+    def _fill_batch(self, stop: Callable[[], bool]) -> None:
+        deadline = self._clock() + self._settings.batch_interval_s
         while len(self._batch) < self._settings.batch_records and not stop():
-            left = deadline - self._clock()
-            if left <= 0:
+            left_s = deadline - self._clock()
+            if left_s <= 0:
                 return
-            message = self._consumer.poll(min(left, _POLL_SECONDS))
+            message = self._consumer.poll(min(left_s, _POLL_S))
             if message is not None:
-                self._take(message)
+                self._process(message)
 
-    def _take(self, message: Message) -> None:
+    def _process(self, message: Message) -> None:
         error = message.error()
-        if error is not None:
-            self._on_error(error, message)
-            return
-        record = record_of(message)
-        self._batch.add(self._feed.to_row[record.topic](record), (record.topic, record.partition), record.offset)
-        self._at_end[record.topic, record.partition] = False
+        try:
+            if error is None:
+                self._add(record_of(message))
+            else:
+                self._on_error(error, message)
+        except IncompleteMessage as problem:
+            raise StoreError(str(problem)) from problem
+
+    def _add(self, record: Record) -> None:
+        partition = PartitionId(record.topic, record.partition)
+        self._batch.add(self._mapping.to_row[record.topic](record), partition, record.offset)
+        self._at_end[partition] = False
         self._busy_at = self._clock()
 
     def _on_error(self, error: KafkaError, message: Message) -> None:
-        place = (message.topic() or "", message.partition() or 0)
         if error.code() == KafkaError._PARTITION_EOF:
-            self._reached_end(place, message.offset() or 0)
+            end = record_id(message)
+            self._reach_end(PartitionId(end.topic, end.partition), end.offset)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._reset(place)
-        elif error.code() in _STOPS_THE_STORE:
-            raise StoreError(f"{place[0] or 'Kafka'}: {error.str()}: {_STOPS_THE_STORE[error.code()]}")
+            self._reset(message)
+        elif error.code() in _ERRORS_THAT_STOP:
+            raise StoreError(f"{message.topic() or 'Kafka'}: {error.str()}: {_ERRORS_THAT_STOP[error.code()]}")
         elif error.fatal():
             raise StoreError(f"Kafka's client gave up: {error.str()}; start the store again")
         else:
-            log.warning("Kafka: %s; trying on", error.str())
+            log.warning("Kafka: %s; trying again", error.str())
 
-    def _reached_end(self, place: Place, offset: int) -> None:
-        """The end lies past trailing transaction markers, so the group's lag reads 0 when all is read."""
-        if place in self._at_end:
-            self._batch.advance(place, offset)
-            self._at_end[place] = True
+    def _reach_end(self, partition: PartitionId, offset: int) -> None:
+        """Advance past trailing transaction markers, so that the group's lag reads 0 when everything is read."""
+        if partition in self._at_end:
+            self._batch.advance(partition, offset)
+            self._at_end[partition] = True
 
     def _write(self) -> None:
         if not self._batch:
@@ -140,60 +156,68 @@ class Follower:
             self._written[row.table] += 1
             metrics.STORE_ROWS.labels(row.table).inc()
         self._commit(batch.positions)
-        self._say_how_far()
+        self._log_progress()
 
-    def _say_how_far(self) -> None:
-        if self._clock() - self._said_at >= _SAY_SECONDS:
-            self._said_at = self._clock()
+    def _log_progress(self) -> None:
+        if self._clock() - self._logged_at >= _LOG_INTERVAL_S:
+            self._logged_at = self._clock()
             log.info("written so far: %s", ", ".join(f"{count} {table}" for table, count in self._written.items()))
 
-    def _commit(self, positions: dict[Place, int]) -> None:
-        """Tells Kafka how far the database is. Only lag reads it: after a restart the database's word counts."""
-        offsets = [TopicPartition(*place, offset) for place, offset in positions.items() if place in self._at_end]
+    def _commit(self, positions: dict[PartitionId, int]) -> None:
+        """Tell Kafka how far the database is. Only lag reads it: a restart reads from the database's positions."""
+        offsets = [TopicPartition(*at, offset) for at, offset in positions.items() if at in self._at_end]
         if offsets:
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def _on_assign(self, consumer: object, partitions: Sequence[TopicPartition]) -> None:
-        self._database.check_topics(self._feed.topic_ids())
-        places = [(p.topic, p.partition) for p in partitions]
-        self._at_end |= dict.fromkeys(places, False)
+        self._database.check_topics(self._mapping.topic_ids())
+        assigned = [PartitionId(p.topic, p.partition) for p in partitions]
+        self._at_end |= dict.fromkeys(assigned, False)
         self._busy_at = self._clock()
-        self._consumer.incremental_assign([self._start(place) for place in places])
+        self._consumer.incremental_assign([self._start(partition) for partition in assigned])
         metrics.STORE_PARTITIONS.set(len(self._at_end))
 
-    def _start(self, place: Place) -> TopicPartition:
-        known = self._database.position(place)
-        return TopicPartition(*place, OFFSET_BEGINNING if known is None else known)
+    def _start(self, partition: PartitionId) -> TopicPartition:
+        known = self._database.position(partition)
+        return TopicPartition(*partition, OFFSET_BEGINNING if known is None else known)
 
     def _on_revoke(self, consumer: object, partitions: Sequence[TopicPartition]) -> None:
-        """Rows are true whoever reads the partition next, so what was read is written, also when it was lost."""
+        """Write what was read, also from lost partitions: rows stay true whichever store reads them next."""
         self._write()
         for partition in partitions:
-            self._at_end.pop((partition.topic, partition.partition), None)
+            self._at_end.pop(PartitionId(partition.topic, partition.partition), None)
         self._consumer.incremental_unassign(list(partitions))
         metrics.STORE_PARTITIONS.set(len(self._at_end))
 
-    def _reset(self, place: Place) -> None:
-        """The broker does not have the offset that the database wants next: go on from the oldest record it has."""
+    def _reset(self, message: Message) -> None:
+        """Go on from the oldest record: the broker does not have the offset that the database wants next."""
+        partition = partition_of(message)
+        if partition is None:
+            raise IncompleteMessage(
+                "internal error: Kafka's client reset the offset of no partition; start the store again"
+            )
         self._write()
-        self._database.check_topics(self._feed.topic_ids())
-        self._at_end[place] = False
+        self._database.check_topics(self._mapping.topic_ids())
+        self._at_end[partition] = False
         self._busy_at = self._clock()
-        partition = TopicPartition(*place)
-        wanted = self._database.position(place) or 0
-        low, high = self._consumer.get_watermark_offsets(partition, timeout=30)
-        if wanted < low:
-            log.error("%s: offsets %d to %d left the topic before they were stored", place, wanted, low - 1)
-            metrics.STORE_RESETS.labels("removed_before_read").inc()
-            self._database.write([], {place: low})
-        elif wanted > high:
-            log.error("%s: the broker lost offsets %d to %d; reading the partition anew", place, high, wanted - 1)
-            metrics.STORE_RESETS.labels("lost_by_broker").inc()
-            self._database.restart(place, low)
-        self._consumer.incremental_unassign([partition])
-        self._consumer.incremental_assign([self._start(place)])
+        self._restart(partition)
+        self._consumer.incremental_unassign([TopicPartition(*partition)])
+        self._consumer.incremental_assign([self._start(partition)])
 
-    def _idle(self, seconds: float | None) -> bool:
-        if seconds is None or not self._at_end or not all(self._at_end.values()):
+    def _restart(self, partition: PartitionId) -> None:
+        wanted = self._database.position(partition) or 0
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=30)
+        name = f"{partition.topic}/{partition.partition}"
+        if wanted < low:
+            log.error("%s: offsets %d to %d left the topic before they were stored", name, wanted, low - 1)
+            metrics.STORE_RESETS.labels("removed_before_read").inc()
+            self._database.write([], {partition: low})
+        elif wanted > high:
+            log.error("%s: the broker lost offsets %d to %d; reading the partition again", name, high, wanted - 1)
+            metrics.STORE_RESETS.labels("lost_by_broker").inc()
+            self._database.restart(partition, low)
+
+    def _is_idle(self, idle_s: float | None) -> bool:
+        if idle_s is None or not self._at_end or not all(self._at_end.values()):
             return False
-        return self._clock() - self._busy_at >= seconds
+        return self._clock() - self._busy_at >= idle_s

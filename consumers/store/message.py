@@ -1,36 +1,25 @@
-"""A message of confluent_kafka as the store's Record."""
+"""Turns a message of confluent_kafka into the store's Record."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from confluent_kafka import Message
 
-from confluent_kafka import KafkaError
-
+from sightstream.consumers.kafka.message import headers_of, record_id
 from sightstream.consumers.store.rows import Record
-from sightstream.schemas.wire.dead_letter import Headers
-
-
-class Message(Protocol):
-    """What the store uses of confluent_kafka.Message."""
-
-    def error(self) -> KafkaError | None: ...
-    def topic(self) -> str | None: ...
-    def partition(self) -> int | None: ...
-    def offset(self) -> int | None: ...
-    def timestamp(self) -> tuple[int, int]: ...
-    def key(self) -> bytes | None: ...
-    def value(self) -> bytes | None: ...
-    def headers(self) -> Headers | None: ...
 
 
 def record_of(message: Message) -> Record:
-    """`message` must carry no error."""
+    """Return the record of a message that carries no error. Raises IncompleteMessage.
+
+    Headers with a name that is not UTF-8 are left out, so a dead letter with such headers becomes unreadable.
+    """
+    at = record_id(message)
     return Record(
-        topic=message.topic() or "",
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
+        topic=at.topic,
+        partition=at.partition,
+        offset=at.offset,
         timestamp_ms=message.timestamp()[1],
         key=message.key(),
         value=message.value(),
-        headers=message.headers() or [],
+        headers=headers_of(message) or [],
     )

@@ -16,7 +16,7 @@ _TABLE: dict[Status, str] = {"answered": "results", "dead": "dead_letters"}
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which outcomes; None means any. `product_id` also finds dead letters by key, when their value is unreadable."""
+    """Chooses outcomes; None means any. `product_id` also finds dead letters by key, when their value is unreadable."""
 
     product_id: str | None = None
     request_id: str | None = None
@@ -33,7 +33,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many rows. `duplicates` counts outcomes beyond the first for one request record; it should be 0."""
+    """Numbers of rows. `duplicates` counts outcomes beyond the first for one request record; it should be 0."""
 
     answered: int
     dead: int
@@ -42,12 +42,12 @@ class Counts:
 
 
 class StoreReader:
-    """Raises StoreError when the file is not there, is damaged or is not a results database."""
+    """Reads one results file. Raises StoreError when it is missing, damaged or not a results database."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise StoreError(
-                f"there is no results database at {path}; run `sightstream store`, or name one with --path"
+                f"there is no results database at {path}; run `sightstream store`, or choose a file with --path"
             )
         self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
         self._connection.row_factory = sqlite3.Row
@@ -57,7 +57,7 @@ class StoreReader:
         self._connection.close()
 
     def outcomes(self, wanted: Filter, limit: int) -> list[Outcome]:
-        """The newest `limit` outcomes that match, newest first."""
+        """Return the newest `limit` outcomes that match, newest first."""
         where, values = _where(wanted)
         query = f'SELECT status, topic, partition, "offset" FROM outcomes {where} ' + (  # noqa: S608 - values are bound
             'ORDER BY recorded_ms DESC, topic, partition, "offset" DESC LIMIT ?'
@@ -65,7 +65,7 @@ class StoreReader:
         return [self._outcome(row) for row in self._rows(query, (*values, limit))]
 
     def count(self, wanted: Filter) -> Counts:
-        """Counts of everything that matches; unreadable records match only where nothing is asked for."""
+        """Count everything that matches; unreadable records match only a filter without any condition."""
         where, values = _where(wanted)
         by_status = f"SELECT status, count(*) FROM outcomes {where} GROUP BY status"  # noqa: S608 - values are bound
         repeats = f"""SELECT coalesce(sum(n - 1), 0) FROM (

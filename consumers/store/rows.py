@@ -1,4 +1,4 @@
-"""A record becomes a row: a result, a dead letter, or, when it is neither, an unreadable record with the reason why."""
+"""Turns a record into a row: a result, a dead letter or, when it is neither, an unreadable record with the reason."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Table = Literal["results", "dead_letters", "unreadable"]
 Value = str | int | float | bytes | None
 _MAX_INTEGER = 2**63 - 1  # SQLite's
 
-# What reading a foreign record can raise: a header of None has no decode(), a year 1 has no UTC.
+# Records that others wrote can raise these: a header of None has no decode(), the year 1 has no UTC.
 _UNREADABLE = (WireError, KeyError, ValueError, AttributeError, TypeError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as it stands on a topic."""
+    """A record as it is on a topic."""
 
     topic: str
     partition: int
@@ -44,24 +44,24 @@ class Row:
 
 
 def result_row(record: Record) -> Row:
-    """Never raises: what is not a result becomes an `unreadable` row."""
+    """Return the row of a result. Never raises: any other record becomes an `unreadable` row."""
     try:
         result = decode_result(record.value)
-        return _checked("results", _place(record) | _source(record) | _result(result, record))
+        return _checked("results", _position(record) | _source(record) | _result(result, record))
     except _UNREADABLE as error:
         return _unreadable(record, error)
 
 
 def dead_letter_row(record: Record) -> Row:
-    """Never raises: what is not a dead letter becomes an `unreadable` row."""
+    """Return the row of a dead letter. Never raises: any other record becomes an `unreadable` row."""
     try:
         failure = Failure.from_headers(record.headers)
-        return _checked("dead_letters", _place(record) | _failure(failure) | _request(record) | _bytes(record))
+        return _checked("dead_letters", _position(record) | _failure(failure) | _request(record) | _bytes(record))
     except _UNREADABLE as error:
         return _unreadable(record, error)
 
 
-def _place(record: Record) -> dict[str, Value]:
+def _position(record: Record) -> dict[str, Value]:
     return {
         "topic": record.topic,
         "partition": record.partition,
@@ -71,7 +71,7 @@ def _place(record: Record) -> dict[str, Value]:
 
 
 def _source(record: Record) -> dict[str, Value]:
-    """An answer without a known source is an answer still."""
+    """Return the source columns, empty ones if the headers have no source: the answer is still an answer."""
     try:
         return _source_columns(Source.from_headers(record.headers))
     except _UNREADABLE:
@@ -140,7 +140,7 @@ def _bytes(record: Record) -> dict[str, Value]:
 
 def _unreadable(record: Record, error: Exception) -> Row:
     why = f"no header {error}" if isinstance(error, KeyError) else str(error)
-    return Row("unreadable", _place(record) | {"why": printable(why)[:1000]} | _bytes(record))
+    return Row("unreadable", _position(record) | {"why": printable(why)[:1000]} | _bytes(record))
 
 
 def _checked(table: Table, values: dict[str, Value]) -> Row:

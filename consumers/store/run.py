@@ -1,4 +1,4 @@
-"""Puts the store together from its settings and runs it."""
+"""Builds the store from its settings and runs it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, TopicDescription
 
 from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.errors import StoreError
-from sightstream.consumers.store.follower import Feed, Follower
+from sightstream.consumers.store.follower import Follower, TopicRowMapping
 from sightstream.consumers.store.rows import dead_letter_row, result_row
 from sightstream.consumers.store.settings import StoreSettings
 from sightstream.schemas.connections.kafka import KafkaSettings
@@ -22,7 +22,7 @@ from sightstream.schemas.wire.topics import TopicSettings
 
 log = logging.getLogger(__name__)
 
-_ADMIN_SECONDS = 30
+_ADMIN_TIMEOUT_S = 30
 
 
 def run_store(
@@ -30,48 +30,49 @@ def run_store(
     kafka: KafkaSettings,
     topics: TopicSettings,
     stop: Callable[[], bool],
-    idle_seconds: float | None = None,
+    idle_s: float | None = None,
 ) -> dict[str, int]:
-    """Follows both topics until `stop()`, or until all was read `idle_seconds` ago. Rows written, by table.
+    """Follow both topics until `stop()`, or until all was read `idle_s` ago; return the rows written, by table.
 
     Raises StoreError for what needs a person, sqlite3.Error when the disk fails.
     """
     to_row = {topics.results: result_row, topics.dead_letters: dead_letter_row}
     admin = AdminClient(kafka.client_config(), logger=log)
-    feed = Feed(to_row, lambda: topic_ids(admin, list(to_row)))
+    mapping = TopicRowMapping(to_row, lambda: topic_ids(admin, list(to_row)))
     with Database(settings.path) as database:
-        database.check_topics(feed.topic_ids())
-        follower = Follower(Consumer(consumer_config(settings, kafka), logger=log), database, feed, settings)
-        follower.run(stop, idle_seconds)
+        database.check_topics(mapping.topic_ids())
+        follower = Follower(Consumer(consumer_config(settings, kafka), logger=log), database, mapping, settings)
+        follower.run(stop, idle_s)
         return follower.written
 
 
 def consumer_config(settings: StoreSettings, kafka: KafkaSettings) -> dict[str, str | int | float | bool]:
-    """Holds secrets: never log it."""
+    """Return librdkafka's settings. They hold secrets: never log them."""
     return kafka.client_config() | {
-        "group.id": settings.group,
+        "group.id": settings.group_id,
         # A killed store comes back as the same member: its partitions are there at once, not after the session.
         "group.instance.id": instance_id(settings.path),
-        "session.timeout.ms": int(settings.session_timeout_seconds * 1000),
+        "session.timeout.ms": int(settings.session_timeout_s * 1000),
         "partition.assignment.strategy": "cooperative-sticky",
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "enable.partition.eof": True,
-        "auto.offset.reset": "error",  # a lost position is never passed over in silence
+        "auto.offset.reset": "error",  # the follower handles a lost position, and logs it
     }
 
 
 def instance_id(path: Path) -> str:
-    """One database has one writer, so host and path name it."""
+    """Return the process's identity: one database has one writer, so host and path name it."""
     return "store-" + hashlib.sha256(f"{socket.gethostname()}:{os.path.realpath(path)}".encode()).hexdigest()[:16]
 
 
 def topic_ids(admin: AdminClient, names: list[str]) -> dict[str, str]:
-    """Kafka's own identity of each topic. Raises StoreError when one is missing or the broker does not answer."""
+    """Return each topic's id. Raises StoreError when a topic is missing or the broker does not answer."""
     try:
-        described = admin.describe_topics(TopicCollection(names), request_timeout=_ADMIN_SECONDS)
-        return {name: str(described[name].result().topic_id) for name in names}
+        described = admin.describe_topics(TopicCollection(names), request_timeout=_ADMIN_TIMEOUT_S)
+        topics: dict[str, TopicDescription] = {name: described[name].result() for name in names}
+        return {name: str(topic.topic_id) for name, topic in topics.items()}
     except KafkaException as error:
         raise StoreError(
             f"can't read the topics {names}: {error.args[0].str()}; are the broker and its topics up?"

@@ -9,16 +9,42 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class StoreSettings(BaseSettings):
-    """Where the rows go, and how many records make one database transaction.
-
-    A batch is written when it holds `batch_records` or is `batch_seconds` old. `metrics_port` 0 serves no metrics.
-    """
+    """Settings of `sightstream store`: the database file, and how much is written at once."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_STORE_", frozen=True, extra="forbid")
 
-    path: Path = Path(".sightstream/results.db")
-    group: str = Field(default="sightstream-store", min_length=1, max_length=249)
-    batch_records: int = Field(default=500, ge=1, le=100_000)
-    batch_seconds: float = Field(default=0.2, gt=0, le=60)
-    session_timeout_seconds: float = Field(default=30, ge=6, le=1800)
-    metrics_port: int = Field(default=0, ge=0, le=65535)
+    path: Path = Field(
+        default=Path(".sightstream/results.db"),
+        description="SQLite file for the rows, in the working directory by default; one store writes to it. Set it to "
+        "a disk that is kept.",
+    )
+    group_id: str = Field(
+        default="sightstream-store",
+        min_length=1,
+        max_length=249,
+        description="Consumer group; stores that share it share the partitions, each with a file of its own. Change it "
+        "for a second, complete database.",
+    )
+    batch_records: int = Field(
+        default=500,
+        ge=1,
+        le=100_000,
+        description="Records at which a batch is written to the database; raise it for throughput.",
+    )
+    batch_interval_s: float = Field(
+        default=0.2,
+        gt=0,
+        le=60,
+        description="Seconds after which a batch is written even if it is not full; raise it for fewer disk writes, "
+        "lower it for fresher rows.",
+    )
+    session_timeout_s: float = Field(
+        default=30,
+        ge=6,
+        le=1800,
+        description="Seconds without a heartbeat after which Kafka gives the partitions of a dead store to another; "
+        "lower it for a faster takeover.",
+    )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Loopback port that serves /metrics for Prometheus; 0 serves none."
+    )

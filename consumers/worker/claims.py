@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
+from sightstream.consumers.kafka.offset_metadata import Ranges, UnreadableMetadata, decode
+from sightstream.consumers.metrics import PARTITIONS
 from sightstream.consumers.worker.ledger import CommitPoint, Ledger
-from sightstream.consumers.worker.offset_metadata import Ranges, UnreadableNote, decode
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Fatal
-from sightstream.pipeline.metrics import PARTITIONS
 
 log = logging.getLogger(__name__)
 
@@ -112,5 +112,5 @@ class Claims:
 def _read(note: str | None, at: TopicPartition) -> Ranges:
     try:
         return decode(note, at.offset)
-    except UnreadableNote as error:
+    except UnreadableMetadata as error:
         raise Fatal(f"{at.topic}/{at.partition}: {error}") from error

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, TopicPartition
 
+from sightstream.consumers.metrics import COMMIT_SECONDS, COMMITS, DEAD_LETTERS, RESULTS
 from sightstream.consumers.worker.claims import Claim, Claims
 from sightstream.consumers.worker.ledger import CommitPoint
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.transactions import Aborted, CommitError, NotAMember, Transactions, Unsure
-from sightstream.pipeline.metrics import COMMIT_SECONDS, COMMITS, DEAD_LETTERS, RESULTS
 
 log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from sightstream.consumers.metrics import PAUSED, REQUESTS_TAKEN
 from sightstream.consumers.worker.claims import Claim, Claims
 from sightstream.consumers.worker.ledger import LedgerError
 from sightstream.consumers.worker.retries import Retries
@@ -14,7 +15,6 @@ from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Fatal, Rejected
 from sightstream.pipeline.flow import Flow
-from sightstream.pipeline.metrics import PAUSED, REQUESTS_TAKEN
 from sightstream.schemas.wire.codec import WireError, decode_request
 from sightstream.schemas.wire.dead_letter import Headers, Reason, Source, Stage
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import Generic, TypeVar
 
-from sightstream.consumers.worker.offset_metadata import Ranges, encode
+from sightstream.consumers.kafka.offset_metadata import Ranges, encode
 
 Outcome = TypeVar("Outcome")
 

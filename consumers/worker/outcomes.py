@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sightstream.consumers.metrics import RETRIES
 from sightstream.consumers.worker.claims import Claims
 from sightstream.consumers.worker.records import OutgoingRecord, dead_letter_record, result_record
 from sightstream.consumers.worker.retries import Retries
 from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
-from sightstream.pipeline.metrics import RETRIES
 from sightstream.pipeline.types import Outcome
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.result import ImageResult

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import count
 from random import Random
 
+from sightstream.consumers.metrics import BREAKER_OPEN
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Retryable
-from sightstream.pipeline.metrics import BREAKER_OPEN
 from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.uri import origin
 

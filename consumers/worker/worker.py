@@ -13,6 +13,7 @@ from random import Random
 
 from confluent_kafka import Consumer, TopicPartition
 
+from sightstream.consumers.metrics import IN_FLIGHT, IN_FLIGHT_BYTES, REBALANCES
 from sightstream.consumers.worker.claims import Claims
 from sightstream.consumers.worker.committer import Committer
 from sightstream.consumers.worker.intake import Intake
@@ -21,7 +22,6 @@ from sightstream.consumers.worker.retries import Retries
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.transactions import Transactions
 from sightstream.pipeline.flow import Flow
-from sightstream.pipeline.metrics import IN_FLIGHT, IN_FLIGHT_BYTES, REBALANCES
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_timeout
 from sightstream.schemas.wire.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings

@@ -35,9 +35,9 @@ def lag(
     """
     from confluent_kafka import KafkaException
 
+    from sightstream.consumers.kafka.types import KafkaReadError
     from sightstream.consumers.lag.reader import open_lag_reader, pipeline_groups
     from sightstream.consumers.lag.settings import LagSettings
-    from sightstream.consumers.lag.types import LagError
     from sightstream.infra.settings import load
     from sightstream.schemas.connections.kafka import KafkaSettings
     from sightstream.schemas.wire.topics import TopicSettings
@@ -53,7 +53,7 @@ def lag(
                 _watch(reader, interval, as_json)
             else:
                 _print(reader.read(), as_json)
-    except (LagError, KafkaException) as error:
+    except (KafkaReadError, KafkaException) as error:
         raise CommandError(str(error)) from error
 
 
@@ -75,7 +75,7 @@ def _serve(reader: LagReader, settings: LagSettings) -> None:
     try:
         with metrics_served(settings.metrics_port):
             print(f"http://127.0.0.1:{settings.metrics_port}/metrics", flush=True)
-            keep_reading(reader, collector, settings.interval_seconds, stop)
+            keep_reading(reader, collector, settings.interval_s, stop)
     except MetricsPortTaken as error:
         raise CommandError(str(error)) from error
     finally:

@@ -35,12 +35,12 @@ def lookup(
 
 
 def _ask(settings: LookupSettings, product: str, as_json: bool) -> None:
-    from sightstream.consumers.lookup.client import NotAnswering, address_of, ask
+    from sightstream.consumers.lookup.client import LookupUnavailable, ask, find_address
     from sightstream.schemas.wire.dead_letter import printable
 
     try:
-        found = ask(address_of(settings), product)
-    except NotAnswering as error:
+        found = ask(find_address(settings), product)
+    except LookupUnavailable as error:
         typer.echo(f"sightstream: {error}", err=True)
         raise typer.Exit(NOT_ANSWERING) from None
     if found is None:
@@ -73,22 +73,22 @@ def _serve(settings: LookupSettings) -> None:
 
     from confluent_kafka import KafkaException
 
-    from sightstream.consumers.lookup.errors import LookupFailed, TableFailed
+    from sightstream.consumers.lookup.errors import LookupFailure, TableFailure
     from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.settings import load
     from sightstream.schemas.connections.kafka import KafkaSettings
     from sightstream.schemas.wire.topics import TopicSettings
 
     log_to_stderr()
-    for noisy in ("faust", "mode", "aiokafka", "sightstream.consumers.lookup.committed"):
+    for noisy in ("faust", "mode", "aiokafka", "sightstream.consumers.lookup.read_committed"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     kafka, topics = load(KafkaSettings), load(TopicSettings)
     try:
         asyncio.run(_until_stopped(settings, kafka, topics))
-    except TableFailed as error:
+    except TableFailure as error:
         print(f"sightstream: {error}", file=sys.stderr, flush=True)
         os._exit(CommandError.exit_code)  # Faust's threads would keep the process alive
-    except (LookupFailed, KafkaException) as error:
+    except (LookupFailure, KafkaException) as error:
         raise CommandError(str(error)) from error
 
 

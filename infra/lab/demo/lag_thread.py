@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 
+from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.lag.reader import open_lag_reader
 from sightstream.consumers.lag.settings import LagSettings
-from sightstream.consumers.lag.types import GroupLag, LagError
+from sightstream.consumers.lag.types import GroupLag
 from sightstream.schemas.connections.kafka import KafkaSettings
 
 EVERY_S = 1.0
@@ -31,5 +32,5 @@ class LagThread:
             while not self._stop.wait(EVERY_S):
                 try:
                     (self.newest,) = self._reader.read()
-                except LagError:
+                except KafkaReadError:
                     continue  # in the middle of a rebalance; the screen keeps the last reading

@@ -15,8 +15,8 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from sightstream.consumers.lookup.client import NotAnswering, ask
-from sightstream.consumers.lookup.folder import announced_address
+from sightstream.consumers.lookup.client import LookupUnavailable, ask
+from sightstream.consumers.lookup.folder import read_address
 from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.demo import children
 from sightstream.infra.lab.demo.lag_thread import LagThread
@@ -158,10 +158,10 @@ class _Run:
 
 
 def _looked_up(folder: Path, product: str) -> ImageResult | None:
-    address = announced_address(children.lookup_folder(folder))
+    address = read_address(children.lookup_folder(folder))
     try:
         answer = ask(address, product) if address else None
-    except NotAnswering:
+    except LookupUnavailable:
         return None
     return ImageResult.model_validate(answer.document["result"]) if answer else None
 

@@ -1,4 +1,4 @@
-"""What Prometheus is shown."""
+"""The samples that Prometheus gets."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import urllib.request
 import pytest
 from prometheus_client import CollectorRegistry
 
+from sightstream.consumers.kafka.broker import Member
+from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.lag.exporter import LagCollector, keep_reading
-from sightstream.consumers.lag.types import GroupLag, LagError, Member, PartitionLag
+from sightstream.consumers.lag.types import GroupLag, PartitionLag
 from sightstream.consumers.metrics_server import MetricsPortTaken, metrics_served
 
 OWNER = Member("m-1", "worker-1", "10.0.0.1")
@@ -21,12 +23,12 @@ PARTS = (
 
 
 class Reader:
-    def __init__(self, *readings: list[GroupLag] | LagError) -> None:
+    def __init__(self, *readings: list[GroupLag] | KafkaReadError) -> None:
         self._readings = list(readings)
 
     def read(self) -> list[GroupLag]:
         reading = self._readings.pop(0)
-        if isinstance(reading, LagError):
+        if isinstance(reading, KafkaReadError):
             raise reading
         return reading
 
@@ -35,7 +37,7 @@ def samples(collector: LagCollector) -> dict[tuple[str, tuple[str, ...]], float]
     return {(s.name, tuple(s.labels.values())): s.value for family in collector.collect() for s in family.samples}
 
 
-def collector(*readings: list[GroupLag] | LagError) -> LagCollector:
+def collector(*readings: list[GroupLag] | KafkaReadError) -> LagCollector:
     made = LagCollector("kafka")
     reader = Reader(*readings)
     for _ in readings:
@@ -67,8 +69,8 @@ def test_what_is_not_known_is_not_shown() -> None:
 
 def test_after_a_failed_reading_no_old_number_is_shown() -> None:
     good = [GroupLag("g", (OWNER,), PARTS)]
-    assert samples(collector(good, LagError("the broker is gone"))) == {}
-    assert samples(collector(LagError("the broker is gone"), good)) != {}
+    assert samples(collector(good, KafkaReadError("the broker is gone"))) == {}
+    assert samples(collector(KafkaReadError("the broker is gone"), good)) != {}
 
 
 def test_served_on_loopback_and_read_until_stopped(unused_port: int) -> None:
@@ -97,4 +99,5 @@ def unused_port() -> int:
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port

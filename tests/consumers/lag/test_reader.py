@@ -1,21 +1,21 @@
-"""What the reader makes of offsets, notes, markers and ages."""
+"""The lag that the reader finds in offsets, offset metadata, markers and ages."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightstream.consumers.lag.broker import Committed, Membership
+from sightstream.consumers.kafka.broker import CommittedOffset, Member, Membership
+from sightstream.consumers.kafka.offset_metadata import encode
+from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.lag.reader import LagReader
 from sightstream.consumers.lag.settings import LagSettings
-from sightstream.consumers.lag.types import GroupLag, Member, PartitionLag, Place
-from sightstream.consumers.worker.offset_metadata import encode
-from tests.consumers.lag.fakes import FakeBroker, FakeConsumer, FakeLog
+from sightstream.consumers.lag.types import GroupLag, PartitionLag
+from tests.consumers.kafka.fakes import FakeBroker, FakeConsumer, FakeLog
 
-P0: Place = ("requests", 0)
+P0 = PartitionId("requests", 0)
+P1 = PartitionId("requests", 1)
 NOW_S = 1000.0
 
 
@@ -33,16 +33,14 @@ def log(*offsets: int, end: int | None = None, start: int = 0) -> FakeLog:
 
 
 def reader(
-    logs: dict[Place, FakeLog],
-    committed: dict[Place, Committed] | None = None,
+    logs: dict[PartitionId, FakeLog],
+    committed: dict[PartitionId, CommittedOffset] | None = None,
     settings: LagSettings | None = None,
-    clock: Callable[[], float] | None = None,
+    consumer: FakeConsumer | None = None,
 ) -> LagReader:
     broker = FakeBroker(logs, {"g": committed or {}})
-    consumer = FakeConsumer(logs)
-    return LagReader(
-        broker, consumer, {"g": ("requests",)}, settings or LagSettings(), (clock or Clock(), lambda: NOW_S)
-    )
+    clocks = (Clock(), lambda: NOW_S)
+    return LagReader(broker, consumer or FakeConsumer(logs), {"g": ("requests",)}, settings or LagSettings(), clocks)
 
 
 def only(groups: list[GroupLag]) -> PartitionLag:
@@ -51,17 +49,17 @@ def only(groups: list[GroupLag]) -> PartitionLag:
 
 
 def test_partially_read() -> None:
-    part = only(reader({P0: log(*range(10))}, {P0: Committed(4, None)}).read())
+    part = only(reader({P0: log(*range(10))}, {P0: CommittedOffset(4, None)}).read())
     assert (part.records, part.seconds, part.committed, part.stable_end) == (6, NOW_S - 4, 4, 10)
 
 
 def test_a_trailing_marker_is_no_lag() -> None:
-    part = only(reader({P0: log(0, 1, 2, end=4)}, {P0: Committed(3, None)}).read())
+    part = only(reader({P0: log(0, 1, 2, end=4)}, {P0: CommittedOffset(3, None)}).read())
     assert (part.records, part.seconds) == (0, 0.0)
 
 
 def test_markers_between_records_are_not_counted() -> None:
-    part = only(reader({P0: log(0, 2, 4, 6, end=8)}, {P0: Committed(1, None)}).read())
+    part = only(reader({P0: log(0, 2, 4, 6, end=8)}, {P0: CommittedOffset(1, None)}).read())
     assert (part.records, part.seconds) == (3, NOW_S - 2)
 
 
@@ -71,37 +69,38 @@ def test_a_group_that_never_committed_counts_from_the_earliest_offset() -> None:
 
 
 def test_a_commit_older_than_the_log_counts_from_the_earliest_offset() -> None:
-    assert only(reader({P0: log(5, 6, 7, start=5)}, {P0: Committed(1, None)}).read()).records == 3
+    assert only(reader({P0: log(5, 6, 7, start=5)}, {P0: CommittedOffset(1, None)}).read()).records == 3
 
 
 def test_a_commit_past_the_end_is_no_lag() -> None:
-    part = only(reader({P0: log(0, 1)}, {P0: Committed(9, None)}).read())
+    part = only(reader({P0: log(0, 1)}, {P0: CommittedOffset(9, None)}).read())
     assert (part.records, part.seconds) == (0, 0.0)
 
 
 def test_what_is_finished_beyond_the_commit_is_no_lag() -> None:
-    note = encode(2, ((3, 6), (8, 9)))
-    part = only(reader({P0: log(*range(10))}, {P0: Committed(2, note)}).read())
+    metadata = encode(2, ((3, 6), (8, 9)))
+    part = only(reader({P0: log(*range(10))}, {P0: CommittedOffset(2, metadata)}).read())
     assert (part.records, part.seconds) == (4, NOW_S - 2)  # 2, 6, 7, 9
 
 
 def test_all_but_a_marker_finished_beyond_the_commit() -> None:
-    note = encode(2, ((3, 6),))
-    part = only(reader({P0: log(0, 1, 3, 4, 5, end=6)}, {P0: Committed(2, note)}).read())
+    metadata = encode(2, ((3, 6),))
+    part = only(reader({P0: log(0, 1, 3, 4, 5, end=6)}, {P0: CommittedOffset(2, metadata)}).read())
     assert (part.records, part.seconds) == (0, 0.0)
 
 
-def test_a_note_that_cannot_be_read_hides_nothing() -> None:
-    assert only(reader({P0: log(*range(10))}, {P0: Committed(2, "ss1:!!")}).read()).records == 8
+def test_metadata_that_cannot_be_read_hides_nothing() -> None:
+    assert only(reader({P0: log(*range(10))}, {P0: CommittedOffset(2, "ss1:!!")}).read()).records == 8
 
 
 def test_a_long_queue_is_counted_in_offsets_after_one_record() -> None:
     many = {P0: log(*range(0, 2000, 2), end=2000)}
-    note = encode(100, ((200, 300),))
-    lag = reader(many, {P0: Committed(100, note)}, LagSettings(count_within=500))
+    metadata = encode(100, ((200, 300),))
+    consumer = FakeConsumer(many)
+    lag = reader(many, {P0: CommittedOffset(100, metadata)}, LagSettings(count_within=500), consumer=consumer)
     part = only(lag.read())
     assert (part.records, part.seconds) == (2000 - 100 - 100, NOW_S - 100)
-    assert lag._consumer.polls == 1  # type: ignore[attr-defined]
+    assert consumer.polls == 1
 
 
 @given(st.sets(st.integers(0, 40)), st.integers(0, 45), st.sets(st.integers(0, 45)), st.integers(0, 60))
@@ -111,7 +110,7 @@ def test_counted_and_estimated_lag_agree_with_the_records(
     finished = tuple((n, n + 1) for n in sorted(done) if n > committed and n - 1 not in done)
     logs = {P0: FakeLog({n: n * 1000 for n in offsets}, 46)}
     settings = LagSettings(count_within=count_within)
-    part = only(reader(logs, {P0: Committed(committed, encode(committed, finished))}, settings).read())
+    part = only(reader(logs, {P0: CommittedOffset(committed, encode(committed, finished))}, settings).read())
     left = sorted(n for n in offsets if n >= committed and not any(a <= n < b for a, b in finished))
     assert (part.records == 0) == (not left)
     assert part.records >= len(left)
@@ -128,13 +127,13 @@ def test_an_age_is_never_negative() -> None:
 def test_a_broker_that_delivers_nothing_leaves_the_age_unknown() -> None:
     logs = {P0: log(*range(10))}
     broker, consumer = FakeBroker(logs), FakeConsumer(logs, silent=True)
-    lag = LagReader(broker, consumer, {"g": ("requests",)}, LagSettings(read_timeout_seconds=0.01), (Clock(), Clock()))
+    lag = LagReader(broker, consumer, {"g": ("requests",)}, LagSettings(read_timeout_s=0.01), (Clock(), Clock()))
     group = lag.read()[0]
     assert (group.partitions[0].records, group.partitions[0].seconds, group.seconds) == (10, None, None)
 
 
 def test_every_reading_says_the_same() -> None:
-    lag = reader({P0: log(*range(10))}, {P0: Committed(4, None)})
+    lag = reader({P0: log(*range(10))}, {P0: CommittedOffset(4, None)})
     assert [only(lag.read()).records for _ in range(3)] == [6, 6, 6]
 
 
@@ -146,7 +145,7 @@ def test_commits_are_read_before_ends() -> None:
 
 
 def test_owners_and_members() -> None:
-    logs = {P0: log(0), ("requests", 1): log(0)}
+    logs = {P0: log(0), P1: log(0)}
     member = Member("m-1", "worker", "127.0.0.1")
     broker = FakeBroker(logs, membership_of={"g": Membership((member,), {P0: member})})
     group = LagReader(broker, FakeConsumer(logs), {"g": ("requests",)}, LagSettings()).read()[0]
@@ -155,8 +154,8 @@ def test_owners_and_members() -> None:
 
 
 def test_a_group_without_known_topics_shows_those_it_committed_on() -> None:
-    logs = {P0: log(0, 1), ("other", 0): log(0)}
-    broker = FakeBroker(logs, {"g": {P0: Committed(1, None)}})
+    logs = {P0: log(0, 1), PartitionId("other", 0): log(0)}
+    broker = FakeBroker(logs, {"g": {P0: CommittedOffset(1, None)}})
     group = LagReader(broker, FakeConsumer(logs), {"g": ()}, LagSettings()).read()[0]
     assert [(part.topic, part.records) for part in group.partitions] == [("requests", 1)]
 
@@ -164,11 +163,11 @@ def test_a_group_without_known_topics_shows_those_it_committed_on() -> None:
 def test_time_to_empty_comes_from_successive_readings() -> None:
     clock = Clock()
     logs = {P0: log(*range(100))}
-    broker = FakeBroker(logs, {"g": {P0: Committed(0, None)}})
+    broker = FakeBroker(logs, {"g": {P0: CommittedOffset(0, None)}})
     lag = LagReader(broker, FakeConsumer(logs), {"g": ("requests",)}, LagSettings(), (clock, lambda: NOW_S))
     assert lag.read()[0].queue_empty_seconds is None
     clock.now += 10
-    broker.offsets["g"] = {P0: Committed(20, None)}
+    broker.offsets["g"] = {P0: CommittedOffset(20, None)}
     assert lag.read()[0].queue_empty_seconds == pytest.approx(40, rel=0.05)
-    broker.offsets["g"] = {P0: Committed(100, None)}
+    broker.offsets["g"] = {P0: CommittedOffset(100, None)}
     assert lag.read()[0].queue_empty_seconds == 0

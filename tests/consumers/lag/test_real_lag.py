@@ -13,10 +13,11 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from sightstream.consumers.kafka.offset_metadata import encode
+from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.lag.reader import LagReader, open_lag_reader
 from sightstream.consumers.lag.settings import LagSettings
-from sightstream.consumers.lag.types import GroupLag, LagError
-from sightstream.consumers.worker.offset_metadata import encode
+from sightstream.consumers.lag.types import GroupLag
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.topics import TopicSettings
@@ -39,7 +40,7 @@ def reader(runtime: LocalRuntime, topics: TopicSettings, group: str) -> Iterator
 
 @pytest.fixture
 def committed_offsets(runtime: LocalRuntime, topics: TopicSettings) -> list[int]:
-    """What a committed reader sees on partition 0 of ten transactions, two of them aborted."""
+    """The offsets that a committed reader gets from partition 0 of ten transactions, two of them aborted."""
     publisher = OutcomePublisher(runtime.kafka_settings, topics)
     for turn in range(10):
         publisher.publish(range(turn * 10, turn * 10 + 10), commit=turn not in (4, 9))
@@ -47,9 +48,9 @@ def committed_offsets(runtime: LocalRuntime, topics: TopicSettings) -> list[int]
     return sorted(offset for _, partition, offset in seen if partition == 0)
 
 
-def commit(kafka: KafkaSettings, group: str, topic: str, offset: int, note: str = "") -> None:
+def commit(kafka: KafkaSettings, group: str, topic: str, offset: int, metadata: str = "") -> None:
     consumer = Consumer(kafka.client_config() | {"group.id": group})
-    consumer.commit(offsets=[TopicPartition(topic, 0, offset, note)], asynchronous=False)
+    consumer.commit(offsets=[TopicPartition(topic, 0, offset, metadata)], asynchronous=False)
     consumer.close()
 
 
@@ -77,7 +78,7 @@ def test_partially_read(
 def test_every_reading_says_the_same(
     runtime: LocalRuntime, topics: TopicSettings, group: str, committed_offsets: list[int]
 ) -> None:
-    settings = LagSettings(count_within=0, read_timeout_seconds=3)  # one record is read, then the partition is paused
+    settings = LagSettings(count_within=0, read_timeout_s=3)  # one record is read, then the partition is paused
     with open_lag_reader(runtime.kafka_settings, settings, {group: (topics.results,)}) as reader:
         readings = [reader.read()[0].partitions for _ in range(3)]
     assert None not in {part.seconds for parts in readings for part in parts}
@@ -118,16 +119,16 @@ def test_who_owns_what(runtime: LocalRuntime, topics: TopicSettings, reader: Lag
 def test_a_missing_topic_is_an_error(runtime: LocalRuntime, group: str) -> None:
     with (
         open_lag_reader(runtime.kafka_settings, LagSettings(), {group: ("no.such.topic",)}) as reader,
-        pytest.raises(LagError, match=r"no\.such\.topic"),
+        pytest.raises(KafkaReadError, match=r"no\.such\.topic"),
     ):
         reader.read()
 
 
 def test_a_broker_that_is_away_is_an_error_in_time() -> None:
     away = KafkaSettings(bootstrap_servers="127.0.0.1:1")
-    with open_lag_reader(away, LagSettings(read_timeout_seconds=1), {"g": ("t",)}) as reader:
+    with open_lag_reader(away, LagSettings(read_timeout_s=1), {"g": ("t",)}) as reader:
         start = time.monotonic()
-        with pytest.raises(LagError):
+        with pytest.raises(KafkaReadError):
             reader.read()
     assert time.monotonic() - start < 10
 

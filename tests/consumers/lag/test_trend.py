@@ -1,4 +1,4 @@
-"""When a queue will be empty."""
+"""The estimate of when a queue is empty."""
 
 from __future__ import annotations
 

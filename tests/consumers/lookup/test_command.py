@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sightstream.consumers.lookup.entry import ResultPlace, make_entry
-from sightstream.consumers.lookup.folder import announced
-from sightstream.consumers.lookup.web import Pages, served
+from sightstream.consumers.lookup.entry import ResultPosition, make_entry
+from sightstream.consumers.lookup.folder import announce_address
+from sightstream.consumers.lookup.web import Pages, serve_pages
 from sightstream.infra.cli.app import app
 from sightstream.schemas.wire.codec import encode
 from tests.consumers.lookup.test_web import Table
 from tests.consumers.outcomes import result
 
 HOSTILE = result("r-1", "p-1", conclusion="A bag.\x1b[2J\x9b")
-ENTRY = make_entry(ResultPlace("a", 0, 3), b"p-1", encode(HOSTILE), [])
+ENTRY = make_entry(ResultPosition("a", 0, 3), b"p-1", encode(HOSTILE), [])
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +36,8 @@ def run(*arguments: str) -> tuple[int, str]:
 
 def run_beside(folder: Path, table: Table, *arguments: str) -> tuple[int, str]:
     async def serve() -> tuple[int, str]:
-        async with served(Pages(table), 0) as address:
-            with announced(folder, address):
+        async with serve_pages(Pages(table), 0) as address:
+            with announce_address(folder, address):
                 return await asyncio.to_thread(run, *arguments)
 
     return asyncio.run(serve())

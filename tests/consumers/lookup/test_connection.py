@@ -1,4 +1,4 @@
-"""Faust is given what librdkafka is given."""
+"""Faust gets the same broker settings as librdkafka."""
 
 from __future__ import annotations
 

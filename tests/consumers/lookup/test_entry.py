@@ -1,4 +1,4 @@
-"""What a record becomes, and which of two wins."""
+"""The table's entries: the content of one, and which of two wins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightstream.consumers.lookup.entry import ResultPlace, Unusable, is_newer, make_entry
+from sightstream.consumers.lookup.entry import ResultPosition, UnusableRecord, is_newer, make_entry
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import Source
 from sightstream.schemas.wire.result import ImageResult
@@ -17,47 +17,51 @@ from tests.consumers.outcomes import result_record
 from tests.schemas.wire import strategies
 
 KEY, VALUE, HEADERS = result_record("r-1", "p-1", Source("requests", 2, 7))
-places = st.builds(ResultPlace, st.sampled_from("ab"), st.integers(0, 1), st.integers(0, 99))
+positions = st.builds(ResultPosition, st.sampled_from("ab"), st.integers(0, 1), st.integers(0, 99))
 
 
-def entry(place: ResultPlace) -> bytes:
-    return make_entry(place, KEY, VALUE, HEADERS)
+def entry(position: ResultPosition) -> bytes:
+    return make_entry(position, KEY, VALUE, HEADERS)
 
 
-@given(strategies.results, places)
-def test_an_entry_holds_the_result_and_its_place(result: ImageResult, place: ResultPlace) -> None:
-    made = json.loads(make_entry(place, record_key(result.product_id), encode(result), HEADERS))
+@given(strategies.results, positions)
+def test_an_entry_holds_the_result_and_its_position(result: ImageResult, position: ResultPosition) -> None:
+    made = json.loads(make_entry(position, record_key(result.product_id), encode(result), HEADERS))
     assert ImageResult.model_validate_json(json.dumps(made["result"])) == result
-    assert (made["topic_id"], made["partition"], made["offset"]) == (place.topic_id, place.partition, place.offset)
+    assert (made["topic_id"], made["partition"], made["offset"]) == (
+        position.topic_id,
+        position.partition,
+        position.offset,
+    )
     assert made["source"] == {"topic": "requests", "partition": 2, "offset": 7}
 
 
 def test_a_result_without_a_source_is_shown_without_one() -> None:
-    assert json.loads(make_entry(ResultPlace("a", 0, 0), KEY, VALUE, []))["source"] is None
+    assert json.loads(make_entry(ResultPosition("a", 0, 0), KEY, VALUE, []))["source"] is None
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b'{"result": 1}', b"\xff"])
 def test_what_is_no_result_is_unusable(value: bytes | None) -> None:
-    with pytest.raises(Unusable):
-        make_entry(ResultPlace("a", 0, 0), KEY, value, HEADERS)
+    with pytest.raises(UnusableRecord):
+        make_entry(ResultPosition("a", 0, 0), KEY, value, HEADERS)
 
 
 @pytest.mark.parametrize("key", [None, b"", b"p-2", b"__faust\x00offset__"])
 def test_a_record_under_another_key_is_unusable(key: bytes | None) -> None:
-    with pytest.raises(Unusable, match="key"):
-        make_entry(ResultPlace("a", 0, 0), key, VALUE, HEADERS)
+    with pytest.raises(UnusableRecord, match="key"):
+        make_entry(ResultPosition("a", 0, 0), key, VALUE, HEADERS)
 
 
 @given(st.lists(st.integers(0, 20), min_size=1))
 def test_whatever_is_delivered_again_the_newest_stays(offsets: list[int]) -> None:
     stored: bytes | None = None
     for offset in offsets:
-        place = ResultPlace("a", 0, offset)
-        if is_newer(place, stored):
-            stored = entry(place)
+        position = ResultPosition("a", 0, offset)
+        if is_newer(position, stored):
+            stored = entry(position)
     assert stored is not None
     assert json.loads(stored)["offset"] == max(offsets)
 
 
-def test_a_topic_made_again_counts_from_its_first_record() -> None:
-    assert is_newer(ResultPlace("new", 0, 0), entry(ResultPlace("old", 0, 99)))
+def test_a_topic_created_again_counts_from_its_first_record() -> None:
+    assert is_newer(ResultPosition("new", 0, 0), entry(ResultPosition("old", 0, 99)))

@@ -1,4 +1,4 @@
-"""One process a folder, and no table of another changelog."""
+"""One process per folder, and no table of another changelog."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from sightstream.consumers.lookup.client import NotAnswering, address_of
-from sightstream.consumers.lookup.errors import LookupFailed
-from sightstream.consumers.lookup.folder import announced, forget_other_changelog, locked
+from sightstream.consumers.lookup.client import LookupUnavailable, find_address
+from sightstream.consumers.lookup.errors import LookupFailure
+from sightstream.consumers.lookup.folder import announce_address, forget_other_changelog, lock_folder
 from sightstream.consumers.lookup.settings import LookupSettings
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
-    with locked(tmp_path / "deep"), pytest.raises(LookupFailed, match="another look-up"), locked(tmp_path / "deep"):
+    with (
+        lock_folder(tmp_path / "deep"),
+        pytest.raises(LookupFailure, match="another lookup"),
+        lock_folder(tmp_path / "deep"),
+    ):
         pass
-    with locked(tmp_path / "deep"):
+    with lock_folder(tmp_path / "deep"):
         pass
 
 
@@ -31,8 +35,8 @@ def test_tables_of_another_changelog_are_dropped(tmp_path: Path) -> None:
 
 def test_a_free_port_is_found_through_the_folder(tmp_path: Path) -> None:
     settings = LookupSettings(data_dir=tmp_path, port=0)
-    with pytest.raises(NotAnswering, match="lookup --serve"):
-        address_of(settings)
-    with announced(tmp_path, "http://127.0.0.1:4"):
-        assert address_of(settings) == "http://127.0.0.1:4"
-    assert address_of(LookupSettings(data_dir=tmp_path, port=9)) == "http://127.0.0.1:9"
+    with pytest.raises(LookupUnavailable, match="lookup --serve"):
+        find_address(settings)
+    with announce_address(tmp_path, "http://127.0.0.1:4"):
+        assert find_address(settings) == "http://127.0.0.1:4"
+    assert find_address(LookupSettings(data_dir=tmp_path, port=9)) == "http://127.0.0.1:9"

@@ -1,22 +1,24 @@
-"""When the look-up says that it is ready, and when it gives up, on a table that does as it is told."""
+"""When the lookup is ready, and when it gives up, with a table that a test controls."""
 
 from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from faust.types import TP
 
+from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.lookup.catch_up import CatchUp
-from sightstream.consumers.lookup.errors import TableFailed
+from sightstream.consumers.lookup.errors import TableFailure
 from sightstream.consumers.lookup.run import Lookup
-from tests.consumers.lag.fakes import FakeBroker, FakeConsumer, FakeLog
+from sightstream.consumers.lookup.table import NewestTable
+from tests.consumers.kafka.fakes import FakeBroker, FakeConsumer, FakeLog
 
 
 class FakeTable:
-    """What Lookup uses of NewestTable."""
+    """The part of NewestTable that Lookup uses."""
 
     def __init__(self) -> None:
         self.is_recovered = False
@@ -25,7 +27,7 @@ class FakeTable:
         self.on_assigned: Any = None
         self.app = SimpleNamespace(on_partitions_assigned=SimpleNamespace(connect=self._connect))
         self.topics = SimpleNamespace(results="results")
-        self.on_entered = lambda partition, offset: None
+        self.on_processed = lambda partition, offset: None
 
     def _connect(self, handler: Any) -> None:
         self.on_assigned = handler
@@ -69,60 +71,60 @@ def table() -> FakeTable:
 
 @pytest.fixture
 def lookup(table: FakeTable, clock: Clock) -> Lookup:
-    logs = {("results", 0): FakeLog({0: 0, 1: 0}, 3)}
-    catch_up = CatchUp(FakeBroker(logs), FakeConsumer(logs), "g", "results")  # type: ignore[arg-type]
-    return Lookup(table, catch_up, 60, clock)  # type: ignore[arg-type]
+    logs = {PartitionId("results", 0): FakeLog({0: 0, 1: 0}, 3)}
+    catch_up = CatchUp(FakeBroker(logs), FakeConsumer(logs), "g", "results")
+    return Lookup(cast(NewestTable, table), catch_up, 60, clock)  # FakeTable has the part that Lookup uses
 
 
-def look(lookup: Lookup) -> None:
+def check(lookup: Lookup) -> None:
     """One turn of `watch`."""
-    lookup._check()
-    asyncio.run(lookup._look())
+    lookup._check_table()
+    asyncio.run(lookup._check_caught_up())
 
 
-def test_ready_once_recovered_and_every_record_is_entered(lookup: Lookup, table: FakeTable) -> None:
-    look(lookup)
+def test_ready_once_recovered_and_every_record_is_processed(lookup: Lookup, table: FakeTable) -> None:
+    check(lookup)
     assert "recovered" in str(lookup.why_not_ready())
     asyncio.run(table.assign())
     table.is_recovered = True
-    look(lookup)
+    check(lookup)
     assert "catching up" in str(lookup.why_not_ready())
-    table.on_entered(0, 0)
-    table.on_entered(0, 1)
-    look(lookup)
+    table.on_processed(0, 0)
+    table.on_processed(0, 1)
+    check(lookup)
     assert lookup.why_not_ready() is None
     assert lookup.why_not_ready(b"0") is None
-    assert "another look-up" in str(lookup.why_not_ready(b"7"))
+    assert "another lookup" in str(lookup.why_not_ready(b"7"))
 
 
 def test_a_rebalance_takes_the_readiness_away(lookup: Lookup, table: FakeTable) -> None:
-    test_ready_once_recovered_and_every_record_is_entered(lookup, table)
+    test_ready_once_recovered_and_every_record_is_processed(lookup, table)
     table.is_recovered = False
     assert lookup.why_not_ready() is not None
     asyncio.run(table.assign())
     table.is_recovered = True
-    look(lookup)
+    check(lookup)
     assert "catching up" in str(lookup.why_not_ready())
 
 
 def test_a_record_that_does_not_come_is_read_again(lookup: Lookup, table: FakeTable, clock: Clock) -> None:
     asyncio.run(table.assign())
     table.is_recovered = True
-    table.on_entered(0, 1)
-    look(lookup)
+    table.on_processed(0, 1)
+    check(lookup)
     clock.now = 2
-    look(lookup)
+    check(lookup)
     assert table.read_again_from == []
     clock.now = 4
-    look(lookup)
+    check(lookup)
     assert table.read_again_from == [(0, 0)]
 
 
 def test_a_failure_or_a_table_that_hangs_ends_it(lookup: Lookup, table: FakeTable, clock: Clock) -> None:
-    look(lookup)
+    check(lookup)
     clock.now = 61
-    with pytest.raises(TableFailed, match="start the look-up again"):
-        look(lookup)
+    with pytest.raises(TableFailure, match="start the lookup again"):
+        check(lookup)
     table.is_recovered, table.failure = True, OSError("no space left")
-    with pytest.raises(TableFailed, match="no space left"):
-        look(lookup)
+    with pytest.raises(TableFailure, match="no space left"):
+        check(lookup)

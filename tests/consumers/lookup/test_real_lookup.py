@@ -1,4 +1,4 @@
-"""The look-up on a real broker: right, never aborted, never older, whatever happens to it."""
+"""The lookup on a real broker: right, never aborted, never older, whatever happens to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from sightstream.consumers.lookup.client import NotAnswering, address_of, ask
+from sightstream.consumers.lookup.client import LookupUnavailable, ask, find_address
 from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.schemas.wire.topics import TopicSettings
@@ -29,13 +29,13 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def start(config_file: Path, topics: TopicSettings, tmp_path: Path) -> Iterator[Start]:
-    """`start(folder)` starts a look-up that works in it."""
+    """`start(folder)` starts a lookup that works in it."""
     started: list[subprocess.Popen[bytes]] = []
 
     def run(folder: Path) -> subprocess.Popen[bytes]:
         file = tmp_path / f"{folder.name}.toml"
-        app_id = f"of.{topics.results}"
-        section = f'\n[lookup]\ndata_dir = "{folder}"\napp_id = "{app_id}"\nport = 0\nsession_timeout_seconds = 6\n'
+        group_id = f"of.{topics.results}"
+        section = f'\n[lookup]\ndata_dir = "{folder}"\ngroup_id = "{group_id}"\nport = 0\nsession_timeout_s = 6\n'
         file.write_text(config_file.read_text() + section)
         command = [sys.executable, "-m", "sightstream", "--config", str(file), "lookup", "--serve"]
         with (tmp_path / "lookup.log").open("ab") as log:
@@ -58,8 +58,8 @@ def newest(runtime: LocalRuntime, topics: TopicSettings) -> dict[str, dict[str, 
 
 def shown(folder: Path, products: list[str]) -> dict[str, dict[str, Any]] | None:
     """None while it is not ready."""
-    with suppress(NotAnswering):
-        address = address_of(LookupSettings(data_dir=folder, port=0))
+    with suppress(LookupUnavailable):
+        address = find_address(LookupSettings(data_dir=folder, port=0))
         found = {product: ask(address, product) for product in products}
         return {product: entry.document["result"] for product, entry in found.items() if entry}
     return None
@@ -67,7 +67,7 @@ def shown(folder: Path, products: list[str]) -> dict[str, dict[str, Any]] | None
 
 def wait_until_ready(process: subprocess.Popen[bytes], folder: Path) -> None:
     def ready() -> bool:
-        assert process.poll() is None, "the look-up ended"
+        assert process.poll() is None, "the lookup ended"
         return shown(folder, ["nobody"]) is not None
 
     wait_for(ready, 60)
@@ -108,7 +108,7 @@ def test_right_from_an_empty_topic_through_kills_and_a_lost_folder(
     assert shown(folder, list(truth)) == truth
 
 
-def test_the_partitions_of_a_killed_look_up_are_taken_over(
+def test_the_partitions_of_a_killed_lookup_are_taken_over(
     runtime: LocalRuntime, topics: TopicSettings, start: Start, tmp_path: Path
 ) -> None:
     one, other = tmp_path / "one", tmp_path / "other"

@@ -1,4 +1,4 @@
-"""The pages, asked over a real socket by the client that the command uses."""
+"""The pages, read over a real socket by the client that the command uses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightstream.consumers.lookup.client import NotAnswering, ask
-from sightstream.consumers.lookup.errors import LookupFailed
-from sightstream.consumers.lookup.web import Pages, served
+from sightstream.consumers.lookup.client import LookupUnavailable, ask
+from sightstream.consumers.lookup.errors import LookupFailure
+from sightstream.consumers.lookup.web import Pages, serve_pages
 from tests.schemas.wire.strategies import identifiers
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def with_pages(table: Table, do: Callable[[str], T]) -> T:
     """`do` in a thread, given the address."""
 
     async def run() -> T:
-        async with served(Pages(table), 0) as address:
+        async with serve_pages(Pages(table), 0) as address:
             return await asyncio.to_thread(do, address)
 
     return asyncio.run(run())
@@ -84,7 +84,7 @@ def test_metrics() -> None:
 
 
 @pytest.mark.parametrize("path", ["/table/", "/router/", "/graph", "/", "/products/", "/products"])
-def test_nothing_else_is_served(path: str) -> None:
+def test_nothing_else_is_serve_pages(path: str) -> None:
     assert with_pages(Table({}), lambda at: get(at, path)[0]) == 404
 
 
@@ -98,20 +98,20 @@ def test_every_product_id_is_found_under_its_own_name(names: list[str]) -> None:
 
 def test_the_client_says_what_is_wrong() -> None:
     assert with_pages(Table({}), lambda at: ask(at, "p")) is None
-    with pytest.raises(NotAnswering, match="recovering"):
+    with pytest.raises(LookupUnavailable, match="recovering"):
         with_pages(Table({}, why="recovering"), lambda at: ask(at, "p"))
-    with pytest.raises(NotAnswering, match="lookup --serve"):
+    with pytest.raises(LookupUnavailable, match="lookup --serve"):
         ask("http://127.0.0.1:1", "p")
 
 
 def test_a_taken_port_is_an_error_that_names_it() -> None:
     async def serve(port: int) -> None:
-        async with served(Pages(Table({})), port):
+        async with serve_pages(Pages(Table({})), port):
             pass
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(LookupFailed, match=str(port)):
+        with pytest.raises(LookupFailure, match=str(port)):
             asyncio.run(serve(port))

@@ -1,97 +1,92 @@
-"""A consumer that plays back what it is told, in place of confluent_kafka.Consumer."""
+"""A consumer that plays a script, in place of confluent_kafka.Consumer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, Message, TopicPartition
 
-from sightstream.consumers.store.database import Place
+from sightstream.consumers.kafka.types import PartitionId
+from sightstream.consumers.store.follower import RebalanceCallback
 from sightstream.schemas.wire.dead_letter import Headers
 
 
-@dataclass(frozen=True, slots=True)
-class FakeMessage:
-    place: Place
-    at: int
-    content: tuple[bytes | None, bytes | None, Headers | None] = (None, None, None)
-    problem: KafkaError | None = None
-
-    def error(self) -> KafkaError | None:
-        return self.problem
-
-    def topic(self) -> str:
-        return self.place[0]
-
-    def partition(self) -> int:
-        return self.place[1]
-
-    def offset(self) -> int:
-        return self.at
-
-    def timestamp(self) -> tuple[int, int]:
-        return (1, 1000 + self.at)
-
-    def key(self) -> bytes | None:
-        return self.content[0]
-
-    def value(self) -> bytes | None:
-        return self.content[1]
-
-    def headers(self) -> Headers | None:
-        return self.content[2]
+def record(
+    at: PartitionId, offset: int, content: tuple[bytes | None, bytes | None, Headers | None] = (None, None, None)
+) -> Message:
+    """A record with key, value and headers."""
+    key, value, headers = content
+    return Message(
+        topic=at.topic,
+        partition=at.partition,
+        offset=offset,
+        key=key,
+        value=value,
+        headers=None if headers is None else [*headers],
+        timestamp=(TIMESTAMP_CREATE_TIME, 1000 + offset),
+    )
 
 
-def end(place: Place, offset: int) -> FakeMessage:
-    return FakeMessage(place, offset, problem=KafkaError(KafkaError._PARTITION_EOF))
+def problem(at: PartitionId, offset: int, code: int) -> Message:
+    return Message(topic=at.topic, partition=at.partition, offset=offset, error=KafkaError(code))
+
+
+def end(at: PartitionId, offset: int) -> Message:
+    return problem(at, offset, KafkaError._PARTITION_EOF)
 
 
 @dataclass(slots=True)
 class FakeConsumer:
     """Each step of `script` is one poll: a message, None, or something to call with this consumer."""
 
-    script: list[FakeMessage | Callable[[FakeConsumer], None] | None]
-    watermarks: dict[Place, tuple[int, int]] = field(default_factory=dict)
-    assigned: dict[Place, int] = field(default_factory=dict)
-    committed: dict[Place, int] = field(default_factory=dict)
-    held: dict[Place, int] = field(default_factory=dict)  # what was assigned when it was closed
+    script: list[Message | Callable[[FakeConsumer], None] | None]
+    watermarks: dict[PartitionId, tuple[int, int]] = field(default_factory=dict)
+    assigned: dict[PartitionId, int] = field(default_factory=dict)
+    committed: dict[PartitionId, int] = field(default_factory=dict)
+    held: dict[PartitionId, int] = field(default_factory=dict)  # the assignment at the time it was closed
     closed: bool = False
-    callbacks: dict[str, Callable] = field(default_factory=dict)
+    callbacks: dict[str, RebalanceCallback] = field(default_factory=dict)
 
-    def subscribe(self, topics: list[str], **callbacks: Callable) -> None:
-        self.callbacks = callbacks
+    def subscribe(
+        self,
+        topics: list[str],
+        on_assign: RebalanceCallback,
+        on_revoke: RebalanceCallback,
+        on_lost: RebalanceCallback,
+    ) -> None:
+        self.callbacks = {"on_assign": on_assign, "on_revoke": on_revoke, "on_lost": on_lost}
 
-    def poll(self, timeout: float) -> FakeMessage | None:
+    def poll(self, timeout: float) -> Message | None:
         step = self.script.pop(0) if self.script else None
-        if callable(step):
-            step(self)
-            return None
-        return step
+        if step is None or isinstance(step, Message):
+            return step
+        step(self)
+        return None
 
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
-        self.assigned |= {(p.topic, p.partition): p.offset for p in partitions}
+        self.assigned |= {PartitionId(p.topic, p.partition): p.offset for p in partitions}
 
     def incremental_unassign(self, partitions: list[TopicPartition]) -> None:
         for p in partitions:
-            del self.assigned[p.topic, p.partition]
+            del self.assigned[PartitionId(p.topic, p.partition)]
 
     def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
-        return self.watermarks[partition.topic, partition.partition]
+        return self.watermarks[PartitionId(partition.topic, partition.partition)]
 
     def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> None:
-        self.committed |= {(p.topic, p.partition): p.offset for p in offsets}
+        self.committed |= {PartitionId(p.topic, p.partition): p.offset for p in offsets}
 
     def close(self) -> None:
-        """Revokes what is left, as the real one does."""
+        """Revoke what is left, as the real one does."""
         self.closed = True
         self.held = dict(self.assigned)
-        self.callbacks["on_revoke"](self, [TopicPartition(*place) for place in self.held])
+        self.callbacks["on_revoke"](self, [TopicPartition(*at) for at in self.held])
 
 
-def assign(*places: Place) -> Callable[[FakeConsumer], None]:
-    return lambda consumer: consumer.callbacks["on_assign"](consumer, [TopicPartition(*place) for place in places])
+def assign(*partitions: PartitionId) -> Callable[[FakeConsumer], None]:
+    return lambda consumer: consumer.callbacks["on_assign"](consumer, [TopicPartition(*at) for at in partitions])
 
 
-def revoke(*places: Place) -> Callable[[FakeConsumer], None]:
-    return lambda consumer: consumer.callbacks["on_revoke"](consumer, [TopicPartition(*place) for place in places])
+def revoke(*partitions: PartitionId) -> Callable[[FakeConsumer], None]:
+    return lambda consumer: consumer.callbacks["on_revoke"](consumer, [TopicPartition(*at) for at in partitions])

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.store.database import Database, migrate
 from sightstream.consumers.store.errors import StoreBusy, StoreError, TopicReplaced
 from sightstream.consumers.store.rows import Record, Row, dead_letter_row, result_row
 from sightstream.schemas.wire.dead_letter import Source
 from tests.consumers.outcomes import dead_record, result_record
 
-PLACE = ("t", 0)
+PARTITION = PartitionId("t", 0)
 
 
 def row(offset: int) -> Row:
-    return result_row(Record(*PLACE, offset, 1, *result_record(f"r-{offset}", "p", Source("q", 0, offset))))
+    return result_row(Record(*PARTITION, offset, 1, *result_record(f"r-{offset}", "p", Source("q", 0, offset))))
 
 
 def offsets(path: Path) -> list[int]:
@@ -27,28 +28,28 @@ def offsets(path: Path) -> list[int]:
 def test_rows_and_position_stay(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "results.db"
     with Database(path) as database:
-        assert database.position(PLACE) is None
-        database.write([row(0), row(1)], {PLACE: 2})
+        assert database.position(PARTITION) is None
+        database.write([row(0), row(1)], {PARTITION: 2})
     with Database(path) as database:
-        assert database.position(PLACE) == 2
+        assert database.position(PARTITION) == 2
     assert offsets(path) == [0, 1]
 
 
 def test_a_failing_row_leaves_neither_rows_nor_position(tmp_path: Path) -> None:
     with Database(tmp_path / "r.db") as database:
-        database.write([row(0)], {PLACE: 1})
+        database.write([row(0)], {PARTITION: 1})
         with pytest.raises(sqlite3.Error):
-            database.write([row(1), Row("results", {"topic": "t"})], {PLACE: 3})
-        assert database.position(PLACE) == 1
+            database.write([row(1), Row("results", {"topic": "t"})], {PARTITION: 3})
+        assert database.position(PARTITION) == 1
     assert offsets(tmp_path / "r.db") == [0]
 
 
 def test_writing_again_changes_nothing(tmp_path: Path) -> None:
     dead = dead_letter_row(Record("d", 0, 0, 1, *dead_record("r", "p", Source("q", 0, 0))))
     with Database(tmp_path / "r.db") as database:
-        database.write([row(0), dead], {PLACE: 1})
+        database.write([row(0), dead], {PARTITION: 1})
         before = list(sqlite3.connect(tmp_path / "r.db").iterdump())
-        database.write([row(0), dead], {PLACE: 1})
+        database.write([row(0), dead], {PARTITION: 1})
     assert list(sqlite3.connect(tmp_path / "r.db").iterdump()) == before
 
 
@@ -58,7 +59,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     Database(tmp_path / "r.db").close()
 
 
-def test_a_topic_made_again_is_refused(tmp_path: Path) -> None:
+def test_a_topic_created_again_is_refused(tmp_path: Path) -> None:
     with Database(tmp_path / "r.db") as database:
         database.check_topics({"t": "one", "u": "two"})
         database.check_topics({"t": "one"})
@@ -68,9 +69,9 @@ def test_a_topic_made_again_is_refused(tmp_path: Path) -> None:
 
 def test_restart_forgets_what_is_read_anew(tmp_path: Path) -> None:
     with Database(tmp_path / "r.db") as database:
-        database.write([row(n) for n in range(5)], {PLACE: 5})
-        database.restart(PLACE, 3)
-        assert database.position(PLACE) == 3
+        database.write([row(n) for n in range(5)], {PARTITION: 5})
+        database.restart(PARTITION, 3)
+        assert database.position(PARTITION) == 3
     assert offsets(tmp_path / "r.db") == [0, 1, 2]
 
 
@@ -84,9 +85,9 @@ def test_a_file_from_the_future_is_refused(tmp_path: Path) -> None:
         Database(tmp_path / "r.db")
 
 
-def test_a_file_that_is_no_database_is_refused_and_let_go(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_refused_and_released(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     path.write_bytes(b"no database at all, but long enough to be read as one" * 30)
-    for _ in range(2):  # the second says the same: the lock was given back
+    for _ in range(2):  # the second try says the same: the lock was released
         with pytest.raises(StoreError, match="can't be opened"):
             Database(path)

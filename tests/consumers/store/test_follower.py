@@ -1,28 +1,29 @@
-"""What the follower writes, commits and survives, on a consumer that plays back."""
+"""The follower's rows and commits, and the errors that it survives, with a consumer that plays a script."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, KafkaError
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message
 
+from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.errors import StoreError, TopicReplaced
-from sightstream.consumers.store.follower import Feed, Follower
-from sightstream.consumers.store.rows import dead_letter_row, result_row
+from sightstream.consumers.store.follower import Follower, TopicRowMapping
+from sightstream.consumers.store.rows import Row, dead_letter_row, result_row
 from sightstream.consumers.store.settings import StoreSettings
 from sightstream.schemas.wire.dead_letter import Source
 from tests.consumers.outcomes import dead_record, result_record
-from tests.consumers.store.fakes import FakeConsumer, FakeMessage, assign, end, revoke
+from tests.consumers.store.fakes import FakeConsumer, assign, end, problem, record, revoke
 
-R0, R1, D0 = ("results", 0), ("results", 1), ("dead", 0)
+R0, R1, D0 = PartitionId("results", 0), PartitionId("results", 1), PartitionId("dead", 0)
 
 
 class Clock:
-    """Ten milliseconds pass at each look."""
+    """Ten milliseconds pass at each call."""
 
     now = 0.0
 
@@ -38,20 +39,20 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def follow(database: Database, consumer: FakeConsumer, ids: dict[str, str] | None = None, batch: int = 500) -> Follower:
-    """Runs until the script is played and what it brought is written."""
+    """Run until the script is played and its records are written."""
     identity = ids or {"results": "a", "dead": "b"}
-    feed = Feed({"results": result_row, "dead": dead_letter_row}, lambda: identity)
-    follower = Follower(consumer, database, feed, StoreSettings(batch_records=batch), Clock())
+    mapping = TopicRowMapping({"results": result_row, "dead": dead_letter_row}, lambda: identity)
+    follower = Follower(consumer, database, mapping, StoreSettings(batch_records=batch), Clock())
     follower.run(lambda: not consumer.script)
     return follower
 
 
-def answered(place: tuple[str, int], offset: int) -> FakeMessage:
-    return FakeMessage(place, offset, result_record(f"r-{offset}", "p", Source("q", place[1], offset)))
+def answered(at: PartitionId, offset: int) -> Message:
+    return record(at, offset, result_record(f"r-{offset}", "p", Source("q", at.partition, offset)))
 
 
-def dead(place: tuple[str, int], offset: int) -> FakeMessage:
-    return FakeMessage(place, offset, dead_record(f"r-{offset}", "p", Source("q", place[1], offset)))
+def dead(at: PartitionId, offset: int) -> Message:
+    return record(at, offset, dead_record(f"r-{offset}", "p", Source("q", at.partition, offset)))
 
 
 def rows(database: Database, table: str) -> list[tuple[int, int]]:
@@ -84,13 +85,13 @@ def test_the_end_is_past_trailing_markers(database: Database) -> None:
 
 
 def test_garbage_is_kept_and_counted(database: Database) -> None:
-    consumer = FakeConsumer([assign(R0), FakeMessage(R0, 0, (b"k", b"{", None)), answered(R0, 1)])
+    consumer = FakeConsumer([assign(R0), record(R0, 0, (b"k", b"{", None)), answered(R0, 1)])
     follow(database, consumer)
     assert rows(database, "unreadable") == [(0, 0)]
     assert rows(database, "results") == [(0, 1)]
 
 
-def test_what_was_read_is_written_before_a_partition_goes(database: Database) -> None:
+def test_records_are_written_before_a_partition_goes(database: Database) -> None:
     consumer = FakeConsumer([assign(R0, R1), answered(R0, 0), answered(R1, 0), revoke(R0)])
     follow(database, consumer)
     assert rows(database, "results") == [(0, 0), (1, 0)]
@@ -104,19 +105,24 @@ def test_a_revoked_partitions_offset_is_not_committed_later(database: Database) 
     assert consumer.committed == {R1: 1}
 
 
-def test_a_batch_is_bounded(database: Database) -> None:
+def test_a_batch_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     write = database.write
-    database.write = lambda found, positions: (sizes.append(len(list(found))), write(found, positions))  # type: ignore[method-assign,assignment,func-returns-value]
+
+    def counting(rows: list[Row], positions: Mapping[PartitionId, int]) -> None:
+        sizes.append(len(rows))
+        write(rows, positions)
+
+    monkeypatch.setattr(database, "write", counting)
     follow(database, FakeConsumer([assign(R0), *(answered(R0, n) for n in range(10))]), batch=4)
     assert sizes == [4, 4, 2]
 
 
-def gone(place: tuple[str, int]) -> FakeMessage:
-    return FakeMessage(place, 0, problem=KafkaError(KafkaError._AUTO_OFFSET_RESET))
+def gone(at: PartitionId) -> Message:
+    return problem(at, 0, KafkaError._AUTO_OFFSET_RESET)
 
 
-def test_records_removed_before_they_were_read_are_passed_loudly(
+def test_records_removed_before_they_were_read_are_passed_over_with_an_error(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     database.write([], {R0: 5})
@@ -127,7 +133,7 @@ def test_records_removed_before_they_were_read_are_passed_loudly(
     assert "offsets 5 to 19 left the topic before they were stored" in caplog.text
 
 
-def test_records_that_the_broker_lost_are_read_anew(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_records_that_the_broker_lost_are_read_again(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     first = FakeConsumer([assign(R0), *(answered(R0, n) for n in range(8))])
     follow(database, first)
     consumer = FakeConsumer([assign(R0), gone(R0), answered(R0, 3)], watermarks={R0: (3, 4)})
@@ -137,7 +143,7 @@ def test_records_that_the_broker_lost_are_read_anew(database: Database, caplog: 
     assert "the broker lost offsets 4 to 7" in caplog.text
 
 
-def test_a_topic_made_again_while_running_stops_the_store(database: Database) -> None:
+def test_a_topic_created_again_while_running_stops_the_store(database: Database) -> None:
     ids = {"results": "a", "dead": "b"}
     consumer = FakeConsumer([assign(R0), lambda _: ids.update(results="new"), gone(R0)], watermarks={R0: (0, 1)})
     with pytest.raises(TopicReplaced):
@@ -146,25 +152,31 @@ def test_a_topic_made_again_while_running_stops_the_store(database: Database) ->
 
 
 @pytest.mark.parametrize("code", [KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED])
-def test_what_needs_a_person_stops_the_store_with_the_rows_kept(database: Database, code: int) -> None:
-    consumer = FakeConsumer([assign(R0), answered(R0, 0), FakeMessage(R0, 0, problem=KafkaError(code))])
+def test_an_error_for_a_person_stops_the_store_with_the_rows_kept(database: Database, code: int) -> None:
+    consumer = FakeConsumer([assign(R0), answered(R0, 0), problem(R0, 0, code)])
     with pytest.raises(StoreError):
         follow(database, consumer)
     assert rows(database, "results") == [(0, 0)]
 
 
-def test_a_passing_trouble_is_logged_and_survived(database: Database, caplog: pytest.LogCaptureFixture) -> None:
-    trouble = FakeMessage(R0, 0, problem=KafkaError(KafkaError._TRANSPORT))
-    follow(database, FakeConsumer([assign(R0), trouble, answered(R0, 0)]))
+def test_a_passing_error_is_logged_and_survived(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    passing = problem(R0, 0, KafkaError._TRANSPORT)
+    follow(database, FakeConsumer([assign(R0), passing, answered(R0, 0)]))
     assert rows(database, "results") == [(0, 0)]
-    assert "trying on" in caplog.text
+    assert "trying again" in caplog.text
+
+
+def test_a_record_without_an_offset_is_an_internal_error_that_stops_the_store(database: Database) -> None:
+    with pytest.raises(StoreError, match="internal error"):
+        follow(database, FakeConsumer([assign(R0), answered(R0, 0), Message(topic="results", partition=0)]))
+    assert rows(database, "results") == [(0, 0)]
 
 
 def test_until_idle_waits_for_every_partition(database: Database) -> None:
     steps = [assign(R0, D0), answered(R0, 0), end(R0, 1), *[None] * 40, end(D0, 0), dead(D0, 0), end(D0, 1)]
     consumer = FakeConsumer([*steps, *[None] * 10_000])
-    feed = Feed({"results": result_row, "dead": dead_letter_row}, lambda: {})
-    follower = Follower(consumer, database, feed, StoreSettings(), Clock())
-    follower.run(lambda: False, idle_seconds=1)
+    mapping = TopicRowMapping({"results": result_row, "dead": dead_letter_row}, lambda: {})
+    follower = Follower(consumer, database, mapping, StoreSettings(), Clock())
+    follower.run(lambda: False, idle_s=1)
     assert follower.written == {"results": 1, "dead_letters": 1, "unreadable": 0}
     assert 10_000 - 200 < len(consumer.script) < 10_000

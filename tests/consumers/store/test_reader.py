@@ -1,4 +1,4 @@
-"""What `StoreReader` finds in what `Database` wrote."""
+"""`StoreReader` finds the rows that `Database` wrote."""
 
 from __future__ import annotations
 

@@ -38,7 +38,9 @@ def group(topics: TopicSettings) -> str:
 def start(config_file: Path, database: Path, group: str) -> Iterator[Start]:
     """`start("--until-idle", "1")` starts a store process."""
     with config_file.open("a") as file:
-        file.write(f'\n[store]\npath = "{database}"\ngroup = "{group}"\nbatch_records = 20\nbatch_seconds = 0.05\n')
+        file.write(
+            f'\n[store]\npath = "{database}"\ngroup_id = "{group}"\nbatch_records = 20\nbatch_interval_s = 0.05\n'
+        )
     started: list[subprocess.Popen[bytes]] = []
 
     def run(*options: str) -> subprocess.Popen[bytes]:
@@ -145,28 +147,28 @@ def test_two_stores_of_one_group_share_the_partitions(
     wait_for(lambda: rows(database) | rows(other) == truth)
 
 
-def test_a_topic_made_again_is_refused(
+def test_a_topic_created_again_is_refused(
     runtime: LocalRuntime, topics: TopicSettings, start: Start, database: Path
 ) -> None:
     finish(start)
     admin = AdminClient(runtime.kafka_settings.client_config())
     admin.delete_topics([topics.results])[topics.results].result(30)
-    _remake(admin, topics)
+    _recreate(admin, topics)
     process = start("--until-idle", "0.5")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert b"was deleted and made again" in err
+    assert b"was deleted and created again" in err
 
 
-def _remake(admin: AdminClient, topics: TopicSettings) -> None:
+def _recreate(admin: AdminClient, topics: TopicSettings) -> None:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import NewTopic
 
-    def made() -> bool:
+    def created() -> bool:
         try:
             admin.create_topics([NewTopic(topics.results, topics.partitions, 1)])[topics.results].result(30)
         except KafkaException:
             return False
         return True
 
-    wait_for(made, every_s=0.2)
+    wait_for(created, every_s=0.2)

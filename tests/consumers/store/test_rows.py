@@ -1,4 +1,4 @@
-"""Every record becomes a row, whatever it holds."""
+"""Every record becomes a row, whatever it contains."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.rows import Record, dead_letter_row, result_row
 from sightstream.schemas.wire.codec import encode
@@ -72,7 +73,7 @@ def test_no_record_raises_and_all_can_be_written(
     rows = [result_row(record(None, value, headers)), dead_letter_row(record(value, value, headers))]
     with Database(path) as database:
         database.write(rows, {})
-        database.restart(("t", 0), 0)
+        database.restart(PartitionId("t", 0), 0)
     assert rows[0].table == "unreadable"
     assert rows[0].values["value"] == value
 
@@ -89,10 +90,10 @@ def test_no_record_raises_and_all_can_be_written(
         ("source-topic", None),
     ],
 )
-def test_a_spoilt_header_makes_the_dead_letter_unreadable(name: str, value: bytes | None) -> None:
+def test_a_damaged_header_makes_the_dead_letter_unreadable(name: str, value: bytes | None) -> None:
     key, original, headers = dead_record("r", "p", SOURCE)
-    spoilt = [(n, v) if n != HEADER_PREFIX + name else (n, value) for n, v in headers]
-    row = dead_letter_row(record(key, original, spoilt))
+    damaged = [(n, v) if n != HEADER_PREFIX + name else (n, value) for n, v in headers]
+    row = dead_letter_row(record(key, original, damaged))
     assert row.table == "unreadable"
     assert row.values["why"]
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sightstream.consumers.kafka.offset_metadata import decode
 from sightstream.consumers.worker.ledger import CommitPoint, Ledger, LedgerError
-from sightstream.consumers.worker.offset_metadata import decode
 
 
 def publish(ledger: Ledger[str], ready: dict[int, str] | None = None) -> CommitPoint:

@@ -9,9 +9,10 @@ from itertools import pairwise
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
+from sightstream.consumers import metrics as consumer_metrics
 from sightstream.infra.dashboards.__main__ import FILE, text
 from sightstream.infra.dashboards.dashboard import ROWS, dashboard
-from sightstream.pipeline import metrics
+from sightstream.pipeline import metrics as pipeline_metrics
 
 NAME = re.compile(r"\b(?:sightstream|kafka)_[a-z_]+\b")
 SUFFIXES = {Counter: "_total", Gauge: "", Histogram: "_bucket"}
@@ -21,8 +22,8 @@ FROM_THE_SCRAPE = {"instance", "le"}  # labels that Prometheus adds
 def measured() -> dict[str, set[str]]:
     """Every metric's name, as a query writes it, with its labels."""
     found: dict[str, set[str]] = {}
-    for value in vars(metrics).values():
-        if isinstance(value, metrics.Exported):
+    for value in (*vars(consumer_metrics).values(), *vars(pipeline_metrics).values()):
+        if isinstance(value, consumer_metrics.Exported):
             found[value.name] = set(value.labels)
         elif type(value) in SUFFIXES:
             found[value._name + SUFFIXES[type(value)]] = set(value._labelnames)

@@ -1,8 +1,9 @@
-"""The note that travels with a committed offset: which offsets beyond it are finished already.
+"""The text that a worker commits beside an offset: the ranges beyond it that are finished already.
 
-Text, because Kafka stores it as text: `ss1:` and base64url of unsigned LEB128 numbers. The first is the committed
-offset itself, so that a note is never read against another offset; then alternate the lengths of what is
-unfinished and what is finished, from the committed offset upwards.
+It is text because Kafka stores it as text: `ss1:` and base64url of unsigned LEB128 numbers. The first number is the
+committed offset itself, so that the text is never applied to another offset; then alternate the lengths of unfinished
+and finished ranges, from the committed offset upwards. Parallel consumers elsewhere do the same and call it "incomplete
+offsets in the commit metadata".
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from itertools import pairwise
 
 PREFIX = "ss1:"
 
-# Half-open ranges of offsets, ascending, apart from each other.
+# Half-open ranges of offsets, ascending, with a gap between any two.
 Ranges = tuple[tuple[int, int], ...]
 
 
-class UnreadableNote(ValueError):
-    """The note starts as ours does but can't be read: stop, or work could be done twice."""
+class UnreadableMetadata(ValueError):
+    """The text starts as ours does but can't be read: stop, or work could be done twice."""
 
 
 def encode(base: int, finished: Ranges) -> str:
-    """`finished` lies above `base`. Without any, the note is empty."""
+    """Return the text for the ranges `finished`, which lie above `base`; without any, it is empty."""
     if not finished:
         return ""
     bounds = [base, *(bound for span in finished for bound in span)]
@@ -32,19 +33,23 @@ def encode(base: int, finished: Ranges) -> str:
     return PREFIX + base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
 
-def decode(note: str | None, base: int) -> Ranges:
-    """The finished ranges above `base`.
+def decode(metadata: str | None, base: int) -> Ranges:
+    """Return the finished ranges above `base`. Raises UnreadableMetadata.
 
-    Empty for a note that is not ours: an operator's reset of the offsets writes none. Raises UnreadableNote.
+    A text that is not ours means none: when an operator resets a group's offsets, its tool writes no such text.
     """
-    if not note or not note.startswith(PREFIX):
+    if not metadata or not metadata.startswith(PREFIX):
         return ()
     try:
-        first, *lengths = _numbers(_unpack(note.removeprefix(PREFIX)))
+        first, *lengths = _numbers(_unpack(metadata.removeprefix(PREFIX)))
     except (ValueError, binascii.Error) as error:
-        raise UnreadableNote(f"the note on offset {base} can't be read: {error}") from None
+        raise UnreadableMetadata(
+            f"the metadata committed with offset {base} can't be read: {error}; reset the group's offsets"
+        ) from None
     if first != base or len(lengths) % 2 or not all(lengths):
-        raise UnreadableNote(f"the note on offset {base} was not written for it; reset the group's offsets")
+        raise UnreadableMetadata(
+            f"the metadata committed with offset {base} was not written for it; reset the group's offsets"
+        )
     return tuple(_spans(base, lengths))
 
 

@@ -1,10 +1,12 @@
+"""The text beside an offset: read back exactly, refused when damaged, empty when an operator reset the offsets."""
+
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightstream.consumers.worker.offset_metadata import PREFIX, UnreadableNote, decode, encode
+from sightstream.consumers.kafka.offset_metadata import PREFIX, UnreadableMetadata, decode, encode
 
 steps = st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)), max_size=50)
 
@@ -23,13 +25,13 @@ def test_any_text_is_read_or_refused(text: str, base: int) -> None:
     assert text.startswith(PREFIX) or decode(text, base) == ()
     try:
         spans = decode(PREFIX + text, base)
-    except UnreadableNote:
+    except UnreadableMetadata:
         return
     assert all(base < start < end for start, end in spans)
 
 
-def test_a_note_is_bound_to_its_offset() -> None:
-    with pytest.raises(UnreadableNote):
+def test_metadata_is_bound_to_its_offset() -> None:
+    with pytest.raises(UnreadableMetadata):
         decode(encode(10, ((12, 13),)), 11)
 
 

@@ -1,0 +1,137 @@
+"""Asks the broker about groups, offsets and partitions, through one admin client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AdminClient,
+    ConsumerGroupDescription,
+    ListOffsetsResultInfo,
+    OffsetSpec,
+    TopicDescription,
+)
+
+from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
+
+T = TypeVar("T")
+_NO_GROUP = {KafkaError.GROUP_ID_NOT_FOUND, KafkaError.INVALID_GROUP_ID}
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedOffset:
+    """A group's committed offset, and the text that was committed beside it."""
+
+    offset: int
+    metadata: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One consumer of a group. `host` is an address, as the broker sees it."""
+
+    member_id: str
+    client_id: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The members of a group, and the member that owns each partition."""
+
+    members: tuple[Member, ...]
+    owners: Mapping[PartitionId, Member]
+
+
+class Broker:
+    """Each call blocks for `timeout_s` at most. Raises KafkaReadError."""
+
+    def __init__(self, admin: AdminClient, timeout_s: float) -> None:
+        self._admin = admin
+        self._timeout_s = timeout_s
+
+    def partitions(self, topics: Collection[str]) -> list[PartitionId]:
+        """Return every partition of `topics`. A topic that does not exist is an error."""
+        if not topics:
+            return []
+        futures = self._call(self._admin.describe_topics, TopicCollection(list(topics)))
+        described: dict[str, TopicDescription] = {name: self._result(futures[name], name) for name in topics}
+        return [PartitionId(name, part.id) for name, topic in described.items() for part in topic.partitions]
+
+    def committed(self, group_id: str) -> dict[PartitionId, CommittedOffset]:
+        """Return the group's committed offsets, none for a group that does not exist."""
+        futures = self._call(self._admin.list_consumer_group_offsets, [ConsumerGroupTopicPartitions(group_id)])
+        try:
+            offsets: ConsumerGroupTopicPartitions = self._result(futures[group_id], group_id)
+        except _NoGroup:
+            return {}
+        return {
+            PartitionId(p.topic, p.partition): CommittedOffset(p.offset, p.metadata)
+            for p in offsets.topic_partitions or ()
+            if p.offset >= 0
+        }
+
+    def membership(self, group_id: str) -> Membership:
+        """Return the group's members, none for a group that does not exist."""
+        futures = self._call(self._admin.describe_consumer_groups, [group_id])
+        try:
+            group: ConsumerGroupDescription = self._result(futures[group_id], group_id)
+        except _NoGroup:
+            return Membership((), {})
+        members = {Member(m.member_id, m.client_id, m.host.lstrip("/")): m.assignment for m in group.members}
+        owners = {
+            PartitionId(p.topic, p.partition): member
+            for member, assignment in members.items()
+            for p in (assignment.topic_partitions if assignment else ())
+        }
+        return Membership(tuple(members), owners)
+
+    def stable_ends(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]:
+        """Return the offsets up to which a read_committed reader can read."""
+        return self._offsets(partitions, OffsetSpec.latest())
+
+    def starts(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]:
+        """Return the earliest offsets that the broker still has."""
+        return self._offsets(partitions, OffsetSpec.earliest())
+
+    def _offsets(self, partitions: Iterable[PartitionId], spec: OffsetSpec) -> dict[PartitionId, int]:
+        wanted = {TopicPartition(*partition): spec for partition in partitions}
+        if not wanted:
+            return {}
+        futures = self._call(self._admin.list_offsets, wanted, isolation_level=IsolationLevel.READ_COMMITTED)
+        found: dict[TopicPartition, ListOffsetsResultInfo] = {
+            p: self._result(future, p.topic) for p, future in futures.items()
+        }
+        return {PartitionId(p.topic, p.partition): info.offset for p, info in found.items()}
+
+    def _call(self, call: Callable[..., T], *arguments: object, **options: object) -> T:
+        try:
+            return call(*arguments, request_timeout=self._timeout_s, **options)
+        except KafkaException as error:
+            raise KafkaReadError(f"can't send a request to the broker: {error.args[0].str()}") from None
+
+    def _result(self, future: Future[T], subject: str) -> T:
+        """Wait for an answer about a topic or a group, `subject`."""
+        try:
+            return future.result(self._timeout_s + 5)
+        except KafkaException as error:
+            if error.args[0].code() in _NO_GROUP:
+                raise _NoGroup from None
+            raise KafkaReadError(f"{subject}: {error.args[0].str()}") from None
+        except TimeoutError:
+            raise KafkaReadError(f"{subject}: the broker did not answer within {self._timeout_s:g} s") from None
+
+
+class _NoGroup(Exception):
+    """The broker knows no group of this name."""

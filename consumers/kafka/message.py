@@ -1,0 +1,42 @@
+"""The coordinates and headers of a message, without the None and dict that confluent-kafka's types allow."""
+
+from __future__ import annotations
+
+from confluent_kafka import Message
+
+from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
+from sightstream.schemas.wire.dead_letter import Headers, Source
+
+
+class IncompleteMessage(KafkaReadError):
+    """A record came without its topic, partition or offset: an internal error of the client, not of the record."""
+
+
+def record_id(message: Message) -> Source:
+    """Return where the record is, or where a partition ends. Raises IncompleteMessage."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if topic is None or partition is None or offset is None:
+        raise IncompleteMessage(
+            f"internal error: Kafka's client delivered topic {topic}, partition {partition}, offset {offset}; "
+            f"start this process again"
+        )
+    return Source(topic, partition, offset)
+
+
+def partition_of(message: Message) -> PartitionId | None:
+    """Return the partition, None for an error that concerns the whole client or a whole topic."""
+    topic, partition = message.topic(), message.partition()
+    return None if topic is None or partition is None else PartitionId(topic, partition)
+
+
+def headers_of(message: Message) -> Headers | None:
+    """Return the headers, None when a name is not UTF-8: such a record is malformed.
+
+    Call it once per message: after a name that is not UTF-8, confluent-kafka returns a broken list the second time.
+    """
+    try:
+        headers = message.headers() or []
+    except (SystemError, UnicodeDecodeError):
+        return None
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]

@@ -1,0 +1,133 @@
+"""Reads the records that are left in a partition: an offset can be a transaction marker, so only reading tells."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer as KafkaConsumer
+
+from sightstream.consumers.kafka.message import partition_of, record_id
+from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
+from sightstream.schemas.connections.kafka import KafkaSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The offsets [`start`, `end`) to look at, without those in `finished`.
+
+    With `count` it is read to its end, otherwise only to the first record that is not finished.
+    """
+
+    start: int
+    end: int
+    finished: Container[int]
+    count: bool
+
+
+@dataclass(slots=True)
+class Tail:
+    """The unfinished records of a span. `records` counts those that were read, and all there are once `complete`.
+
+    `first_offset` and `first_ms` (milliseconds since 1970) belong to the oldest of them.
+    """
+
+    records: int = 0
+    complete: bool = False
+    first_offset: int | None = None
+    first_ms: int | None = None
+
+
+class TailConsumer(Protocol):
+    """The part that is used here of a read_committed confluent_kafka.Consumer with `enable.partition.eof`."""
+
+    def assign(self, partitions: list[TopicPartition]) -> None: ...
+    def unassign(self) -> None: ...
+    def pause(self, partitions: list[TopicPartition]) -> None: ...
+    def resume(self, partitions: list[TopicPartition]) -> None: ...
+    def poll(self, timeout: float) -> Message | None: ...
+    def close(self) -> None: ...
+
+
+def open_tail_consumer(kafka: KafkaSettings) -> TailConsumer:
+    """Return a consumer for `read_tails`, which connects at the first reading."""
+    return KafkaConsumer(
+        kafka.client_config()
+        | {
+            "group.id": "sightstream-tail",  # the client requires one; nothing is ever committed under it
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 100,
+            # Only the first records count: don't fetch megabytes to look at one timestamp.
+            "max.partition.fetch.bytes": 128 * 1024,
+            "queued.min.messages": 100,
+            "queued.max.messages.kbytes": 4096,
+        }
+    )
+
+
+def read_tails(
+    consumer: TailConsumer,
+    spans: Mapping[PartitionId, Span],
+    timeout_s: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[PartitionId, Tail]:
+    """Read each span until enough is known; after `timeout_s` return what is known so far. Raises KafkaReadError."""
+    tails = {partition: Tail() for partition in spans}
+    if not spans:
+        return tails
+    unread = set(spans)
+    deadline = clock() + timeout_s
+    partitions = [TopicPartition(*partition, span.start) for partition, span in spans.items()]
+    consumer.assign(partitions)
+    try:
+        consumer.resume(partitions)  # the client keeps a pause over a new assignment
+        while unread and clock() < deadline:
+            message = consumer.poll(0.1)
+            if message is not None:
+                _handle(message, spans, tails, unread, consumer)
+    except KafkaException as error:
+        raise KafkaReadError(f"records can't be read: {error.args[0].str()}") from None
+    finally:
+        consumer.unassign()
+    return tails
+
+
+def _handle(
+    message: Message,
+    spans: Mapping[PartitionId, Span],
+    tails: dict[PartitionId, Tail],
+    unread: set[PartitionId],
+    consumer: TailConsumer,
+) -> None:
+    partition = partition_of(message)
+    if partition is None or partition not in unread:
+        return
+    error = message.error()
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        return  # the client tries again until the deadline
+    if error is None and _read(message, spans[partition], tails[partition]):
+        return
+    unread.discard(partition)
+    tails[partition].complete = error is not None or tails[partition].complete
+    consumer.pause([TopicPartition(*partition)])
+
+
+def _read(message: Message, span: Span, tail: Tail) -> bool:
+    """Add one record to `tail` and return whether more has to be read."""
+    offset = record_id(message).offset
+    if offset >= span.end:
+        tail.complete = True
+        return False
+    if offset not in span.finished:
+        tail.records += 1
+        if tail.first_offset is None:
+            kind, at_ms = message.timestamp()
+            tail.first_offset = offset
+            tail.first_ms = None if kind == TIMESTAMP_NOT_AVAILABLE else at_ms
+    return span.count or tail.first_offset is None
