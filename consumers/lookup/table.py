@@ -73,13 +73,8 @@ class NewestTable:
         try:
             entry = make_entry(position, message.key, message.value, message.headers or [])
         except UnusableRecord as error:
-            log.warning(
-                "%s [%d] @ %d is not a usable result, skipped: %s",
-                message.topic,
-                message.partition,
-                message.offset,
-                error,
-            )
+            at = f"{message.topic} [{message.partition}] @ {message.offset}"
+            log.warning("%s is not a usable result, skipped: %s", at, error)
             metrics.LOOKUP_RECORDS.labels("unusable").inc()
         else:
             newer = is_newer(position, self.table.get(message.key))

@@ -19,7 +19,7 @@ from sightstream.consumers.store.rows import Row
 class Database:
     """The one writer of a results file. Raises StoreBusy when another process writes to it.
 
-    Each call blocks for a disk write. Not thread safe. Raises sqlite3.Error when the disk fails, with nothing half done.
+    Each call blocks for a disk write. Not thread safe. Raises sqlite3.Error when the disk fails, nothing half done.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,9 +120,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     scripts = _migrations()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > max(scripts):
-        raise StoreError(
-            f"this database has schema {version}, newer than {max(scripts)} of this version; update Sightstream"
-        )
+        raise StoreError(f"this database has schema {version}, this program knows {max(scripts)}; update Sightstream")
     for number in range(version + 1, max(scripts) + 1):
         connection.executescript(f"BEGIN IMMEDIATE;\n{scripts[number]}\nPRAGMA user_version = {number};\nCOMMIT;")
 

@@ -28,11 +28,7 @@ def entry(position: ResultPosition) -> bytes:
 def test_an_entry_holds_the_result_and_its_position(result: ImageResult, position: ResultPosition) -> None:
     made = json.loads(make_entry(position, record_key(result.product_id), encode(result), HEADERS))
     assert ImageResult.model_validate_json(json.dumps(made["result"])) == result
-    assert (made["topic_id"], made["partition"], made["offset"]) == (
-        position.topic_id,
-        position.partition,
-        position.offset,
-    )
+    assert ResultPosition(made["topic_id"], made["partition"], made["offset"]) == position
     assert made["source"] == {"topic": "requests", "partition": 2, "offset": 7}
 
 
