@@ -33,8 +33,8 @@ def build_flow(
     decoder = Decoder(decode, _tiling(engine), flow.max_bytes)
     host = EngineHost(engine, memory=decoder.memory)
     answers = build_answers(kept, cache, decode, engine, host) if cache and kept else None
-    share = cache is None or cache.share_in_flight
-    return Flow(flow, build_fetcher(fetch, s3), decoder, host, answers=answers, share=share)
+    coalesce = cache is None or cache.coalesce_in_flight
+    return Flow(flow, build_fetcher(fetch, s3), decoder, host, answers=answers, coalesce=coalesce)
 
 
 def _tiling(settings: EngineSettings) -> Tiling | None:

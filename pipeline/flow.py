@@ -13,17 +13,17 @@ from itertools import count
 
 from sightstream.pipeline.batch_scheduling import use_batch_scheduling
 from sightstream.pipeline.budget import ByteBudget
-from sightstream.pipeline.cache.answers import Answers, Found, no_answers
-from sightstream.pipeline.cache.fetching import fetch_in_full, fetch_unless_known
-from sightstream.pipeline.cache.flights import Flights, shareable
+from sightstream.pipeline.cache.answer_cache import AnswerCache, CacheHit, no_answers
 from sightstream.pipeline.cache.key import question_key
+from sightstream.pipeline.coalescing import SingleFlight, is_shareable
+from sightstream.pipeline.conditional_fetch import fetch_in_full, fetch_unless_known
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Retryable
+from sightstream.pipeline.in_flight import Clocks, InFlightRequest
 from sightstream.pipeline.metrics import SHARED
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.stages import DecodeStage, FetchStage
-from sightstream.pipeline.trip import Clocks, Trip
-from sightstream.pipeline.types import FetchedImage, Finished, Outcome
+from sightstream.pipeline.types import FetchedImage, FinishedJob, Outcome
 from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
@@ -47,20 +47,20 @@ class Flow:
         decoder: DecodeStage,
         engine: Engine,
         clocks: Clocks = Clocks(time.monotonic, lambda: datetime.now(UTC)),  # noqa: B008 - two functions, frozen
-        answers: Answers | None = None,
-        share: bool = True,
+        answers: AnswerCache | None = None,
+        coalesce: bool = True,
     ) -> None:
-        """`answers` are those given before; with `share`, equal requests are worked on once."""
+        """`answers` are those given before; with `coalesce`, equal requests are worked on once."""
         self._settings, self._clocks = settings, clocks
         self._fetcher, self._decoder, self._engine = fetcher, decoder, engine
         self._answers = answers or no_answers()
-        self._flights: Flights[Trip] = Flights(share)
+        self._single_flight: SingleFlight[InFlightRequest] = SingleFlight(coalesce)
         self._ids = count()
-        self._trips: dict[int, Trip] = {}
+        self._in_flight: dict[int, InFlightRequest] = {}
         self._outcomes: queue.SimpleQueue[Outcome | Fatal] = queue.SimpleQueue()
         self._budget = ByteBudget(settings.max_bytes)
         self._stopping = False
-        self._waiting: queue.SimpleQueue[Trip | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[InFlightRequest | None] = queue.SimpleQueue()
         self._preparing = [
             threading.Thread(target=self._prepare_each, name=f"prepare-{number}", daemon=True)
             for number in range(settings.prepare_threads)
@@ -70,9 +70,9 @@ class Flow:
             thread.start()
 
     def submit(self, ticket: Hashable, request: ImageRequest) -> None:
-        """`ticket` comes back with the outcome. More than there is `room` for waits its turn inside."""
-        trip = Trip(next(self._ids), ticket, request, self._clocks)
-        self._trips[trip.id] = trip
+        """`ticket` comes back with the outcome. More than `free_capacity` waits its turn inside."""
+        trip = InFlightRequest(next(self._ids), ticket, request, self._clocks)
+        self._in_flight[trip.id] = trip
         self._waiting.put(trip)
 
     # --- the stages ---------------------------------------------------------------------------------------
@@ -85,13 +85,13 @@ class Flow:
         except Exception as error:
             self._failed(error)
 
-    def _prepare(self, trip: Trip) -> None:
+    def _prepare(self, trip: InFlightRequest) -> None:
         """A reference to pixels in the engine's hands, or to an answer that is known; on one of several threads."""
         try:
             self._budget.wait()
             with trip.stage(Stage.FETCH):
                 fetched = self._fetch(trip)
-            if isinstance(fetched, Found):
+            if isinstance(fetched, CacheHit):
                 self._end(trip, trip.known(fetched))
                 return
             if not self._join(trip, fetched.sha256):
@@ -126,8 +126,8 @@ class Flow:
         log.error("the thread %s failed: %s", threading.current_thread().name, _told(error))
         self._outcomes.put(Fatal(f"the flow failed: {type(error).__name__}"))
 
-    def _parse(self, finished: Finished) -> None:
-        trip, said = self._trips[finished.id], finished.outcome
+    def _parse(self, finished: FinishedJob) -> None:
+        trip, said = self._in_flight[finished.id], finished.outcome
         if isinstance(said, PipelineError):
             self._end(trip, said)
             return
@@ -135,8 +135,8 @@ class Flow:
         self._answers.keep(trip.request, result)  # before the end: an equal request that comes now finds it
         self._end(trip, result)
 
-    def _end(self, trip: Trip, result: ImageResult | PipelineError) -> None:
-        del self._trips[trip.id]
+    def _end(self, trip: InFlightRequest, result: ImageResult | PipelineError) -> None:
+        del self._in_flight[trip.id]
         if trip.pixels is not None:
             self._decoder.release(trip.pixels)
         self._budget.hold(trip.id, 0)
@@ -145,33 +145,33 @@ class Flow:
 
     # --- what is known, and who waits for whom ------------------------------------------------------------
 
-    def _fetch(self, trip: Trip) -> FetchedImage | Found:
-        if self._flights.leads(trip):  # others wait for what it does with the bytes
+    def _fetch(self, trip: InFlightRequest) -> FetchedImage | CacheHit:
+        if self._single_flight.leads(trip):  # others wait for what it does with the bytes
             return fetch_in_full(self._fetcher, self._answers, trip.request)
         return fetch_unless_known(self._fetcher, self._answers, trip.request)
 
-    def _join(self, trip: Trip, sha256: str) -> bool:
+    def _join(self, trip: InFlightRequest, sha256: str) -> bool:
         """Whether it does the work; else an equal one does."""
         key = question_key(sha256, trip.request.question, trip.request.options)
-        if self._flights.leads(trip) not in (None, key):
+        if self._single_flight.leads(trip) not in (None, key):
             self._hand_over(trip)  # the image changed since those that wait saw it
-        if self._flights.join(key, trip):
+        if self._single_flight.join(key, trip):
             return True
-        if trip.cancelled and self._flights.leave(trip):
+        if trip.cancelled and self._single_flight.leave(trip):
             self._end(trip, Cancelled("handed back before it was done"))
         return False
 
-    def _settle(self, trip: Trip, result: ImageResult | PipelineError) -> None:
+    def _settle(self, trip: InFlightRequest, result: ImageResult | PipelineError) -> None:
         """Those that wait for the trip get the same outcome, or one of them does the work."""
-        if not shareable(result):
+        if not is_shareable(result):
             self._hand_over(trip)
             return
-        for follower in self._flights.end(trip):
+        for follower in self._single_flight.end(trip):
             SHARED.inc()
             self._end(follower, follower.share(result))
 
-    def _hand_over(self, trip: Trip) -> None:
-        successor, refused = self._flights.hand_over(trip, Trip.refusal)
+    def _hand_over(self, trip: InFlightRequest) -> None:
+        successor, refused = self._single_flight.hand_over(trip, InFlightRequest.refusal)
         if successor is not None:
             successor.waited()
             self._waiting.put(successor)
@@ -196,9 +196,9 @@ class Flow:
             return found
 
     @property
-    def room(self) -> int:
+    def free_capacity(self) -> int:
         """How many more requests it should be given now. Grows when the engine has loaded and says what it holds."""
-        return 0 if self._budget.exhausted else max(0, self._most - len(self._trips))
+        return 0 if self._budget.exhausted else max(0, self._most - len(self._in_flight))
 
     @property
     def _most(self) -> int:
@@ -212,10 +212,10 @@ class Flow:
 
     def cancel(self, tickets: set[Hashable]) -> None:
         """Nobody waits for these any more: what has not started, won't."""
-        for trip in list(self._trips.values()):
+        for trip in list(self._in_flight.values()):
             if trip.ticket in tickets:
                 trip.cancelled = True
-                if self._flights.leave(trip):
+                if self._single_flight.leave(trip):
                     self._end(trip, Cancelled("handed back before it was done"))
                 else:
                     self._engine.cancel(trip.id)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sightstream.pipeline.types import Canvas, FetchedImage, Pixels, Unchanged
+from sightstream.pipeline.types import Canvas, FetchedImage, NotModified, Pixels
 from sightstream.schemas.wire.request import ImageRef
 
 
 class FetchStage(Protocol):
-    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | Unchanged:
-        """Blocks. Unchanged only where the image still is the one of `known_etag`. Raises Retryable or Rejected."""
+    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | NotModified:
+        """Blocks. NotModified only where the image still is the one of `known_etag`. Raises Retryable or Rejected."""
 
 
 class DecodeStage(Protocol):

@@ -21,7 +21,7 @@ class FetchedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Unchanged:
+class NotModified:
     """The image still is the one whose etag the caller named; nothing was read."""
 
 
@@ -77,7 +77,7 @@ class EngineJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Generated:
+class Completion:
     """What the model said, end-of-turn tokens removed."""
 
     text: str
@@ -87,11 +87,11 @@ class Generated:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedJob:
     """How a job ended."""
 
     id: int
-    outcome: Generated | PipelineError
+    outcome: Completion | PipelineError
 
 
 @dataclass(frozen=True, slots=True)

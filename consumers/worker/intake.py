@@ -78,7 +78,7 @@ class Intake:
         """How many records to take now; counting what is held for each of them anew would cost more than the rest."""
         if self._shut or not self._retries.admits():
             return 0
-        return min(self._flow.room, self._settings.max_unpublished - self._claims.unpublished)
+        return min(self._flow.free_capacity, self._settings.max_unpublished - self._claims.unpublished)
 
     def _pause_or_resume(self, full: bool) -> None:
         for claim in self._claims:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from sightstream.pipeline.cache.answers import Answers
+from sightstream.pipeline.cache.answer_cache import AnswerCache
+from sightstream.pipeline.cache.engine_identity import EngineIdentity, HasIdentity
 from sightstream.pipeline.cache.etags import EtagMemory
 from sightstream.pipeline.cache.memory import MemoryCache
-from sightstream.pipeline.cache.model import Identified, KnownModel
 from sightstream.pipeline.cache.protocol import ResultCache
 from sightstream.pipeline.cache.recipe import recipe
 from sightstream.pipeline.cache.settings import CacheSettings
@@ -29,8 +29,8 @@ def build_cache(settings: CacheSettings) -> ResultCache | None:
 
 
 def build_answers(
-    cache: ResultCache, settings: CacheSettings, decode: DecodeSettings, engine: EngineSettings, model: Identified
-) -> Answers:
+    cache: ResultCache, settings: CacheSettings, decode: DecodeSettings, engine: EngineSettings, model: HasIdentity
+) -> AnswerCache:
     """Nothing is kept before the engine says which model it has, nor if its checkpoint can't be read."""
     try:
         cooked = recipe(engine, decode)
@@ -38,4 +38,4 @@ def build_answers(
         # The engine itself says what is wrong with the folder.
         log.warning("no answers are kept: the checkpoint's files can't be read (%s)", type(error).__name__)
         cooked = None
-    return Answers(cache, KnownModel(model), cooked, EtagMemory(settings.max_etags))
+    return AnswerCache(cache, EngineIdentity(model), cooked, EtagMemory(settings.max_etags))

@@ -13,7 +13,7 @@ from sightstream.schemas.wire.request import ImageRef
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class KnownEtag:
     """The bytes that the store calls `etag` have this sha256."""
 
     etag: str
@@ -28,7 +28,7 @@ class EtagMemory:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._images: OrderedDict[bytes, Remembered] = OrderedDict()
+        self._images: OrderedDict[bytes, KnownEtag] = OrderedDict()
         self._lock = threading.Lock()
 
     def remember(self, image: ImageRef, fetched: FetchedImage) -> None:
@@ -37,11 +37,11 @@ class EtagMemory:
         with self._lock:
             self._images.pop(place, None)
             if fetched.etag and len(fetched.etag) <= MAX_ETAG_CHARS and not fetched.etag.startswith("W/"):
-                self._images[place] = Remembered(fetched.etag, fetched.sha256)
+                self._images[place] = KnownEtag(fetched.etag, fetched.sha256)
             if len(self._images) > self._most:
                 self._images.popitem(last=False)
 
-    def recall(self, image: ImageRef) -> Remembered | None:
+    def recall(self, image: ImageRef) -> KnownEtag | None:
         place = _place(image)
         with self._lock:
             found = self._images.get(place)

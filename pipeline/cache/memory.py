@@ -1,4 +1,4 @@
-"""Answers in this process' memory."""
+"""Keeps answers in this process' memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_LOOKUPS, CACHE_WRITES
 
 # What an entry takes beside its text, by sys.getsizeof over all its parts, rounded up.
@@ -20,15 +20,15 @@ class _Entry:
     """The text as UTF-8: as a `str` it can take eight bytes a character, and nobody knows when."""
 
     text: bytes
-    rest: KnownAnswer
+    rest: CachedAnswer
     ends: float
 
     @classmethod
-    def of(cls, answer: KnownAnswer, ends: float) -> _Entry:
+    def of(cls, answer: CachedAnswer, ends: float) -> _Entry:
         return cls(answer.text.encode(), answer.model_copy(update={"text": ""}), ends)
 
     @property
-    def answer(self) -> KnownAnswer:
+    def answer(self) -> CachedAnswer:
         return self.rest.model_copy(update={"text": self.text.decode()})
 
     @property
@@ -47,7 +47,7 @@ class MemoryCache:
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, key: str) -> KnownAnswer | None:
+    def get(self, key: str) -> CachedAnswer | None:
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None and entry.ends <= self._clock():
@@ -59,7 +59,7 @@ class MemoryCache:
         CACHE_LOOKUPS.labels("miss" if entry is None else "hit").inc()
         return None if entry is None else entry.answer
 
-    def put(self, key: str, answer: KnownAnswer) -> None:
+    def put(self, key: str, answer: CachedAnswer) -> None:
         entry = _Entry.of(answer, self._clock() + self._ttl_s)
         fits = entry.size <= self._max_bytes
         with self._lock:

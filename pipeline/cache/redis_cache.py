@@ -1,4 +1,4 @@
-"""Answers in Redis, shared by all workers. It may be down, slow or full of lies: then there is nothing in it."""
+"""Keeps answers in Redis, shared by all workers. It may be down, slow or full of lies: then there is nothing in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis import Redis, ResponseError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.cache.envelope import MAX_BYTES, seal, unseal
 from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.cache.write_behind import WriteBehind
@@ -35,22 +35,22 @@ class RedisCache:
         self._signing_key = settings.signing_key.get_secret_value().encode() if settings.signing_key else None
         self._redis = _client(settings, settings.url.get_secret_value())
         self._limit_s = settings.connect_timeout_s + ROUND_TRIPS * settings.read_timeout_s
-        self._breaker = CircuitBreaker(settings.failures, settings.pause_s, clock)
+        self._breaker = CircuitBreaker(settings.breaker_failures, settings.breaker_probe_s, clock)
         self._writer = WriteBehind(self._write, settings.max_unwritten)
 
-    def get(self, key: str) -> KnownAnswer | None:
+    def get(self, key: str) -> CachedAnswer | None:
         answer, outcome = self._look_up(key)
         CACHE_LOOKUPS.labels(outcome).inc()
         return answer
 
-    def put(self, key: str, answer: KnownAnswer) -> None:
+    def put(self, key: str, answer: CachedAnswer) -> None:
         self._writer.put(key, answer)
 
     def close(self) -> None:
         self._writer.close()
         self._disconnect()
 
-    def _look_up(self, key: str) -> tuple[KnownAnswer | None, str]:
+    def _look_up(self, key: str) -> tuple[CachedAnswer | None, str]:
         if (unwritten := self._writer.get(key)) is not None:
             return unwritten, "hit"
         if not self._breaker.allows():
@@ -77,7 +77,7 @@ class RedisCache:
                 return None
             raise
 
-    def _write(self, key: str, answer: KnownAnswer) -> None:
+    def _write(self, key: str, answer: CachedAnswer) -> None:
         data = seal(key, answer, self._signing_key)
         if data is None:
             CACHE_WRITES.labels("too_large").inc()
@@ -115,7 +115,7 @@ class RedisCache:
     def _note(self, error: Exception) -> None:
         """Only the kind: what the server says, or what the library says of the address, may hold a secret."""
         if self._breaker.record_failure():
-            pause = self._settings.pause_s
+            pause = self._settings.breaker_probe_s
             log.warning("the cache fails (%s); left alone for %s s at a time", type(error).__name__, pause)
 
     def _disconnect(self) -> None:

@@ -1,4 +1,4 @@
-"""Where answers are kept, and for how long."""
+"""Settings of the answer cache."""
 
 from __future__ import annotations
 
@@ -12,39 +12,90 @@ _SCHEMES = ("redis", "rediss", "unix")
 
 
 class CacheSettings(BaseSettings):
-    """`kind` "memory" is this worker's own, bounded by `max_entries` and `max_bytes`; "redis" is shared by all workers
-    that are given the same `url`, such as rediss://user:password@cache:6379/0; "none" keeps nothing.
-
-    Answers are kept for `ttl_s`. `key_prefix` stands before each of Redis' keys: another one starts afresh. With a
-    `signing_key`, answers that were written without it are not believed.
-    Redis has `connect_timeout_s` and `read_timeout_s` to answer; after `failures` failures in a row it is left alone
-    for `pause_s`. `max_unwritten` answers wait to be written at most; more are not kept.
-    `max_etags` images are remembered by their store's own name for their content, so that an unchanged one whose answer
-    is known is not downloaded again.
-    `share_in_flight` lets equal requests that this worker holds at the same time wait for the first one's answer.
-    """
+    """Decides where answers are kept and for how long, and whether equal requests in progress are coalesced."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_CACHE_", frozen=True, extra="forbid")
 
-    kind: Literal["memory", "redis", "none"] = "memory"
-    ttl_s: float = Field(default=24 * 3600, ge=0.001, le=365 * 24 * 3600)
-    max_entries: int = Field(default=20_000, ge=1)
-    max_bytes: int = Field(default=64 * 1024**2, ge=1)
-    url: SecretStr | None = None
-    key_prefix: str = Field(default="sightstream:answer:", max_length=200)
-    signing_key: SecretStr | None = None
-    connect_timeout_s: float = Field(default=0.05, gt=0)
-    read_timeout_s: float = Field(default=0.05, gt=0)
-    failures: int = Field(default=3, ge=1)
-    pause_s: float = Field(default=10, gt=0)
-    max_unwritten: int = Field(default=1000, ge=1)
-    max_etags: int = Field(default=20_000, ge=1)
-    share_in_flight: bool = True
+    kind: Literal["memory", "redis", "none"] = Field(
+        default="memory",
+        description='Where answers are kept: "memory" is this worker\'s own, "redis" is shared by all workers with the '
+        'same `url`, "none" keeps nothing. Choose "redis" when several workers get the same questions about the same '
+        "images.",
+    )
+    ttl_s: float = Field(
+        default=24 * 3600,
+        ge=0.001,
+        le=365 * 24 * 3600,
+        description="How long an answer is kept, in seconds; one day by default. Raise it when images and questions "
+        "repeat over longer times.",
+    )
+    max_entries: int = Field(
+        default=20_000,
+        ge=1,
+        description='The most answers that kind "memory" keeps; the least recently used go first.',
+    )
+    max_bytes: int = Field(
+        default=64 * 1024**2,
+        ge=1,
+        description='The most memory that kind "memory" uses, in bytes; 64 MiB by default, about 20,000 answers.',
+    )
+    url: SecretStr | None = Field(
+        default=None,
+        description='The address of Redis, such as rediss://user:password@cache:6379/0. Required by kind "redis"; '
+        "unset by default. Set it in SIGHTSTREAM_CACHE_URL rather than in a file when it holds a password.",
+    )
+    key_prefix: str = Field(
+        default="sightstream:answer:",
+        max_length=200,
+        description="The start of each key in Redis. Change it to begin with an empty cache, or to keep two "
+        "deployments apart.",
+    )
+    signing_key: SecretStr | None = Field(
+        default=None,
+        description="The secret that signs answers in Redis; answers without a valid signature are ignored. Unset by "
+        "default: nothing is signed. Set 32 random bytes where others can write to the same Redis.",
+    )
+    connect_timeout_s: float = Field(
+        default=0.05,
+        gt=0,
+        description="How long a connection to Redis may take, in seconds. Raise it when Redis is far away.",
+    )
+    read_timeout_s: float = Field(
+        default=0.05,
+        gt=0,
+        description="How long one reply of Redis may take, in seconds. Raise it when Redis is far away or slow.",
+    )
+    breaker_failures: int = Field(
+        default=3,
+        ge=1,
+        description="After this many failures in a row the circuit breaker opens and Redis is not called.",
+    )
+    breaker_probe_s: float = Field(
+        default=10,
+        gt=0,
+        description="While the circuit breaker is open, one call per this many seconds tests whether Redis is back.",
+    )
+    max_unwritten: int = Field(
+        default=1000,
+        ge=1,
+        description="The most answers that wait to be written to Redis; further ones are dropped and counted.",
+    )
+    max_etags: int = Field(
+        default=20_000,
+        ge=1,
+        description="The most images whose etag is remembered, so that an unchanged image with a cached answer is not "
+        "downloaded again.",
+    )
+    coalesce_in_flight: bool = Field(
+        default=True,
+        description="Let equal requests that this worker holds at the same time wait for the first one's answer. "
+        "Turn it off only to measure without it.",
+    )
 
     @field_validator("url")
     @classmethod
-    def _is_of_redis(cls, url: SecretStr | None) -> SecretStr | None:
-        """The parts are taken apart here, so that what a library says of a wrong one, value included, is never seen."""
+    def _check_url(cls, url: SecretStr | None) -> SecretStr | None:
+        """Parse the URL here, since the error of a library would repeat it, password included."""
         if url is None:
             return None
         try:
@@ -58,13 +109,13 @@ class CacheSettings(BaseSettings):
 
     @field_validator("signing_key")
     @classmethod
-    def _is_a_key(cls, key: SecretStr | None) -> SecretStr | None:
+    def _check_signing_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and not key.get_secret_value().strip():
             raise ValueError("an empty key signs nothing; leave it unset or give it 32 random bytes")
         return key
 
     @model_validator(mode="after")
-    def _redis_has_a_place(self) -> CacheSettings:
+    def _check_redis_has_url(self) -> CacheSettings:
         if self.kind == "redis" and self.url is None:
-            raise ValueError("kind is redis: set url (SIGHTSTREAM_CACHE_URL), too")
+            raise ValueError("kind is redis: set url (SIGHTSTREAM_CACHE_URL) as well")
         return self

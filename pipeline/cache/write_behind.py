@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.metrics import CACHE_WRITES
 
 log = logging.getLogger(__name__)
@@ -21,15 +21,15 @@ class WriteBehind:
     At most `most` answers wait; what comes on top is dropped and counted. What waits can be read already.
     """
 
-    def __init__(self, write: Callable[[str, KnownAnswer], None], most: int) -> None:
+    def __init__(self, write: Callable[[str, CachedAnswer], None], most: int) -> None:
         self._write, self._most = write, most
-        self._waiting: OrderedDict[str, KnownAnswer] = OrderedDict()
+        self._waiting: OrderedDict[str, CachedAnswer] = OrderedDict()
         self._closed = False
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="cache-writer", daemon=True)
         self._thread.start()
 
-    def put(self, key: str, answer: KnownAnswer) -> None:
+    def put(self, key: str, answer: CachedAnswer) -> None:
         with self._change:
             kept = not self._closed and (key in self._waiting or len(self._waiting) < self._most)
             if kept:
@@ -38,7 +38,7 @@ class WriteBehind:
         if not kept:
             CACHE_WRITES.labels("dropped").inc()
 
-    def get(self, key: str) -> KnownAnswer | None:
+    def get(self, key: str) -> CachedAnswer | None:
         with self._change:
             return self._waiting.get(key)
 
@@ -59,12 +59,12 @@ class WriteBehind:
                 log.exception("an answer was not written to the cache")  # the next one may be
             self._done(*first)
 
-    def _first(self) -> tuple[str, KnownAnswer] | None:
+    def _first(self) -> tuple[str, CachedAnswer] | None:
         with self._change:
             self._change.wait_for(lambda: self._closed or self._waiting)
             return next(iter(self._waiting.items()), None)
 
-    def _done(self, key: str, answer: KnownAnswer) -> None:
+    def _done(self, key: str, answer: CachedAnswer) -> None:
         with self._change:
             if self._waiting.get(key) is answer:
                 del self._waiting[key]

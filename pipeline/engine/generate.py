@@ -18,7 +18,7 @@ from sightstream.pipeline.engine.prompt import PromptWriter
 from sightstream.pipeline.engine.protocol import Beat
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
-from sightstream.pipeline.types import Canvas, EngineJob, Finished, Generated
+from sightstream.pipeline.types import Canvas, Completion, EngineJob, FinishedJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import AnalysisOptions
 
@@ -35,12 +35,12 @@ class GenerateEngine:
         self._max_batch = settings.batch
         self._beat = beat
         self._queue: deque[EngineJob] = deque()
-        self._cancelled: list[Finished] = []
+        self._cancelled: list[FinishedJob] = []
 
     def submit(self, job: EngineJob) -> None:
         self._queue.append(job)
 
-    def finished(self, timeout: float) -> list[Finished]:
+    def finished(self, timeout: float) -> list[FinishedJob]:
         """Runs one batch. Raises what the GPU raises when it can't go on: the process is then to be ended."""
         cancelled, self._cancelled = self._cancelled, []
         batch = self._next_batch()
@@ -51,7 +51,7 @@ class GenerateEngine:
     def cancel(self, job_id: int) -> None:
         for job in [job for job in self._queue if job.id == job_id]:
             self._queue.remove(job)
-            self._cancelled.append(Finished(job_id, Cancelled("cancelled before it started")))
+            self._cancelled.append(FinishedJob(job_id, Cancelled("cancelled before it started")))
 
     def capacity(self) -> int:
         return self._max_batch
@@ -70,7 +70,7 @@ class GenerateEngine:
             self._queue.remove(job)
         return batch
 
-    def _run(self, batch: list[EngineJob]) -> list[Finished]:
+    def _run(self, batch: list[EngineJob]) -> list[FinishedJob]:
         """A batch that fails is run again in halves, down to the one job that can't be answered."""
         try:
             outcomes = self._answer(batch)
@@ -83,15 +83,15 @@ class GenerateEngine:
             outcomes = self._split(batch, error)
         return outcomes
 
-    def _split(self, batch: list[EngineJob], error: Exception) -> list[Finished]:
+    def _split(self, batch: list[EngineJob], error: Exception) -> list[FinishedJob]:
         if len(batch) == 1:
             log.warning("the engine can't answer one request: %s", error, exc_info=True)
             detail = f"the model can't answer this: {type(error).__name__}"
-            return [Finished(batch[0].id, Rejected(Reason.ENGINE_REFUSED, Stage.INFER, detail))]
+            return [FinishedJob(batch[0].id, Rejected(Reason.ENGINE_REFUSED, Stage.INFER, detail))]
         half = len(batch) // 2
         return self._run(batch[:half]) + self._run(batch[half:])
 
-    def _answer(self, batch: list[EngineJob]) -> list[Finished]:
+    def _answer(self, batch: list[EngineJob]) -> list[FinishedJob]:
         inputs = self._inputs(batch)
         width = inputs["input_ids"].shape[1]
         room = self._model.config.text_config.max_position_embeddings - width
@@ -100,7 +100,7 @@ class GenerateEngine:
         output = self._generate(inputs, batch[0].options, room)
         prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
         rows = zip(batch, output[:, width:].tolist(), prompt_tokens, strict=True)
-        return [Finished(job.id, self._read(tokens, count)) for job, tokens, count in rows]
+        return [FinishedJob(job.id, self._read(tokens, count)) for job, tokens, count in rows]
 
     def _inputs(self, batch: list[EngineJob]) -> Any:
         """`pixel_values` [rows, 1, tiles, 3, height, width] and left-padded `input_ids` [rows, tokens]."""
@@ -126,23 +126,23 @@ class GenerateEngine:
                 stopping_criteria=StoppingCriteriaList([_Progress(self._beat)]),
             )
 
-    def _read(self, tokens: list[int], prompt_tokens: int) -> Generated:
+    def _read(self, tokens: list[int], prompt_tokens: int) -> Completion:
         """What the model said before its first end token; without one it was cut off."""
         ends = self._model.generation_config.eos_token_id
         ends = set(ends if isinstance(ends, list) else [ends])
         stop = next((index for index, token in enumerate(tokens) if token in ends), None)
         text = self._processor.tokenizer.decode(tokens[:stop], skip_special_tokens=True).strip()
         said = len(tokens) if stop is None else stop + 1
-        return Generated(text, "length" if stop is None else "stop", prompt_tokens, said)
+        return Completion(text, "length" if stop is None else "stop", prompt_tokens, said)
 
-    def _too_long(self, batch: list[EngineJob]) -> list[Finished]:
+    def _too_long(self, batch: list[EngineJob]) -> list[FinishedJob]:
         """The batch is as wide as its longest question: only that one is at fault."""
         if len(batch) > 1:
             return [finished for job in batch for finished in self._run([job])]
         error: PipelineError = Rejected(
             Reason.QUESTION_TOO_LONG, Stage.INFER, "the question leaves the model no room to answer; shorten it"
         )
-        return [Finished(batch[0].id, error)]
+        return [FinishedJob(batch[0].id, error)]
 
 
 @dataclass(slots=True)

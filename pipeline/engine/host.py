@@ -19,7 +19,7 @@ from sightstream.pipeline.engine.triage import Triage
 from sightstream.pipeline.errors import Cancelled, Fatal
 from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.metrics import ENGINE_RESTARTS
-from sightstream.pipeline.types import EngineJob, Finished
+from sightstream.pipeline.types import EngineJob, FinishedJob
 from sightstream.schemas.wire.result import ModelIdentity
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class EngineHost:
         self._lock = threading.Lock()
         self._triage = Triage()
         self._cancels: list[int] = []
-        self._endings: queue.SimpleQueue[Finished] = queue.SimpleQueue()
+        self._endings: queue.SimpleQueue[FinishedJob] = queue.SimpleQueue()
         self._ready: Ready | None = None
         self._identity: ModelIdentity | None = None
         self._fatal: Fatal | None = None
@@ -87,7 +87,7 @@ class EngineHost:
             self._triage.add(job)
         self._wake()
 
-    def finished(self, timeout: float) -> list[Finished]:
+    def finished(self, timeout: float) -> list[FinishedJob]:
         if self._fatal is not None:
             raise self._fatal
         self._end_if_hung()
@@ -104,7 +104,7 @@ class EngineHost:
             if not dropped:
                 self._cancels.append(job_id)
         if dropped:
-            self._endings.put(Finished(job_id, Cancelled("cancelled before it started")))
+            self._endings.put(FinishedJob(job_id, Cancelled("cancelled before it started")))
         else:
             self._wake()
 
@@ -173,7 +173,7 @@ class EngineHost:
         else:
             self._take(self._pipe.recv())
 
-    def _take(self, message: Ready | Failed | Broke | Beat | list[Finished]) -> None:
+    def _take(self, message: Ready | Failed | Broke | Beat | list[FinishedJob]) -> None:
         self._last_sign = self._clock()
         if isinstance(message, Ready):
             self._ready = message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from sightstream.pipeline.types import EngineJob, Finished
+from sightstream.pipeline.types import EngineJob, FinishedJob
 from sightstream.schemas.wire.result import ModelIdentity
 
 # To be called at every sign of progress.
@@ -13,7 +13,7 @@ Beat = Callable[[], None]
 
 
 class Engine(Protocol):
-    """Each submitted job ends in exactly one `Finished`."""
+    """Each submitted job ends in exactly one `FinishedJob`."""
 
     @property
     def identity(self) -> ModelIdentity:
@@ -22,7 +22,7 @@ class Engine(Protocol):
     def submit(self, job: EngineJob) -> None:
         """Never blocks on a model."""
 
-    def finished(self, timeout: float) -> list[Finished]:
+    def finished(self, timeout: float) -> list[FinishedJob]:
         """What ended since the last call; blocks `timeout` seconds at most when nothing did.
 
         An in-process engine does its work here. Raises Fatal when no job can be done any more.

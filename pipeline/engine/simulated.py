@@ -10,7 +10,7 @@ from collections import deque
 from sightstream.pipeline.engine.protocol import Beat
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
-from sightstream.pipeline.types import EngineJob, Finished, Generated
+from sightstream.pipeline.types import Completion, EngineJob, FinishedJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.result import ModelIdentity
 
@@ -26,23 +26,23 @@ class SimulatedEngine:
         self._settings = settings
         self._beat = beat
         self._queue: deque[EngineJob] = deque()
-        self._cancelled: list[Finished] = []
+        self._cancelled: list[FinishedJob] = []
         self.identity = ModelIdentity(name="simulated", quantization="none", engine="simulated")
 
     def submit(self, job: EngineJob) -> None:
         self._queue.append(job)
 
-    def finished(self, timeout: float) -> list[Finished]:
+    def finished(self, timeout: float) -> list[FinishedJob]:
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._settings.batch))]
         time.sleep(self._settings.simulated_seconds if batch else timeout)
         self._beat()
         cancelled, self._cancelled = self._cancelled, []
-        return cancelled + [Finished(job.id, _outcome(job)) for job in batch]
+        return cancelled + [FinishedJob(job.id, _outcome(job)) for job in batch]
 
     def cancel(self, job_id: int) -> None:
         for job in [job for job in self._queue if job.id == job_id]:
             self._queue.remove(job)
-            self._cancelled.append(Finished(job_id, Cancelled("cancelled before it started")))
+            self._cancelled.append(FinishedJob(job_id, Cancelled("cancelled before it started")))
 
     def capacity(self) -> int:
         return self._settings.batch
@@ -51,7 +51,7 @@ class SimulatedEngine:
         self._queue.clear()
 
 
-def _outcome(job: EngineJob) -> Generated | PipelineError:
+def _outcome(job: EngineJob) -> Completion | PipelineError:
     if job.question.startswith(CRASH):
         os._exit(70)
     if job.question.startswith(HANG):
@@ -63,7 +63,7 @@ def _outcome(job: EngineJob) -> Generated | PipelineError:
         f"<SUMMARY>I will look at {seen}.</SUMMARY><CAPTION>{job.pixels.width} x {job.pixels.height} pixels.</CAPTION>"
         f"<REASONING>Nothing to reason about.</REASONING><CONCLUSION>{seen}</CONCLUSION>"
     )
-    return Generated(text, "stop", prompt_tokens=len(job.question.split()), completion_tokens=len(text.split()))
+    return Completion(text, "stop", prompt_tokens=len(job.question.split()), completion_tokens=len(text.split()))
 
 
 def _fingerprint(pixels: bytes | memoryview) -> str:

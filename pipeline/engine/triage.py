@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from sightstream.pipeline.engine.probe import PROBE
 from sightstream.pipeline.errors import Rejected
-from sightstream.pipeline.types import EngineJob, Finished
+from sightstream.pipeline.types import EngineJob, FinishedJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 # A death costs a start of the engine, a group that lives only the time of its answers: rather many groups than halves.
@@ -66,7 +66,7 @@ class Triage:
         self._sent[job.id] = job
         return job
 
-    def ended(self, finished: Finished) -> list[Finished]:
+    def ended(self, finished: FinishedJob) -> list[FinishedJob]:
         """The process is done with a job. What can be told of it and of others now; nothing if it did not hold it."""
         if self._sent.pop(finished.id, None) is None:
             return []
@@ -99,9 +99,9 @@ class Triage:
             self._accused.append(job)
         self._suspects.appendleft([PROBE])
 
-    def _verdicts(self) -> list[Finished]:
+    def _verdicts(self) -> list[FinishedJob]:
         accused, self._accused = self._accused, []
-        return [Finished(job.id, _verdict()) for job in accused]
+        return [FinishedJob(job.id, _verdict()) for job in accused]
 
 
 def _verdict() -> Rejected:

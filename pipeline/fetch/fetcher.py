@@ -17,7 +17,7 @@ from sightstream.pipeline.fetch.source import Body, Source
 from sightstream.pipeline.fetch.time_limit import TimeLimit
 from sightstream.pipeline.fetch.trouble import Transient
 from sightstream.pipeline.metrics import FETCHED_BYTES, FETCHES
-from sightstream.pipeline.types import FetchedImage, Unchanged
+from sightstream.pipeline.types import FetchedImage, NotModified
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
 
@@ -37,8 +37,8 @@ class Fetcher:
         self._clock = clock
         self._retries = retries or Retries(settings)
 
-    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | Unchanged:
-        """Unchanged, with nothing read, only where the store still names the image `known_etag`.
+    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | NotModified:
+        """NotModified, with nothing read, only where the store still names the image `known_etag`.
 
         The caller then answers for what it kept under that etag, `image.sha256` included. Raises Retryable or Rejected.
         """
@@ -48,7 +48,7 @@ class Fetcher:
             found = self._retries.call(lambda: self._attempt(source, image, known_etag, limit), limit)
         except Transient as error:
             raise Retryable(error.stage, str(error), source.dependency(image)) from error
-        return found if isinstance(found, Unchanged) else self._verify(image, found)
+        return found if isinstance(found, NotModified) else self._verify(image, found)
 
     def _source(self, uri: str) -> Source:
         scheme = uri.partition(":")[0].lower()
@@ -58,12 +58,12 @@ class Fetcher:
             raise rejected(Reason.UNSUPPORTED_URI, f"the image's address must start with one of {known}{hint}")
         return self._sources[scheme]
 
-    def _attempt(self, source: Source, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body | Unchanged:
+    def _attempt(self, source: Source, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body | NotModified:
         outcome = "failed"
         try:
             found = source.read(image, known_etag, limit)
-            outcome = "unchanged" if isinstance(found, Unchanged) else "read"
-            _bytes_from(source.kind).inc(0 if isinstance(found, Unchanged) else len(found.data))
+            outcome = "unchanged" if isinstance(found, NotModified) else "read"
+            _bytes_from(source.kind).inc(0 if isinstance(found, NotModified) else len(found.data))
             return found
         except Rejected:
             outcome = "rejected"

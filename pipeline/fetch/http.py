@@ -23,7 +23,7 @@ from sightstream.pipeline.fetch.resolver import Resolver
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.fetch.source import Body, strong_etag
 from sightstream.pipeline.fetch.time_limit import TimeLimit
-from sightstream.pipeline.types import Unchanged
+from sightstream.pipeline.types import NotModified
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
 from sightstream.schemas.wire.uri import origin
@@ -55,7 +55,7 @@ class HttpSource:
         except PipelineError:
             return None
 
-    def read(self, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body | Unchanged:
+    def read(self, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body | NotModified:
         place = read_place(image.uri)
         for hop in range(self._settings.max_redirects + 1):
             # An etag is good for one address: with redirects on the way, it could be that of another one.
@@ -69,7 +69,7 @@ class HttpSource:
                 return found
         raise rejected(Reason.FETCH_REFUSED, f"more than {self._settings.max_redirects} redirects")
 
-    def _hop(self, place: Place, etag: str | None, limit: TimeLimit) -> Body | Unchanged | Place:
+    def _hop(self, place: Place, etag: str | None, limit: TimeLimit) -> Body | NotModified | Place:
         self._rules.check(place)
         given = self._settings
         most = given.listed_concurrency if self._rules.lists(place.host) else given.host_concurrency
@@ -78,10 +78,10 @@ class HttpSource:
             with self._exchanges.get(place, addresses, etag, limit) as response:
                 return self._answer(place, etag, response)
 
-    def _answer(self, place: Place, etag: str | None, response: HTTPResponse) -> Body | Unchanged | Place:
+    def _answer(self, place: Place, etag: str | None, response: HTTPResponse) -> Body | NotModified | Place:
         if response.status in _REDIRECTS:
             return redirected(place, response.headers.get("location"))
         if response.status == _NOT_MODIFIED and etag is not None:
-            return Unchanged()
+            return NotModified()
         check_answer(response, self._settings.max_bytes)
         return Body(read_body(response, self._settings.max_bytes), strong_etag(response.headers.get("etag")))

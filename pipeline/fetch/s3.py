@@ -18,7 +18,7 @@ from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.fetch.source import Body, strong_etag
 from sightstream.pipeline.fetch.time_limit import TimeLimit
 from sightstream.pipeline.fetch.trouble import Transient, Trouble
-from sightstream.pipeline.types import Unchanged
+from sightstream.pipeline.types import NotModified
 from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.request import ImageRef
 
@@ -48,7 +48,7 @@ class S3Source:
     def dependency(self, image: ImageRef) -> str | None:
         return DEPENDENCY
 
-    def read(self, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body | Unchanged:
+    def read(self, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body | NotModified:
         wanted, etag = read_s3(image.uri, self._settings), strong_etag(known_etag)
         with self._lanes.place(DEPENDENCY, self._settings.s3_concurrency, limit):
             if wanted.plain and wanted.bucket not in self._elsewhere:
@@ -58,7 +58,7 @@ class S3Source:
                     self._remember(wanted.bucket)
             return self._boto.read(wanted, image.version_id, etag, limit)
 
-    def _read(self, wanted: S3Object, version_id: str | None, etag: str | None, limit: TimeLimit) -> Body | Unchanged:
+    def _read(self, wanted: S3Object, version_id: str | None, etag: str | None, limit: TimeLimit) -> Body | NotModified:
         options: GetOptions = {}
         if version_id:
             options["version"] = version_id
@@ -70,7 +70,7 @@ class S3Source:
             check_size(found.meta["size"], self._settings.max_bytes)
             return Body(found.bytes().to_bytes(), strong_etag(found.meta["e_tag"]))
         except NotModifiedError:
-            return Unchanged()
+            return NotModified()
         except (BaseError, OSError, ValueError) as error:
             raise self._learned(translate(error)) from None
 

@@ -16,7 +16,7 @@ from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.fetch.source import Body, strong_etag
 from sightstream.pipeline.fetch.time_limit import TimeLimit
 from sightstream.pipeline.fetch.trouble import Transient, Trouble
-from sightstream.pipeline.types import Unchanged
+from sightstream.pipeline.types import NotModified
 from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.dead_letter import Reason
 
@@ -36,7 +36,7 @@ class BotoReader:
         self._lock = threading.Lock()
         self._client: Any = None
 
-    def read(self, wanted: S3Object, version_id: str | None, etag: str | None, limit: TimeLimit) -> Body | Unchanged:
+    def read(self, wanted: S3Object, version_id: str | None, etag: str | None, limit: TimeLimit) -> Body | NotModified:
         """Raises Transient or Rejected."""
         options = {"VersionId": version_id, "IfNoneMatch": etag}
         given = {name: value for name, value in options.items() if value}
@@ -50,7 +50,7 @@ class BotoReader:
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if status == _NOT_MODIFIED and etag:
-                return Unchanged()
+                return NotModified()
             raise self._learned(judge(error.response.get("Error", {}).get("Code", ""), status)) from None
         except (ConnectTimeoutError, ReadTimeoutError):
             raise Transient(Trouble.SLOW, "object store: no answer in time") from None

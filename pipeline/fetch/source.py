@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sightstream.pipeline.fetch.time_limit import TimeLimit
-from sightstream.pipeline.types import Unchanged
+from sightstream.pipeline.types import NotModified
 from sightstream.schemas.wire.request import ImageRef
 
 _STRONG = re.compile(r'"[\x21\x23-\x7e]{1,254}"')
@@ -26,8 +26,8 @@ class Source(Protocol):
 
     kind: str  # of a closed set: a label of metrics
 
-    def read(self, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body | Unchanged:
-        """Blocks within `limit`. Unchanged only when `known_etag` is given. Raises Transient or Rejected."""
+    def read(self, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body | NotModified:
+        """Blocks within `limit`. NotModified only when `known_etag` is given. Raises Transient or Rejected."""
 
     def dependency(self, image: ImageRef) -> str | None:
         """What this worker relies on to get it (`schemas.wire.uri.origin` names it); None for a foreign place."""

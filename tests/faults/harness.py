@@ -68,7 +68,7 @@ class Bench:
             "flow_max_in_flight": 16,
             # All ask the same of the same picture, and each is to be worked on.
             "cache_kind": "none",
-            "cache_share_in_flight": "false",
+            "cache_coalesce_in_flight": "false",
             "decode_processes": 1,
             "fetch_file_roots": f'["{self.folder}"]',
             **self.settings,

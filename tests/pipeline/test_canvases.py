@@ -214,7 +214,7 @@ def test_the_flow_has_room_for_an_engine_of_many_slots() -> None:
     host = EngineHost(ENGINE, build_blind)
     flow = Flow(FlowSettings(prepare_threads=4), Files(), Decoder(DECODE), host)
     assert host.identity
-    assert flow.room == 404
+    assert flow.free_capacity == 404
     flow.stop()
 
 

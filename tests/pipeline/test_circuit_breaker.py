@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sightstream.pipeline.circuit_breaker import CircuitBreaker
-from tests.pipeline.cache.samples import Clock
+from tests.pipeline.samples import Clock
 
 
 @pytest.fixture

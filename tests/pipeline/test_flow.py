@@ -12,7 +12,7 @@ from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.errors import Cancelled, Fatal, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
-from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels
+from sightstream.pipeline.types import Canvas, Completion, EngineJob, FetchedImage, FinishedJob, Outcome, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult, ModelIdentity
@@ -72,7 +72,7 @@ class FakeDecoder:
 
 
 class FakeEngine:
-    """Answers at once, unless told to wait."""
+    """AnswerCache at once, unless told to wait."""
 
     identity = ModelIdentity(name="fake", quantization="none", engine="fake")
 
@@ -86,14 +86,14 @@ class FakeEngine:
     def submit(self, job: EngineJob) -> None:
         self.jobs.append(job)
 
-    def finished(self, timeout: float) -> list[Finished]:
+    def finished(self, timeout: float) -> list[FinishedJob]:
         if self.fatal:
             raise self.fatal
         if self.holding or not self.jobs:
             time.sleep(0.01)
             return []
         jobs, self.jobs = self.jobs, []
-        return [Finished(job.id, Generated(TEXT, "stop", 3, 5)) for job in jobs]
+        return [FinishedJob(job.id, Completion(TEXT, "stop", 3, 5)) for job in jobs]
 
     def cancel(self, job_id: int) -> None:
         self.cancelled.append(job_id)
@@ -105,7 +105,7 @@ class FakeEngine:
         pass
 
 
-class Parts:
+class FlowHarness:
     def __init__(self, **settings: int) -> None:
         self.fetcher, self.decoder, self.engine = FakeFetcher(), FakeDecoder(), FakeEngine()
         engine: Engine = self.engine
@@ -128,23 +128,23 @@ def wait_until(happened: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def build() -> Iterator[Callable[..., Parts]]:
-    made: list[Parts] = []
+def build() -> Iterator[Callable[..., FlowHarness]]:
+    made: list[FlowHarness] = []
 
-    def build(**settings: int) -> Parts:
-        made.append(Parts(**settings))
+    def build(**settings: int) -> FlowHarness:
+        made.append(FlowHarness(**settings))
         return made[-1]
 
     yield build
-    for parts in made:
-        parts.fetcher.gate.set()
-        parts.flow.stop()
+    for harness in made:
+        harness.fetcher.gate.set()
+        harness.flow.stop()
 
 
-def test_a_request_becomes_a_result(build: Callable[..., Parts]) -> None:
-    parts = build()
-    parts.flow.submit("ticket", request())
-    (outcome,) = parts.collect(1)
+def test_a_request_becomes_a_result(build: Callable[..., FlowHarness]) -> None:
+    harness = build()
+    harness.flow.submit("ticket", request())
+    (outcome,) = harness.collect(1)
     assert outcome.ticket == "ticket"
     result = outcome.result
     assert isinstance(result, ImageResult)
@@ -158,142 +158,142 @@ def test_a_request_becomes_a_result(build: Callable[..., Parts]) -> None:
     assert "secret" not in result.model_dump_json()
 
 
-def test_one_failure_leaves_its_neighbours_alone(build: Callable[..., Parts]) -> None:
-    parts = build()
-    parts.fetcher.errors = {
+def test_one_failure_leaves_its_neighbours_alone(build: Callable[..., FlowHarness]) -> None:
+    harness = build()
+    harness.fetcher.errors = {
         request(1).image.uri: Rejected(Reason.IMAGE_NOT_FOUND, Stage.FETCH, "gone"),
         request(2).image.uri: Retryable(Stage.FETCH, "slow", "object store"),
         request(3).image.uri: ZeroDivisionError("a bug"),
     }
     for number in range(5):
-        parts.flow.submit(number, request(number))
-    results = {outcome.ticket: outcome.result for outcome in parts.collect(5)}
+        harness.flow.submit(number, request(number))
+    results = {outcome.ticket: outcome.result for outcome in harness.collect(5)}
     kinds = {number: type(result).__name__ for number, result in results.items()}
     assert kinds == {0: "ImageResult", 1: "Rejected", 2: "Retryable", 3: "Retryable", 4: "ImageResult"}
 
 
-def test_a_passed_deadline_is_rejected_before_any_work(build: Callable[..., Parts]) -> None:
-    parts = build()
-    parts.flow.submit("late", request(deadline=datetime.now(UTC) - timedelta(seconds=1)))
-    (outcome,) = parts.collect(1)
+def test_a_passed_deadline_is_rejected_before_any_work(build: Callable[..., FlowHarness]) -> None:
+    harness = build()
+    harness.flow.submit("late", request(deadline=datetime.now(UTC) - timedelta(seconds=1)))
+    (outcome,) = harness.collect(1)
     assert isinstance(outcome.result, Rejected)
     assert outcome.result.reason is Reason.DEADLINE_EXCEEDED
-    assert parts.fetcher.most_running == 0
+    assert harness.fetcher.most_running == 0
 
 
-def test_room_falls_with_what_is_in_flight(build: Callable[..., Parts]) -> None:
-    parts = build(max_in_flight=3, prepare_threads=2)
-    parts.engine.holding = True
-    assert parts.flow.room == 3
+def test_room_falls_with_what_is_in_flight(build: Callable[..., FlowHarness]) -> None:
+    harness = build(max_in_flight=3, prepare_threads=2)
+    harness.engine.holding = True
+    assert harness.flow.free_capacity == 3
     for number in range(5):
-        parts.flow.submit(number, request(number))
-    assert parts.flow.room == 0
-    parts.engine.holding = False
-    parts.collect(5)
-    assert parts.flow.room == 3
-    assert parts.fetcher.most_running <= 2
+        harness.flow.submit(number, request(number))
+    assert harness.flow.free_capacity == 0
+    harness.engine.holding = False
+    harness.collect(5)
+    assert harness.flow.free_capacity == 3
+    assert harness.fetcher.most_running <= 2
 
 
-def test_room_follows_what_the_engine_turns_out_to_hold(build: Callable[..., Parts]) -> None:
-    parts = build(prepare_threads=4)
-    parts.engine.holding = True
-    assert parts.flow.room == 2 * 8 + 4
-    parts.engine.slots = 200
+def test_room_follows_what_the_engine_turns_out_to_hold(build: Callable[..., FlowHarness]) -> None:
+    harness = build(prepare_threads=4)
+    harness.engine.holding = True
+    assert harness.flow.free_capacity == 2 * 8 + 4
+    harness.engine.slots = 200
     for number in range(30):
-        parts.flow.submit(number, request(number))
-    assert parts.flow.room == 2 * 200 + 4 - 30
+        harness.flow.submit(number, request(number))
+    assert harness.flow.free_capacity == 2 * 200 + 4 - 30
 
 
-def test_bytes_in_hand_are_bounded(build: Callable[..., Parts]) -> None:
-    parts = build(max_bytes=1024**2, prepare_threads=1)
-    parts.engine.holding = True
-    parts.flow._budget.hold(-1, 1024**2)
-    parts.flow.submit("waits", request())
-    assert parts.flow.room == 0
-    assert parts.flow.collect(0.1) == []
-    assert parts.fetcher.most_running == 0
-    parts.flow._budget.hold(-1, 0)
-    parts.engine.holding = False
-    parts.collect(1)
-    assert parts.flow.held_bytes == 0
+def test_bytes_in_hand_are_bounded(build: Callable[..., FlowHarness]) -> None:
+    harness = build(max_bytes=1024**2, prepare_threads=1)
+    harness.engine.holding = True
+    harness.flow._budget.hold(-1, 1024**2)
+    harness.flow.submit("waits", request())
+    assert harness.flow.free_capacity == 0
+    assert harness.flow.collect(0.1) == []
+    assert harness.fetcher.most_running == 0
+    harness.flow._budget.hold(-1, 0)
+    harness.engine.holding = False
+    harness.collect(1)
+    assert harness.flow.held_bytes == 0
 
 
-def test_cancelled_requests_do_not_start(build: Callable[..., Parts]) -> None:
-    parts = build(prepare_threads=1)
-    parts.fetcher.gate.clear()
+def test_cancelled_requests_do_not_start(build: Callable[..., FlowHarness]) -> None:
+    harness = build(prepare_threads=1)
+    harness.fetcher.gate.clear()
     for number in range(4):
-        parts.flow.submit(number, request(number))
-    parts.flow.cancel({1, 2})
-    parts.fetcher.gate.set()
-    results = {outcome.ticket: outcome.result for outcome in parts.collect(4)}
+        harness.flow.submit(number, request(number))
+    harness.flow.cancel({1, 2})
+    harness.fetcher.gate.set()
+    results = {outcome.ticket: outcome.result for outcome in harness.collect(4)}
     assert [n for n, result in sorted(results.items()) if isinstance(result, Cancelled)] == [1, 2]
-    assert parts.decoder.out == []
+    assert harness.decoder.out == []
 
 
-def test_pixels_are_released_once_and_not_before_the_engine_is_done(build: Callable[..., Parts]) -> None:
-    parts = build()
-    parts.engine.holding = True
+def test_pixels_are_released_once_and_not_before_the_engine_is_done(build: Callable[..., FlowHarness]) -> None:
+    harness = build()
+    harness.engine.holding = True
     for number in range(5):
-        parts.flow.submit(number, request(number))
-    wait_until(lambda: len(parts.engine.jobs) == 5)
-    assert len(parts.decoder.out) == 5
-    parts.engine.holding = False
-    parts.collect(5)
-    assert parts.decoder.out == []
+        harness.flow.submit(number, request(number))
+    wait_until(lambda: len(harness.engine.jobs) == 5)
+    assert len(harness.decoder.out) == 5
+    harness.engine.holding = False
+    harness.collect(5)
+    assert harness.decoder.out == []
 
 
-def test_pixels_that_come_too_late_are_released_too(build: Callable[..., Parts]) -> None:
-    parts = build()
+def test_pixels_that_come_too_late_are_released_too(build: Callable[..., FlowHarness]) -> None:
+    harness = build()
 
     def decode_slowly(data: bytes) -> Pixels | Canvas:
-        parts.flow.cancel({"late"})
-        return FakeDecoder.decode(parts.decoder, data)
+        harness.flow.cancel({"late"})
+        return FakeDecoder.decode(harness.decoder, data)
 
-    parts.decoder.decode = decode_slowly  # type: ignore[method-assign]
-    parts.flow.submit("late", request())
-    (outcome,) = parts.collect(1)
+    harness.decoder.decode = decode_slowly  # type: ignore[method-assign]
+    harness.flow.submit("late", request())
+    (outcome,) = harness.collect(1)
     assert isinstance(outcome.result, Cancelled)
-    assert parts.decoder.out == []
-    assert parts.engine.jobs == []
+    assert harness.decoder.out == []
+    assert harness.engine.jobs == []
 
 
-def test_a_dead_engine_is_fatal_at_every_call_after_what_was_done(build: Callable[..., Parts]) -> None:
-    parts = build()
-    parts.flow.submit("done", request())
-    parts.collect(1)
-    parts.engine.fatal = Fatal("no more")
+def test_a_dead_engine_is_fatal_at_every_call_after_what_was_done(build: Callable[..., FlowHarness]) -> None:
+    harness = build()
+    harness.flow.submit("done", request())
+    harness.collect(1)
+    harness.engine.fatal = Fatal("no more")
     for _ in range(2):
         with pytest.raises(Fatal, match="no more"):
-            parts.collect(1)
+            harness.collect(1)
 
 
-def test_a_stop_waits_for_the_fetches_under_way_and_starts_no_more(build: Callable[..., Parts]) -> None:
-    parts = build(prepare_threads=1)
-    parts.fetcher.gate.clear()
+def test_a_stop_waits_for_the_fetches_under_way_and_starts_no_more(build: Callable[..., FlowHarness]) -> None:
+    harness = build(prepare_threads=1)
+    harness.fetcher.gate.clear()
     for number in range(3):
-        parts.flow.submit(number, request(number))
-    wait_until(lambda: parts.fetcher.running == 1)
-    stopping = threading.Thread(target=parts.flow.stop)
+        harness.flow.submit(number, request(number))
+    wait_until(lambda: harness.fetcher.running == 1)
+    stopping = threading.Thread(target=harness.flow.stop)
     stopping.start()
-    wait_until(lambda: parts.flow._budget._closed)  # from here on no fetch begins
+    wait_until(lambda: harness.flow._budget._closed)  # from here on no fetch begins
     assert stopping.is_alive()
-    parts.fetcher.gate.set()
+    harness.fetcher.gate.set()
     stopping.join(20)
     assert not stopping.is_alive()
-    assert not any(thread.is_alive() for thread in parts.flow._preparing)
-    assert parts.fetcher.asked == 1
+    assert not any(thread.is_alive() for thread in harness.flow._preparing)
+    assert harness.fetcher.asked == 1
 
 
-def test_a_thread_that_ends_ends_the_worker(build: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_ends_ends_the_worker(build: Callable[..., FlowHarness], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(job: EngineJob) -> None:
         raise Retryable(Stage.INFER, "down")
 
     def fail(pixels: Pixels | Canvas) -> None:
         raise KeyError("a bug")
 
-    parts = build()
-    monkeypatch.setattr(parts.engine, "submit", refuse)
-    monkeypatch.setattr(parts.decoder, "release", fail)
-    parts.flow.submit("ticket", request())
+    harness = build()
+    monkeypatch.setattr(harness.engine, "submit", refuse)
+    monkeypatch.setattr(harness.decoder, "release", fail)
+    harness.flow.submit("ticket", request())
     with pytest.raises(Fatal, match="KeyError"):
-        parts.flow.collect(20)
+        harness.flow.collect(20)

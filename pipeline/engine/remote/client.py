@@ -13,7 +13,7 @@ from sightstream.pipeline.engine.remote.protocol import only_model, question_bod
 from sightstream.pipeline.engine.remote.server import ModelServer
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
-from sightstream.pipeline.types import Canvas, EngineJob, Generated, Pixels
+from sightstream.pipeline.types import Canvas, Completion, EngineJob, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class ModelClient:
         """For how long the server wants to be left alone; it may be asked when that is not above 0."""
         return self._server.pause_s
 
-    def outcome(self, job: EngineJob) -> Generated | PipelineError:
+    def outcome(self, job: EngineJob) -> Completion | PipelineError:
         """Blocks `remote_timeout_s`, twice at most. Raises Fatal when the server refuses everything."""
         try:
             return self._answer(job)
@@ -49,7 +49,7 @@ class ModelClient:
             log.error("asking failed in a way that it never should: %s\n%s", type(error).__name__, frames)
             return Retryable(Stage.INFER, f"unexpected {type(error).__name__}")
 
-    def _answer(self, job: EngineJob) -> Generated:
+    def _answer(self, job: EngineJob) -> Completion:
         try:
             return self._ask(job, self.model, self._limit_s(job))
         except Retryable:
@@ -63,7 +63,7 @@ class ModelClient:
             raise Rejected(Reason.DEADLINE_EXCEEDED, Stage.INFER, "the deadline passed before the model had answered")
         return min(left, self._settings.remote_timeout_s)
 
-    def _ask(self, job: EngineJob, model: str, limit_s: float) -> Generated:
+    def _ask(self, job: EngineJob, model: str, limit_s: float) -> Completion:
         body = question_body(job, pixels_of(job), model, self._settings.remote_image)
         return read_answer(self._server.post("/chat/completions", body, limit_s))
 

@@ -12,7 +12,7 @@ from sightstream.pipeline.engine.protocol import Beat
 from sightstream.pipeline.engine.remote.client import ModelClient, pixels_of
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled, Fatal
-from sightstream.pipeline.types import EngineJob, Finished
+from sightstream.pipeline.types import EngineJob, FinishedJob
 from sightstream.schemas.wire.result import ModelIdentity
 
 
@@ -34,7 +34,7 @@ class RemoteEngine:
         )
         self._waiting: dict[int, EngineJob] = {}
         self._change = threading.Condition()
-        self._endings: queue.SimpleQueue[Finished] = queue.SimpleQueue()
+        self._endings: queue.SimpleQueue[FinishedJob] = queue.SimpleQueue()
         self._fatal: Fatal | None = None
         self._stopping = False
         for number in range(self.capacity()):
@@ -47,8 +47,8 @@ class RemoteEngine:
             self._waiting[job.id] = job
             self._change.notify()
 
-    def finished(self, timeout: float) -> list[Finished]:
-        found: list[Finished] = []
+    def finished(self, timeout: float) -> list[FinishedJob]:
+        found: list[FinishedJob] = []
         with contextlib.suppress(queue.Empty):
             found.append(self._endings.get(timeout=timeout))
             while True:
@@ -63,7 +63,7 @@ class RemoteEngine:
         with self._change:
             waited = self._waiting.pop(job_id, None)
         if waited is not None:
-            self._endings.put(Finished(job_id, Cancelled("cancelled before it started")))
+            self._endings.put(FinishedJob(job_id, Cancelled("cancelled before it started")))
 
     def capacity(self) -> int:
         return self._settings.batch
@@ -77,7 +77,7 @@ class RemoteEngine:
     def _work(self) -> None:
         while (job := self._next()) is not None:
             try:
-                self._endings.put(Finished(job.id, self._client.outcome(job)))
+                self._endings.put(FinishedJob(job.id, self._client.outcome(job)))
             except Fatal as error:
                 self._fatal = error
                 self.stop()

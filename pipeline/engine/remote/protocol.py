@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from sightstream.pipeline.engine.remote.refusals import MAX_SAID_CHARS, retryable
 from sightstream.pipeline.errors import Fatal, Rejected
-from sightstream.pipeline.types import EngineJob, Generated, Pixels
+from sightstream.pipeline.types import Completion, EngineJob, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage, printable
 
 # The server's tokenizer is out of reach: this is what the usual families of models take for control tokens.
@@ -97,7 +97,7 @@ def _data_url(pixels: Pixels, image: Literal["png", "jpeg"]) -> str:
     return f"data:image/{image};base64,{base64.b64encode(encoded.getvalue()).decode()}"
 
 
-def read_answer(body: bytes) -> Generated:
+def read_answer(body: bytes) -> Completion:
     """Raises Retryable for what is not a completed answer, Rejected for a refusal."""
     completion = _read(_Completion, body)
     choice, usage = completion.choices[0], completion.usage
@@ -108,7 +108,7 @@ def read_answer(body: bytes) -> Generated:
         raise retryable(f"ended the answer by {ended!r}")
     text = (choice.message.content or "").strip()
     reason: Literal["stop", "length"] = "stop" if choice.finish_reason == "stop" else "length"
-    return Generated(text, reason, usage.prompt_tokens, usage.completion_tokens)
+    return Completion(text, reason, usage.prompt_tokens, usage.completion_tokens)
 
 
 def only_model(body: bytes) -> str:

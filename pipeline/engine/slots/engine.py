@@ -20,7 +20,7 @@ from sightstream.pipeline.engine.slots.prefill import GROUP, GROUP_TOKENS
 from sightstream.pipeline.engine.slots.request import Request
 from sightstream.pipeline.engine.slots.step import Chosen
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
-from sightstream.pipeline.types import EngineJob, Finished, Generated
+from sightstream.pipeline.types import Completion, EngineJob, FinishedJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 log = logging.getLogger(__name__)
@@ -55,16 +55,16 @@ class SlotEngine:
         self._waiting: deque[Request] = deque()
         self._prefilling: deque[_Prefilling] = deque()
         self._batch = Batch(self._machine.table)
-        self._ended: list[Finished] = []
+        self._ended: list[FinishedJob] = []
         self._shrinks = 0
 
     def submit(self, job: EngineJob) -> None:
         try:
             self._waiting.append(self._intake.request(job))
         except PipelineError as error:
-            self._ended.append(Finished(job.id, error))
+            self._ended.append(FinishedJob(job.id, error))
 
-    def finished(self, timeout: float) -> list[Finished]:
+    def finished(self, timeout: float) -> list[FinishedJob]:
         self._drop_late()
         if self._held():
             self._turn_or_shrink()
@@ -164,15 +164,15 @@ class SlotEngine:
             self._batch.leave(request)
             self._machine.kv.pages.give(request.pages)
             self._machine.kv.tiles.give(request.tile_pages)
-            self._ended.append(Finished(request.job.id, self._outcome(request)))
+            self._ended.append(FinishedJob(request.job.id, self._outcome(request)))
             self._shrinks = 0
 
-    def _outcome(self, request: Request) -> Generated | PipelineError:
+    def _outcome(self, request: Request) -> Completion | PipelineError:
         if request.dropped is not None:
             return request.dropped
         answering = request.answering
         assert answering.ended is not None  # noqa: S101
-        return Generated(self._intake.text(answering.tokens), answering.ended, len(request.prompt), answering.spent)
+        return Completion(self._intake.text(answering.tokens), answering.ended, len(request.prompt), answering.spent)
 
     # --- what does not end in its time --------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class SlotEngine:
         request.dropped = request.dropped or why
         if request in self._waiting:
             self._waiting.remove(request)
-            self._ended.append(Finished(request.job.id, request.dropped))
+            self._ended.append(FinishedJob(request.job.id, request.dropped))
 
     def _begin_anew(self) -> None:
         held = self._held()
@@ -206,4 +206,4 @@ class SlotEngine:
             if request.dropped is None:
                 self.submit(request.job)
             else:
-                self._ended.append(Finished(request.job.id, request.dropped))
+                self._ended.append(FinishedJob(request.job.id, request.dropped))

@@ -75,7 +75,7 @@ class FakeClaims:
 
 
 class FakeFlow:
-    room = 1
+    free_capacity = 1
 
 
 class Door:
@@ -108,30 +108,30 @@ def door() -> Door:
 def test_a_worker_that_is_full_for_a_moment_pauses_nothing(door: Door) -> None:
     assert door.take() == ["poll"]
     for _ in range(10):
-        door.flow.room = 0
+        door.flow.free_capacity = 0
         assert door.take() == []
         door.now += 0.9 * PAUSE_AFTER_S
         assert door.take() == []
-        door.flow.room = 1
+        door.flow.free_capacity = 1
         assert door.take() == ["poll"]
 
 
 def test_one_that_stays_full_pauses_and_polls_on(door: Door) -> None:
-    door.flow.room = 0
+    door.flow.free_capacity = 0
     assert door.take() == []
     door.now += PAUSE_AFTER_S
     assert door.take() == ["pause", "poll"]
     door.now += 10
     assert door.take() == ["poll"]
-    door.flow.room = 1
+    door.flow.free_capacity = 1
     assert door.take() == ["resume", "poll"]
-    door.flow.room = 0
+    door.flow.free_capacity = 0
     assert door.take() == []
 
 
 def test_a_partition_that_was_not_read_from_yet_stays_open(door: Door) -> None:
     door.claims.claim.settled = False
-    door.flow.room = 0
+    door.flow.free_capacity = 0
     door.take()
     door.now += PAUSE_AFTER_S
     assert door.take() == ["poll"]
@@ -149,7 +149,7 @@ def test_one_that_is_leaving_takes_nothing_and_polls_on(door: Door) -> None:
 @pytest.mark.parametrize(("room", "unpublished", "taken"), [(3, 0, 3), (50, 96, 4), (50, 0, 10)])
 def test_no_more_is_taken_in_a_turn_than_there_is_room_for(room: int, unpublished: int, taken: int, door: Door) -> None:
     door.consumer.messages = [FakeMessage(offset) for offset in range(10)]
-    door.flow.room, door.claims.unpublished = room, unpublished
+    door.flow.free_capacity, door.claims.unpublished = room, unpublished
     polls = taken if taken < 10 else taken + 1
     assert door.take() == ["poll"] * polls
     assert len(door.claims.claim.ledger) == taken

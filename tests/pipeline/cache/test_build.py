@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from sightstream.pipeline.build import build_flow
-from sightstream.pipeline.cache.answers import Answers
+from sightstream.pipeline.cache.answer_cache import AnswerCache
 from sightstream.pipeline.cache.build import build_answers
-from sightstream.pipeline.cache.model import KnownModel
+from sightstream.pipeline.cache.engine_identity import EngineIdentity
 from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.engine.settings import EngineSettings
@@ -27,8 +27,8 @@ from sightstream.pipeline.settings import FlowSettings
 from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult, ModelIdentity
-from tests.pipeline.cache.flow_parts import Parts, memory
-from tests.pipeline.cache.samples import MODEL, request, wait_until
+from tests.pipeline.flow_harness import FlowHarness, memory
+from tests.pipeline.samples import MODEL, request, wait_until
 
 if TYPE_CHECKING:
     from sightstream.infra.runtime.local import LocalRuntime
@@ -121,7 +121,7 @@ class Loading:
 
 def test_a_model_that_loads_is_not_waited_for() -> None:
     engine = Loading()
-    model = KnownModel(engine)
+    model = EngineIdentity(engine)
     assert model() is None
     engine.loaded.set()
     wait_until(model)
@@ -131,7 +131,7 @@ def test_a_model_that_loads_is_not_waited_for() -> None:
 def test_a_model_that_never_loads_is_never_known() -> None:
     engine = Loading()
     engine.fatal = Fatal("no")
-    model = KnownModel(engine)
+    model = EngineIdentity(engine)
     engine.loaded.set()
     wait_until(lambda: "model-identity" not in {thread.name for thread in threading.enumerate()})
     assert model() is None
@@ -147,14 +147,14 @@ def test_a_checkpoint_that_cannot_be_read_keeps_nothing_and_stops_nobody(tmp_pat
     assert ask_twice(answers) == [False, False]
 
 
-def ask_twice(answers: Answers) -> list[bool]:
-    parts = Parts()
-    parts.flow._answers = answers
+def ask_twice(answers: AnswerCache) -> list[bool]:
+    harness = FlowHarness()
+    harness.flow._answers = answers
     cached = []
     for number in range(2):
-        parts.flow.submit("t", request(number))
-        parts.run()
-        for job in list(parts.engine.jobs.values()):
-            parts.end(job)
-        cached.append(parts.outcomes()["t"].cached)
+        harness.flow.submit("t", request(number))
+        harness.run()
+        for job in list(harness.engine.jobs.values()):
+            harness.end(job)
+        cached.append(harness.outcomes()["t"].cached)
     return cached

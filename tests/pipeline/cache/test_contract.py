@@ -15,7 +15,7 @@ from sightstream.pipeline.cache.protocol import ResultCache
 from sightstream.pipeline.cache.redis_cache import RedisCache
 from sightstream.pipeline.cache.settings import CacheSettings
 from tests.pipeline.cache.redis_server import RedisServer
-from tests.pipeline.cache.samples import Clock, answer, key, wait_until
+from tests.pipeline.samples import Clock, answer, key, wait_until
 
 TTL_S = 60.0
 

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.cache.envelope import MAX_BYTES, seal, unseal
-from tests.pipeline.cache.samples import answer, key
+from tests.pipeline.samples import answer, key
 
 SIGNING_KEYS = [None, b"k" * 32]
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=200)
 numbers = st.integers(0, 2**40)
 answers = st.builds(
-    KnownAnswer,
+    CachedAnswer,
     text=texts,
     finish_reason=st.sampled_from(["stop", "length"]),
     prompt_tokens=numbers,
@@ -31,7 +31,7 @@ answers = st.builds(
 )
 
 
-def sealed(one: KnownAnswer, signing_key: bytes | None) -> bytes:
+def sealed(one: CachedAnswer, signing_key: bytes | None) -> bytes:
     data = seal(key(), one, signing_key)
     assert data is not None
     return data
@@ -39,7 +39,7 @@ def sealed(one: KnownAnswer, signing_key: bytes | None) -> bytes:
 
 @pytest.mark.parametrize("signing_key", SIGNING_KEYS)
 @given(one=answers)
-def test_what_was_sealed_comes_back(signing_key: bytes | None, one: KnownAnswer) -> None:
+def test_what_was_sealed_comes_back(signing_key: bytes | None, one: CachedAnswer) -> None:
     assert unseal(key(), sealed(one, signing_key), signing_key) == one
 
 
@@ -52,7 +52,7 @@ def test_arbitrary_bytes_are_nothing(signing_key: bytes | None, data: bytes | st
 @pytest.mark.parametrize("signing_key", SIGNING_KEYS)
 @given(one=answers, draw=st.data())
 def test_mutated_bytes_are_nothing_or_the_original(
-    signing_key: bytes | None, one: KnownAnswer, draw: st.DataObject
+    signing_key: bytes | None, one: CachedAnswer, draw: st.DataObject
 ) -> None:
     data = sealed(one, signing_key)
     start = draw.draw(st.integers(0, len(data)))

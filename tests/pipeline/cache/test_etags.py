@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sightstream.pipeline.cache.etags import EtagMemory, Remembered
+from sightstream.pipeline.cache.etags import EtagMemory, KnownEtag
 from sightstream.pipeline.types import FetchedImage
 from sightstream.schemas.wire.request import ImageRef
-from tests.pipeline.cache.samples import key
+from tests.pipeline.samples import key
 
 
 def image(uri: str = "s3://shop/a.jpg", version_id: str | None = None) -> ImageRef:
@@ -21,8 +21,8 @@ def test_an_address_and_a_version_have_what_was_seen_last() -> None:
     memory.remember(image(), fetched('"1"', 1))
     memory.remember(image(), fetched('"2"', 2))
     memory.remember(image(version_id="v"), fetched('"3"', 3))
-    assert memory.recall(image()) == Remembered('"2"', key(2))
-    assert memory.recall(image(version_id="v")) == Remembered('"3"', key(3))
+    assert memory.recall(image()) == KnownEtag('"2"', key(2))
+    assert memory.recall(image(version_id="v")) == KnownEtag('"3"', key(3))
     assert memory.recall(image("s3://shop/b.jpg")) is None
 
 

@@ -9,55 +9,55 @@ import pytest
 from sightstream.pipeline.cache.memory import MemoryCache
 from sightstream.pipeline.errors import Cancelled, Rejected, Retryable
 from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
-from sightstream.pipeline.types import FetchedImage, Unchanged
+from sightstream.pipeline.types import FetchedImage, NotModified
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult
-from tests.pipeline.cache.flow_parts import Parts, memory
-from tests.pipeline.cache.samples import key, request
+from tests.pipeline.flow_harness import FlowHarness, memory
+from tests.pipeline.samples import key, request
 
 
-def ask(parts: Parts, asked: ImageRequest, ticket: object = "t") -> None:
-    parts.flow.submit(ticket, asked)
-    parts.run()
+def ask(harness: FlowHarness, asked: ImageRequest, ticket: object = "t") -> None:
+    harness.flow.submit(ticket, asked)
+    harness.run()
 
 
-def answered(parts: Parts, asked: ImageRequest, text: str = "a mug") -> ImageResult:
+def answered(harness: FlowHarness, asked: ImageRequest, text: str = "a mug") -> ImageResult:
     """Asked for the first time."""
-    ask(parts, asked)
-    parts.end(parts.job, text)
-    result: ImageResult = parts.outcomes()["t"]
+    ask(harness, asked)
+    harness.end(harness.job, text)
+    result: ImageResult = harness.outcomes()["t"]
     assert not result.cached
     return result
 
 
 def test_the_second_asker_gets_the_answer_as_its_own() -> None:
-    parts = Parts(memory())
-    first = answered(parts, request(1))
+    harness = FlowHarness(memory())
+    first = answered(harness, request(1))
     other = request(2, "https://u:secret@elsewhere.example/x.png?token=secret", attributes={"own": "yes"})
-    parts.pass_time(7)
-    ask(parts, other)
-    result = parts.outcomes()["t"]
+    harness.pass_time(7)
+    ask(harness, other)
+    result = harness.outcomes()["t"]
     assert result.cached
     assert (result.request_id, result.product_id, result.attributes) == ("r2", "p2", {"own": "yes"})
     assert result.image.uri == "https://elsewhere.example/x.png"
-    assert result.completed_at == parts.now
+    assert result.completed_at == harness.now
     same = {"answer", "raw_text", "finish_reason", "complete", "model", "tokens", "question"}
     assert result.model_dump(include=same) == first.model_dump(include=same)
     assert result.image.model_dump(exclude={"uri"}) == first.image.model_dump(exclude={"uri"})
-    assert parts.decoder.decoded == 1
-    assert (parts.flow.held_bytes, parts.flow.room, parts.decoder.out) == (0, 2 * 8 + 16, [])
+    assert harness.decoder.decoded == 1
+    assert (harness.flow.held_bytes, harness.flow.free_capacity, harness.decoder.out) == (0, 2 * 8 + 16, [])
 
 
 def test_times_are_this_requests_own_and_measured_stages_are_real_ones() -> None:
-    parts = Parts(memory())
-    ask(parts, request(1))
-    parts.pass_time(30)
-    parts.end(parts.job)
-    parts.outcomes()
+    harness = FlowHarness(memory())
+    ask(harness, request(1))
+    harness.pass_time(30)
+    harness.end(harness.job)
+    harness.outcomes()
     counted = measured()
-    ask(parts, request(2))
-    result = parts.outcomes()["t"]
+    ask(harness, request(2))
+    result = harness.outcomes()["t"]
     assert (result.seconds.decode, result.seconds.infer, result.seconds.total) == (0, 0, 0)
     assert measured() == counted
 
@@ -77,52 +77,52 @@ def measured() -> tuple[float, float]:
     ],
 )
 def test_another_question_is_another_answer(change: dict[str, object]) -> None:
-    parts = Parts(memory())
-    answered(parts, request(1))
-    answered(parts, request(2, **change), "a jug")
-    ask(parts, request(3))
-    assert parts.outcomes()["t"].answer.conclusion == "a mug"
+    harness = FlowHarness(memory())
+    answered(harness, request(1))
+    answered(harness, request(2, **change), "a jug")
+    ask(harness, request(3))
+    assert harness.outcomes()["t"].answer.conclusion == "a mug"
 
 
 def test_another_image_at_the_same_place_is_another_answer() -> None:
-    parts = Parts(memory())
-    answered(parts, request(1))
-    parts.store.contents[request().image.uri] = b"another"
-    assert answered(parts, request(2), "a jug").answer.conclusion == "a jug"
+    harness = FlowHarness(memory())
+    answered(harness, request(1))
+    harness.store.contents[request().image.uri] = b"another"
+    assert answered(harness, request(2), "a jug").answer.conclusion == "a jug"
 
 
 def test_another_model_is_another_answer() -> None:
-    parts = Parts(memory())
-    answered(parts, request(1))
-    parts.model = parts.engine.identity = parts.engine.identity.model_copy(update={"weights_sha256": key()})
-    answered(parts, request(2), "a jug")
+    harness = FlowHarness(memory())
+    answered(harness, request(1))
+    harness.model = harness.engine.identity = harness.engine.identity.model_copy(update={"weights_sha256": key()})
+    answered(harness, request(2), "a jug")
 
 
 def test_before_the_model_is_known_nothing_is_looked_up_and_all_is_kept() -> None:
-    parts = Parts(memory())
-    parts.model = None
-    answered(parts, request(1))
-    answered(parts, request(2))
-    parts.model = parts.engine.identity
-    ask(parts, request(3))
-    assert parts.outcomes()["t"].cached
+    harness = FlowHarness(memory())
+    harness.model = None
+    answered(harness, request(1))
+    answered(harness, request(2))
+    harness.model = harness.engine.identity
+    ask(harness, request(3))
+    assert harness.outcomes()["t"].cached
 
 
 def test_chance_is_asked_for_every_time() -> None:
-    parts = Parts(memory())
+    harness = FlowHarness(memory())
     by_chance = AnalysisOptions(temperature=0.5)
     for number in range(3):
-        answered(parts, request(number, options=by_chance))
+        answered(harness, request(number, options=by_chance))
     for number in range(3):
-        parts.flow.submit(number, request(number, options=by_chance))
-    parts.run()
-    assert len(parts.engine.jobs) == 3
+        harness.flow.submit(number, request(number, options=by_chance))
+    harness.run()
+    assert len(harness.engine.jobs) == 3
     for number in range(2):
         repeatable = request(number, options=AnalysisOptions(temperature=0.5, seed=3))
-        ask(parts, repeatable, f"seed {number}")
+        ask(harness, repeatable, f"seed {number}")
         if number == 0:
-            parts.end(list(parts.engine.jobs.values())[-1])
-    assert parts.outcomes()["seed 1"].cached
+            harness.end(list(harness.engine.jobs.values())[-1])
+    assert harness.outcomes()["seed 1"].cached
 
 
 @pytest.mark.parametrize(
@@ -135,35 +135,35 @@ def test_chance_is_asked_for_every_time() -> None:
     ],
 )
 def test_what_is_no_answer_is_not_kept(error: Rejected | Retryable | Cancelled) -> None:
-    parts = Parts(memory())
-    ask(parts, request(1))
-    parts.end(parts.job, error)
-    assert type(parts.outcomes()["t"]) is type(error)
-    answered(parts, request(2))
+    harness = FlowHarness(memory())
+    ask(harness, request(1))
+    harness.end(harness.job, error)
+    assert type(harness.outcomes()["t"]) is type(error)
+    answered(harness, request(2))
 
 
 def test_an_answer_that_is_known_is_of_no_use_after_the_deadline_or_to_nobody() -> None:
-    parts = Parts(memory())
-    answered(parts, request(1))
-    parts.flow.submit("late", request(2, deadline=parts.now - timedelta(seconds=1)))
-    parts.flow.submit("gone", request(3))
-    parts.flow.cancel({"gone"})
-    parts.run()
-    outcomes = parts.outcomes()
+    harness = FlowHarness(memory())
+    answered(harness, request(1))
+    harness.flow.submit("late", request(2, deadline=harness.now - timedelta(seconds=1)))
+    harness.flow.submit("gone", request(3))
+    harness.flow.cancel({"gone"})
+    harness.run()
+    outcomes = harness.outcomes()
     assert outcomes["late"].reason is Reason.DEADLINE_EXCEEDED
     assert isinstance(outcomes["gone"], Cancelled)
 
 
 def test_the_text_is_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = Parts(memory())
-    answered(parts, request(1), "a mug")
-    from sightstream.pipeline import trip
+    harness = FlowHarness(memory())
+    answered(harness, request(1), "a mug")
+    from sightstream.pipeline import in_flight
     from sightstream.pipeline.answer import ParsedAnswer
     from sightstream.schemas.wire.result import Answer
 
-    monkeypatch.setattr(trip, "parse", lambda text: ParsedAnswer(Answer(conclusion="better"), complete=False))
-    ask(parts, request(2))
-    result = parts.outcomes()["t"]
+    monkeypatch.setattr(in_flight, "parse", lambda text: ParsedAnswer(Answer(conclusion="better"), complete=False))
+    ask(harness, request(2))
+    result = harness.outcomes()["t"]
     assert (result.answer.conclusion, result.complete) == ("better", False)
 
 
@@ -171,66 +171,66 @@ def test_the_text_is_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unchanged_image_with_a_known_answer_is_not_downloaded() -> None:
-    parts = Parts(memory())
-    first = answered(parts, request(1))
-    ask(parts, request(2))
-    result = parts.outcomes()["t"]
+    harness = FlowHarness(memory())
+    first = answered(harness, request(1))
+    ask(harness, request(2))
+    result = harness.outcomes()["t"]
     assert result.cached
     assert result.image == first.image
-    assert parts.store.downloads == 1
-    assert [etag is None for _, etag in parts.store.asked] == [True, False]
+    assert harness.store.downloads == 1
+    assert [etag is None for _, etag in harness.store.asked] == [True, False]
 
 
 def test_without_a_known_answer_nothing_is_asked_for_in_vain() -> None:
-    parts = Parts(memory())
-    answered(parts, request(1))
-    answered(parts, request(2, question="why?"))
-    assert [etag for _, etag in parts.store.asked] == [None, None]
+    harness = FlowHarness(memory())
+    answered(harness, request(1))
+    answered(harness, request(2, question="why?"))
+    assert [etag for _, etag in harness.store.asked] == [None, None]
 
 
 def test_a_changed_image_is_answered_anew_and_remembered_as_it_is_now() -> None:
-    parts = Parts(memory())
-    answered(parts, request(1))
-    parts.store.contents[request().image.uri] = b"another"
-    answered(parts, request(2), "a jug")
-    ask(parts, request(3))
-    assert parts.outcomes()["t"].answer.conclusion == "a jug"
-    assert parts.store.downloads == 2
+    harness = FlowHarness(memory())
+    answered(harness, request(1))
+    harness.store.contents[request().image.uri] = b"another"
+    answered(harness, request(2), "a jug")
+    ask(harness, request(3))
+    assert harness.outcomes()["t"].answer.conclusion == "a jug"
+    assert harness.store.downloads == 2
 
 
 def test_a_store_without_etags_is_asked_for_everything() -> None:
-    parts = Parts(memory())
-    parts.store.has_etags = False
-    answered(parts, request(1))
-    ask(parts, request(2))
-    assert parts.outcomes()["t"].cached
-    assert parts.store.asked == [(request().image.uri, None)] * 2
+    harness = FlowHarness(memory())
+    harness.store.has_etags = False
+    answered(harness, request(1))
+    ask(harness, request(2))
+    assert harness.outcomes()["t"].cached
+    assert harness.store.asked == [(request().image.uri, None)] * 2
 
 
 def test_a_declared_digest_is_held_against_what_is_remembered() -> None:
-    parts = Parts(memory())
-    sha256 = answered(parts, request(1)).image.sha256
+    harness = FlowHarness(memory())
+    sha256 = answered(harness, request(1)).image.sha256
     uri = request().image.uri
-    ask(parts, request(2, image=ImageRef(uri=uri, sha256=sha256)))
-    assert parts.outcomes()["t"].cached
-    ask(parts, request(3, image=ImageRef(uri=uri, sha256=key("another"))))
-    assert [etag is None for _, etag in parts.store.asked] == [True, False, True]  # the last: the fetcher is to judge
+    ask(harness, request(2, image=ImageRef(uri=uri, sha256=sha256)))
+    assert harness.outcomes()["t"].cached
+    ask(harness, request(3, image=ImageRef(uri=uri, sha256=key("another"))))
+    assert [etag is None for _, etag in harness.store.asked] == [True, False, True]  # the last: the fetcher is to judge
 
 
 def test_versions_and_signatures_are_places_of_their_own() -> None:
-    parts = Parts(memory())
-    answered(parts, request(1))
-    ask(parts, request(2, image=ImageRef(uri=request().image.uri, version_id="v")))
-    ask(parts, request(3, f"{request().image.uri}?X-Amz-Signature=other"))
-    assert [etag for _, etag in parts.store.asked] == [None, None, None]
+    harness = FlowHarness(memory())
+    answered(harness, request(1))
+    ask(harness, request(2, image=ImageRef(uri=request().image.uri, version_id="v")))
+    ask(harness, request(3, f"{request().image.uri}?X-Amz-Signature=other"))
+    assert [etag for _, etag in harness.store.asked] == [None, None, None]
 
 
 def test_access_that_is_refused_now_is_refused_though_the_answer_is_known() -> None:
-    parts = Parts(memory())
-    answered(parts, request(1))
-    parts.store.errors[request().image.uri] = Rejected(Reason.ACCESS_DENIED, Stage.FETCH, "no")
-    ask(parts, request(2))
-    assert parts.outcomes()["t"].reason is Reason.ACCESS_DENIED
+    harness = FlowHarness(memory())
+    answered(harness, request(1))
+    harness.store.errors[request().image.uri] = Rejected(Reason.ACCESS_DENIED, Stage.FETCH, "no")
+    ask(harness, request(2))
+    assert harness.outcomes()["t"].reason is Reason.ACCESS_DENIED
 
 
 class Forgetful(MemoryCache):
@@ -244,29 +244,29 @@ class Forgetful(MemoryCache):
 
 
 def test_an_answer_that_goes_while_the_store_is_asked_is_in_hand() -> None:
-    parts = Parts(Forgetful(10, 10**6, 1000))
-    ask(parts, request(1))
-    parts.end(parts.job)
-    parts.outcomes()
-    ask(parts, request(2))
-    assert parts.outcomes()["t"].cached
-    answered(parts, request(3))
-    assert parts.store.downloads == 2
+    harness = FlowHarness(Forgetful(10, 10**6, 1000))
+    ask(harness, request(1))
+    harness.end(harness.job)
+    harness.outcomes()
+    ask(harness, request(2))
+    assert harness.outcomes()["t"].cached
+    answered(harness, request(3))
+    assert harness.store.downloads == 2
 
 
 def test_a_fetcher_that_calls_the_unknown_unchanged_is_not_believed() -> None:
-    parts = Parts(memory())
+    harness = FlowHarness(memory())
 
-    def unchanged(image: ImageRef, known_etag: str | None = None) -> FetchedImage | Unchanged:
-        return Unchanged()
+    def unchanged(image: ImageRef, known_etag: str | None = None) -> FetchedImage | NotModified:
+        return NotModified()
 
-    parts.store.fetch = unchanged  # type: ignore[method-assign]
-    ask(parts, request(1))
-    assert isinstance(parts.outcomes()["t"], Retryable)
+    harness.store.fetch = unchanged  # type: ignore[method-assign]
+    ask(harness, request(1))
+    assert isinstance(harness.outcomes()["t"], Retryable)
 
 
 def test_with_no_cache_every_request_is_worked_on() -> None:
-    parts = Parts(None)
+    harness = FlowHarness(None)
     for number in range(3):
-        answered(parts, request(number))
-    assert parts.store.downloads == 3
+        answered(harness, request(number))
+    assert harness.store.downloads == 3

@@ -15,7 +15,7 @@ from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.schemas.wire.request import AnalysisOptions
 from sightstream.schemas.wire.result import ModelIdentity
-from tests.pipeline.cache.samples import MODEL, key
+from tests.pipeline.samples import MODEL, key
 
 CHECKPOINT = Path(__file__).parents[3] / "infra" / "lab" / "demo_model" / "checkpoint"
 

@@ -9,7 +9,7 @@ import pytest
 
 from sightstream.pipeline.cache.memory import OVERHEAD_BYTES, MemoryCache
 from sightstream.pipeline.metrics import CACHE_BYTES, CACHE_ENTRIES
-from tests.pipeline.cache.samples import answer, key
+from tests.pipeline.samples import answer, key
 
 
 def kept(cache: MemoryCache, count: int) -> list[int]:

@@ -21,7 +21,7 @@ from sightstream.pipeline.errors import Fatal
 from sightstream.pipeline.metrics import CACHE_LOOKUPS, CACHE_WRITES
 from tests.pipeline.cache.fake_servers import Conduct, FakeServer, drips, floods, hangs_up, is_silent, says
 from tests.pipeline.cache.redis_server import RedisServer, free_port
-from tests.pipeline.cache.samples import Clock, answer, key, wait_until
+from tests.pipeline.samples import Clock, answer, key, wait_until
 
 PATIENT = 10.0
 
@@ -85,7 +85,7 @@ def put(cache: RedisCache, name: str, text: str = "said") -> None:
 
 def test_nothing_listens(build: Build) -> None:
     lookups, writes = Counted(CACHE_LOOKUPS), Counted(CACHE_WRITES)
-    cache = build(f"redis://127.0.0.1:{free_port()}/0", failures=3)
+    cache = build(f"redis://127.0.0.1:{free_port()}/0", breaker_failures=3)
     for number in range(5):
         assert cache.get(key(number)) is None
     put(cache, key())
@@ -95,7 +95,7 @@ def test_nothing_listens(build: Build) -> None:
 
 def test_it_is_killed_and_comes_back(build: Build, fragile: RedisServer) -> None:
     clock = Clock()
-    cache = build(fragile.url, clock, failures=2, pause_s=10)
+    cache = build(fragile.url, clock, breaker_failures=2, breaker_probe_s=10)
     put(cache, key(1))
     assert cache.get(key(1)) is not None
     fragile.kill()
@@ -115,7 +115,7 @@ def test_it_is_killed_and_comes_back(build: Build, fragile: RedisServer) -> None
 
 def test_a_probe_that_fails_keeps_it_shut_for_all(build: Build) -> None:
     clock, lookups = Clock(), Counted(CACHE_LOOKUPS)
-    cache = build(f"redis://127.0.0.1:{free_port()}/0", clock, failures=1, pause_s=10)
+    cache = build(f"redis://127.0.0.1:{free_port()}/0", clock, breaker_failures=1, breaker_probe_s=10)
     for _ in range(3):
         for _ in range(4):
             assert cache.get(key()) is None
@@ -125,7 +125,9 @@ def test_a_probe_that_fails_keeps_it_shut_for_all(build: Build) -> None:
 
 def test_a_frozen_one_costs_little_time_and_then_none(build: Build, fragile: RedisServer) -> None:
     clock = Clock()
-    cache = build(fragile.url, clock, connect_timeout_s=0.05, read_timeout_s=0.05, failures=2, pause_s=10)
+    cache = build(
+        fragile.url, clock, connect_timeout_s=0.05, read_timeout_s=0.05, breaker_failures=2, breaker_probe_s=10
+    )
     fragile.freeze()
     lookups = Counted(CACHE_LOOKUPS)
     started = time.monotonic()
@@ -153,7 +155,7 @@ def test_a_wrong_password_is_a_failure_like_others(
     address = fragile.bare_url if url == "bare_url" else fragile.url.replace("pa55", "c4n4ry")
     lookups, writes = Counted(CACHE_LOOKUPS), Counted(CACHE_WRITES)
     with caplog.at_level(logging.DEBUG):
-        cache = build(address, failures=3)
+        cache = build(address, breaker_failures=3)
         put(cache, key())
         for _ in range(3):
             assert cache.get(key()) is None
@@ -181,7 +183,7 @@ def test_a_wrong_password_is_a_failure_like_others(
 def test_it_is_no_redis(
     build: Build, fake: Callable[[Conduct], FakeServer], reply: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache = build(fake(says(reply)).url, connect_timeout_s=0.2, read_timeout_s=0.2, failures=3)
+    cache = build(fake(says(reply)).url, connect_timeout_s=0.2, read_timeout_s=0.2, breaker_failures=3)
     lookups = Counted(CACHE_LOOKUPS)
     with caplog.at_level(logging.DEBUG):
         for _ in range(4):
@@ -207,7 +209,7 @@ def test_replies_that_never_end_or_never_begin(
     build: Build, fake: Callable[[Conduct], FakeServer], conduct: Conduct
 ) -> None:
     server = fake(conduct)
-    cache = build(server.url, connect_timeout_s=0.1, read_timeout_s=0.1, failures=2)
+    cache = build(server.url, connect_timeout_s=0.1, read_timeout_s=0.1, breaker_failures=2)
     lookups = Counted(CACHE_LOOKUPS)
     started = time.monotonic()
     for _ in range(3):
@@ -236,7 +238,7 @@ def test_writes_never_hold_up_who_puts_and_what_is_too_much_is_dropped(
     build: Build, fake: Callable[[Conduct], FakeServer]
 ) -> None:
     server = fake(is_silent)
-    cache = build(server.url, max_unwritten=10, failures=1)
+    cache = build(server.url, max_unwritten=10, breaker_failures=1)
     writes = Counted(CACHE_WRITES)
     started = time.monotonic()
     for number in range(50):

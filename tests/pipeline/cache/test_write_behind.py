@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import threading
 
-from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.cache.write_behind import WriteBehind
-from tests.pipeline.cache.samples import answer, key, wait_until
+from tests.pipeline.samples import answer, key, wait_until
 
 
 class Sink:
     """Writes when it is let."""
 
     def __init__(self) -> None:
-        self.written: list[tuple[str, KnownAnswer]] = []
+        self.written: list[tuple[str, CachedAnswer]] = []
         self.begun = threading.Event()
         self.gate = threading.Event()
         self.broken = False
 
-    def __call__(self, name: str, one: KnownAnswer) -> None:
+    def __call__(self, name: str, one: CachedAnswer) -> None:
         self.begun.set()
         self.gate.wait(30)
         if self.broken:

@@ -16,7 +16,7 @@ from sightstream.pipeline.engine.host import EngineHost
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled
-from sightstream.pipeline.types import EngineJob, Finished, Generated, Pixels
+from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixels
 from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.model_server import running_model_server
 
@@ -69,8 +69,8 @@ def drawn(seed: int) -> Pixels:
     return Pixels(image.tobytes(), *image.size, "PNG")
 
 
-def collect(engine: Engine, count: int) -> dict[int, Finished]:
-    found: dict[int, Finished] = {}
+def collect(engine: Engine, count: int) -> dict[int, FinishedJob]:
+    found: dict[int, FinishedJob] = {}
     deadline = time.monotonic() + 120
     while len(found) < count and time.monotonic() < deadline:
         for finished in engine.finished(0.1):
@@ -80,8 +80,8 @@ def collect(engine: Engine, count: int) -> dict[int, Finished]:
     return found
 
 
-def said(finished: Finished) -> Generated:
-    assert isinstance(finished.outcome, Generated), finished.outcome
+def said(finished: FinishedJob) -> Completion:
+    assert isinstance(finished.outcome, Completion), finished.outcome
     return finished.outcome
 
 
@@ -119,8 +119,8 @@ def test_a_cancelled_job_ends_once_too(engine: Engine) -> None:
         engine.submit(job(number))
     engine.cancel(4)
     found = collect(engine, 5)
-    assert isinstance(found[4].outcome, (Cancelled, Generated))
-    assert all(isinstance(found[number].outcome, Generated) for number in range(4))
+    assert isinstance(found[4].outcome, (Cancelled, Completion))
+    assert all(isinstance(found[number].outcome, Completion) for number in range(4))
 
 
 def test_the_engine_says_who_it_is(engine: Engine) -> None:
@@ -157,4 +157,4 @@ def test_a_server_is_shown_the_same_picture_and_question(remote: EngineSettings)
         answers.append({number: finished.outcome for number, finished in collect(engine, 4).items()})
         engine.stop()
     assert answers[0] == answers[1]
-    assert len({said(Finished(number, outcome)).text for number, outcome in answers[0].items()}) > 2
+    assert len({said(FinishedJob(number, outcome)).text for number, outcome in answers[0].items()}) > 2

@@ -13,7 +13,7 @@ from sightstream.pipeline.engine.protocol import Beat, Engine
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.simulated import CRASH, HANG, REFUSE, SimulatedEngine
 from sightstream.pipeline.errors import Cancelled, Fatal, Rejected
-from sightstream.pipeline.types import EngineJob, Finished, Generated, Pixels
+from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixels
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import AnalysisOptions
 from sightstream.schemas.wire.result import ModelIdentity
@@ -25,8 +25,8 @@ def job(number: int, question: str = "what?") -> EngineJob:
     return EngineJob(number, Pixels(bytes([number]) * 3, 1, 1, "PNG"), question, AnalysisOptions())
 
 
-def collect(engine: Engine, count: int, timeout: float = 60) -> dict[int, Finished]:
-    found: dict[int, Finished] = {}
+def collect(engine: Engine, count: int, timeout: float = 60) -> dict[int, FinishedJob]:
+    found: dict[int, FinishedJob] = {}
     deadline = time.monotonic() + timeout
     while len(found) < count and time.monotonic() < deadline:
         for finished in engine.finished(0.2):
@@ -58,7 +58,7 @@ def test_every_job_ends_once_and_the_engine_is_named(start: Callable[..., Engine
     for number in range(20):
         host.submit(job(number))
     found = collect(host, 20)
-    assert all(isinstance(f.outcome, Generated) for f in found.values())
+    assert all(isinstance(f.outcome, Completion) for f in found.values())
     assert host.identity.engine == "simulated"
     assert host.finished(0) == []
 
@@ -77,7 +77,7 @@ def test_poison_is_rejected_and_its_neighbours_are_answered(poison: str, start: 
     for number in range(10):
         host.submit(job(number, poison if number in (1, 5) else "what?"))
     found = collect(host, 10)
-    guilty = {n: f.outcome for n, f in found.items() if not isinstance(f.outcome, Generated)}
+    guilty = {n: f.outcome for n, f in found.items() if not isinstance(f.outcome, Completion)}
     assert sorted(guilty) == [1, 5]
     assert all(isinstance(e, Rejected) and e.reason is Reason.ENGINE_CRASH for e in guilty.values())
 
@@ -100,7 +100,7 @@ def test_a_killed_process_loses_nothing(start: Callable[..., EngineHost]) -> Non
         host.submit(job(number))
     assert host._process.pid
     os.kill(host._process.pid, signal.SIGKILL)
-    assert all(isinstance(f.outcome, Generated) for f in collect(host, 8).values())
+    assert all(isinstance(f.outcome, Completion) for f in collect(host, 8).values())
 
 
 def test_a_stopped_process_is_seen_as_hung(start: Callable[..., EngineHost]) -> None:
@@ -109,7 +109,7 @@ def test_a_stopped_process_is_seen_as_hung(start: Callable[..., EngineHost]) -> 
     assert host._process.pid
     os.kill(host._process.pid, signal.SIGSTOP)
     host.submit(job(1))
-    assert isinstance(collect(host, 1)[1].outcome, Generated)
+    assert isinstance(collect(host, 1)[1].outcome, Completion)
 
 
 def test_a_cancelled_job_ends_as_such(start: Callable[..., EngineHost]) -> None:
@@ -123,9 +123,9 @@ def test_a_cancelled_job_ends_as_such(start: Callable[..., EngineHost]) -> None:
     assert [n for n, f in sorted(found.items()) if isinstance(f.outcome, Cancelled)] == [4, 5]
 
 
-def until_fatal(engine: Engine) -> tuple[Fatal, list[Finished]]:
+def until_fatal(engine: Engine) -> tuple[Fatal, list[FinishedJob]]:
     """The end of an engine, and what it said before."""
-    found: list[Finished] = []
+    found: list[FinishedJob] = []
     while True:
         try:
             found += engine.finished(0.2)
@@ -144,13 +144,13 @@ class Elsewhere:
     def submit(self, job: EngineJob) -> None:
         self.job, self.done_at = job, time.monotonic() + 0.5
 
-    def finished(self, timeout: float) -> list[Finished]:
+    def finished(self, timeout: float) -> list[FinishedJob]:
         time.sleep(timeout)
         self.asked += 1
         if time.monotonic() < self.done_at:
             return []
         self.done_at = float("inf")
-        return [Finished(self.job.id, Generated("done", "stop", 1, self.asked))]
+        return [FinishedJob(self.job.id, Completion("done", "stop", 1, self.asked))]
 
     def cancel(self, job_id: int) -> None: ...
 
@@ -169,7 +169,7 @@ def test_an_engine_that_waits_for_others_costs_nothing_meanwhile() -> None:
     host.submit(job(1))
     outcome = collect(host, 1)[1].outcome
     host.stop()
-    assert isinstance(outcome, Generated)
+    assert isinstance(outcome, Completion)
     assert outcome.completion_tokens < 100
 
 
@@ -181,7 +181,7 @@ class Broken:
     def submit(self, job: EngineJob) -> None:
         os._exit(70)
 
-    def finished(self, timeout: float) -> list[Finished]:
+    def finished(self, timeout: float) -> list[FinishedJob]:
         return []
 
     def cancel(self, job_id: int) -> None: ...
@@ -216,7 +216,7 @@ def test_poison_alone_on_the_queue_is_still_sentenced(start: Callable[..., Engin
 class Failing(SimulatedEngine):
     """Raises as a GPU does, once all that came with a certain question is in work; says Fatal to another."""
 
-    def finished(self, timeout: float) -> list[Finished]:
+    def finished(self, timeout: float) -> list[FinishedJob]:
         for waiting in self._queue:
             if waiting.question == "a bad kernel":
                 raise RuntimeError("CUDA error: an illegal memory access was encountered")

@@ -12,7 +12,7 @@ from sightstream.infra.lab.demo_model.pictures import draw, sample_spec
 from sightstream.pipeline.engine.build import build_on_model
 from sightstream.pipeline.engine.checkpoint import Checkpoint, load_checkpoint
 from sightstream.pipeline.engine.settings import EngineSettings
-from sightstream.pipeline.types import EngineJob, Generated, Pixels
+from sightstream.pipeline.types import Completion, EngineJob, Pixels
 from sightstream.schemas.wire.request import AnalysisOptions
 
 GENERATE = EngineSettings(kind="generate", checkpoint=CHECKPOINT, threads=1, device="cpu", dtype="float32")
@@ -31,7 +31,7 @@ def texts(settings: EngineSettings, change: Callable[[Checkpoint], None] = lambd
     found: dict[int, str] = {}
     while len(found) < 3:
         for finished in engine.finished(0):
-            assert isinstance(finished.outcome, Generated)
+            assert isinstance(finished.outcome, Completion)
             found[finished.id] = finished.outcome.text
     return [found[number] for number in range(3)]
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from sightstream.pipeline.engine.probe import PROBE
 from sightstream.pipeline.engine.triage import GROUPS, Triage
 from sightstream.pipeline.errors import Rejected
-from sightstream.pipeline.types import EngineJob, Finished, Generated, Pixels
+from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixels
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import AnalysisOptions
 
-ANSWER = Generated("fine", "stop", 1, 1)
+ANSWER = Completion("fine", "stop", 1, 1)
 
 
 def job(number: int) -> EngineJob:
@@ -67,7 +67,7 @@ class Engine:
     def answer(self, number: int) -> None:
         self.in_a_row = 0
         self.held.remove(number)
-        for ending in self.triage.ended(Finished(number, ANSWER)):
+        for ending in self.triage.ended(FinishedJob(number, ANSWER)):
             if isinstance(ending.outcome, Rejected):
                 assert number == PROBE.id
                 assert ending.outcome.reason is Reason.ENGINE_CRASH
@@ -164,7 +164,7 @@ def test_a_verdict_waits_for_the_plain_picture_however_often_the_engine_dies_of_
 
 def test_an_unknown_ending_says_nothing() -> None:
     triage = triage_of(range(1))
-    assert triage.ended(Finished(0, ANSWER)) == []
+    assert triage.ended(FinishedJob(0, ANSWER)) == []
     assert [sent.id for sent in triage.to_send(8)] == [0]
 
 
@@ -182,7 +182,7 @@ def test_a_dropped_suspect_is_not_tried_again() -> None:
     triage.died()
     assert triage.drop(0)
     assert [sent.id for sent in triage.to_send(10)] == [8]
-    assert triage.ended(Finished(8, ANSWER))
+    assert triage.ended(FinishedJob(8, ANSWER))
     assert triage.drop(1)
     assert triage.drop(9)  # its group is empty now
     assert [sent.id for sent in triage.to_send(10)] == [2]
@@ -197,7 +197,7 @@ def test_who_comes_later_waits_until_the_suspects_are_tried() -> None:
         assert [sent.id for sent in triage.to_send(16)] == [suspect, suspect + GROUPS]
         for number in (suspect, suspect + GROUPS):
             assert list(triage.to_send(16)) == []
-            assert triage.ended(Finished(number, ANSWER))
+            assert triage.ended(FinishedJob(number, ANSWER))
     assert [sent.id for sent in triage.to_send(16)] == [16]
 
 
@@ -206,4 +206,4 @@ def test_an_idle_death_accuses_nobody() -> None:
     triage.died()
     triage.add(job(1))
     assert [sent.id for sent in triage.to_send(8)] == [1]
-    assert triage.ended(Finished(1, ANSWER))[0].outcome is ANSWER
+    assert triage.ended(FinishedJob(1, ANSWER))[0].outcome is ANSWER

@@ -16,7 +16,7 @@ from sightstream.pipeline.fetch.fetcher import Fetcher
 from sightstream.pipeline.fetch.http import HttpSource
 from sightstream.pipeline.fetch.retries import Retries
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.pipeline.types import FetchedImage, Unchanged
+from sightstream.pipeline.types import FetchedImage, NotModified
 from sightstream.schemas.wire.request import ImageRef
 from tests.pipeline.fetch.hostile_server import HostileServer
 
@@ -111,10 +111,10 @@ def http_fetcher(wire: Wire, retries: Retries | None = None, **changes: Any) -> 
 
 def get(fetcher: Fetcher, uri: str, known_etag: str | None = None) -> bytes:
     found = fetcher.fetch(ImageRef(uri=uri), known_etag)
-    assert not isinstance(found, Unchanged)
+    assert not isinstance(found, NotModified)
     return found.data
 
 
-def image_of(found: FetchedImage | Unchanged) -> FetchedImage:
+def image_of(found: FetchedImage | NotModified) -> FetchedImage:
     assert isinstance(found, FetchedImage)
     return found

@@ -11,7 +11,7 @@ import pytest
 
 from sightstream.pipeline.errors import PipelineError, Rejected, Retryable
 from sightstream.pipeline.fetch.retries import Retries
-from sightstream.pipeline.types import Unchanged
+from sightstream.pipeline.types import NotModified
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
 from tests.pipeline.fetch.conftest import OTHER, SETTINGS, SHOP, SHORT_S, Names, Wire, get, http_fetcher, image_of
@@ -268,7 +268,7 @@ def test_an_image_that_is_unchanged_is_not_read_again(server: HostileServer) -> 
     fetcher, image = http_fetcher(Wire(server)), ImageRef(uri="http://shop.example/etag")
     etag = image_of(fetcher.fetch(image)).etag
     assert etag == '"v1"'
-    assert isinstance(fetcher.fetch(image, etag), Unchanged)
+    assert isinstance(fetcher.fetch(image, etag), NotModified)
     assert image_of(fetcher.fetch(image, '"v0"')).data == IMAGE
     assert server.connections == 1
 

@@ -13,7 +13,7 @@ from sightstream.pipeline.errors import Rejected, Retryable
 from sightstream.pipeline.fetch.build import build_fetcher
 from sightstream.pipeline.fetch.fetcher import Fetcher
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.pipeline.types import Unchanged
+from sightstream.pipeline.types import NotModified
 from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
@@ -104,7 +104,7 @@ def test_unchanged_until_it_is_written_again(s3: S3Settings, s3_client: Any, buc
     reader, image = fetcher(s3), ImageRef(uri=f"s3://{bucket}/{key}")
     s3_client.put_object(Bucket=bucket, Key=key, Body=b"first")
     first = image_of(reader.fetch(image))
-    assert isinstance(reader.fetch(image, first.etag), Unchanged)
+    assert isinstance(reader.fetch(image, first.etag), NotModified)
     s3_client.put_object(Bucket=bucket, Key=key, Body=b"second")
     second = image_of(reader.fetch(image, first.etag))
     assert second.data == b"second"

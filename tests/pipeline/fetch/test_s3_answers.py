@@ -17,7 +17,7 @@ from sightstream.pipeline.fetch.s3 import DEPENDENCY, S3Source
 from sightstream.pipeline.fetch.s3_text import translate
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.fetch.trouble import Transient, Trouble
-from sightstream.pipeline.types import Unchanged
+from sightstream.pipeline.types import NotModified
 from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
@@ -160,7 +160,7 @@ def test_etags(store: FakeS3, uri: str) -> None:
     reader = fetcher(store)
     found = image_of(reader.fetch(ImageRef(uri=uri)))
     assert (found.data, found.etag) == (BODY, ETAG)
-    assert isinstance(reader.fetch(ImageRef(uri=uri), ETAG), Unchanged)
+    assert isinstance(reader.fetch(ImageRef(uri=uri), ETAG), NotModified)
     assert get(reader, uri, '"another"') == BODY
     assert get(reader, uri, "W/" + ETAG) == BODY
     assert "if-none-match" not in store.requests[-1].headers

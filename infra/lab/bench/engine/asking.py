@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.bench.engine.feed import ImageDecoder
 from sightstream.pipeline.engine.protocol import Engine
-from sightstream.pipeline.types import Canvas, EngineJob, Finished, Generated, Pixels
+from sightstream.pipeline.types import Canvas, Completion, EngineJob, FinishedJob, Pixels
 from sightstream.schemas.wire.request import AnalysisOptions
 
 WAIT_S = 0.005
@@ -62,10 +62,10 @@ class Asker:
         return EngineJob(number, pixels, self.question, AnalysisOptions(max_tokens=tokens), image_key=f"ask-{number}")
 
 
-def _check(finished: Finished, tokens: int) -> None:
+def _check(finished: FinishedJob, tokens: int) -> None:
     """An answer that is shorter or longer than was asked for would make every figure wrong."""
     outcome = finished.outcome
-    if not isinstance(outcome, Generated):
+    if not isinstance(outcome, Completion):
         raise CommandError(f"the engine did not answer: {outcome}")
     if outcome.completion_tokens != tokens:
         raise CommandError(f"an answer has {outcome.completion_tokens} tokens and not the {tokens} that were asked for")

@@ -12,7 +12,7 @@ from sightstream.infra.lab.bench.engine.options import Allowance
 from sightstream.infra.lab.bench.engine.window import Ended
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.errors import Cancelled
-from sightstream.pipeline.types import Finished, Generated
+from sightstream.pipeline.types import Completion, FinishedJob
 
 WAIT_S = 0.01
 SAY_EVERY_S = 5.0
@@ -77,15 +77,15 @@ class Saturator:
             self._engine.submit(job)
         self._fullness.note(self._clock(), full=len(self._held) >= self._capacity)
 
-    def _read(self, finished: Finished) -> int:
+    def _read(self, finished: FinishedJob) -> int:
         """The answer's tokens."""
         self._let_go(finished)
         outcome = finished.outcome
-        if not isinstance(outcome, Generated):
+        if not isinstance(outcome, Completion):
             raise CommandError(f"the engine did not answer: {outcome}")
         return outcome.completion_tokens
 
-    def _let_go(self, finished: Finished) -> None:
+    def _let_go(self, finished: FinishedJob) -> None:
         self._held.remove(finished.id)
         self._feed.ended(finished.id)
 
@@ -96,7 +96,7 @@ class Saturator:
         while self._held and self._clock() < until:
             for finished in self._engine.finished(WAIT_S):
                 self._let_go(finished)
-                if not isinstance(finished.outcome, Generated | Cancelled):
+                if not isinstance(finished.outcome, Completion | Cancelled):
                     raise CommandError(f"the engine did not answer: {finished.outcome}")
 
     def _show(self, done: int, wanted: int, at: float) -> None:

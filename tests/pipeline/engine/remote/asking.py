@@ -8,7 +8,7 @@ from typing import Any
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.remote.engine import RemoteEngine
 from sightstream.pipeline.errors import PipelineError
-from sightstream.pipeline.types import EngineJob, Generated, Pixels
+from sightstream.pipeline.types import Completion, EngineJob, Pixels
 from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.remote.fake_server import Answer, FakeServer
 
@@ -18,8 +18,8 @@ def job(number: int = 1, question: str = "What is it?", deadline: float | None =
     return EngineJob(number, pixels, question, AnalysisOptions(**({"max_tokens": 64} | options)), deadline=deadline)
 
 
-def endings(engine: Engine, count: int, patience_s: float = 30) -> dict[int, Generated | PipelineError]:
-    found: dict[int, Generated | PipelineError] = {}
+def endings(engine: Engine, count: int, patience_s: float = 30) -> dict[int, Completion | PipelineError]:
+    found: dict[int, Completion | PipelineError] = {}
     until = time.monotonic() + patience_s
     while len(found) < count and time.monotonic() < until:
         for finished in engine.finished(0.05):
@@ -29,7 +29,7 @@ def endings(engine: Engine, count: int, patience_s: float = 30) -> dict[int, Gen
     return found
 
 
-def ending(answer: Answer, asked: EngineJob | None = None, **changes: object) -> Generated | PipelineError:
+def ending(answer: Answer, asked: EngineJob | None = None, **changes: object) -> Completion | PipelineError:
     """How one job ends at a server that answers so, the plain picture excepted."""
     with FakeServer(answer) as server:
         engine = RemoteEngine(server.settings(**changes), lambda: None)

@@ -14,7 +14,7 @@ from PIL import Image
 from sightstream.pipeline.engine.host import EngineHost
 from sightstream.pipeline.engine.remote.engine import RemoteEngine
 from sightstream.pipeline.errors import Cancelled, Fatal, Rejected
-from sightstream.pipeline.types import Canvas, EngineJob, Generated
+from sightstream.pipeline.types import Canvas, Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.remote.asking import ending, endings, job
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[4]
 @pytest.mark.parametrize(("text", "reason"), [("hello", "stop"), (" cut\n", "length"), (None, "length")])
 def test_an_answer_says_what_the_server_said(text: str | None, reason: str) -> None:
     outcome = ending(says(200, completion(text, reason)))
-    assert outcome == Generated((text or "").strip(), reason, prompt_tokens=11, completion_tokens=7)  # type: ignore[arg-type]
+    assert outcome == Completion((text or "").strip(), reason, prompt_tokens=11, completion_tokens=7)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("format", "off_by"), [("png", 0), ("jpeg", 12)])
@@ -72,7 +72,7 @@ def test_as_many_questions_at_once_as_a_batch_has() -> None:
         engine = RemoteEngine(server.settings(max_batch=4), lambda: None)
         for number in range(12):
             engine.submit(job(number))
-        assert all(isinstance(outcome, Generated) for outcome in endings(engine, 12).values())
+        assert all(isinstance(outcome, Completion) for outcome in endings(engine, 12).values())
         engine.stop()
     assert server.most == 4
 
@@ -96,8 +96,8 @@ def test_what_has_not_started_can_be_cancelled() -> None:
         outcomes = endings(engine, 3)
         engine.stop()
     assert isinstance(outcomes[2], Cancelled)
-    assert isinstance(outcomes[0], Generated)
-    assert isinstance(outcomes[1], Generated)
+    assert isinstance(outcomes[0], Completion)
+    assert isinstance(outcomes[1], Completion)
     assert len(server.questions) == 2
 
 
@@ -113,7 +113,7 @@ def test_past_its_deadline_a_question_is_not_asked() -> None:
         outcomes = endings(engine, 2)
         engine.stop()
     assert late(outcomes[1])
-    assert isinstance(outcomes[2], Generated)
+    assert isinstance(outcomes[2], Completion)
     assert len(server.questions) == 1
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from sightstream.pipeline.engine.remote.engine import RemoteEngine
 from sightstream.pipeline.errors import Fatal, Rejected, Retryable
-from sightstream.pipeline.types import Generated
+from sightstream.pipeline.types import Completion
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from tests.pipeline.engine.remote.asking import ending, endings, job
 from tests.pipeline.engine.remote.fake_server import (
@@ -248,7 +248,7 @@ def test_a_server_that_asks_for_a_pause_gets_it() -> None:
         engine.cancel(5)
         outcomes = endings(engine, 4)
         engine.stop()
-    assert sorted(number for number, outcome in outcomes.items() if isinstance(outcome, Generated)) == [2, 3, 4]
+    assert sorted(number for number, outcome in outcomes.items() if isinstance(outcome, Completion)) == [2, 3, 4]
     first, *others = [question.at for question in server.questions]
     assert len(others) == 3
     assert min(others) - first > 0.9

@@ -14,7 +14,7 @@ from sightstream.pipeline.engine.prompt import PromptWriter
 from sightstream.pipeline.engine.remote.protocol import defuse, only_model, read_answer
 from sightstream.pipeline.engine.remote.refusals import judge, retry_after_s
 from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
-from sightstream.pipeline.types import Generated
+from sightstream.pipeline.types import Completion
 from tests.pipeline.engine.remote.fake_server import completion
 
 TOKENS = ["<|image|>", "<|eot_id|>", "<|im_start|>", "<s>", "</s>", "<image>", "<end_of_turn>", "<image_soft_token>",
@@ -63,7 +63,7 @@ bodies = st.binary(max_size=200) | json_values.map(lambda value: json.dumps(valu
 @given(bodies)
 def test_any_body_is_an_answer_or_an_error_of_ours(body: bytes) -> None:
     for read in (read_answer, only_model):
-        assert isinstance(_read_or_error(read, body), (Generated, str, PipelineError))
+        assert isinstance(_read_or_error(read, body), (Completion, str, PipelineError))
 
 
 def _read_or_error(read: Callable[[bytes], object], body: bytes) -> object:
@@ -84,7 +84,7 @@ def test_any_refusal_is_judged(status: int, body: bytes) -> None:
 @given(st.text(), st.sampled_from(["stop", "length"]), st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1))
 def test_what_was_said_is_read_back(text: str, reason: str, prompt: int, said: int) -> None:
     body = completion(text, reason, usage={"prompt_tokens": prompt, "completion_tokens": said})
-    assert read_answer(json.dumps(body).encode()) == Generated(text.strip(), reason, prompt, said)  # type: ignore[arg-type]
+    assert read_answer(json.dumps(body).encode()) == Completion(text.strip(), reason, prompt, said)  # type: ignore[arg-type]
 
 
 def headers(value: str | None) -> Message:

@@ -11,7 +11,7 @@ from sightstream.infra.lab.demo_model.export import CHECKPOINT
 from sightstream.infra.lab.demo_model.pictures import draw, sample_spec
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.settings import EngineSettings
-from sightstream.pipeline.types import EngineJob, Finished, Generated, Pixels
+from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixels
 from sightstream.schemas.wire.request import AnalysisOptions
 
 SIDE = 128  # of a tile of the embedded model
@@ -44,9 +44,9 @@ def job(number: int, pixels: Pixels | None = None, question: str = "What is it?"
     return EngineJob(number, pixels or tiled(number), question, options, **known)  # type: ignore[arg-type]
 
 
-def endings(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ()) -> dict[int, Finished]:
+def endings(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ()) -> dict[int, FinishedJob]:
     """Submits the jobs, with so many turns of work between one and the next; returns how each ended."""
-    found: dict[int, Finished] = {}
+    found: dict[int, FinishedJob] = {}
     gaps = chain([0], gaps)
     for each in jobs:
         for _ in range(next(gaps, 0)):
@@ -61,16 +61,16 @@ def endings(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ())
     return found
 
 
-def answers(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ()) -> dict[int, Generated]:
+def answers(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ()) -> dict[int, Completion]:
     return {number: said(finished) for number, finished in endings(engine, jobs, gaps).items()}
 
 
-def said(finished: Finished) -> Generated:
-    assert isinstance(finished.outcome, Generated), finished.outcome
+def said(finished: FinishedJob) -> Completion:
+    assert isinstance(finished.outcome, Completion), finished.outcome
     return finished.outcome
 
 
-def _collect(engine: Engine, found: dict[int, Finished]) -> None:
+def _collect(engine: Engine, found: dict[int, FinishedJob]) -> None:
     for finished in engine.finished(0):
         assert finished.id not in found, "a job ended twice"
         found[finished.id] = finished

@@ -15,7 +15,7 @@ from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.generate import GenerateEngine
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.engine.slots.key_values import TOKENS_A_PAGE
-from sightstream.pipeline.types import EngineJob, Generated
+from sightstream.pipeline.types import Completion, EngineJob
 from tests.pipeline.engine.slots.asking import SIDE, answers, drawn, job, slot_settings, tiled
 
 CONTEXT = 2048  # of the embedded model
@@ -46,12 +46,12 @@ JOBS = pool()
 
 
 @pytest.fixture(scope="module")
-def expected(stock: Checkpoint) -> dict[int, Generated]:
+def expected(stock: Checkpoint) -> dict[int, Completion]:
     """Each alone."""
     return answers(GenerateEngine(stock, slot_settings(kind="generate", max_batch=1), lambda: None), JOBS)
 
 
-def test_the_pool_asks_for_all_there_is(expected: dict[int, Generated]) -> None:
+def test_the_pool_asks_for_all_there_is(expected: dict[int, Completion]) -> None:
     said = [*expected.values()]
     assert {answer.finish_reason for answer in said} == {"stop", "length"}
     assert len({answer.text for answer in said}) >= len(JOBS) - 4
@@ -64,13 +64,13 @@ def test_the_pool_asks_for_all_there_is(expected: dict[int, Generated]) -> None:
 
 
 @pytest.mark.parametrize("batch", [3, 32])
-def test_every_answer_is_that_of_generate(checkpoint: Checkpoint, expected: dict[int, Generated], batch: int) -> None:
+def test_every_answer_is_that_of_generate(checkpoint: Checkpoint, expected: dict[int, Completion], batch: int) -> None:
     engine = SlotEngine(checkpoint, slot_settings(max_batch=batch), lambda: None)
     gaps = [number * 5 % 13 for number in range(len(JOBS))]
     assert answers(engine, JOBS, gaps) == expected
 
 
-def test_a_canvas_is_answered_as_the_image_on_it(checkpoint: Checkpoint, expected: dict[int, Generated]) -> None:
+def test_a_canvas_is_answered_as_the_image_on_it(checkpoint: Checkpoint, expected: dict[int, Completion]) -> None:
     tiling, engine = Tiling(SIDE, 4), SlotEngine(checkpoint, slot_settings(), lambda: None)
     jobs = [dataclasses.replace(each, pixels=lay_out(each.pixels, tiling)) for each in JOBS[::3]]
     assert answers(engine, jobs) == {each.id: expected[each.id] for each in jobs}
@@ -92,7 +92,7 @@ arrivals = st.lists(st.tuples(st.sampled_from(JOBS), st.integers(0, 25)), min_si
 @settings(deadline=None, max_examples=7, derandomize=True)
 @given(arrivals, st.integers(1, 6))
 def test_in_any_company(
-    checkpoint: Checkpoint, expected: dict[int, Generated], arrivals: list[tuple[EngineJob, int]], batch: int
+    checkpoint: Checkpoint, expected: dict[int, Completion], arrivals: list[tuple[EngineJob, int]], batch: int
 ) -> None:
     """The same question may be there twice; then under two numbers."""
     engine = SlotEngine(checkpoint, slot_settings(max_batch=batch), lambda: None)

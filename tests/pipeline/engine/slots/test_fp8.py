@@ -15,7 +15,7 @@ from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.slots import step
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.engine.slots.key_values import Layer
-from sightstream.pipeline.types import EngineJob, Generated
+from sightstream.pipeline.types import Completion, EngineJob
 from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
 
 STEPS = 40
@@ -95,7 +95,7 @@ def test_scales_of_the_wrong_page_break_the_bound(
 def test_answers_are_the_same(checkpoint: Checkpoint) -> None:
     jobs = [each for jobs in GROUPS for each in jobs]
 
-    def all_answers(**changes: object) -> dict[int, Generated]:
+    def all_answers(**changes: object) -> dict[int, Completion]:
         return answers(SlotEngine(checkpoint, slot_settings(max_batch=8, **changes), lambda: None), jobs)
 
     assert all_answers(cross_kv="fp8") == all_answers()

@@ -7,14 +7,16 @@ import pytest
 from sightstream.pipeline.answer import SECTIONS, parse
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.slots.engine import SlotEngine
-from sightstream.pipeline.types import Generated
+from sightstream.pipeline.types import Completion
 from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
 
 SHAPES = [(1, 1), (1, 3), (2, 2), (2, 1)]
+Completions = dict[int, Completion]
+
 LEAST = 56  # tokens: eight tags of one each, and room for all four sections
 
 
-def ask(checkpoint: Checkpoint, guided: bool, **options: object) -> dict[int, Generated]:
+def ask(checkpoint: Checkpoint, guided: bool, **options: object) -> dict[int, Completion]:
     changes = {"guided_sections": guided, "section_separator": "", "max_batch": 3}
     engine = SlotEngine(checkpoint, slot_settings(**changes), lambda: None)
     questions = ["What is it?", "What does it cost?", "Describe it for a blind customer, please."]
@@ -30,11 +32,11 @@ def whole(text: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def free(checkpoint: Checkpoint) -> dict[int, Generated]:
+def free(checkpoint: Checkpoint) -> dict[int, Completion]:
     return ask(checkpoint, False, max_tokens=300)
 
 
-def test_what_is_said_freely_in_sections_is_said_guided_too(checkpoint: Checkpoint, free: dict[int, Generated]) -> None:
+def test_what_is_said_freely_in_sections_is_said_guided_too(checkpoint: Checkpoint, free: Completions) -> None:
     guided = ask(checkpoint, True, max_tokens=300)
     assert {number: answer.text for number, answer in guided.items()} == {
         number: answer.text for number, answer in free.items()
@@ -44,7 +46,7 @@ def test_what_is_said_freely_in_sections_is_said_guided_too(checkpoint: Checkpoi
 
 
 @pytest.mark.parametrize("max_tokens", [LEAST, 64])
-def test_cut_answers_are_closed_and_say_so(checkpoint: Checkpoint, free: dict[int, Generated], max_tokens: int) -> None:
+def test_cut_answers_are_closed_and_say_so(checkpoint: Checkpoint, free: Completions, max_tokens: int) -> None:
     guided = ask(checkpoint, True, max_tokens=max_tokens)
     assert all(whole(answer.text) and parse(answer.text).complete for answer in guided.values())
     assert all(answer.completion_tokens <= max_tokens for answer in guided.values())

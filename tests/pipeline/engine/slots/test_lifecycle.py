@@ -11,7 +11,7 @@ from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.slots import engine as engine_module
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.errors import Cancelled, Rejected
-from sightstream.pipeline.types import EngineJob, Generated
+from sightstream.pipeline.types import Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason
 from tests.pipeline.engine.slots.asking import endings, job, said, slot_settings, tiled
 from tests.pipeline.engine.slots.fake_machine import FakeMachine, answer
@@ -76,7 +76,7 @@ def test_cancelled_while_it_waits(engine: SlotEngine, machine: Any) -> None:
     engine.cancel(5)
     assert 5 not in machine.prefilled
     assert isinstance(turns(engine, 1)[5], Cancelled)
-    assert all(isinstance(outcome, Generated) for outcome in turns(engine, 100).values())
+    assert all(isinstance(outcome, Completion) for outcome in turns(engine, 100).values())
     assert 5 not in machine.prefilled
     assert all_free(engine)
 
@@ -95,7 +95,7 @@ def test_cancelled_while_it_is_prefilled(engine: SlotEngine, machine: Any) -> No
     machine.quick = True
     assert isinstance(turns(engine, 1)[6], Cancelled)
     assert len(machine.kv.pages) > free
-    assert isinstance(turns(engine, 40)[3], Generated)
+    assert isinstance(turns(engine, 40)[3], Completion)
     assert all_free(engine)
 
 
@@ -152,7 +152,7 @@ def test_a_deadline_passes(engine: SlotEngine, machine: Any, clock: Clock, where
     outcome = turns(engine, 1)[9]
     assert isinstance(outcome, Rejected)
     assert outcome.reason == Reason.DEADLINE_EXCEEDED
-    assert all(isinstance(outcome, Generated) for outcome in turns(engine, 60).values())
+    assert all(isinstance(outcome, Completion) for outcome in turns(engine, 60).values())
     assert all_free(engine)
 
 
@@ -167,7 +167,7 @@ def test_a_question_too_long(engine: SlotEngine, machine: Any) -> None:
     engine.submit(asked(6, question="word " * 400))
     found = turns(engine, 60)
     assert found[3].reason == Reason.QUESTION_TOO_LONG
-    assert isinstance(found[6], Generated)
+    assert isinstance(found[6], Completion)
     assert machine.prefilled == [6]
     assert all_free(engine)
 
@@ -225,6 +225,6 @@ def test_on_the_model_too(checkpoint: Checkpoint, clock: Clock) -> None:
     clock.now = 1001.5
     found |= turns(engine, 300)
     assert [type(found[number]) for number in range(6)] == [
-        Cancelled, Rejected, Generated, Generated, Cancelled, Rejected,
+        Cancelled, Rejected, Completion, Completion, Cancelled, Rejected,
     ]  # fmt: skip
     assert all_free(engine)

@@ -17,7 +17,7 @@ from sightstream.pipeline.engine.slots.prefill import Prefill
 from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
 from sightstream.pipeline.errors import Cancelled, Fatal
-from sightstream.pipeline.types import Generated
+from sightstream.pipeline.types import Completion
 from tests.pipeline.engine.slots.asking import answers, endings, job, slot_settings, tiled
 
 JOBS = [
@@ -54,13 +54,13 @@ def fail(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, calls: Callabl
 
 
 @pytest.fixture(scope="module")
-def expected(checkpoint: Checkpoint) -> dict[int, Generated]:
+def expected(checkpoint: Checkpoint) -> dict[int, Completion]:
     return answers(SlotEngine(checkpoint, slot_settings(), lambda: None), JOBS, GAPS)
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_every_answer_comes_as_if_nothing_had_been(
-    place: str, checkpoint: Checkpoint, expected: dict[int, Generated], monkeypatch: pytest.MonkeyPatch
+    place: str, checkpoint: Checkpoint, expected: dict[int, Completion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, name, failing = PLACES[place]
     engine = SlotEngine(checkpoint, slot_settings(), lambda: None)
@@ -100,7 +100,7 @@ def test_not_a_single_slot_fits(checkpoint: Checkpoint, monkeypatch: pytest.Monk
 
 
 def test_the_smaller_pages_may_not_fit_either(
-    checkpoint: Checkpoint, expected: dict[int, Generated], monkeypatch: pytest.MonkeyPatch
+    checkpoint: Checkpoint, expected: dict[int, Completion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = SlotEngine(checkpoint, slot_settings(), lambda: None)
     fail(monkeypatch, TextDecoder, "logits", {5}.__contains__)
@@ -131,7 +131,7 @@ def test_the_old_pages_are_gone_before_new_ones_are_asked_for(
 
 
 def test_who_was_cancelled_before_stays_cancelled(
-    checkpoint: Checkpoint, expected: dict[int, Generated], monkeypatch: pytest.MonkeyPatch
+    checkpoint: Checkpoint, expected: dict[int, Completion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = SlotEngine(checkpoint, slot_settings(), lambda: None)
     fail(monkeypatch, TextDecoder, "logits", {1}.__contains__)

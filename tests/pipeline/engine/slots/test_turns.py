@@ -21,7 +21,7 @@ from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.slots import engine as engine_module
 from sightstream.pipeline.engine.slots.engine import MOST_SHRINKS, SlotEngine
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
-from sightstream.pipeline.types import Canvas, EngineJob, Generated
+from sightstream.pipeline.types import Canvas, Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.slots.asking import slot_settings
@@ -47,7 +47,7 @@ class Turns(RuleBasedStateMachine):
         self.checkpoint = checkpoint
         self.now = 1000.0
         self.jobs: dict[int, EngineJob] = {}
-        self.outcomes: dict[int, Generated | PipelineError] = {}
+        self.outcomes: dict[int, Completion | PipelineError] = {}
         self.cancelled: set[int] = set()  # while they were held
         self.begun_anew: set[int] = set()
 
@@ -124,9 +124,9 @@ class Turns(RuleBasedStateMachine):
         if self.machine.room.slots < slots:
             self.begun_anew |= set(self.jobs) - set(self.outcomes)
 
-    def _check(self, job: EngineJob, outcome: Generated | PipelineError) -> None:
+    def _check(self, job: EngineJob, outcome: Completion | PipelineError) -> None:
         late = job.deadline is not None and self.now > job.deadline
-        if isinstance(outcome, Generated):
+        if isinstance(outcome, Completion):
             assert not late
             assert job.id not in self.cancelled
             said = answer(job.id)[: min(job.options.max_tokens, 2048 - outcome.prompt_tokens)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sightstream.pipeline.errors import Cancelled, PipelineError
-from sightstream.pipeline.types import Canvas, EngineJob, Finished, Generated, Pixels
+from sightstream.pipeline.types import Canvas, Completion, EngineJob, FinishedJob, Pixels
 from sightstream.schemas.wire.result import ModelIdentity
 
 PIXELS = Pixels(bytes(3), 1, 1, "JPEG")
@@ -74,9 +74,9 @@ class FakeEngine:
         self._waiting.append(job)
         self.most_held = max(self.most_held, len(self._waiting) + len(self._running))
 
-    def finished(self, timeout: float) -> list[Finished]:
+    def finished(self, timeout: float) -> list[FinishedJob]:
         self._clock.now += self._step_s if self._waiting or self._running else timeout
-        ended = [Finished(job_id, Cancelled("cancelled")) for job_id in self._cancelled]
+        ended = [FinishedJob(job_id, Cancelled("cancelled")) for job_id in self._cancelled]
         self._cancelled.clear()
         while self._waiting and len(self._running) < self._slots:
             job = self._waiting.pop(0)
@@ -89,8 +89,8 @@ class FakeEngine:
             self._running[job_id] -= 1
             if not self._running[job_id]:
                 del self._running[job_id]
-                said = Generated("text", "length", 5, self.asked[job_id])
-                ended.append(Finished(job_id, self._error or said))
+                said = Completion("text", "length", 5, self.asked[job_id])
+                ended.append(FinishedJob(job_id, self._error or said))
         return ended
 
     def cancel(self, job_id: int) -> None:

@@ -19,7 +19,7 @@ from sightstream.infra.lab.bench.engine.shapes import mllama_config
 from sightstream.infra.lab.bench.engine.stock_loop import StockLoop
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.settings import EngineSettings
-from sightstream.pipeline.types import EngineJob, Generated, Pixels
+from sightstream.pipeline.types import Completion, EngineJob, Pixels
 from sightstream.schemas.wire.request import AnalysisOptions
 
 ON_CPU = EngineSettings(device="cpu", guided_sections=False, max_batch=2)
@@ -118,8 +118,8 @@ def test_answers_are_as_long_as_they_are_asked_to_be(kind: Any) -> None:
         found |= {finished.id: finished.outcome for finished in engine.finished(0)}
     engine.stop()
     said = [found[number] for number in range(3)]
-    assert all(isinstance(each, Generated) for each in said)
-    assert [each.completion_tokens for each in said if isinstance(each, Generated)] == [1, 9, 30]
+    assert all(isinstance(each, Completion) for each in said)
+    assert [each.completion_tokens for each in said if isinstance(each, Completion)] == [1, 9, 30]
 
 
 def test_nf4_leaves_what_the_pipeline_leaves_in_full() -> None:

@@ -12,51 +12,51 @@ from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.result import ImageResult
 
 
-def shareable(result: ImageResult | PipelineError) -> bool:
+def is_shareable(result: ImageResult | PipelineError) -> bool:
     """Whether equal requests end so, too: it came of the image and the question, not of one's own address or time."""
     if isinstance(result, Rejected):
         return result.stage in (Stage.DECODE, Stage.INFER) and result.reason is not Reason.DEADLINE_EXCEEDED
     return isinstance(result, ImageResult)
 
 
-class Flyer(Protocol):
+class Waiter(Protocol):
     """Compared by identity."""
 
     @property
     def id(self) -> int: ...
 
 
-Someone = TypeVar("Someone", bound=Flyer)
+T = TypeVar("T", bound=Waiter)
 
 
 @dataclass(slots=True, eq=False)
-class _Flight(Generic[Someone]):
+class _Flight(Generic[T]):
     """Those that wait stand in order of arrival."""
 
-    leader: Someone
-    waiting: dict[int, Someone] = field(default_factory=dict)
+    leader: T
+    waiting: dict[int, T] = field(default_factory=dict)
 
 
-class Flights(Generic[Someone]):
+class SingleFlight(Generic[T]):
     """Thread safe; never blocks. Each that joined is handed back once, by whichever call takes it out.
 
     A flight lasts from its first `join` until `end`, or until nobody waits at `hand_over`.
     """
 
-    def __init__(self, share: bool = True) -> None:
-        """`share` False: everybody leads, and nobody ever waits."""
-        self._share = share
-        self._flights: dict[str, _Flight[Someone]] = {}
+    def __init__(self, coalesce: bool = True) -> None:
+        """`coalesce` False: everybody leads, and nobody ever waits."""
+        self._coalesce = coalesce
+        self._flights: dict[str, _Flight[T]] = {}
         self._led: dict[int, str] = {}
         self._awaited: dict[int, str] = {}
         self._lock = threading.Lock()
 
-    def join(self, key: str | None, someone: Someone) -> bool:
+    def join(self, key: str | None, someone: T) -> bool:
         """True: it does the work. False: it waits, and belongs to whoever gets it from `end`, `hand_over` or `leave`.
 
         To be called by one that leads no other flight. Without a key it is alone.
         """
-        if key is None or not self._share:
+        if key is None or not self._coalesce:
             return True
         with self._lock:
             flight = self._flights.setdefault(key, _Flight(someone))
@@ -67,12 +67,12 @@ class Flights(Generic[Someone]):
             self._awaited[someone.id] = key
             return False
 
-    def leads(self, someone: Someone) -> str | None:
+    def leads(self, someone: T) -> str | None:
         """The key of its flight."""
         with self._lock:
             return self._led.get(someone.id)
 
-    def leave(self, someone: Someone) -> bool:
+    def leave(self, someone: T) -> bool:
         """Whether it waited; it does no more."""
         with self._lock:
             key = self._awaited.pop(someone.id, None)
@@ -82,8 +82,8 @@ class Flights(Generic[Someone]):
             return True
 
     def hand_over(
-        self, leader: Someone, refusal: Callable[[Someone], PipelineError | None]
-    ) -> tuple[Someone | None, list[tuple[Someone, PipelineError]]]:
+        self, leader: T, refusal: Callable[[T], PipelineError | None]
+    ) -> tuple[T | None, list[tuple[T, PipelineError]]]:
         """It gives up the flight that it leads, if any: the first that waits leads instead.
 
         Returns that one, and with their refusals those that waited and are not wanted any more; they are out.
@@ -104,10 +104,10 @@ class Flights(Generic[Someone]):
             self._led[successor.id] = key
             return successor, refused
 
-    def _stops_waiting(self, flight: _Flight[Someone], someone: Someone) -> None:
+    def _stops_waiting(self, flight: _Flight[T], someone: T) -> None:
         del flight.waiting[someone.id], self._awaited[someone.id]
 
-    def end(self, leader: Someone) -> list[Someone]:
+    def end(self, leader: T) -> list[T]:
         """The work is done: all that waited for it."""
         with self._lock:
             key = self._led.pop(leader.id, None)

@@ -16,13 +16,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
-from sightstream.pipeline.types import EngineJob, FetchedImage, Finished, Generated, Unchanged
+from sightstream.pipeline.types import Completion, EngineJob, FetchedImage, FinishedJob, NotModified
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult
-from tests.pipeline.cache import flow_parts
-from tests.pipeline.cache.flow_parts import Parts, memory
-from tests.pipeline.cache.samples import request
+from tests.pipeline import flow_harness
+from tests.pipeline.flow_harness import FlowHarness, memory
+from tests.pipeline.samples import request
 
 URIS = ("s3://shop/a", "s3://shop/b")
 QUESTIONS = ("what?", "why?")
@@ -51,8 +51,8 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(keeps=st.booleans())
     def build(self, keeps: bool) -> None:
-        self.parts = Parts(memory() if keeps else None)
-        self.parts.store.contents = dict.fromkeys(URIS, CONTENTS[0])
+        self.harness = FlowHarness(memory() if keeps else None)
+        self.harness.store.contents = dict.fromkeys(URIS, CONTENTS[0])
 
     # --- what may happen ----------------------------------------------------------------------------------
 
@@ -66,26 +66,26 @@ class Machine(RuleBasedStateMachine):
         number = len(self.requests)
         changes: dict[str, object] = {"question": question}
         if patience is not None:
-            changes["deadline"] = self.parts.now + timedelta(seconds=patience)
+            changes["deadline"] = self.harness.now + timedelta(seconds=patience)
         if by_chance:
             changes["options"] = BY_CHANCE
         self.requests[number] = request(number, uri, **changes)
-        self.lay_there[number] = {_sha256(self.parts.store.contents[uri])}
-        self.parts.flow.submit(number, self.requests[number])
+        self.lay_there[number] = {_sha256(self.harness.store.contents[uri])}
+        self.harness.flow.submit(number, self.requests[number])
 
-    @precondition(lambda self: self.parts.hand.tasks)
+    @precondition(lambda self: self.harness.hand.tasks)
     @rule(data=st.data())
     def work(self, data: st.DataObject) -> None:
-        tasks = self.parts.hand.tasks
+        tasks = self.harness.hand.tasks
         place = data.draw(st.integers(0, len(tasks) - 1))
         task = tasks[place]
         del tasks[place]
         task()
 
-    @precondition(lambda self: self.parts.engine.jobs)
+    @precondition(lambda self: self.harness.engine.jobs)
     @rule(data=st.data(), error=st.none() | st.sampled_from(INFER_ERRORS))
     def end(self, data: st.DataObject, error: PipelineError | None) -> None:
-        job = data.draw(st.sampled_from(list(self.parts.engine.jobs.values())))
+        job = data.draw(st.sampled_from(list(self.harness.engine.jobs.values())))
         late = {n for n in self._waiting() if self._is_late(n)}
         followers = self._followers(job.id)
         self._end(job, error)
@@ -98,80 +98,80 @@ class Machine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         chosen = data.draw(st.sets(st.sampled_from(range(len(self.requests))), max_size=3)) if self.requests else set()
         waited = chosen & self._waiting()
-        self.parts.flow.cancel(set(chosen))
+        self.harness.flow.cancel(set(chosen))
         self.cancelled |= chosen - self.ended.keys()
         self._collect()
         assert all(isinstance(self.ended[number], Cancelled) for number in waited), "ends soon"
 
     @rule(seconds=st.integers(1, 15))
     def pass_time(self, seconds: int) -> None:
-        self.parts.pass_time(seconds)
+        self.harness.pass_time(seconds)
 
     @rule(uri=st.sampled_from(URIS), content=st.sampled_from(CONTENTS))
     def change(self, uri: str, content: bytes) -> None:
-        self.parts.store.contents[uri] = content
+        self.harness.store.contents[uri] = content
         for number in self.requests.keys() - self.ended.keys():
             if self.requests[number].image.uri == uri:
                 self.lay_there[number].add(_sha256(content))
 
     @rule(uri=st.sampled_from(URIS), error=st.none() | st.sampled_from(FETCH_ERRORS))
     def break_store(self, uri: str, error: PipelineError | None) -> None:
-        self.parts.store.errors.pop(uri, None)
+        self.harness.store.errors.pop(uri, None)
         if error:
-            self.parts.store.errors[uri] = error
+            self.harness.store.errors[uri] = error
 
     @rule(error=st.none() | st.sampled_from(DECODE_ERRORS))
     def break_decoder(self, error: PipelineError | None) -> None:
-        self.parts.decoder.error = error
+        self.harness.decoder.error = error
 
     @rule(really=st.integers(0, 100).map(lambda n: n == 17))
     def stop(self, really: bool) -> None:
         if really and not self.stopped:
-            self.parts.flow.stop()
+            self.harness.flow.stop()
             self.stopped = True
 
     # --- what always holds --------------------------------------------------------------------------------
 
     @invariant()
     def nobody_waits_with_anything_in_hand(self) -> None:
-        jobs = self.parts.engine.jobs.values()
-        assert self.parts.flow.held_bytes == sum(len(job.pixels.rgb) for job in jobs)
-        assert len(self.parts.decoder.out) == len(jobs)
+        jobs = self.harness.engine.jobs.values()
+        assert self.harness.flow.held_bytes == sum(len(job.pixels.rgb) for job in jobs)
+        assert len(self.harness.decoder.out) == len(jobs)
 
     @invariant()
     def equal_ones_are_worked_on_once(self) -> None:
-        jobs = [job for job in self.parts.engine.jobs.values() if job.options != BY_CHANCE]
+        jobs = [job for job in self.harness.engine.jobs.values() if job.options != BY_CHANCE]
         assert len({(job.image_key, job.question) for job in jobs}) == len(jobs)
 
     @invariant()
     def each_is_in_flight_or_has_ended_once(self) -> None:
         self._collect()
-        assert len(self.requests) == len(self.ended) + len(self.parts.flow._trips)
+        assert len(self.requests) == len(self.ended) + len(self.harness.flow._in_flight)
 
     def teardown(self) -> None:
         """Left to themselves, all end; after a stop, some are dropped."""
-        self.parts.store.errors.clear()
-        self.parts.decoder.error = None
+        self.harness.store.errors.clear()
+        self.harness.decoder.error = None
         for _ in range(10 * len(self.requests) + 10):
-            self.parts.run()
-            for job in list(self.parts.engine.jobs.values()):
+            self.harness.run()
+            for job in list(self.harness.engine.jobs.values()):
                 self._end(job, None)
         self._collect()
-        assert (self.parts.flow.held_bytes, self.parts.decoder.out) == (0, [])
+        assert (self.harness.flow.held_bytes, self.harness.decoder.out) == (0, [])
         if self.stopped:
             return
         assert self.ended.keys() == self.requests.keys()
-        flights = self.parts.flow._flights
+        flights = self.harness.flow._single_flight
         assert (flights._flights, flights._led, flights._awaited) == ({}, {}, {})
 
     # --- how it is seen -----------------------------------------------------------------------------------
 
     def _end(self, job: EngineJob, error: PipelineError | None) -> None:
         said = f"{job.image_key} {job.question} {'by chance' if job.options == BY_CHANCE else ''}"
-        self.parts.end(job, error or said)
+        self.harness.end(job, error or said)
 
     def _collect(self) -> None:
-        for number, outcome in self.parts.outcomes().items():
+        for number, outcome in self.harness.outcomes().items():
             assert number not in self.ended, "ended twice"
             self.ended[number] = outcome
             self._judge(number, outcome)
@@ -188,16 +188,16 @@ class Machine(RuleBasedStateMachine):
             assert not (outcome.cached and (chance or self._is_late(number))), "chance is its own, and late is late"
 
     def _waiting(self) -> set[int]:
-        return set(self.parts.flow._flights._awaited)
+        return set(self.harness.flow._single_flight._awaited)
 
     def _followers(self, leader: int) -> set[int]:
-        flights = self.parts.flow._flights
+        flights = self.harness.flow._single_flight
         key = flights._led.get(leader)
         return set(flights._flights[key].waiting) if key else set()
 
     def _is_late(self, number: int) -> bool:
         deadline = self.requests[number].deadline
-        return deadline is not None and self.parts.now > deadline
+        return deadline is not None and self.harness.now > deadline
 
 
 def _sha256(content: bytes) -> str:
@@ -211,15 +211,15 @@ TestInAnyOrder = Machine.TestCase
 # --- and on real threads ----------------------------------------------------------------------------------
 
 
-class QuickStore(flow_parts.Store):
+class QuickStore(flow_harness.Store):
     """Takes a moment, so that threads meet."""
 
-    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | Unchanged:
+    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | NotModified:
         time.sleep(random.random() / 2000)
         return super().fetch(image, known_etag)
 
 
-class QuickEngine(flow_parts.Engine):
+class QuickEngine(flow_harness.Engine):
     """Ends what it has in groups, now and then in vain."""
 
     def __init__(self, chance: random.Random) -> None:
@@ -232,22 +232,22 @@ class QuickEngine(flow_parts.Engine):
         with self._lock:
             self.jobs[job.id] = job
 
-    def finished(self, timeout: float) -> list[Finished]:
+    def finished(self, timeout: float) -> list[FinishedJob]:
         time.sleep(0.001)
         with self._lock:
             jobs, self.jobs = self.jobs, {}
-        return [Finished(job.id, self._outcome(job)) for job in jobs.values()]
+        return [FinishedJob(job.id, self._outcome(job)) for job in jobs.values()]
 
-    def _outcome(self, job: EngineJob) -> Generated | PipelineError:
+    def _outcome(self, job: EngineJob) -> Completion | PipelineError:
         if self._chance.random() < 0.3:
             return self._chance.choice(INFER_ERRORS)
         self.answered += 1
-        return Generated(f"<CONCLUSION>{job.image_key} {job.question}</CONCLUSION>", "stop", 1, 1)
+        return Completion(f"<CONCLUSION>{job.image_key} {job.question}</CONCLUSION>", "stop", 1, 1)
 
 
 def test_on_many_threads_too_each_ends_once_and_rightly() -> None:
     chance = random.Random(5)
-    store, decoder, engine = QuickStore(), flow_parts.Decoder(), QuickEngine(chance)
+    store, decoder, engine = QuickStore(), flow_harness.Decoder(), QuickEngine(chance)
     store.contents = {uri: uri.encode() for uri in URIS}
     flow = Flow(FlowSettings(prepare_threads=8), store, decoder, engine)
     count = 1500

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ModelIdentity
 
@@ -18,7 +18,7 @@ def key(name: object = 0) -> str:
     return hashlib.sha256(str(name).encode()).hexdigest()
 
 
-def answer(text: str = "<CONCLUSION>a mug</CONCLUSION>", **changes: object) -> KnownAnswer:
+def answer(text: str = "<CONCLUSION>a mug</CONCLUSION>", **changes: object) -> CachedAnswer:
     fields: dict[str, object] = {
         "text": text,
         "finish_reason": "stop",
@@ -29,7 +29,7 @@ def answer(text: str = "<CONCLUSION>a mug</CONCLUSION>", **changes: object) -> K
         "width": 7,
         "height": 9,
     }
-    return KnownAnswer.model_validate(fields | changes)
+    return CachedAnswer.model_validate(fields | changes)
 
 
 def request(number: int = 0, uri: str = "https://shop.example/0.jpg", **changes: object) -> ImageRequest:

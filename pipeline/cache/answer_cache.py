@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sightstream.pipeline.cache.answer import KnownAnswer
+from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.cache.etags import EtagMemory
 from sightstream.pipeline.cache.key import answer_key, question_key
 from sightstream.pipeline.cache.protocol import NoCache, ResultCache
@@ -16,23 +16,23 @@ from sightstream.schemas.wire.result import ImageResult, ModelIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CacheHit:
     """An answer, the content that it is about, and the model that gave it."""
 
-    answer: KnownAnswer
+    answer: CachedAnswer
     sha256: str
     model: ModelIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ConditionalHit:
     """If the image still is the one that the store calls `etag`, this is the answer."""
 
     etag: str
-    found: Found
+    found: CacheHit
 
 
-class Answers:
+class AnswerCache:
     """Thread safe, raises nothing. `model` says whose answers are wanted, None while that is unknown.
 
     `recipe` is what else of the engine decides the text; without one nothing is kept.
@@ -43,7 +43,7 @@ class Answers:
     ) -> None:
         self._cache, self._model, self._recipe, self._etags = cache, model, recipe, etags
 
-    def find(self, request: ImageRequest, sha256: str) -> Found | None:
+    def find(self, request: ImageRequest, sha256: str) -> CacheHit | None:
         """Blocks for the cache's time limit at most."""
         model = self._model()
         key = self._key(request, sha256, model)
@@ -51,22 +51,22 @@ class Answers:
             CACHE_LOOKUPS.labels("skipped").inc()
             return None
         answer = self._cache.get(key)
-        return None if answer is None else Found(answer, sha256, model)
+        return None if answer is None else CacheHit(answer, sha256, model)
 
     def keep(self, request: ImageRequest, result: ImageResult) -> None:
         """Only for what the engine said itself. Never blocks."""
         key = self._key(request, result.image.sha256, result.model)
         if key is not None:
-            self._cache.put(key, KnownAnswer.of(result))
+            self._cache.put(key, CachedAnswer.of(result))
 
-    def expect(self, request: ImageRequest) -> Expected | None:
+    def expect(self, request: ImageRequest) -> ConditionalHit | None:
         """The answer about what was last seen at the address, where there is one. Blocks as `find` does."""
         image = request.image
         remembered = None if self._recipe is None else self._etags.recall(image)
         if remembered is None or image.sha256 not in (None, remembered.sha256):
             return None
         found = self.find(request, remembered.sha256)
-        return None if found is None else Expected(remembered.etag, found)
+        return None if found is None else ConditionalHit(remembered.etag, found)
 
     def remember(self, image: ImageRef, fetched: FetchedImage) -> None:
         if self._recipe is not None:  # else it would never be asked for
@@ -82,6 +82,6 @@ class Answers:
         return None if question is None else answer_key(question, model, self._recipe)
 
 
-def no_answers() -> Answers:
+def no_answers() -> AnswerCache:
     """Knows nothing, ever."""
-    return Answers(NoCache(), lambda: None, None, EtagMemory(1))
+    return AnswerCache(NoCache(), lambda: None, None, EtagMemory(1))

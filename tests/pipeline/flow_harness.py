@@ -8,18 +8,27 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sightstream.pipeline.cache.answers import Answers
+from sightstream.pipeline.cache.answer_cache import AnswerCache
 from sightstream.pipeline.cache.etags import EtagMemory
 from sightstream.pipeline.cache.memory import MemoryCache
 from sightstream.pipeline.cache.protocol import ResultCache
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.in_flight import Clocks, InFlightRequest
 from sightstream.pipeline.settings import FlowSettings
-from sightstream.pipeline.trip import Clocks, Trip
-from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage, Finished, Generated, Outcome, Pixels, Unchanged
+from sightstream.pipeline.types import (
+    Canvas,
+    Completion,
+    EngineJob,
+    FetchedImage,
+    FinishedJob,
+    NotModified,
+    Outcome,
+    Pixels,
+)
 from sightstream.schemas.wire.request import ImageRef
 from sightstream.schemas.wire.result import ModelIdentity
-from tests.pipeline.cache.samples import MODEL
+from tests.pipeline.samples import MODEL
 
 TEXT = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>{}</CONCLUSION>"
 
@@ -34,14 +43,14 @@ class Store:
         self.downloads = 0
         self.has_etags = True
 
-    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | Unchanged:
+    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | NotModified:
         self.asked.append((image.uri, known_etag))
         if image.uri in self.errors:
             raise self.errors[image.uri]
         data = self.contents.get(image.uri, b"0123456789")
         etag = f'"{hashlib.md5(data).hexdigest()}"' if self.has_etags else None  # noqa: S324 - as S3 does
         if known_etag is not None and known_etag == etag:
-            return Unchanged()
+            return NotModified()
         self.downloads += 1
         return FetchedImage(data, hashlib.sha256(data).hexdigest(), etag)
 
@@ -81,7 +90,7 @@ class Engine:
     def submit(self, job: EngineJob) -> None:
         self.jobs[job.id] = job
 
-    def finished(self, timeout: float) -> list[Finished]:
+    def finished(self, timeout: float) -> list[FinishedJob]:
         raise AssertionError("the test hands over what is finished")
 
     def cancel(self, job_id: int) -> None:
@@ -97,12 +106,12 @@ class Engine:
 class ByHand:
     """Stands for the queue of the preparing threads: what was put there, until it is run."""
 
-    def __init__(self, prepare: Callable[[Trip], None]) -> None:
+    def __init__(self, prepare: Callable[[InFlightRequest], None]) -> None:
         self.tasks: deque[Callable[[], None]] = deque()
         self.prepare = prepare
         self.shut = False
 
-    def put(self, trip: Trip | None) -> None:
+    def put(self, trip: InFlightRequest | None) -> None:
         if trip is None:
             self.shut = True
             self.tasks.clear()
@@ -120,17 +129,17 @@ class StillFlow(Flow):
         pass
 
 
-class Parts:
+class FlowHarness:
     """`kept` is where answers are kept; None: nowhere. `model` is what is known of the engine's identity."""
 
-    def __init__(self, kept: ResultCache | None = None, most: int | None = None, share: bool = True) -> None:
+    def __init__(self, kept: ResultCache | None = None, most: int | None = None, coalesce: bool = True) -> None:
         self.store, self.decoder, self.engine = Store(), Decoder(), Engine()
         self.seconds, self.now = 0.0, datetime(2026, 1, 1, tzinfo=UTC)
         self.model: ModelIdentity | None = MODEL
-        answers = kept and Answers(kept, lambda: self.model, "recipe", EtagMemory(100))
+        answers = kept and AnswerCache(kept, lambda: self.model, "recipe", EtagMemory(100))
         clocks = Clocks(lambda: self.seconds, lambda: self.now)
         settings = FlowSettings(max_in_flight=most)
-        self.flow = StillFlow(settings, self.store, self.decoder, self.engine, clocks, answers, share)
+        self.flow = StillFlow(settings, self.store, self.decoder, self.engine, clocks, answers, coalesce)
         self.hand = ByHand(self.flow._prepare)
         self.flow._waiting = self.hand  # type: ignore[assignment]
 
@@ -141,8 +150,8 @@ class Parts:
 
     def end(self, job: EngineJob, outcome: PipelineError | str = "a mug") -> None:
         del self.engine.jobs[job.id]
-        generated = Generated(TEXT.format(outcome), "stop", 3, 5) if isinstance(outcome, str) else outcome
-        self.flow._parse(Finished(job.id, generated))
+        generated = Completion(TEXT.format(outcome), "stop", 3, 5) if isinstance(outcome, str) else outcome
+        self.flow._parse(FinishedJob(job.id, generated))
 
     def pass_time(self, seconds: float) -> None:
         self.seconds += seconds

@@ -9,16 +9,16 @@ from sightstream.pipeline.errors import Fatal
 from sightstream.schemas.wire.result import ModelIdentity
 
 
-class Identified(Protocol):
+class HasIdentity(Protocol):
     @property
     def identity(self) -> ModelIdentity:
         """May block until a model is loaded, for the first time only. Raises Fatal."""
 
 
-class KnownModel:
+class EngineIdentity:
     """Waits on a thread of its own for an engine that loads, so that nobody else has to."""
 
-    def __init__(self, engine: Identified) -> None:
+    def __init__(self, engine: HasIdentity) -> None:
         self._engine = engine
         self._known = threading.Event()
         threading.Thread(target=self._wait, name="model-identity", daemon=True).start()

@@ -11,11 +11,11 @@ from functools import cache
 from prometheus_client import Histogram
 
 from sightstream.pipeline.answer import parse
-from sightstream.pipeline.cache.answer import KnownAnswer
-from sightstream.pipeline.cache.answers import Found
+from sightstream.pipeline.cache.answer_cache import CacheHit
+from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
-from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage, Generated, Pixels
+from sightstream.pipeline.types import Canvas, Completion, EngineJob, FetchedImage, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import (
@@ -38,7 +38,7 @@ class Clocks:
 
 
 @dataclass(slots=True, eq=False)
-class Trip:
+class InFlightRequest:
     """Used by one thread at a time, `cancelled` excepted."""
 
     id: int
@@ -80,7 +80,7 @@ class Trip:
             self.id, pixels, self.request.question, self.request.options, image_key=fetched.sha256, deadline=deadline
         )
 
-    def result(self, generated: Generated, model: ModelIdentity) -> ImageResult:
+    def result(self, generated: Completion, model: ModelIdentity) -> ImageResult:
         """What the engine said. To be called once, after `saw`."""
         assert self.seen is not None  # noqa: S101
         self._leave(Stage.INFER)
@@ -89,7 +89,7 @@ class Trip:
         tokens = TokenCounts(prompt=generated.prompt_tokens, completion=generated.completion_tokens)
         return self._result(self.seen, model, generated.text.replace("\0", ""), generated.finish_reason, tokens)
 
-    def known(self, found: Found) -> ImageResult:
+    def known(self, found: CacheHit) -> ImageResult:
         """What was said before to the same question. Raises Cancelled or Rejected when too late."""
         self._check_wanted()
         self.seconds.setdefault(Stage.DECODE, 0.0)
@@ -110,7 +110,7 @@ class Trip:
         """What became of an equal request, as this one's own outcome."""
         try:
             if isinstance(outcome, ImageResult):
-                return self.known(Found(KnownAnswer.of(outcome), outcome.image.sha256, outcome.model))
+                return self.known(CacheHit(CachedAnswer.of(outcome), outcome.image.sha256, outcome.model))
             self._check_wanted()
             return type(outcome)(*outcome.args)  # of its own: whoever raises one marks it
         except PipelineError as error:

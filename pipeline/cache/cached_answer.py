@@ -13,7 +13,7 @@ from sightstream.schemas.wire.text import Prose
 _MOST = 2**40  # what no image and no answer has, and any database still counts
 
 
-class KnownAnswer(WireModel):
+class CachedAnswer(WireModel):
     """Nothing of the request that asked first: no address, no identity. The text is parsed anew for each asker."""
 
     text: Prose
@@ -26,7 +26,7 @@ class KnownAnswer(WireModel):
     height: Annotated[int, Field(ge=1, le=_MOST)]
 
     @classmethod
-    def of(cls, result: ImageResult) -> KnownAnswer:
+    def of(cls, result: ImageResult) -> CachedAnswer:
         return cls(
             text=result.raw_text,
             finish_reason=result.finish_reason,

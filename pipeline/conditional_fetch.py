@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightstream.pipeline.cache.answers import Answers, Found
+from sightstream.pipeline.cache.answer_cache import AnswerCache, CacheHit
 from sightstream.pipeline.errors import Retryable
 from sightstream.pipeline.metrics import UNCHANGED
 from sightstream.pipeline.stages import FetchStage
@@ -11,7 +11,7 @@ from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.request import ImageRequest
 
 
-def fetch_unless_known(fetcher: FetchStage, answers: Answers, request: ImageRequest) -> FetchedImage | Found:
+def fetch_unless_known(fetcher: FetchStage, answers: AnswerCache, request: ImageRequest) -> FetchedImage | CacheHit:
     """Asks the store at any rate: whether the image has changed, and whether it may be seen. Blocks as both do.
 
     The answer is looked up first and kept in hand: asking for a change would be in vain without it.
@@ -27,7 +27,7 @@ def fetch_unless_known(fetcher: FetchStage, answers: Answers, request: ImageRequ
     return expected.found
 
 
-def fetch_in_full(fetcher: FetchStage, answers: Answers, request: ImageRequest) -> FetchedImage:
+def fetch_in_full(fetcher: FetchStage, answers: AnswerCache, request: ImageRequest) -> FetchedImage:
     """Whatever is known. Blocks; raises Retryable or Rejected."""
     fetched = fetcher.fetch(request.image)
     if not isinstance(fetched, FetchedImage):
