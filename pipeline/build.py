@@ -6,8 +6,9 @@ from sightstream.pipeline.cache.build import build_answers, build_cache
 from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
-from sightstream.pipeline.decode.tiling import Tiling, read_tiling
+from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.engine.host import EngineHost
+from sightstream.pipeline.engine.image_processor import read_tiling
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal
 from sightstream.pipeline.fetch.build import build_fetcher

@@ -1,1 +1,1 @@
-"""Bytes become RGB pixels, in a child process that may die."""
+"""Decodes image files to RGB pixels, in child processes that a hostile file may crash."""

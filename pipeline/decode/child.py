@@ -1,7 +1,8 @@
-"""The decode process: bytes in, pixels or a rejection out, one image at a time.
+"""The decode process: it reads a file's bytes and writes pixels or a rejection, one image at a time.
 
-Started as a program of its own, with an empty environment and three open files: the pipe to the parent, an inbox for
-the image's bytes, and the memory that pictures are written to. It ends when the parent closes the pipe.
+The parent starts it as a program of its own, with an empty environment and three open files: the pipe to the parent, an
+inbox for the image's bytes, and the shared memory that decoded images are written to. It ends when the parent closes
+the pipe.
 """
 
 from __future__ import annotations
@@ -13,75 +14,87 @@ import sys
 
 from PIL import Image
 
-from sightstream.pipeline.decode.confine import confine
 from sightstream.pipeline.decode.formats import load_decoders
+from sightstream.pipeline.decode.image_file import decode_image
 from sightstream.pipeline.decode.limits import Limits
-from sightstream.pipeline.decode.picture import draw
+from sightstream.pipeline.decode.output import OutOfSharedMemory
 from sightstream.pipeline.decode.plain_jpeg import load_decoder
-from sightstream.pipeline.decode.room import NoRoom
-from sightstream.pipeline.decode.wire import ORDER_BYTES, Answer, Body, NoMemory, Order, Ready, Refused
+from sightstream.pipeline.decode.sandbox import sandbox
+from sightstream.pipeline.decode.wire import (
+    REQUEST_BYTES,
+    DecodeReply,
+    DecodeRequest,
+    MemoryShortage,
+    Ready,
+    Rejection,
+    ReplyBody,
+)
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.dead_letter import Reason
 
-ALARM_GRACE_S = 5  # the parent's own limit comes first; this one is for a parent that is gone
+ALARM_GRACE_S = 5  # the parent's own timeout comes first; the alarm is for a child whose parent is gone
 
 
 def main(pipe: int, inbox: int, memory: int, limits: Limits) -> None:
     load(limits)
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     statistics = _open_statistics()
-    canvas = mmap.mmap(memory, os.fstat(memory).st_size)
-    confine(limits.memory_bytes and limits.memory_bytes + len(canvas))
-    os.write(pipe, Answer(0, Ready()).pack())
-    while order := _next_order(pipe):
+    mapping = mmap.mmap(memory, os.fstat(memory).st_size)
+    sandbox(limits.memory_bytes and limits.memory_bytes + len(mapping))
+    os.write(pipe, DecodeReply(0, Ready()).pack())
+    while request := _next_request(pipe):
         signal.setitimer(signal.ITIMER_REAL, limits.timeout_s + ALARM_GRACE_S)
-        body = _obey(order, inbox, _Place(memory, canvas, order.offset, order.kept), limits)
+        slot = OutputSlot(memory, mapping, request.offset, request.resident_bytes)
+        body = _handle(request, inbox, slot, limits)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        os.write(pipe, Answer(order.secret, body, _kept_bytes(statistics) > limits.resident_bytes).pack())
+        os.write(pipe, DecodeReply(request.secret, body, _private_bytes(statistics) > limits.resident_bytes).pack())
 
 
 def load(limits: Limits) -> None:
-    """All that decoding under these limits imports: afterwards nothing can be opened any more."""
+    """Import everything that decoding under these limits needs: the sandbox allows no file to be opened."""
     load_decoders()
     if limits.tiling is None:
         load_decoder()
 
 
-def _next_order(pipe: int) -> Order | None:
+def _next_request(pipe: int) -> DecodeRequest | None:
     data = b""
-    while len(data) < ORDER_BYTES:
-        part = os.read(pipe, ORDER_BYTES - len(data))
+    while len(data) < REQUEST_BYTES:
+        part = os.read(pipe, REQUEST_BYTES - len(data))
         if not part:
             return None
         data += part
-    return Order.unpack(data)
+    return DecodeRequest.unpack(data)
 
 
-def _obey(order: Order, inbox: int, place: _Place, limits: Limits) -> Body:
+def _handle(request: DecodeRequest, inbox: int, slot: OutputSlot, limits: Limits) -> ReplyBody:
     try:
-        return draw(os.pread(inbox, order.length, 0), limits, place.room)
+        return decode_image(os.pread(inbox, request.length, 0), limits, slot.allocate)
     except Rejected as error:
-        return Refused(error.reason, str(error))
-    except NoRoom as error:
-        return NoMemory(str(error))
+        return Rejection(error.reason, str(error))
+    except OutOfSharedMemory as error:
+        return MemoryShortage(str(error))
     except MemoryError:
-        return Refused(Reason.TOO_MANY_PIXELS, "the image needs more memory than is allowed")
+        return Rejection(Reason.TOO_MANY_PIXELS, "the image needs more memory than the decoder may use")
 
 
-class _Place:
-    """Where in the shared memory a picture goes."""
+class OutputSlot:
+    """The part of the shared memory that one decoded image is written to."""
 
-    def __init__(self, memory: int, canvas: mmap.mmap, offset: int, kept: int = 0) -> None:
-        self._memory, self._canvas, self._offset, self._kept = memory, canvas, offset, kept
+    def __init__(self, memory: int, mapping: mmap.mmap, offset: int, resident_bytes: int = 0) -> None:
+        self._memory, self._mapping, self._offset, self._resident_bytes = memory, mapping, offset, resident_bytes
 
-    def room(self, length: int) -> memoryview:
-        """Reserved first, so that a machine without memory is an error to be told, and not the end of the process."""
-        if length > self._kept and hasattr(os, "posix_fallocate"):
+    def allocate(self, length: int) -> memoryview:
+        """Return the bytes to write to. Raises OutOfSharedMemory.
+
+        The pages are reserved first: writing to memory that the machine can't back would kill this process.
+        """
+        if length > self._resident_bytes and hasattr(os, "posix_fallocate"):
             try:
                 os.posix_fallocate(self._memory, self._offset, length)
             except OSError as error:
-                raise NoRoom(f"no memory for a picture: {error.strerror}") from None
-        return memoryview(self._canvas)[self._offset : self._offset + length]
+                raise OutOfSharedMemory(f"no shared memory for the decoded image: {error.strerror}") from None
+        return memoryview(self._mapping)[self._offset : self._offset + length]
 
 
 def _open_statistics() -> int | None:
@@ -91,8 +104,8 @@ def _open_statistics() -> int | None:
         return None
 
 
-def _kept_bytes(statistics: int | None) -> int:
-    """Of memory of its own."""
+def _private_bytes(statistics: int | None) -> int:
+    """Return this process's resident memory without the shared part."""
     if statistics is None:
         return 0
     _, resident, shared, *_ = map(int, os.pread(statistics, 200, 0).split())

@@ -1,23 +1,24 @@
-"""Any mode of Pillow's to sRGB on white."""
+"""Converts an image of any Pillow mode to sRGB on white."""
 
 from __future__ import annotations
 
 import io
 from functools import cache, lru_cache
+from typing import cast
 
 from PIL import Image, ImageChops, ImageCms
 
 from sightstream.pipeline.decode.tone import is_wide, to_8_bit
 
 _ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
-# What of an image a profile of this colour space is for.
+# The image mode that a profile of each colour space applies to.
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _GREYS = ("1", "L", "LA", "La")
 _PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Through the embedded colour profile where it is sound and fits, plainly where not. May be the image itself."""
+    """Convert through the embedded colour profile if it is valid and fits, else directly. May return `image` itself."""
     profile = image.info.get("icc_profile")
     if is_wide(image):
         image = to_8_bit(image)
@@ -27,7 +28,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def is_plain(image: Image.Image) -> bool:
-    """Whether grey or RGB values are all there is to its colours. The image need not be loaded."""
+    """Return whether the stored grey or RGB values are the final colours. The image need not be loaded."""
     profile = image.info.get("icc_profile")
     return (
         image.mode in ("L", "RGB")
@@ -48,43 +49,48 @@ def _on_white(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if image.mode == "LAB":
-        return ImageCms.applyTransform(image, _lab())  # type: ignore[return-value]
+        return _apply(_lab(), image)
     transform = _transform(profile, image.mode) if profile else None
     if transform is not None:
-        ready = image if image.mode == transform.input_mode else image.convert(transform.input_mode)
-        return ImageCms.applyTransform(ready, transform)  # type: ignore[return-value]
+        return _apply(transform, image if image.mode == transform.input_mode else image.convert(transform.input_mode))
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _apply(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> Image.Image:
+    return cast("Image.Image", ImageCms.applyTransform(image, transform))  # None is for conversions in place only
 
 
 @lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """None where the profile is broken, is for another kind of image, or changes nothing, as most do."""
+    """Return None if the profile is corrupt, is for another kind of image, or changes nothing, as most do."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        wanted = _MODES.get(source.profile.xcolor_space.strip())
-        if wanted is None or not _fits(wanted, mode):
+        profile_mode = _MODES.get(source.profile.xcolor_space.strip())
+        if profile_mode is None or not _fits(profile_mode, mode):
             return None
-        transform = ImageCms.buildTransform(source, _srgb(), wanted, "RGB")
-        return None if _changes_nothing(transform) else transform
+        transform = ImageCms.buildTransform(source, _srgb(), profile_mode, "RGB")
+        return None if _is_identity(transform) else transform
     except _PROFILE_ERRORS:
         return None
 
 
-def _fits(wanted: str, mode: str) -> bool:
-    if wanted == "CMYK" or mode == "CMYK":
-        return wanted == mode
-    return wanted == "RGB" or mode in _GREYS
+def _fits(profile_mode: str, mode: str) -> bool:
+    if profile_mode == "CMYK" or mode == "CMYK":
+        return profile_mode == mode
+    return profile_mode == "RGB" or mode in _GREYS
 
 
-def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """No colour of a grid by more than rounding. Converting costs more than decoding, and most files are sRGB."""
+def _is_identity(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Return whether no colour of a grid changes by more than rounding.
+
+    Converting costs more than decoding, and most files are sRGB.
+    """
     if transform.input_mode == "CMYK":
         return False
     grid = _grid() if transform.input_mode == "RGB" else Image.linear_gradient("L")
-    converted = ImageCms.applyTransform(grid, transform)
-    assert converted is not None  # noqa: S101
-    extremes = ImageChops.difference(converted, grid.convert("RGB")).getextrema()
-    return all(largest <= 1 for _, largest in extremes)  # type: ignore[misc]
+    difference = ImageChops.difference(_apply(transform, grid), grid.convert("RGB"))
+    extremes = cast("tuple[tuple[int, int], ...]", difference.getextrema())  # RGB: a pair for each band
+    return all(largest <= 1 for _, largest in extremes)
 
 
 @cache

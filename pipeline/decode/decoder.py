@@ -1,7 +1,7 @@
-"""A few decode processes behind one call; a child that dies or stalls costs one image.
+"""Decodes images in a few child processes behind one call; a child that dies or stalls costs one image.
 
-Pictures cross in shared memory: children write them where the engine's process reads them. With a tiling they are
-laid out there already.
+Decoded images cross in shared memory: children write them where the engine's process reads them. With a tiling the
+children also scale them onto tiles.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import queue
 import threading
 
-from sightstream.pipeline.decode.arrangement import Tiling
 from sightstream.pipeline.decode.limits import Limits
-from sightstream.pipeline.decode.process import DecodeProcess, Died, TimedOut
+from sightstream.pipeline.decode.process import ChildDeath, ChildTimeout, DecodeProcess
 from sightstream.pipeline.decode.settings import DecodeSettings
-from sightstream.pipeline.decode.wire import Drawn, NoMemory, Refused, picture_bytes
+from sightstream.pipeline.decode.tiles import Tiling
+from sightstream.pipeline.decode.wire import DecodedImage, MemoryShortage, Rejection, output_bytes
 from sightstream.pipeline.errors import Rejected, Retryable
 from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.metrics import DECODER_RESTARTS
@@ -21,14 +21,14 @@ from sightstream.pipeline.shared_memory_pool import Block, SharedMemoryPool
 from sightstream.pipeline.types import Canvas, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 
-MAX_PICTURES = 1024  # at once, without a tiling: address space only; the flow's budget bounds the bytes
+MAX_IMAGES = 1024  # in memory at once without a tiling: address space only; the flow's budget bounds the bytes
 IDLE_BYTES = 64 * 1024**2
 
 
 class Decoder:
-    """Thread safe. Children are started when first needed.
+    """Decodes on one of its children, which are started when first needed. Thread safe.
 
-    With a `tiling` it gives canvases, as many at once as `max_canvas_bytes` hold; else pixels.
+    With a `tiling` it returns canvases, as many at once as fit into `max_canvas_bytes`; else pixels.
     """
 
     def __init__(
@@ -37,70 +37,71 @@ class Decoder:
         self._limits = settings.limits(tiling)
         self._pool = _build_pool(self._limits, max_canvas_bytes)
         self._children = [_Child(settings, self._limits, self._pool.memory) for _ in range(settings.processes)]
-        self._idle = self._children.copy()  # the one that worked last is asked first
-        self._turns: queue.SimpleQueue[None] = queue.SimpleQueue()  # as many as are idle
+        self._idle = self._children.copy()  # a stack: the child that worked last is used first
+        self._permits: queue.SimpleQueue[None] = queue.SimpleQueue()  # one for each idle child
         for _ in self._idle:
-            self._turns.put(None)
+            self._permits.put(None)
 
     @property
     def memory(self) -> MemoryFile:
-        """Where the pictures lie; to be handed to the process that reads them."""
+        """The memory that holds the decoded images; pass it to the process that reads them."""
         return self._pool.memory
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Of the children that run now."""
+        """The process ids of the children that run now."""
         return tuple(pid for child in self._children if (pid := child.pid) is not None)
 
     def decode(self, data: bytes) -> Pixels | Canvas:
-        """Blocks for a free child, for a free block of memory and then for `timeout_s` at most.
+        """Decode one file. The caller must pass the result to `release`.
 
-        What it gives is to be handed back through `release`. Raises Rejected, Retryable, or Cancelled once stopped.
+        Blocks for a free child, for a free block of memory, and then for `timeout_s` at most. Raises Rejected,
+        Retryable, or Cancelled once stopped.
         """
-        self._turns.get()
+        self._permits.get()
         child = self._idle.pop()
         try:
-            return self._draw(child, data)
+            return self._decode_in(child, data)
         finally:
             self._idle.append(child)
-            self._turns.put(None)
+            self._permits.put(None)
 
     def release(self, pixels: Pixels | Canvas) -> None:
-        """Nobody looks at them any more. Once for all that `decode` gave."""
+        """Return the memory of a decoded image that nobody reads any more. Call once for each result of `decode`."""
         if isinstance(pixels.rgb, Block):
             self._pool.release(pixels.rgb)
 
     def stop(self) -> None:
-        """Ends every child and every wait at once; pictures can't be read here any more."""
+        """End every child and every wait at once; decoded images can't be read in this process any more."""
         for child in self._children:
             child.stop()
         self._pool.close()
 
-    def _draw(self, child: _Child, data: bytes) -> Pixels | Canvas:
+    def _decode_in(self, child: _Child, data: bytes) -> Pixels | Canvas:
         block = self._pool.allocate()
         try:
-            return self._placed(child.draw(data, block), block)
+            return self._result(child.decode(data, block), block)
         except BaseException:
             self._pool.discard(block)
             raise
 
-    def _placed(self, drawn: Drawn, block: Block) -> Pixels | Canvas:
-        rgb = Block(block.offset, picture_bytes(drawn, self._limits), block.memory, block.resident_bytes)
+    def _result(self, image: DecodedImage, block: Block) -> Pixels | Canvas:
+        rgb = Block(block.offset, output_bytes(image, self._limits), block.memory, block.resident_bytes)
         tiling = self._limits.tiling
         if tiling is None:
-            return Pixels(rgb, drawn.width, drawn.height, drawn.format)
-        return Canvas(rgb, drawn.rows, drawn.columns, tiling.side, drawn.width, drawn.height, drawn.format)
+            return Pixels(rgb, image.width, image.height, image.format)
+        return Canvas(rgb, image.rows, image.columns, tiling.side, image.width, image.height, image.format)
 
 
 class _Child:
-    """One process, replaced when it dies, stalls, or has worked or grown enough. Used by one thread at a time."""
+    """One process, replaced when it dies, stalls, or has decoded or grown enough. For one thread at a time."""
 
     def __init__(self, settings: DecodeSettings, limits: Limits, memory: MemoryFile) -> None:
         self._settings = settings
         self._limits = limits
         self._memory = memory
         self._process: DecodeProcess | None = None
-        self._left = 0
+        self._images_left = 0
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -109,42 +110,42 @@ class _Child:
         process = self._process
         return None if process is None else process.pid
 
-    def draw(self, data: bytes, block: Block) -> Drawn:
-        """A death is held against the image only when a fresh process dies on it too."""
+    def decode(self, data: bytes, block: Block) -> DecodedImage:
+        """Decode into the block. The image is rejected for a child's death only if a fresh child dies on it too."""
         try:
-            return self._draw(data, block)
-        except Died:
+            return self._decode_once(data, block)
+        except ChildDeath:
             try:
-                return self._draw(data, block)
-            except Died:
+                return self._decode_once(data, block)
+            except ChildDeath:
                 raise _rejected(Reason.DECODE_CRASH, "the decoder died on this image") from None
 
-    def _draw(self, data: bytes, block: Block) -> Drawn:
-        """However it ends, the process writes to the block no more."""
-        process = self._ready()
-        self._left -= 1
+    def _decode_once(self, data: bytes, block: Block) -> DecodedImage:
+        """Decode into the block; however it ends, the process does not write to the block afterwards."""
+        process = self._running_process()
+        self._images_left -= 1
         try:
-            answer = process.ask(data, block)
-        except TimedOut:
+            reply = process.decode(data, block)
+        except ChildTimeout:
             self._replace()
             raise _rejected(Reason.DECODE_TIMEOUT, f"not decoded within {self._settings.timeout_s} s") from None
-        except Died:
+        except ChildDeath:
             self._replace()
             raise
-        if answer.worn:
-            self._left = 0
-        match answer.body:
-            case Drawn():
-                return answer.body
-            case Refused(reason, detail):
+        if reply.needs_recycling:
+            self._images_left = 0
+        match reply.body:
+            case DecodedImage():
+                return reply.body
+            case Rejection(reason, detail):
                 raise _rejected(reason, detail)
-            case NoMemory(detail):
+            case MemoryShortage(detail):
                 raise Retryable(Stage.DECODE, detail)
             case _:
-                raise Died
+                raise ChildDeath
 
-    def _ready(self) -> DecodeProcess:
-        if self._left <= 0:
+    def _running_process(self) -> DecodeProcess:
+        if self._images_left <= 0:
             self._end_process()
         return self._process or self._start()
 
@@ -153,7 +154,7 @@ class _Child:
             if self._stopped:
                 raise Retryable(Stage.DECODE, "the decoder is stopping")
             self._process = process = DecodeProcess(self._limits, self._memory)
-        self._left = self._settings.images_per_process
+        self._images_left = self._settings.images_per_process
         try:
             process.wait_ready()
         except Retryable:
@@ -180,8 +181,9 @@ class _Child:
 
 def _build_pool(limits: Limits, max_canvas_bytes: int) -> SharedMemoryPool:
     if limits.tiling is None:
-        return SharedMemoryPool(limits.picture_bytes, MAX_PICTURES, IDLE_BYTES)
-    return SharedMemoryPool(limits.picture_bytes, max(1, max_canvas_bytes // limits.picture_bytes), max_canvas_bytes)
+        return SharedMemoryPool(limits.output_bytes, MAX_IMAGES, IDLE_BYTES)
+    count = max(1, max_canvas_bytes // limits.output_bytes)
+    return SharedMemoryPool(limits.output_bytes, count, max_canvas_bytes)
 
 
 def _rejected(reason: Reason, detail: str) -> Rejected:

@@ -1,4 +1,4 @@
-"""A large JPEG decoded at a half, a quarter or an eighth: its format allows it, and it costs a fraction."""
+"""Decodes a large JPEG at a half, a quarter or an eighth of its size (DCT scaling), at a fraction of the cost."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import TypeVar
 
 from PIL import ExifTags, Image
 
-from sightstream.pipeline.decode.layout import Box, layout_of
 from sightstream.pipeline.decode.limits import Limits
+from sightstream.pipeline.decode.tiles import Box, choose_layout
 
 _Number = TypeVar("_Number", int, float)
 
-MARGIN = 1.2  # decoded at just the wanted size, an image would be sharper than one that is scaled to it
+MARGIN = 1.2  # decoded at exactly the target size, an image would be sharper than one that is scaled to it
 
-# EXIF orientations by what they do: rows become columns; what lay at the left, at the top, comes to the other side.
-_ON_ITS_SIDE = (5, 6, 7, 8)
+# EXIF orientations by their effect: rows become columns; the left side, or the top, moves to the other side.
+_TRANSPOSED = (5, 6, 7, 8)
 _MIRRORED_X = (2, 3, 6, 7)
 _MIRRORED_Y = (3, 4, 7, 8)
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """`width` and `height` of the whole image, and where it lies in the smaller one, all of them upright.
+    """The `width` and `height` of the full image, and the box that it fills in the smaller one, all of them upright.
 
-    The smaller one is rounded up to whole pixels, so the image ends within the last.
+    The smaller one is rounded up to whole pixels, so the image ends within the last pixel.
     """
 
     width: int
@@ -34,35 +34,35 @@ class Draft:
 
 
 def draft(image: Image.Image, limits: Limits) -> Draft | None:
-    """Before the image is loaded: it will be decoded smaller, still larger than wanted. None: it will not."""
+    """Make an image that is not loaded yet decode smaller, yet larger than its target. None: it decodes in full."""
     if limits.tiling is None or not limits.draft or image.format not in ("JPEG", "MPO"):
         return None
-    turned = orientation(image)
-    on_its_side = turned in _ON_ITS_SIDE
-    whole = image.size
-    width, height = _turned(whole, on_its_side)
-    wanted = layout_of(width, height, limits.tiling).scaled
-    image.draft(None, _turned((math.ceil(MARGIN * wanted[0]), math.ceil(MARGIN * wanted[1])), on_its_side))
-    if image.size == whole:
+    turn = orientation(image)
+    transposed = turn in _TRANSPOSED
+    full = image.size
+    width, height = _upright(full, transposed)
+    target = choose_layout(width, height, limits.tiling).scaled
+    image.draft(None, _upright((math.ceil(MARGIN * target[0]), math.ceil(MARGIN * target[1])), transposed))
+    if image.size == full:
         return None
-    shrunk = round(max(whole) / max(image.size))
-    exact = _turned((whole[0] / shrunk, whole[1] / shrunk), on_its_side)
-    return Draft(width, height, _box(exact, _turned(image.size, on_its_side), turned))
+    shrunk = round(max(full) / max(image.size))
+    exact = _upright((full[0] / shrunk, full[1] / shrunk), transposed)
+    return Draft(width, height, _box(exact, _upright(image.size, transposed), turn))
 
 
-def _turned(size: tuple[_Number, _Number], on_its_side: bool) -> tuple[_Number, _Number]:
-    return (size[1], size[0]) if on_its_side else size
+def _upright(size: tuple[_Number, _Number], transposed: bool) -> tuple[_Number, _Number]:
+    return (size[1], size[0]) if transposed else size
 
 
-def _box(exact: tuple[float, float], drawn: tuple[int, int], orientation: int) -> Box:
-    left = drawn[0] - exact[0] if orientation in _MIRRORED_X else 0
-    top = drawn[1] - exact[1] if orientation in _MIRRORED_Y else 0
+def _box(exact: tuple[float, float], decoded: tuple[int, int], orientation: int) -> Box:
+    left = decoded[0] - exact[0] if orientation in _MIRRORED_X else 0
+    top = decoded[1] - exact[1] if orientation in _MIRRORED_Y else 0
     return left, top, left + exact[0], top + exact[1]
 
 
 def orientation(image: Image.Image) -> int:
-    """What EXIF says of it: 1 to 8, 1 being upright."""
+    """Return the EXIF orientation: 1 to 8, 1 being upright."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged notes are no reason to refuse the image
+    except Exception:  # corrupt EXIF must not reject an otherwise valid image
         return 1

@@ -1,4 +1,4 @@
-"""Pillow made ready for the formats that we take, and no others."""
+"""Prepares Pillow for the formats that the pipeline accepts, and no others."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from functools import cache
 
 from sightstream.pipeline.decode.wire import FORMATS
 
-_PILLOWS_NAME = {"HEIC": "HEIF"}
+_PILLOW_NAMES = {"HEIC": "HEIF"}
 
 
-def pillows_name(kind: str) -> str:
-    return _PILLOWS_NAME.get(kind, kind)
+def pillow_name(kind: str) -> str:
+    return _PILLOW_NAMES.get(kind, kind)
 
 
 @cache
 def load_decoders() -> None:
-    """All that decoding ever imports. One thread each: a process decodes one image at a time."""
+    """Import everything that decoding needs. One thread per decoder: a process decodes one image at a time."""
     from PIL import (  # noqa: F401
         AvifImagePlugin,
         BmpImagePlugin,
@@ -32,6 +32,6 @@ def load_decoders() -> None:
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
-    missing = {pillows_name(kind) for kind in FORMATS} - Image.OPEN.keys()
+    missing = {pillow_name(kind) for kind in FORMATS} - Image.OPEN.keys()
     if missing:
-        raise ImportError(f"this Pillow reads no {', '.join(sorted(missing))}")
+        raise ImportError(f"this Pillow cannot read {', '.join(sorted(missing))}; install Pillow's own wheels")

@@ -1,16 +1,16 @@
-"""What a decode process is told at its start. Imports nothing heavy."""
+"""The limits that a decode process gets at its start. Imports nothing heavy."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 
-from sightstream.pipeline.decode.arrangement import Tiling
+from sightstream.pipeline.decode.tiles import Tiling
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The settings of decoding, and how images are to be laid out (`tiling`), if at all."""
+    """The decode settings that a child needs, and the tiling that images are scaled onto, if any."""
 
     max_pixels: int
     max_aspect_ratio: float
@@ -30,6 +30,6 @@ class Limits:
         return cls(**values, tiling=None if tiling is None else Tiling(**tiling))
 
     @property
-    def picture_bytes(self) -> int:
-        """What the largest picture takes."""
+    def output_bytes(self) -> int:
+        """The size of the largest decoded image."""
         return self.max_pixels * 3 if self.tiling is None else self.tiling.canvas_bytes

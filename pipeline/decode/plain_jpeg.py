@@ -1,25 +1,28 @@
-"""JPEG straight to packed RGB where it is to lie: Pillow would decode it to four bytes a pixel, to be packed to three.
+"""Decodes a JPEG straight to packed RGB in its final memory; Pillow decodes to four bytes per pixel and packs later.
 
-The decoder is libjpeg-turbo, as Pillow's is, and its pixels are the same.
+The decoder is libjpeg-turbo, which Pillow uses as well, so the pixels are the same.
 """
 
 from __future__ import annotations
 
-from sightstream.pipeline.decode.room import Room
+from sightstream.pipeline.decode.output import AllocateOutput
 
 
 def load_decoder() -> None:
-    """What `write_rgb` imports. It brings numpy, which only children that don't lay pictures out need."""
+    """Import what `write_rgb` needs. It brings numpy, which only children without a tiling need."""
     import simplejpeg  # noqa: F401
 
 
-def write_rgb(data: bytes, width: int, height: int, room: Room) -> bool:
-    """False: this decoder does not take the file as wholly sound, and another is to be asked. Raises NoRoom."""
+def write_rgb(data: bytes, width: int, height: int, allocate: AllocateOutput) -> bool:
+    """Decode into the allocated output. Raises OutOfSharedMemory.
+
+    False: this decoder finds a fault in the file, and the caller must try another.
+    """
     import simplejpeg
 
-    into = room(width * height * 3)
+    output = allocate(width * height * 3)
     try:
-        drawn = simplejpeg.decode_jpeg(data, "RGB", buffer=into)
+        pixels = simplejpeg.decode_jpeg(data, "RGB", buffer=output)
     except Exception:  # decoders raise nearly anything on a bad file
         return False
-    return bool(drawn.shape == (height, width, 3))
+    return bool(pixels.shape == (height, width, 3))

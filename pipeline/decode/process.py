@@ -1,4 +1,4 @@
-"""The parent's hold on one decode process: start it, ask it, end it. Believes nothing that it says."""
+"""The parent's side of one decode process: starts it, sends it images, ends it. Trusts nothing that it sends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ import sys
 import time
 
 from sightstream.pipeline.decode.limits import Limits
-from sightstream.pipeline.decode.wire import ANSWER_BYTES, Answer, Drawn, Garbled, Order, Ready, picture_bytes
+from sightstream.pipeline.decode.wire import (
+    REPLY_BYTES,
+    DecodedImage,
+    DecodeReply,
+    DecodeRequest,
+    ProtocolError,
+    Ready,
+    output_bytes,
+)
 from sightstream.pipeline.errors import Retryable
 from sightstream.pipeline.memory_file import MemoryFile, scratch_file, write_at
 from sightstream.pipeline.shared_memory_pool import Block
@@ -22,34 +30,34 @@ from sightstream.schemas.wire.dead_letter import Stage
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
-INBOX_KEEPS_BYTES = 4 * 1024**2
+INBOX_RESIDENT_BYTES = 4 * 1024**2
 _TIMEVAL = struct.Struct("ll")
 _SECRETS = struct.Struct("<64Q")
-# Where the interpreter finds itself; everything else in our environment, secrets included, is not the child's.
-_PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
+# The interpreter needs these to find its libraries; the rest of the environment, secrets included, stays here.
+_INHERITED_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
 
 
-class Died(Exception):
-    """The process ended, or lost its mind, in the middle of an image."""
+class ChildDeath(Exception):
+    """The process died, or broke the protocol, while it decoded an image."""
 
 
-class TimedOut(Exception):
-    """No answer in time."""
+class ChildTimeout(Exception):
+    """The process did not reply in time."""
 
 
 class DecodeProcess:
-    """Starts the process; `wait_ready` is to follow. Used by one thread at a time, `kill` excepted."""
+    """Starts the process; call `wait_ready` next. For one thread at a time, except `kill`."""
 
     def __init__(self, limits: Limits, memory: MemoryFile) -> None:
         self._limits = limits
-        self._pipe, theirs = socket.socketpair()
-        self._patience_s = 0.0
+        self._pipe, child_end = socket.socketpair()
+        self._receive_timeout_s = 0.0
         self._secrets: list[int] = []
         self._inbox = scratch_file()
-        handles = (theirs.fileno(), self._inbox, memory.fileno())
-        with theirs:
+        handles = (child_end.fileno(), self._inbox, memory.fileno())
+        with child_end:
             self._process = subprocess.Popen(
-                [*program(), *map(str, handles), limits.to_json()],
+                [*child_command(), *map(str, handles), limits.to_json()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=_environment(),
@@ -62,42 +70,44 @@ class DecodeProcess:
         return self._process.pid
 
     def wait_ready(self) -> None:
-        """Raises Retryable when it does not start."""
+        """Wait until the process has started. Raises Retryable if it does not start."""
         try:
-            answer = Answer.unpack(self._receive(START_TIMEOUT_S))
+            reply = DecodeReply.unpack(self._receive(START_TIMEOUT_S))
         except TimeoutError:
-            raise Retryable(Stage.DECODE, "the decoder did not start") from None
-        except (OSError, Garbled):
-            detail = "the decoder died while starting; is its memory cap too low?"
+            raise Retryable(Stage.DECODE, "the decode process did not start") from None
+        except (OSError, ProtocolError):
+            detail = "the decode process died while starting; try a higher SIGHTSTREAM_DECODE_MEMORY_BYTES"
             raise Retryable(Stage.DECODE, detail) from None
-        if not isinstance(answer.body, Ready):
-            raise Retryable(Stage.DECODE, "the decoder did not start")
+        if not isinstance(reply.body, Ready):
+            raise Retryable(Stage.DECODE, "the decode process did not start")
 
-    def ask(self, data: bytes, block: Block) -> Answer:
-        """The picture goes to the block; a size that the answer gives fits there.
+    def decode(self, data: bytes, block: Block) -> DecodeReply:
+        """Let the process decode into the block; an image that the reply describes fits into the block.
 
-        Blocks for `timeout_s` at most. Raises Died, TimedOut or Retryable; after the first two it is to be ended.
+        Blocks for `timeout_s` at most. Raises ChildDeath, ChildTimeout or Retryable; after the first two the caller
+        must call `end`.
         """
         self._fill_inbox(data)
-        secret = self._secret()
+        secret = self._next_secret()
+        request = DecodeRequest(secret, block.offset, block.resident_bytes, len(data))
         try:
-            # A sound child has read all earlier orders: a pipe that is full is no reason to wait.
-            self._pipe.sendall(Order(secret, block.offset, block.resident_bytes, len(data)).pack(), socket.MSG_DONTWAIT)
-            answer = Answer.unpack(self._receive(self._limits.timeout_s))
-            self._check(answer, secret)
+            # A healthy child has drained the pipe; if it is full, fail instead of blocking.
+            self._pipe.sendall(request.pack(), socket.MSG_DONTWAIT)
+            reply = DecodeReply.unpack(self._receive(self._limits.timeout_s))
+            self._check(reply, secret)
         except TimeoutError:
-            raise TimedOut from None
+            raise ChildTimeout from None
         except OSError:
-            raise Died from None
-        except Garbled as error:
-            log.error("a decode process is replaced, for its answer was nonsense: %s", error)
-            raise Died from None
-        if len(data) > INBOX_KEEPS_BYTES:
+            raise ChildDeath from None
+        except ProtocolError as error:
+            log.error("a decode process sent an invalid reply and will be replaced: %s", error)
+            raise ChildDeath from None
+        if len(data) > INBOX_RESIDENT_BYTES:
             os.ftruncate(self._inbox, 0)
-        return answer
+        return reply
 
-    def _secret(self) -> int:
-        """Drawn many at a time: a system call, too, is a turn for other threads."""
+    def _next_secret(self) -> int:
+        """Return a fresh random number. They are generated in batches: each system call releases the GIL."""
         if not self._secrets:
             self._secrets.extend(_SECRETS.unpack(os.urandom(_SECRETS.size)))
         return self._secrets.pop()
@@ -106,18 +116,18 @@ class DecodeProcess:
         try:
             write_at(self._inbox, 0, data)
         except OSError as error:
-            raise Retryable(Stage.DECODE, f"no memory for an image: {error.strerror}") from None
+            raise Retryable(Stage.DECODE, f"no memory to pass the file to the decoder: {error.strerror}") from None
 
     def _receive(self, timeout_s: float) -> bytes:
-        """One answer. Raises OSError when the process is gone, TimeoutError when it has not come whole in time."""
+        """Return one reply. Raises OSError if the process is gone, TimeoutError if the reply is incomplete then."""
         deadline = time.monotonic() + timeout_s
-        self._wait_at_most(timeout_s)
+        self._set_receive_timeout(timeout_s)
         data = b""
-        while len(data) < ANSWER_BYTES:
+        while len(data) < REPLY_BYTES:
             if data:
-                self._wait_at_most(deadline - time.monotonic())
+                self._set_receive_timeout(deadline - time.monotonic())
             try:
-                part = self._pipe.recv(ANSWER_BYTES - len(data))
+                part = self._pipe.recv(REPLY_BYTES - len(data))
             except BlockingIOError:
                 raise TimeoutError from None
             if not part:
@@ -125,28 +135,27 @@ class DecodeProcess:
             data += part
         return data
 
-    def _wait_at_most(self, seconds: float) -> None:
-        """The kernel's own limit: Python's would ask before each call whether there is something, and each such call
-        is a turn in which other threads get the interpreter."""
-        if seconds != self._patience_s:
-            whole, rest = divmod(max(int(seconds * 1e6), 1), 1_000_000)  # none at all would mean for ever
+    def _set_receive_timeout(self, seconds: float) -> None:
+        """Use SO_RCVTIMEO. A Python socket timeout polls before every recv, and each extra call releases the GIL."""
+        if seconds != self._receive_timeout_s:
+            whole, rest = divmod(max(int(seconds * 1e6), 1), 1_000_000)  # zero would mean no timeout
             self._pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(whole, rest))
-            self._patience_s = seconds
+            self._receive_timeout_s = seconds
 
-    def _check(self, answer: Answer, secret: int) -> None:
-        if answer.secret != secret:
-            raise Garbled("it answers what it was not asked")
-        if isinstance(answer.body, Ready):
-            raise Garbled("it has started already")
-        if isinstance(answer.body, Drawn):
-            picture_bytes(answer.body, self._limits)
+    def _check(self, reply: DecodeReply, secret: int) -> None:
+        if reply.secret != secret:
+            raise ProtocolError("it does not answer this request")
+        if isinstance(reply.body, Ready):
+            raise ProtocolError("it says again that it has started")
+        if isinstance(reply.body, DecodedImage):
+            output_bytes(reply.body, self._limits)
 
     def kill(self) -> None:
-        """Ends every wait for it; `end` is to follow."""
+        """Kill the process, which ends every wait for it; call `end` next."""
         self._process.kill()
 
     def end(self) -> None:
-        """At once, with what it may have started itself. It writes to the memory no more."""
+        """Kill the process and everything that it may have started. It does not write to the memory afterwards."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)  # not waited for yet, so the number is still its own
         self._process.wait()
@@ -155,16 +164,16 @@ class DecodeProcess:
             os.close(self._inbox)
 
 
-def program() -> list[str]:
-    """What is started; the handles of pipe, inbox and memory follow, and the limits."""
+def child_command() -> list[str]:
+    """Return the command to start; the handles of pipe, inbox and memory follow, and the limits."""
     return [sys.executable, "-m", "sightstream.pipeline.decode.child"]
 
 
 def _environment() -> dict[str, str]:
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    inherited = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
     return {
-        **passed_on,
+        **inherited,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONSAFEPATH": "1",
-        "OPENBLAS_NUM_THREADS": "1",  # numpy comes with the JPEG decoder, and would start a thread for each core
+        "OPENBLAS_NUM_THREADS": "1",  # the JPEG decoder imports numpy, which would start a thread for each core
     }

@@ -1,4 +1,4 @@
-"""Which format a file has, told by its first bytes alone: a name or an extension says what its sender likes."""
+"""Detects a file's format by its first bytes alone: names, extensions and Content-Type headers can be forged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_BRANDS = 64
 
 
 def sniff(data: bytes) -> str:
-    """The format. Raises Rejected when it is none of ours."""
+    """Return the format. Raises Rejected if the pipeline does not accept it."""
     for magic, kind in _MAGIC.items():
         if data.startswith(magic):
             return kind
@@ -39,7 +39,7 @@ def sniff(data: bytes) -> str:
 
 
 def _by_brand(data: bytes) -> str | None:
-    """Of the formats that share ISO's container; the brands that it claims lie in its first box."""
+    """Return the format of a file in ISO's container, by the brands in its first box."""
     if data[4:8] != b"ftyp":
         return None
     end = min(int.from_bytes(data[:4], "big"), 16 + 4 * MAX_BRANDS, len(data))
@@ -50,7 +50,7 @@ def _by_brand(data: bytes) -> str | None:
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) as a WebP file's header says. Its decoder would set memory aside before we could ask it."""
+    """Return (width, height) from a WebP file's header. Its decoder allocates memory before it tells the size."""
     kind = data[12:16]
     if kind == b"VP8X" and len(data) >= 30:
         return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")

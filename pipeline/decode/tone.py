@@ -1,9 +1,9 @@
-"""Numbers wider than 8 bits to 8-bit greys: Pillow's own conversion would turn most of them white."""
+"""Converts values wider than 8 bits to 8-bit greys: Pillow's own conversion would turn most of them white."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image, ImageChops, ImageMath
 
@@ -15,10 +15,11 @@ def is_wide(image: Image.Image) -> bool:
 
 
 def to_8_bit(image: Image.Image) -> Image.Image:
-    """L, or LA where one grey was declared transparent. The format's white becomes 255, rounded to the nearest.
+    """Convert to L, or to LA if the file declares one grey transparent. The format's white becomes 255; values are
+    rounded to the nearest.
 
-    Floats and 32-bit numbers have no white of their own: it is 1 (floats), 255 or 65535, the least of these that
-    holds them all, or else the largest of them. Raises ValueError when that is no number.
+    Floats and 32-bit integers define no white: it is 1 (floats), 255 or 65535, the least of these that is not
+    exceeded, else the largest value. Raises ValueError if that is not finite.
     """
     numbers = image if image.mode == "F" else image.convert("I")
     scale = 255 / _white(image, numbers)
@@ -28,7 +29,7 @@ def to_8_bit(image: Image.Image) -> Image.Image:
         grey = ImageChops.invert(grey)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
-        grey.putalpha(_others_than(numbers, transparent))
+        grey.putalpha(_opaque_where_not(transparent, numbers))
     grey.info.pop("transparency", None)
     return grey
 
@@ -39,15 +40,15 @@ def _white(image: Image.Image, numbers: Image.Image) -> float:
         return 4095 if bits == (12,) else 65535
     if image.mode == "I" and bits == (16,):
         return 32767  # signed
-    largest = float(numbers.getextrema()[1])  # type: ignore[arg-type]
+    largest = float(cast("tuple[float, float]", numbers.getextrema())[1])  # one band: one pair
     if not math.isfinite(largest):
-        raise ValueError("its numbers have no largest")
+        raise ValueError("the largest value is not finite")
     whites = (1, 255, 65535) if image.mode == "F" else (255, 65535)
     return next((white for white in whites if largest <= white), largest)
 
 
-def _others_than(numbers: Image.Image, transparent: int) -> Image.Image:
+def _opaque_where_not(transparent: int, numbers: Image.Image) -> Image.Image:
     def opaque(images: dict[str, Any]) -> Any:
         return images["convert"]((images["numbers"] != transparent) * 255, "L")
 
-    return ImageMath.lambda_eval(opaque, numbers=numbers)
+    return cast("Image.Image", ImageMath.lambda_eval(opaque, numbers=numbers))  # "convert" returns an image

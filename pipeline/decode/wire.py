@@ -1,7 +1,7 @@
-"""What parent and child say to each other: records of fixed size, and none that means more than its numbers.
+"""The protocol between parent and decode child: fixed-size records of plain numbers. Nothing is unpickled.
 
-A hostile image may take the child over. So nothing that it says is unpickled or trusted: a format and a reason are
-numbers in closed lists, a picture's size must fit where it lies, and an answer carries the order's own secret number.
+A hostile image may take the child over, so the parent trusts nothing in a reply: a format and a reason are numbers in
+closed lists, an image must fit into its block, and a reply carries the secret number of its request.
 """
 
 from __future__ import annotations
@@ -10,39 +10,43 @@ import struct
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sightstream.pipeline.decode.arrangement import arrangements
 from sightstream.pipeline.decode.limits import Limits
+from sightstream.pipeline.decode.tiles import arrangements
 from sightstream.schemas.wire.dead_letter import Reason
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 REASONS = (Reason.NOT_AN_IMAGE, Reason.IMAGE_CORRUPT, Reason.TOO_MANY_PIXELS, Reason.UNUSABLE_SHAPE)
 
-_READY, _DRAWN, _REFUSED, _NO_MEMORY = range(1, 5)
-_ORDER = struct.Struct("<QQQQ")
-_ANSWER = struct.Struct("<QBBBBBIIB120s")
-ORDER_BYTES, ANSWER_BYTES = _ORDER.size, _ANSWER.size
+_READY, _DECODED, _REJECTION, _MEMORY_SHORTAGE = range(1, 5)
+_REQUEST = struct.Struct("<QQQQ")
+_REPLY = struct.Struct("<QBBBBBIIB120s")
+REQUEST_BYTES, REPLY_BYTES = _REQUEST.size, _REPLY.size
+
+_T = TypeVar("_T")
 
 
-class Garbled(Exception):
-    """Not what a sound child says."""
+class ProtocolError(Exception):
+    """A reply that a healthy child never sends."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """Decode the `length` bytes of the inbox; the picture goes to `offset` of the memory, where `kept` bytes have their
-    room already."""
+class DecodeRequest:
+    """Asks to decode the first `length` bytes of the inbox and to write the image at `offset` of the shared memory.
+
+    The first `resident_bytes` there have physical pages already.
+    """
 
     secret: int
     offset: int
-    kept: int
+    resident_bytes: int
     length: int
 
     def pack(self) -> bytes:
-        return _ORDER.pack(self.secret, self.offset, self.kept, self.length)
+        return _REQUEST.pack(self.secret, self.offset, self.resident_bytes, self.length)
 
     @classmethod
-    def unpack(cls, data: bytes) -> Order:
-        return cls(*_ORDER.unpack(data))
+    def unpack(cls, data: bytes) -> DecodeRequest:
+        return cls(*_REQUEST.unpack(data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,8 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """The picture lies in its place. `rows` and `columns` are those of its tiles, 0 where it is not laid out."""
+class DecodedImage:
+    """The image is in its block. `rows` and `columns` count its tiles; both are 0 without a tiling."""
 
     width: int
     height: int
@@ -62,84 +66,87 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Rejection:
+    """The image can't be used."""
+
     reason: Reason
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class NoMemory:
-    """The shared memory could not take the picture; not the image's fault."""
+class MemoryShortage:
+    """The machine has no shared memory for the image; the image is not at fault."""
 
     detail: str
 
 
-_Listed = TypeVar("_Listed")
-Body = Ready | Drawn | Refused | NoMemory
+ReplyBody = Ready | DecodedImage | Rejection | MemoryShortage
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """`worn`: the child keeps more memory than it may, and is to be replaced."""
+class DecodeReply:
+    """Answers one request. `needs_recycling`: the child keeps too much memory, and the parent should replace it."""
 
     secret: int
-    body: Body
-    worn: bool = False
+    body: ReplyBody
+    needs_recycling: bool = False
 
     def pack(self) -> bytes:
         match self.body:
             case Ready():
-                return self._packed(_READY)
-            case Drawn(width, height, kind, rows, columns):
-                return self._packed(_DRAWN, FORMATS.index(kind), rows, columns, width, height)
-            case Refused(reason, detail):
-                return self._packed(_REFUSED, REASONS.index(reason), detail=detail)
-            case NoMemory(detail):
-                return self._packed(_NO_MEMORY, detail=detail)
+                return self._pack(_READY)
+            case DecodedImage(width, height, kind, rows, columns):
+                return self._pack(_DECODED, FORMATS.index(kind), rows, columns, width, height)
+            case Rejection(reason, detail):
+                return self._pack(_REJECTION, REASONS.index(reason), detail=detail)
+            case MemoryShortage(detail):
+                return self._pack(_MEMORY_SHORTAGE, detail=detail)
 
-    def _packed(
+    def _pack(
         self, kind: int, number: int = 0, rows: int = 0, columns: int = 0, width: int = 0, height: int = 0,
         detail: str = "",
     ) -> bytes:  # fmt: skip
         text = detail.encode("ascii", "replace")[:120]
-        return _ANSWER.pack(self.secret, kind, number, rows, columns, self.worn, width, height, len(text), text)
+        return _REPLY.pack(
+            self.secret, kind, number, rows, columns, self.needs_recycling, width, height, len(text), text
+        )
 
     @classmethod
-    def unpack(cls, data: bytes) -> Answer:
-        """Raises Garbled."""
-        if len(data) != ANSWER_BYTES:
-            raise Garbled(f"{len(data)} bytes are no answer")
-        secret, kind, number, rows, columns, worn, width, height, length, text = _ANSWER.unpack(data)
+    def unpack(cls, data: bytes) -> DecodeReply:
+        """Parse a reply. Raises ProtocolError."""
+        if len(data) != REPLY_BYTES:
+            raise ProtocolError(f"a reply has {REPLY_BYTES} bytes, not {len(data)}")
+        secret, kind, number, rows, columns, recycle, width, height, length, text = _REPLY.unpack(data)
         if kind == _READY:
             return cls(secret, Ready())
-        if kind == _DRAWN:
-            return cls(secret, Drawn(width, height, _chosen(FORMATS, number), rows, columns), bool(worn))
-        if kind == _REFUSED:
-            return cls(secret, Refused(_chosen(REASONS, number), _text(text, length)), bool(worn))
-        if kind == _NO_MEMORY:
-            return cls(secret, NoMemory(_text(text, length)), bool(worn))
-        raise Garbled(f"{kind} is no kind of answer")
+        if kind == _DECODED:
+            return cls(secret, DecodedImage(width, height, _item(FORMATS, number), rows, columns), bool(recycle))
+        if kind == _REJECTION:
+            return cls(secret, Rejection(_item(REASONS, number), _text(text, length)), bool(recycle))
+        if kind == _MEMORY_SHORTAGE:
+            return cls(secret, MemoryShortage(_text(text, length)), bool(recycle))
+        raise ProtocolError(f"{kind} is not a kind of reply")
 
 
-def picture_bytes(drawn: Drawn, limits: Limits) -> int:
-    """How many bytes the picture takes. Raises Garbled for one that can't be."""
-    if not (drawn.width and drawn.height and drawn.width * drawn.height <= limits.max_pixels):
-        raise Garbled(f"{drawn.width} x {drawn.height} is no size of a picture")
+def output_bytes(image: DecodedImage, limits: Limits) -> int:
+    """Return the size of the image in its block. Raises ProtocolError if it can't have that size."""
+    if not (image.width and image.height and image.width * image.height <= limits.max_pixels):
+        raise ProtocolError(f"{image.width} x {image.height} is not a possible size of an image")
     if limits.tiling is None:
-        return drawn.width * drawn.height * 3
-    if (drawn.rows, drawn.columns) not in arrangements(limits.tiling.max_tiles):
-        raise Garbled(f"{drawn.rows} x {drawn.columns} tiles are no arrangement")
-    return drawn.rows * drawn.columns * limits.tiling.side**2 * 3
+        return image.width * image.height * 3
+    if (image.rows, image.columns) not in arrangements(limits.tiling.max_tiles):
+        raise ProtocolError(f"{image.rows} x {image.columns} is not a possible arrangement of tiles")
+    return image.rows * image.columns * limits.tiling.side**2 * 3
 
 
-def _chosen(closed: tuple[_Listed, ...], number: int) -> _Listed:
+def _item(closed: tuple[_T, ...], number: int) -> _T:
     if number >= len(closed):
-        raise Garbled(f"{number} is not in the list")
+        raise ProtocolError(f"{number} is not in the closed list")
     return closed[number]
 
 
 def _text(data: bytes, length: int) -> str:
     text = data[:length].decode("ascii", "replace")
     if not text.isprintable():
-        raise Garbled("not printable")
+        raise ProtocolError("the detail is not printable")
     return text

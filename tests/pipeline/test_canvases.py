@@ -1,4 +1,5 @@
-"""A picture's way from the file to the engine's process: laid out by one child, read by another, never copied here."""
+"""An image's path from the file to the engine's process: one child writes it, another reads it, and the parent never
+copies it."""
 
 from __future__ import annotations
 
@@ -16,11 +17,10 @@ import pytest
 from PIL import Image
 
 from sightstream.pipeline.build import build_flow
-from sightstream.pipeline.decode.canvas import lay_out
 from sightstream.pipeline.decode.decoder import Decoder
-from sightstream.pipeline.decode.image import decode
+from sightstream.pipeline.decode.inline import decode
 from sightstream.pipeline.decode.settings import DecodeSettings
-from sightstream.pipeline.decode.tiling import Tiling
+from sightstream.pipeline.decode.tiles import Tiling, to_tiles
 from sightstream.pipeline.engine.host import EngineHost
 from sightstream.pipeline.engine.protocol import Beat, Engine
 from sightstream.pipeline.engine.settings import EngineSettings
@@ -40,13 +40,13 @@ DECODE = DecodeSettings(processes=1)
 ENGINE = EngineSettings(kind="simulated", simulated_seconds=0.01, max_batch=4, hang_timeout_s=20)
 
 
-class Files:
-    """Pictures by address."""
+class FakeFetcher:
+    """Returns small images by URL."""
 
     def __init__(self) -> None:
         self.stored = {f"file:///{number}.png": _png(number) for number in range(24)}
 
-    def fetch(self, image: ImageRef) -> FetchedImage:
+    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage:
         data = self.stored.get(image.uri, b"not an image")
         return FetchedImage(data, hashlib.sha256(data).hexdigest())
 
@@ -67,11 +67,11 @@ def request(number: int, question: str = "what?") -> ImageRequest:
     )
 
 
-class Way:
-    """A flow with few blocks, so that every one is used again and again."""
+class FlowHarness:
+    """A flow with few blocks, so that each of them is reused often."""
 
     def __init__(self, **engine: object) -> None:
-        self.files = Files()
+        self.files = FakeFetcher()
         self.decoder = Decoder(DECODE, TILING, 6 * TILING.canvas_bytes)
         self.host = EngineHost(ENGINE.model_copy(update=engine), memory=self.decoder.memory)
         self.flow = Flow(FlowSettings(prepare_threads=4), self.files, self.decoder, self.host)
@@ -88,50 +88,50 @@ class Way:
         return found
 
     @property
-    def blocks_out(self) -> int:
+    def allocated_blocks(self) -> int:
         return self.decoder._pool.allocated
 
-    def assert_seen(self, number: int, result: ImageResult | PipelineError) -> None:
-        """The engine looked at exactly the picture's canvas."""
-        canvas = lay_out(decode(self.files.stored[f"file:///{number}.png"], DECODE), TILING)
+    def assert_engine_saw(self, number: int, result: ImageResult | PipelineError) -> None:
+        """The engine read exactly the image's canvas."""
+        canvas = to_tiles(decode(self.files.stored[f"file:///{number}.png"], DECODE), TILING)
         assert isinstance(result, ImageResult), result
         assert result.answer.conclusion == _fingerprint(canvas.buffer())
 
 
 @pytest.fixture
-def build() -> Iterator[Callable[..., Way]]:
-    built: list[Way] = []
+def build() -> Iterator[Callable[..., FlowHarness]]:
+    built: list[FlowHarness] = []
 
-    def build(**engine: object) -> Way:
-        built.append(Way(**engine))
+    def build(**engine: object) -> FlowHarness:
+        built.append(FlowHarness(**engine))
         return built[-1]
 
     yield build
-    for way in built:
-        way.flow.stop()
+    for harness in built:
+        harness.flow.stop()
 
 
-def test_the_engine_sees_every_canvas_whole(build: Callable[..., Way]) -> None:
-    way = build()
+def test_the_engine_reads_every_canvas_in_full(build: Callable[..., FlowHarness]) -> None:
+    harness = build()
     for number in range(24):
-        way.flow.submit(number, request(number))
-    for number, result in way.collect(24).items():
-        way.assert_seen(number, result)
-    assert (way.blocks_out, way.flow.held_bytes) == (0, 0)
+        harness.flow.submit(number, request(number))
+    for number, result in harness.collect(24).items():
+        harness.assert_engine_saw(number, result)
+    assert (harness.allocated_blocks, harness.flow.held_bytes) == (0, 0)
 
 
-def test_decoding_waits_its_turn_and_the_engine_does_not(build: Callable[..., Way]) -> None:
-    way = build()
-    way.flow.submit(0, request(0))
-    way.collect(1)
-    assert {os.sched_getscheduler(pid) for pid in way.decoder.pids} == {os.SCHED_BATCH}
-    assert way.host._process.pid is not None
-    assert os.sched_getscheduler(way.host._process.pid) == os.sched_getscheduler(0)
+def test_decoding_runs_under_batch_scheduling_and_the_engine_does_not(build: Callable[..., FlowHarness]) -> None:
+    harness = build()
+    harness.flow.submit(0, request(0))
+    harness.collect(1)
+    assert {os.sched_getscheduler(pid) for pid in harness.decoder.pids} == {os.SCHED_BATCH}
+    assert harness.host._process.pid is not None
+    assert os.sched_getscheduler(harness.host._process.pid) == os.sched_getscheduler(0)
 
 
-def test_the_engine_sees_pixels_whole_where_they_lie() -> None:
-    """Without a tiling, too, only their place travels."""
-    files, decoder = Files(), Decoder(DECODE)
+def test_the_engine_reads_pixels_in_place() -> None:
+    """Without a tiling, too, only the block's two numbers are sent."""
+    files, decoder = FakeFetcher(), Decoder(DECODE)
     flow = Flow(FlowSettings(prepare_threads=2), files, decoder, EngineHost(ENGINE, memory=decoder.memory))
     for number in range(6):
         flow.submit(number, request(number))
@@ -140,58 +140,58 @@ def test_the_engine_sees_pixels_whole_where_they_lie() -> None:
     while len(found) < 6:
         assert time.monotonic() < deadline
         found |= {outcome.ticket: outcome.result for outcome in flow.collect(0.1)}
-    for number, result in found.items():
-        pixels = decode(files.stored[f"file:///{number}.png"], DECODE)
+    for number in range(6):
+        pixels, result = decode(files.stored[f"file:///{number}.png"], DECODE), found[number]
         assert isinstance(result, ImageResult), result
         assert result.answer.conclusion == _fingerprint(pixels.buffer())
     assert (decoder._pool.allocated, flow.held_bytes) == (0, 0)
     flow.stop()
 
 
-def test_canvases_outlive_the_death_of_the_engine(build: Callable[..., Way]) -> None:
-    way = build(simulated_seconds=0.3)
-    assert way.host.identity
+def test_canvases_survive_the_death_of_the_engine(build: Callable[..., FlowHarness]) -> None:
+    harness = build(simulated_seconds=0.3)
+    assert harness.host.identity
     for number in range(12):
-        way.flow.submit(number, request(number))
+        harness.flow.submit(number, request(number))
     deadline = time.monotonic() + 30
-    while way.blocks_out < 6:
+    while harness.allocated_blocks < 6:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert way.host._process.pid
-    os.kill(way.host._process.pid, signal.SIGKILL)
-    for number, result in way.collect(12).items():
-        way.assert_seen(number, result)
-    assert way.blocks_out == 0
+    assert harness.host._process.pid
+    os.kill(harness.host._process.pid, signal.SIGKILL)
+    for number, result in harness.collect(12).items():
+        harness.assert_engine_saw(number, result)
+    assert harness.allocated_blocks == 0
 
 
-def test_however_a_request_ends_its_block_comes_back(build: Callable[..., Way]) -> None:
-    way = build(simulated_seconds=0.1)
+def test_however_a_request_ends_its_block_is_released(build: Callable[..., FlowHarness]) -> None:
+    harness = build(simulated_seconds=0.1)
     for number in range(12):
-        way.flow.submit(number, request(number, CRASH if number == 3 else "what?"))
+        harness.flow.submit(number, request(number, CRASH if number == 3 else "what?"))
     for number in range(100, 103):
-        way.flow.submit(number, request(number))  # no such picture
-    way.flow.cancel({10, 11})
-    found = way.collect(15)
+        harness.flow.submit(number, request(number))  # no such image
+    harness.flow.cancel({10, 11})
+    found = harness.collect(15)
     assert {n for n, result in found.items() if isinstance(result, Rejected)} == {3, 100, 101, 102}
     assert {n for n, result in found.items() if isinstance(result, Cancelled)} <= {10, 11}
-    assert way.blocks_out == 0
+    assert harness.allocated_blocks == 0
 
 
-def test_stopping_does_not_wait_for_blocks(build: Callable[..., Way]) -> None:
-    way = build(simulated_seconds=20)
-    assert way.host.identity
+def test_stopping_does_not_wait_for_blocks(build: Callable[..., FlowHarness]) -> None:
+    harness = build(simulated_seconds=20)
+    assert harness.host.identity
     for number in range(12):
-        way.flow.submit(number, request(number))
+        harness.flow.submit(number, request(number))
     deadline = time.monotonic() + 30
-    while way.blocks_out < 6:
+    while harness.allocated_blocks < 6:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     started = time.monotonic()
-    way.flow.stop()
+    harness.flow.stop()
     assert time.monotonic() - started < 10
 
 
-def test_a_job_travels_without_its_pixels() -> None:
+def test_a_job_is_pickled_without_its_pixels() -> None:
     decoder = Decoder(DECODE, Tiling(560, 4), 4 * 1024**2)
     canvas = decoder.decode(_png(1))
     assert isinstance(canvas, Canvas)
@@ -199,20 +199,20 @@ def test_a_job_travels_without_its_pixels() -> None:
     decoder.stop()
 
 
-class Blind(SimulatedEngine):
-    """Says at once how much it can do."""
+class LargeEngine(SimulatedEngine):
+    """Reports a capacity of many jobs."""
 
     def capacity(self) -> int:
         return 200
 
 
-def build_blind(settings: EngineSettings, beat: Beat) -> Engine:
-    return Blind(settings, beat)
+def build_large_engine(settings: EngineSettings, beat: Beat) -> Engine:
+    return LargeEngine(settings, beat)
 
 
-def test_the_flow_has_room_for_an_engine_of_many_slots() -> None:
-    host = EngineHost(ENGINE, build_blind)
-    flow = Flow(FlowSettings(prepare_threads=4), Files(), Decoder(DECODE), host)
+def test_the_flow_accepts_enough_for_an_engine_of_many_slots() -> None:
+    host = EngineHost(ENGINE, build_large_engine)
+    flow = Flow(FlowSettings(prepare_threads=4), FakeFetcher(), Decoder(DECODE), host)
     assert host.identity
     assert flow.free_capacity == 404
     flow.stop()
@@ -222,13 +222,13 @@ def flow_for(engine: EngineSettings) -> Flow:
     return build_flow(FlowSettings(), FetchSettings(), S3Settings(), DECODE, engine)
 
 
-def test_a_flow_lays_out_for_the_engine_that_wants_it_alone() -> None:
+def test_a_flow_decodes_onto_tiles_only_for_an_engine_that_wants_them() -> None:
     slots, generate = EngineSettings(kind="slots", checkpoint=CHECKPOINT), ENGINE
-    for settings, lays_out in ((slots, True), (generate, False)):
+    for settings, has_tiling in ((slots, True), (generate, False)):
         flow = flow_for(settings)
         decoder = flow._decoder
         assert isinstance(decoder, Decoder)
-        assert (decoder._limits.tiling is not None) == lays_out
+        assert (decoder._limits.tiling is not None) == has_tiling
         flow.stop()
 
 

@@ -153,7 +153,7 @@ def test_idle_blocks_keep_no_more_pages_than_allowed() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(1, 64)), max_size=40))
 def test_resident_memory_is_bounded_by_allocated_and_idle_blocks(steps: list[tuple[bool, int, int]]) -> None:
-    page, allocated = mmap.PAGESIZE, []
+    page, allocated = mmap.PAGESIZE, list[Block]()
     pool = SharedMemoryPool(64 * page, 6, idle_bytes=100 * page)
     for allocates, which, pages in steps:
         if allocates and len(allocated) < 6:

@@ -1,1 +1,1 @@
-"""Hostile files, made by the thousand: what they must never do is end a worker."""
+"""Fuzzers that generate hostile files by the thousand; none of them may end a worker."""

@@ -1,10 +1,10 @@
 """Runs hostile files through the real decoder and its child processes.
 
     python -m sightstream.infra.lab.fuzz.decode --files 100000 --seed 1 --processes 2
-    python -m sightstream.infra.lab.fuzz.decode --folder some/images        # these very files, as they are
+    python -m sightstream.infra.lab.fuzz.decode --folder some/images        # these files, unmutated
 
-Each file must end as decoded, or rejected with a reason of the closed list; the children's memory must stay under its
-limit. Ends with 1 when that is not so. Half the files are laid out in tiles.
+Each file must be decoded, or rejected with a reason of the closed list, and the children's memory must stay under its
+limit; else the exit code is 1. Half the files are decoded onto tiles.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from prometheus_client import REGISTRY
 
 from sightstream.infra.lab.fuzz.mutate import mutated
 from sightstream.infra.lab.fuzz.tally import Tally
-from sightstream.pipeline.decode.arrangement import Tiling
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.dead_letter import Reason
 
@@ -44,15 +44,15 @@ class File:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
-    chosen = parser.parse_args(arguments)
-    where = chosen.folder or chosen.corpus
-    if not any(path.is_file() for path in where.rglob("*")):
-        parser.error(f"no files under {where}")
-    settings = DecodeSettings(processes=chosen.processes, timeout_s=chosen.timeout_s)
-    tally = Tally(settings.memory_bytes, chosen.keep)
+    options = parser.parse_args(arguments)
+    folder = options.folder or options.corpus
+    if not any(path.is_file() for path in folder.rglob("*")):
+        parser.error(f"no files under {folder}; name a folder that holds some")
+    settings = DecodeSettings(processes=options.processes, timeout_s=options.timeout_s)
+    tally = Tally(settings.memory_bytes, options.keep)
     started, deaths = time.monotonic(), _deaths()
-    deadline = started + chosen.seconds if chosen.seconds else None
-    run(_files(chosen), settings, tally, deadline)
+    deadline = started + options.seconds if options.seconds else None
+    run(_files(options), settings, tally, deadline)
     report = {
         "files": tally.outcomes.total(),
         "outcomes": dict(tally.outcomes.most_common()),
@@ -65,25 +65,25 @@ def main(arguments: list[str] | None = None) -> int:
         "broken": sorted(tally.broken),
         "passed": tally.passed,
     }
-    _show(report, chosen.json)
+    _show(report, options.json)
     return 0 if tally.passed else 1
 
 
 def run(files: Iterator[File], settings: DecodeSettings, tally: Tally, deadline: float | None = None) -> None:
-    """All of them, or as many as there is time for. Returns with no child left."""
+    """Decode all files, or as many as the deadline allows. Every child has ended when it returns."""
     decoders = Decoder(settings), Decoder(settings, TILING)
-    timely = _OneAtATime(takewhile(lambda _: deadline is None or time.monotonic() < deadline, files))
+    in_time = _LockedIterator(takewhile(lambda _: deadline is None or time.monotonic() < deadline, files))
     try:
         with ThreadPoolExecutor(settings.processes) as threads:
-            for worker in [threads.submit(_work, timely, decoders, tally) for _ in range(settings.processes)]:
+            for worker in [threads.submit(_decode_all, in_time, decoders, tally) for _ in range(settings.processes)]:
                 worker.result()
     finally:
         for decoder in decoders:
             decoder.stop()
 
 
-class _OneAtATime:
-    """An iterator that threads share."""
+class _LockedIterator:
+    """An iterator that several threads may use."""
 
     def __init__(self, files: Iterator[File]) -> None:
         self._files = files
@@ -97,7 +97,7 @@ class _OneAtATime:
             return next(self._files)
 
 
-def _work(files: Iterator[File], decoders: tuple[Decoder, ...], tally: Tally) -> None:
+def _decode_all(files: Iterator[File], decoders: tuple[Decoder, ...], tally: Tally) -> None:
     for file in files:
         decode(file, decoders, tally)
 
@@ -106,30 +106,30 @@ def decode(file: File, decoders: tuple[Decoder, ...], tally: Tally) -> None:
     decoder = decoders[file.number % len(decoders)]
     try:
         pixels = decoder.decode(file.data)
-        tally.ended("decoded")
+        tally.count("decoded")
         if not len(pixels.buffer()):
-            tally.broke(file.name, file.data, "decoded to nothing")
+            tally.record_broken(file.name, file.data, "decoded to nothing")
         decoder.release(pixels)
     except Rejected as error:
         reason = Reason(error.reason)
-        tally.ended(reason.value)
+        tally.count(reason.value)
         if reason in NOTABLE:
-            tally.note(file.name, file.data, reason.value)
+            tally.record_notable(file.name, file.data, reason.value)
     except Exception as error:
-        tally.ended("broken")
-        tally.broke(file.name, file.data, f"{type(error).__name__}: {error}")
-    tally.memory(decoder.pids, decoder.memory.size)
+        tally.count("broken")
+        tally.record_broken(file.name, file.data, f"{type(error).__name__}: {error}")
+    tally.record_memory(decoder.pids, decoder.memory.size)
 
 
-def _files(chosen: argparse.Namespace) -> Iterator[File]:
-    if chosen.folder is not None:
-        paths = sorted(path for path in chosen.folder.rglob("*") if path.is_file())
-        for number, path in enumerate([path for path in paths for _ in range(2)]):  # once as pixels, once in tiles
-            yield File(number, str(path.relative_to(chosen.folder)), path.read_bytes())
+def _files(options: argparse.Namespace) -> Iterator[File]:
+    if options.folder is not None:
+        paths = sorted(path for path in options.folder.rglob("*") if path.is_file())
+        for number, path in enumerate([path for path in paths for _ in range(2)]):  # once as pixels, once on tiles
+            yield File(number, str(path.relative_to(options.folder)), path.read_bytes())
         return
-    seeds = [path.read_bytes() for path in sorted(chosen.corpus.iterdir()) if path.is_file()]
-    for index in range(chosen.files):
-        number = chosen.seed * 10**9 + index
+    seeds = [path.read_bytes() for path in sorted(options.corpus.iterdir()) if path.is_file()]
+    for index in range(options.files):
+        number = options.seed * 10**9 + index
         yield File(number, f"{number}", mutated(number, seeds))
 
 
@@ -144,15 +144,24 @@ def _show(report: dict[str, object], as_json: bool) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, help="begin no file after so many")
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--timeout-s", type=float, default=20)
-    parser.add_argument("--corpus", type=Path, default=CORPUS, help="the sound files to start from")
-    parser.add_argument("--folder", type=Path, help="run all files under it, unmutated")
-    parser.add_argument("--keep", type=Path, help="where to put files that kill or stall a child, or break the decoder")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--files", type=int, default=1000, help="number of mutated files (default: 1000)")
+    parser.add_argument("--seed", type=int, default=1, help="another seed gives other files (default: 1)")
+    parser.add_argument(
+        "--seconds", type=float, help="start no further file after this many seconds (default: no limit)"
+    )
+    parser.add_argument("--processes", type=int, default=1, help="number of decode processes (default: 1)")
+    parser.add_argument("--timeout-s", type=float, default=20, help="seconds to decode one file (default: 20)")
+    parser.add_argument(
+        "--corpus",
+        type=Path,
+        default=CORPUS,
+        help="folder with the valid files to mutate (default: the corpus of the tests)",
+    )
+    parser.add_argument("--folder", type=Path, help="folder to decode instead: all files under it, unmutated")
+    parser.add_argument(
+        "--keep", type=Path, help="folder to copy files to that kill or stall a child, or break the decoder"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     return parser
 
 

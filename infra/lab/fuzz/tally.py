@@ -1,4 +1,4 @@
-"""What came of the files of a run. Thread safe."""
+"""Counts how the files of a run ended, and keeps the notable ones. Thread safe."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from pathlib import Path
 
 @dataclass(slots=True)
 class Tally:
-    """`broken` names the files that ended as none may; the worst of them are kept in `folder`, where there is one."""
+    """`broken` lists the files that ended in an unexpected way, `notable` those that killed or stalled a child.
 
-    memory_limit: int
+    Both kinds are copied to `folder`, if one is given.
+    """
+
+    memory_limit_bytes: int
     folder: Path | None = None
     outcomes: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
@@ -21,32 +24,33 @@ class Tally:
     peak_resident_bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def ended(self, outcome: str) -> None:
+    def count(self, outcome: str) -> None:
         with self._lock:
             self.outcomes[outcome] += 1
 
-    def note(self, name: str, data: bytes, why: str) -> None:
-        """A file worth a look: it killed or stalled a child."""
+    def record_notable(self, name: str, data: bytes, reason: str) -> None:
+        """Record a file that killed or stalled a child."""
         with self._lock:
-            self.notable.append(f"{name}: {why}")
+            self.notable.append(f"{name}: {reason}")
         self._keep(name, data)
 
-    def broke(self, name: str, data: bytes, why: str) -> None:
+    def record_broken(self, name: str, data: bytes, reason: str) -> None:
+        """Record a file that ended neither as decoded nor as rejected."""
         with self._lock:
-            self.broken.append(f"{name}: {why}")
+            self.broken.append(f"{name}: {reason}")
         self._keep(name, data)
 
-    def memory(self, pids: tuple[int, ...], shared_bytes: int) -> None:
-        """Looks at the children's peaks, which are those of their whole lives, the shared memory left out."""
+    def record_memory(self, pids: tuple[int, ...], shared_bytes: int) -> None:
+        """Record the children's peaks, each over its whole life; the address space without the shared memory."""
         for pid in pids:
-            peak, resident = _peaks(pid)
+            peak, resident = peak_bytes(pid)
             with self._lock:
                 self.peak_address_bytes = max(self.peak_address_bytes, peak - shared_bytes)
                 self.peak_resident_bytes = max(self.peak_resident_bytes, resident)
 
     @property
     def passed(self) -> bool:
-        return not self.broken and (not self.memory_limit or self.peak_address_bytes <= self.memory_limit)
+        return not self.broken and (not self.memory_limit_bytes or self.peak_address_bytes <= self.memory_limit_bytes)
 
     def _keep(self, name: str, data: bytes) -> None:
         if self.folder is not None:
@@ -54,8 +58,8 @@ class Tally:
             (self.folder / name.replace("/", "_")).write_bytes(data)
 
 
-def _peaks(pid: int) -> tuple[int, int]:
-    """(address space, resident) in bytes; zeros for a child that is gone."""
+def peak_bytes(pid: int) -> tuple[int, int]:
+    """Return the peaks of (address space, resident memory) of a process; zeros if it is gone."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sightstream.pipeline.decode.canvas import lay_out
-from sightstream.pipeline.decode.tiling import Tiling
+from sightstream.pipeline.decode.tiles import Tiling, to_tiles
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.prompt import PromptWriter
 from sightstream.pipeline.engine.settings import EngineSettings
@@ -45,7 +44,7 @@ class Intake:
         max_tokens = min(job.options.max_tokens, room)
         return Request(
             job=job,
-            canvas=job.pixels if isinstance(job.pixels, Canvas) else lay_out(job.pixels, self._tiling),
+            canvas=job.pixels if isinstance(job.pixels, Canvas) else to_tiles(job.pixels, self._tiling),
             prompt=prompt,
             max_tokens=max_tokens,
             answering=answering(self._plan, self._ends, max_tokens),

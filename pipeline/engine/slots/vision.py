@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from sightstream.pipeline.decode.tiling import aspect_ratio_id
+from sightstream.pipeline.decode.tiles import aspect_ratio_id
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.slots.graph import Graph
 from sightstream.pipeline.engine.slots.transfer import send_bytes, send_numbers

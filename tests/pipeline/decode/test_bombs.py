@@ -1,4 +1,4 @@
-"""Small files that want much: pixels, memory, time, frames."""
+"""Small files that demand much: pixels, memory, time, frames."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from sightstream.infra.lab.fuzz.corpus import encoded, picture, png
+from sightstream.infra.lab.fuzz.corpus import encoded, png, sample_image
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.dead_letter import Reason
 
-GOOD = encoded(picture(), "PNG")
+GOOD = encoded(sample_image(), "PNG")
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +34,14 @@ def reason_of(decoder: Decoder, data: bytes) -> Reason:
 
 
 def scans(times: int) -> bytes:
-    """A progressive JPEG that says its last scan over and over; each goes through the whole image."""
+    """Return a progressive JPEG that repeats its last scan; each scan covers the whole image."""
     data = encoded(Image.new("L", (2500, 2500), 128), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * times + data[-2:]
 
 
 def test_a_jpeg_of_endless_scans_ends_in_time() -> None:
-    """At full length it would take half a minute."""
+    """Without the timeout it would take half a minute."""
     decoder = Decoder(DecodeSettings(processes=1, timeout_s=3))
     decoder.release(decoder.decode(scans(1)))
     assert len(scans(3000)) < 12_000_000
@@ -50,8 +50,8 @@ def test_a_jpeg_of_endless_scans_ends_in_time() -> None:
     decoder.stop()
 
 
-def test_of_many_frames_only_the_first_costs(decoder: Decoder) -> None:
-    """Each is as large as the image; all of them would take minutes."""
+def test_only_the_first_of_many_frames_costs_time(decoder: Decoder) -> None:
+    """Each frame is as large as the image; all of them would take minutes."""
     size = (3000, 3000)
     gif = encoded(Image.new("P", size), "GIF")
     frame = gif[gif.index(b",") : -1]
@@ -61,25 +61,25 @@ def test_of_many_frames_only_the_first_costs(decoder: Decoder) -> None:
 
 
 @pytest.mark.parametrize("size", [(7000, 7000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
-def test_pixels_are_counted_before_any_is_made(decoder: Decoder, size: tuple[int, int]) -> None:
+def test_pixels_are_counted_before_any_is_decoded(decoder: Decoder, size: tuple[int, int]) -> None:
     data = png(struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0), b"")
     pids = decoder.pids
     assert reason_of(decoder, data) is Reason.TOO_MANY_PIXELS
     assert decoder.pids == pids
 
 
-def test_notes_that_swell_are_not_unpacked_without_end(decoder: Decoder) -> None:
+def test_compressed_metadata_is_not_unpacked_without_a_limit(decoder: Decoder) -> None:
     body = b"note\0\0" + zlib.compress(bytes(300_000_000))
     chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
     assert reason_of(decoder, GOOD[:33] + chunk * 3 + GOOD[33:]) is Reason.IMAGE_CORRUPT
 
 
 @pytest.mark.parametrize("size", [(1, 65_500), (65_500, 1), (5, 501)])
-def test_what_is_too_thin_is_refused(decoder: Decoder, size: tuple[int, int]) -> None:
+def test_an_image_that_is_too_thin_is_rejected(decoder: Decoder, size: tuple[int, int]) -> None:
     assert reason_of(decoder, encoded(Image.new("L", size), "PNG")) is Reason.UNUSABLE_SHAPE
 
 
-def test_a_child_without_the_memory_says_so() -> None:
+def test_a_child_out_of_memory_reports_it() -> None:
     decoder = Decoder(DecodeSettings(processes=1, max_pixels=10**9, memory_bytes=256 * 1024**2))
     for kind in ("PNG", "GIF"):
         bomb = encoded(Image.new("L", (14_000, 14_000)), kind)

@@ -1,4 +1,4 @@
-"""Every mode comes out as the colours that it means, on white."""
+"""Every mode becomes the colours that it stands for, on white."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import io
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 
 import pytest
-from PIL import Image, ImageChops, ImageCms
+from PIL import Image, ImageCms
 
-from sightstream.infra.lab.fuzz.corpus import encoded, picture, png
+from sightstream.infra.lab.fuzz.corpus import encoded, png, sample_image
 from sightstream.pipeline.decode.colour import _transform
-from sightstream.pipeline.decode.image import decode
+from sightstream.pipeline.decode.inline import decode
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.dead_letter import Reason
+from tests.pipeline.decode.images import largest_difference
 
 SETTINGS = DecodeSettings()
 
@@ -30,11 +32,7 @@ def image_of(data: bytes) -> Image.Image:
     return Image.frombytes("RGB", (pixels.width, pixels.height), bytes(pixels.buffer()))
 
 
-def off_by(one: Image.Image, other: Image.Image) -> int:
-    return max(largest for _, largest in ImageChops.difference(one, other).getextrema())  # type: ignore[misc]
-
-
-def row(mode: str, values: list[float]) -> Image.Image:
+def row(mode: str, values: Sequence[float]) -> Image.Image:
     image = Image.new(mode, (len(values), 1))
     for x, value in enumerate(values):
         image.putpixel((x, 0), value)
@@ -42,9 +40,9 @@ def row(mode: str, values: list[float]) -> Image.Image:
 
 
 def greys(data: bytes) -> list[int]:
-    found = pixels_of(data)
-    assert all(len(set(colour)) == 1 for colour in found)
-    return [colour[0] for colour in found]
+    pixels = pixels_of(data)
+    assert all(len(set(colour)) == 1 for colour in pixels)
+    return [colour[0] for colour in pixels]
 
 
 WIDE = [0, 128, 129, 257, 0x4000, 0x7FFF, 0x8000, 0xFEFE, 0xFF7E, 0xFF7F, 0xFFFF]
@@ -66,9 +64,9 @@ def test_sixteen_bit_colours_are_within_one() -> None:
 
 def test_a_sixteen_bit_grey_may_be_transparent() -> None:
     data = encoded(row("I;16", [0, 1000, 1001, 0xFFFF]), "PNG")
-    note = b"tRNS" + struct.pack(">H", 1000)
+    chunk = b"tRNS" + struct.pack(">H", 1000)
     at = data.index(b"IDAT") - 4
-    data = data[:at] + struct.pack(">I", 2) + note + struct.pack(">I", zlib.crc32(note)) + data[at:]
+    data = data[:at] + struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[at:]
     assert greys(data) == [0, 255, 4, 255]
 
 
@@ -85,11 +83,11 @@ def test_a_sixteen_bit_grey_may_be_transparent() -> None:
         ("I", [-70_000, 1_000_000, 2_000_000], [0, 128, 255]),
     ],
 )
-def test_numbers_without_a_white_of_their_own(mode: str, values: list[float], expected: list[int]) -> None:
+def test_numbers_that_define_no_white(mode: str, values: list[float], expected: list[int]) -> None:
     assert greys(encoded(row(mode, values), "TIFF")) == expected
 
 
-def test_numbers_without_end_are_refused() -> None:
+def test_infinite_numbers_are_rejected() -> None:
     with pytest.raises(Rejected) as caught:
         decode(encoded(row("F", [0, math.inf]), "TIFF"), SETTINGS)
     assert caught.value.reason is Reason.IMAGE_CORRUPT
@@ -120,15 +118,15 @@ def test_one_bit() -> None:
 
 
 @pytest.mark.parametrize(("mode", "kind"), [("RGBA", "PNG"), ("LA", "PNG"), ("RGBA", "TIFF"), ("LA", "TIFF")])
-def test_what_is_transparent_lets_white_through(mode: str, kind: str) -> None:
-    whole = picture("RGBA")
+def test_transparency_shows_white(mode: str, kind: str) -> None:
+    whole = sample_image("RGBA")
     if mode == "LA":
         grey = whole.convert("L")
         grey.putalpha(whole.getchannel("A"))
         whole = grey
     expected = Image.new("RGBA", whole.size, "white")
     expected.alpha_composite(whole.convert("RGBA"))
-    assert off_by(image_of(encoded(whole, kind)), expected.convert("RGB")) <= 1
+    assert largest_difference(image_of(encoded(whole, kind)), expected.convert("RGB")) <= 1
 
 
 def test_palettes_with_alpha() -> None:
@@ -165,7 +163,7 @@ def profile(name: str, temperature: float = 0) -> ImageCms.ImageCmsProfile:
 
 
 def swapped() -> bytes:
-    """sRGB with its red and blue primaries exchanged: what it changes can't be missed."""
+    """Return sRGB with its red and blue primaries exchanged, which changes every colour visibly."""
     data = bytearray(profile("sRGB").tobytes())
     at = {bytes(data[132 + 12 * n : 136 + 12 * n]): 136 + 12 * n for n in range(int.from_bytes(data[128:132], "big"))}
     red, blue = at[b"rXYZ"], at[b"bXYZ"]
@@ -174,7 +172,7 @@ def swapped() -> bytes:
 
 
 def grey_profile(gamma: float) -> bytes:
-    """A small one, by the book: white point and one curve."""
+    """Return a small profile that follows the standard: white point and one curve."""
 
     def tag(kind: bytes, body: bytes) -> bytes:
         return kind + bytes(4) + body
@@ -183,9 +181,9 @@ def grey_profile(gamma: float) -> bytes:
     curve = tag(b"curv", struct.pack(">IH", 1, round(gamma * 256))) + bytes(2)
     name = tag(b"desc", struct.pack(">I", 2) + b"g\0" + bytes(80))
     name += bytes(-len(name) % 4)
-    bodies, place, table = b"", 128 + 4 + 36, b""
+    bodies, start, table = b"", 128 + 4 + 36, b""
     for sign, body in ((b"desc", name), (b"wtpt", white), (b"kTRC", curve)):
-        table += sign + struct.pack(">II", place + len(bodies), len(body))
+        table += sign + struct.pack(">II", start + len(bodies), len(body))
         bodies += body
     rest = struct.pack(">I", 3) + table + bodies
     head = struct.pack(">I4sI4s4s4s", 128 + len(rest), b"lcms", 0x02100000, b"mntr", b"GRAY", b"XYZ ")
@@ -195,18 +193,18 @@ def grey_profile(gamma: float) -> bytes:
 
 
 def test_a_profile_of_srgb_changes_no_value() -> None:
-    image = picture()
-    assert off_by(image_of(encoded(image, "PNG", icc_profile=profile("sRGB").tobytes())), image) == 0
+    image = sample_image()
+    assert largest_difference(image_of(encoded(image, "PNG", icc_profile=profile("sRGB").tobytes())), image) == 0
 
 
-def test_a_profile_that_changes_nothing_costs_nothing() -> None:
+def test_a_profile_that_changes_nothing_is_skipped() -> None:
     assert _transform(profile("sRGB").tobytes(), "RGB") is None
     assert _transform(swapped(), "RGB") is not None
     assert _transform(grey_profile(1.0), "L") is not None
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
-def test_colours_go_through_their_profile(mode: str) -> None:
+def test_colours_are_converted_by_their_profile(mode: str) -> None:
     image = Image.new("RGB", (4, 4), (250, 10, 20)).convert(mode)
     red, green, blue = pixels_of(encoded(image, "PNG", icc_profile=swapped()))[0]
     assert blue > 230
@@ -228,24 +226,24 @@ def test_a_grey_image_with_a_profile_of_colours_stays_grey(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
-def test_greys_go_through_their_profile(mode: str) -> None:
-    """A gamma of 1 means light itself: a half of it is 188 in sRGB."""
+def test_greys_are_converted_by_their_profile(mode: str) -> None:
+    """A gamma of 1 is linear light: half of it is 188 in sRGB."""
     data = encoded(row("L", [0, 128, 255]).convert(mode), "PNG", icc_profile=grey_profile(1.0))
     assert greys(data) == pytest.approx([0, 188, 255], abs=1)
 
 
-def test_a_profile_for_another_kind_of_image_is_left_out() -> None:
-    colours = picture()
-    assert off_by(image_of(encoded(colours, "PNG", icc_profile=grey_profile(1.0))), colours) == 0
-    inks = encoded(picture("CMYK"), "TIFF")
-    with_profile = encoded(picture("CMYK"), "TIFF", icc_profile=profile("sRGB").tobytes())
+def test_a_profile_for_another_kind_of_image_is_ignored() -> None:
+    colours = sample_image()
+    assert largest_difference(image_of(encoded(colours, "PNG", icc_profile=grey_profile(1.0))), colours) == 0
+    inks = encoded(sample_image("CMYK"), "TIFF")
+    with_profile = encoded(sample_image("CMYK"), "TIFF", icc_profile=profile("sRGB").tobytes())
     assert pixels_of(with_profile) == pixels_of(inks)
 
 
-@pytest.mark.parametrize("broken", [b"x", bytes(200), b"\xff" * 5000])
-def test_a_broken_profile_is_left_out(broken: bytes) -> None:
-    for cut in (broken, swapped()[:200], swapped()[:100] + bytes(100)):
-        assert off_by(image_of(encoded(picture(), "PNG", icc_profile=cut)), picture()) == 0
+@pytest.mark.parametrize("corrupt", [b"x", bytes(200), b"\xff" * 5000])
+def test_a_corrupt_profile_is_ignored(corrupt: bytes) -> None:
+    for cut in (corrupt, swapped()[:200], swapped()[:100] + bytes(100)):
+        assert largest_difference(image_of(encoded(sample_image(), "PNG", icc_profile=cut)), sample_image()) == 0
 
 
 def test_lab() -> None:

@@ -1,3 +1,5 @@
+"""One file to pixels or a canvas: in this process, and in children that die, stall, grow and are replaced."""
+
 from __future__ import annotations
 
 import io
@@ -15,14 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sightstream.pipeline.decode.canvas import lay_out
-from sightstream.pipeline.decode.child import _obey, _Place
+from sightstream.pipeline.decode.child import OutputSlot, _handle
 from sightstream.pipeline.decode.decoder import IDLE_BYTES, Decoder
-from sightstream.pipeline.decode.image import decode
+from sightstream.pipeline.decode.inline import decode
 from sightstream.pipeline.decode.limits import Limits
 from sightstream.pipeline.decode.settings import DecodeSettings
-from sightstream.pipeline.decode.tiling import Tiling
-from sightstream.pipeline.decode.wire import NoMemory, Order
+from sightstream.pipeline.decode.tiles import Tiling, to_tiles
+from sightstream.pipeline.decode.wire import DecodeRequest, MemoryShortage
 from sightstream.pipeline.errors import Cancelled, Rejected, Retryable
 from sightstream.pipeline.memory_file import MemoryFile, scratch_file
 from sightstream.pipeline.shared_memory_pool import Block
@@ -44,9 +45,9 @@ def gradient(mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> Image.Image
     return image.convert(mode)
 
 
-def reason_of(data: bytes, chosen: DecodeSettings = SETTINGS) -> Reason:
+def reason_of(data: bytes, decode_settings: DecodeSettings = SETTINGS) -> Reason:
     with pytest.raises(Rejected) as caught:
-        decode(data, chosen)
+        decode(data, decode_settings)
     return caught.value.reason
 
 
@@ -73,10 +74,10 @@ def test_sixteen_bit_greys_keep_their_tone() -> None:
     image = Image.new("I;16", (4, 1))
     for x, value in enumerate([0, 0x4000, 0x8000, 0xFFFF]):
         image.putpixel((x, 0), value)
-    assert list(decode(encoded(image, "PNG"), SETTINGS).rgb[::3]) == pytest.approx([0, 64, 128, 255], abs=1)
+    assert list(decode(encoded(image, "PNG"), SETTINGS).buffer()[::3]) == pytest.approx([0, 64, 128, 255], abs=1)
 
 
-def test_transparency_lies_on_white() -> None:
+def test_transparency_becomes_white() -> None:
     assert decode(encoded(Image.new("RGBA", (2, 2), (255, 0, 0, 0)), "PNG"), SETTINGS).rgb == b"\xff" * 12
 
 
@@ -88,10 +89,10 @@ def test_cmyk_becomes_rgb() -> None:
 def test_the_first_frame_of_an_animation() -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert decode(data, SETTINGS).rgb[:3] == b"\xff\x00\x00"
+    assert decode(data, SETTINGS).buffer()[:3] == b"\xff\x00\x00"
 
 
-def test_refusals_say_why() -> None:
+def test_rejections_name_their_reason() -> None:
     whole = encoded(gradient(size=(200, 200)), "JPEG")
     assert reason_of(b"<svg xmlns='http://www.w3.org/2000/svg'/>") is Reason.NOT_AN_IMAGE
     assert reason_of(b"%PDF-1.7") is Reason.NOT_AN_IMAGE
@@ -104,8 +105,8 @@ def test_refusals_say_why() -> None:
 def _png_claiming(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = b"IHDR" + header
-    checked = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return b"\x89PNG\r\n\x1a\n" + checked + struct.pack(">I", 10) + b"IDAT" + bytes(10)
+    with_checksum = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return b"\x89PNG\r\n\x1a\n" + with_checksum + struct.pack(">I", 10) + b"IDAT" + bytes(10)
 
 
 WHOLE_FILES = [encoded(gradient(), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")]
@@ -119,8 +120,8 @@ WHOLE_FILES = [encoded(gradient(), kind) for kind in ("JPEG", "PNG", "WEBP", "GI
 )
 def test_mutated_files_are_decoded_or_rejected(data: bytes, changes: list[tuple[float, int]], keep: float) -> None:
     mutated = bytearray(data)
-    for place, value in changes:
-        mutated[int(place * len(mutated))] = value
+    for position, value in changes:
+        mutated[int(position * len(mutated))] = value
     try:
         pixels = decode(bytes(mutated[: max(1, int(len(mutated) * keep))]), SETTINGS)
     except Rejected:
@@ -150,7 +151,7 @@ def test_the_child_decodes_and_rejects(decoder: Decoder) -> None:
         decoder.decode(b"text")
 
 
-def test_children_are_started_when_those_at_work_are_too_few() -> None:
+def test_children_are_started_only_when_all_running_ones_are_busy() -> None:
     decoder = Decoder(SETTINGS.model_copy(update={"processes": 3}))
     try:
         for _ in range(4):
@@ -205,7 +206,7 @@ def test_a_stalled_child_is_replaced_in_time() -> None:
 def test_a_child_is_recycled() -> None:
     decoder = Decoder(SETTINGS.model_copy(update={"images_per_process": 2}))
     data = encoded(gradient(), "PNG")
-    seen = set()
+    seen = set[int]()
     for _ in range(4):
         decoder.decode(data)
         seen.add(child_pid(decoder))
@@ -230,7 +231,7 @@ CANVAS_BYTES = TILING.canvas_bytes
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Decoder]]:
-    """Decoders that lay out, with room for two canvases."""
+    """Decoders with a tiling and memory for two canvases."""
     started: list[Decoder] = []
 
     def start(**changes: object) -> Decoder:
@@ -242,11 +243,11 @@ def start() -> Iterator[Callable[..., Decoder]]:
         decoder.stop()
 
 
-def canvases_out(decoder: Decoder) -> int:
+def allocated(decoder: Decoder) -> int:
     return decoder._pool.allocated
 
 
-def test_with_a_tiling_the_child_lays_out_and_only_the_place_comes_back(start: Callable[..., Decoder]) -> None:
+def test_with_a_tiling_the_child_writes_a_canvas_and_only_its_block_comes_back(start: Callable[..., Decoder]) -> None:
     decoder = start()
     canvases = []
     for size in ((40, 30), (200, 40)):
@@ -254,24 +255,24 @@ def test_with_a_tiling_the_child_lays_out_and_only_the_place_comes_back(start: C
         canvas = decoder.decode(data)
         assert isinstance(canvas, Canvas)
         assert isinstance(canvas.rgb, Block)
-        expected = lay_out(decode(data, SETTINGS), TILING)
+        expected = to_tiles(decode(data, SETTINGS), TILING)
         assert (canvas.rows, canvas.columns) == (expected.rows, expected.columns)
         assert len(canvas.rgb) == len(expected.buffer())
         canvases.append((canvas, expected))
     assert all(bytes(canvas.buffer()) == expected.buffer() for canvas, expected in canvases)
     for canvas, _ in canvases:
         decoder.release(canvas)
-    assert canvases_out(decoder) == 0
+    assert allocated(decoder) == 0
 
 
-def test_a_block_used_again_holds_nothing_of_the_canvas_before(start: Callable[..., Decoder]) -> None:
+def test_a_reused_block_holds_nothing_of_the_canvas_before(start: Callable[..., Decoder]) -> None:
     decoder = start()
     decoder.release(decoder.decode(encoded(Image.new("RGB", (64, 64), "white"), "PNG")))
     canvas = decoder.decode(encoded(Image.new("RGB", (10, 32), "black"), "PNG"))
     assert not any(canvas.buffer())
 
 
-def test_an_image_that_fails_gives_its_block_back(start: Callable[..., Decoder]) -> None:
+def test_an_image_that_fails_releases_its_block(start: Callable[..., Decoder]) -> None:
     decoder = start(timeout_s=1.5)
     for _ in range(5):
         with pytest.raises(Rejected, match="not a JPEG"):
@@ -279,20 +280,20 @@ def test_an_image_that_fails_gives_its_block_back(start: Callable[..., Decoder])
     os.kill(child_pid(decoder), signal.SIGSTOP)
     with pytest.raises(Rejected, match="not decoded within"):
         decoder.decode(encoded(gradient(), "PNG"))
-    assert canvases_out(decoder) == 0
+    assert allocated(decoder) == 0
     assert decoder.decode(encoded(gradient(), "PNG")).width == 40
 
 
-def test_a_child_that_dies_is_replaced_by_one_that_sees_the_same_memory(start: Callable[..., Decoder]) -> None:
+def test_a_child_that_dies_is_replaced_by_one_with_the_same_memory(start: Callable[..., Decoder]) -> None:
     decoder = start()
     data = encoded(gradient(), "PNG")
     decoder.release(decoder.decode(data))
     os.kill(child_pid(decoder), signal.SIGKILL)
-    assert bytes(decoder.decode(data).buffer()) == lay_out(decode(data, SETTINGS), TILING).buffer()
-    assert canvases_out(decoder) == 1
+    assert bytes(decoder.decode(data).buffer()) == to_tiles(decode(data, SETTINGS), TILING).buffer()
+    assert allocated(decoder) == 1
 
 
-def test_a_canvas_too_many_waits_for_one_to_be_released(start: Callable[..., Decoder]) -> None:
+def test_a_canvas_without_a_free_block_waits_for_a_release(start: Callable[..., Decoder]) -> None:
     decoder = start()
     data = encoded(gradient(), "PNG")
     first, _ = decoder.decode(data), decoder.decode(data)
@@ -325,35 +326,35 @@ def test_stopping_ends_the_wait_for_a_block(start: Callable[..., Decoder]) -> No
     assert len(ended) == 1
     for canvas in canvases:
         decoder.release(canvas)
-    assert canvases_out(decoder) == 0
+    assert allocated(decoder) == 0
 
 
-def test_a_block_that_cant_be_filled_is_told_and_not_died_of() -> None:
+def test_a_block_that_cannot_be_reserved_is_reported_and_does_not_kill_the_child() -> None:
     memory = MemoryFile(1 << 20)
     unwritable = os.open(f"/proc/self/fd/{memory.fileno()}", os.O_RDONLY)
     inbox = scratch_file()
     data = encoded(gradient(), "PNG")
     os.write(inbox, data)
-    with mmap.mmap(memory.fileno(), memory.size) as canvas:
-        place = _Place(unwritable, canvas, 0)
-        assert isinstance(_obey(Order(1, 0, 0, len(data)), inbox, place, SETTINGS.limits()), NoMemory)
+    with mmap.mmap(memory.fileno(), memory.size) as mapping:
+        slot = OutputSlot(unwritable, mapping, 0)
+        assert isinstance(_handle(DecodeRequest(1, 0, 0, len(data)), inbox, slot, SETTINGS.limits()), MemoryShortage)
     for handle in (unwritable, inbox):
         os.close(handle)
     memory.close()
 
 
-def test_a_child_that_keeps_too_much_is_replaced_and_no_image_lost(start: Callable[..., Decoder]) -> None:
+def test_a_child_that_keeps_too_much_memory_is_recycled_and_no_image_lost(start: Callable[..., Decoder]) -> None:
     data = encoded(gradient(), "PNG")
-    for kept, children in ((1, 3), (10**9, 1)):
-        decoder = start(resident_bytes=kept)
-        seen = set()
+    for limit, children in ((1, 3), (10**9, 1)):
+        decoder = start(resident_bytes=limit)
+        seen = set[int]()
         for _ in range(3):
             decoder.release(decoder.decode(data))
             seen.update(decoder.pids)
         assert len(seen) == children
 
 
-def test_pixels_lie_in_shared_memory_and_large_ones_give_their_room_back() -> None:
+def test_pixels_are_in_shared_memory_and_large_ones_return_their_pages() -> None:
     decoder = Decoder(SETTINGS.model_copy(update={"max_pixels": 40_000_000}))
     large = encoded(Image.new("1", (5000, 6000)), "PNG")
     for data in (large, encoded(gradient(), "PNG"), large):
@@ -375,7 +376,7 @@ def test_an_inbox_does_not_keep_a_large_file() -> None:
     decoder.stop()
 
 
-def test_the_same_settings_reach_the_child() -> None:
+def test_the_child_gets_the_same_limits() -> None:
     limits = SETTINGS.limits(TILING)
     assert Limits.from_json(limits.to_json()) == limits
     assert Limits.from_json(SETTINGS.limits().to_json()) == SETTINGS.limits()

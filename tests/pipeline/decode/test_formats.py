@@ -1,4 +1,4 @@
-"""Which files are taken, by content alone, and what becomes of those cut short."""
+"""Which files are accepted, by content alone, and how truncated files end."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from pillow_heif import register_heif_opener
 
-from sightstream.infra.lab.fuzz.corpus import encoded, picture
-from sightstream.pipeline.decode.image import decode
+from sightstream.infra.lab.fuzz.corpus import encoded, sample_image
+from sightstream.pipeline.decode.inline import decode
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.sniff import sniff, webp_size
 from sightstream.pipeline.decode.wire import FORMATS
@@ -57,7 +57,7 @@ def test_the_corpus_has_every_format() -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_ordinary_files_equal_plain_pillow(kind: str, mode: str) -> None:
-    data = encoded(picture(mode, (64, 96)), kind)
+    data = encoded(sample_image(mode, (64, 96)), kind)
     pixels = decode(data, SETTINGS)
     with Image.open(io.BytesIO(data)) as plain:
         assert pixels.buffer() == plain.convert("RGB").tobytes()
@@ -65,17 +65,17 @@ def test_ordinary_files_equal_plain_pillow(kind: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
-def test_a_file_cut_short_is_refused_or_lacks_nothing_that_shows(path: Path) -> None:
+def test_a_truncated_file_is_rejected_or_lacks_nothing_visible(path: Path) -> None:
     whole = path.read_bytes()
     for percent in (1, 20, 50, 75):
         ending = outcome(whole[: len(whole) * percent // 100])
-        # Of several frames, the first may be whole.
+        # The first of several frames may be whole.
         assert ending in (Reason.IMAGE_CORRUPT, Reason.NOT_AN_IMAGE, decode(whole, SETTINGS))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
 def test_half_of_a_file_is_corrupt(kind: str) -> None:
-    data = encoded(picture(size=(200, 200)), kind)
+    data = encoded(sample_image(size=(200, 200)), kind)
     assert reason_of(data[: len(data) // 2]) is Reason.IMAGE_CORRUPT
 
 
@@ -88,7 +88,7 @@ def test_half_of_a_file_is_corrupt(kind: str) -> None:
         b"%PDF-1.7",
         b"%!PS-Adobe-3.0 EPSF-3.0",
         b"8BPS\x00\x01" + bytes(40),
-        b"BMW builds cars, and this is no picture of one",
+        b"BMW builds cars, and this is not an image of one",
         b"\xff\xd8",
         ftyp(b"isom", b"mp42"),
         ftyp(b"qt  "),
@@ -96,7 +96,7 @@ def test_half_of_a_file_is_corrupt(kind: str) -> None:
         b"\0\0\0\x0cjP  \r\n\x87\n",
     ],
 )
-def test_what_is_no_image_of_ours_is_told_by_its_content(data: bytes) -> None:
+def test_other_content_is_rejected_by_its_first_bytes(data: bytes) -> None:
     assert reason_of(data) is Reason.NOT_AN_IMAGE
 
 
@@ -111,29 +111,29 @@ def test_what_is_no_image_of_ours_is_told_by_its_content(data: bytes) -> None:
         (b"MM\0+" + bytes(20), "TIFF"),
     ],
 )
-def test_containers_are_told_by_their_brands(data: bytes, kind: str) -> None:
+def test_containers_are_detected_by_their_brands(data: bytes, kind: str) -> None:
     assert sniff(data) == kind
 
 
 @pytest.mark.parametrize(("mode", "options"), [("RGB", {}), ("RGBA", {}), ("RGB", {"lossless": True})])
 def test_the_size_of_a_webp_file_is_known_before_it_is_opened(mode: str, options: dict[str, bool]) -> None:
-    assert webp_size(encoded(picture(mode, (37, 61)), "WEBP", **options)) == (37, 61)
+    assert webp_size(encoded(sample_image(mode, (37, 61)), "WEBP", **options)) == (37, 61)
 
 
-def test_a_canvas_of_a_webp_file_that_is_too_large_is_never_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = bytearray(encoded(picture("RGBA"), "WEBP"))
+def test_no_memory_is_allocated_for_a_webp_file_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytearray(encoded(sample_image("RGBA"), "WEBP"))
     data[24:30] = b"\xff\x3f\x00" * 2
     monkeypatch.setattr(Image, "open", None)
     assert reason_of(bytes(data)) is Reason.TOO_MANY_PIXELS
 
 
-def test_more_pixels_than_pillow_itself_would_warn_of_say_so() -> None:
-    data = bytearray(encoded(picture(), "BMP"))
+def test_pixels_beyond_pillows_own_limit_are_too_many_pixels() -> None:
+    data = bytearray(encoded(sample_image(), "BMP"))
     data[18:26] = (30_000).to_bytes(4, "little") * 2
     assert reason_of(bytes(data)) is Reason.TOO_MANY_PIXELS
 
 
-def test_only_the_first_frame_is_looked_at() -> None:
+def test_only_the_first_frame_is_decoded() -> None:
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue", "blue")]
     for kind in ("GIF", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "MPO"):
         pixels = decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:]), SETTINGS).buffer()

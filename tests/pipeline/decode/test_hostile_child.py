@@ -1,4 +1,4 @@
-"""A child that a file has taken over: it says what it likes, and the parent goes on."""
+"""A child that a hostile file has taken over sends anything, and the parent goes on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sightstream.infra.lab.fuzz.corpus import encoded, picture
+from sightstream.infra.lab.fuzz.corpus import encoded, sample_image
 from sightstream.pipeline.decode import process
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
@@ -18,37 +18,37 @@ from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.schemas.wire.dead_letter import Reason
 
 SETTINGS = DecodeSettings(processes=1, max_pixels=10_000, timeout_s=1)
-GOOD = encoded(picture(), "PNG")
+GOOD = encoded(sample_image(), "PNG")
 
-# A child that starts well and then does as its lines say; `order` is what it was asked.
+# A child that starts well and then runs these lines; `request` is the request that it got.
 HOSTILE = """
 import os, struct, sys, time
 pipe, inbox, memory = map(int, sys.argv[1:4])
 from sightstream.pipeline.decode.wire import *
-os.write(pipe, Answer(0, Ready()).pack())
-while order := Order.unpack(os.read(pipe, ORDER_BYTES) or sys.exit()):
-    sound = Answer(order.secret, Drawn(10, 10, "PNG")).pack()
+os.write(pipe, DecodeReply(0, Ready()).pack())
+while request := DecodeRequest.unpack(os.read(pipe, REQUEST_BYTES) or sys.exit()):
+    valid = DecodeReply(request.secret, DecodedImage(10, 10, "PNG")).pack()
     {lines}
 """
 
 NONSENSE = {
-    "a pickle": "import pickle; os.write(pipe, pickle.dumps(print).ljust(ANSWER_BYTES, b'.'))",
-    "noise": "os.write(pipe, os.urandom(ANSWER_BYTES))",
-    "zeros": "os.write(pipe, bytes(ANSWER_BYTES))",
-    "another order's answer": "os.write(pipe, Answer(order.secret ^ 1, Drawn(10, 10, 'PNG')).pack())",
-    "ready again": "os.write(pipe, Answer(order.secret, Ready()).pack())",
-    "a picture of no size": "os.write(pipe, Answer(order.secret, Drawn(0, 10, 'PNG')).pack())",
-    "a picture beyond its block": "os.write(pipe, Answer(order.secret, Drawn(10_001, 1, 'PNG')).pack())",
-    "a format of its own": "os.write(pipe, sound[:9] + bytes([200]) + sound[10:])",
-    "control characters": "os.write(pipe, Answer(order.secret, NoMemory('\\x1b[2J')).pack())",
-    "an end in the middle": "os.write(pipe, sound[:40]); os._exit(0)",
+    "a pickle": "import pickle; os.write(pipe, pickle.dumps(print).ljust(REPLY_BYTES, b'.'))",
+    "noise": "os.write(pipe, os.urandom(REPLY_BYTES))",
+    "zeros": "os.write(pipe, bytes(REPLY_BYTES))",
+    "another request's reply": "os.write(pipe, DecodeReply(request.secret ^ 1, DecodedImage(10, 10, 'PNG')).pack())",
+    "ready again": "os.write(pipe, DecodeReply(request.secret, Ready()).pack())",
+    "an image of no size": "os.write(pipe, DecodeReply(request.secret, DecodedImage(0, 10, 'PNG')).pack())",
+    "an image beyond its block": "os.write(pipe, DecodeReply(request.secret, DecodedImage(10_001, 1, 'PNG')).pack())",
+    "a format of its own": "os.write(pipe, valid[:9] + bytes([200]) + valid[10:])",
+    "control characters": "os.write(pipe, DecodeReply(request.secret, MemoryShortage('\\x1b[2J')).pack())",
+    "an end in the middle": "os.write(pipe, valid[:40]); os._exit(0)",
     "nothing": "os._exit(0)",
 }
 
-DRAWN_AT_ONCE = """
+IMAGE_AT_ONCE = """
 import os, sys
 from sightstream.pipeline.decode.wire import *
-os.write(int(sys.argv[1]), Answer(0, Drawn(1, 1, "PNG")).pack())
+os.write(int(sys.argv[1]), DecodeReply(0, DecodedImage(1, 1, "PNG")).pack())
 """
 
 
@@ -57,7 +57,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Decoder]]
     started: list[Decoder] = []
 
     def start(lines: str) -> Decoder:
-        monkeypatch.setattr(process, "program", lambda: [sys.executable, "-c", HOSTILE.format(lines=lines)])
+        monkeypatch.setattr(process, "child_command", lambda: [sys.executable, "-c", HOSTILE.format(lines=lines)])
         started.append(Decoder(SETTINGS))
         return started[-1]
 
@@ -85,42 +85,42 @@ def test_the_next_image_has_a_sound_child(start: Callable[[str], Decoder], monke
     assert decoder.decode(GOOD).format == "PNG"
 
 
-def test_what_it_started_ends_with_it(start: Callable[[str], Decoder], tmp_path: Path) -> None:
-    told = tmp_path / "told"
+def test_processes_that_it_started_end_with_it(start: Callable[[str], Decoder], tmp_path: Path) -> None:
+    report = tmp_path / "report"
     lines = f"""
     if started := os.fork():
-        open({str(told)!r}, "w").write(str(started))
+        open({str(report)!r}, "w").write(str(started))
         os._exit(0)
     time.sleep(600)"""
     decoder = start(lines)
     rejection(decoder)
     decoder.stop()
     deadline = time.monotonic() + 30
-    while Path(f"/proc/{told.read_text()}/exe").exists():  # a zombie has none
+    while Path(f"/proc/{report.read_text()}/exe").exists():  # a zombie has none
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def test_dribbling_is_no_answer(start: Callable[[str], Decoder]) -> None:
-    decoder = start("\n    ".join(["for byte in sound:", "    os.write(pipe, bytes([byte])); time.sleep(0.05)"]))
+def test_a_reply_that_trickles_in_is_too_late(start: Callable[[str], Decoder]) -> None:
+    decoder = start("\n    ".join(["for byte in valid:", "    os.write(pipe, bytes([byte])); time.sleep(0.05)"]))
     assert rejection(decoder).reason is Reason.DECODE_TIMEOUT
 
 
-def test_silence_is_no_answer(start: Callable[[str], Decoder]) -> None:
+def test_silence_times_out(start: Callable[[str], Decoder]) -> None:
     assert rejection(start("time.sleep(60)")).reason is Reason.DECODE_TIMEOUT
 
 
-def test_orders_that_are_looked_at_and_left_in_the_pipe_end_the_child(start: Callable[[str], Decoder]) -> None:
-    """The pipe fills up until no order goes in: the parent does not wait for that."""
+def test_a_child_that_peeks_at_requests_and_leaves_them_in_the_pipe_is_ended(start: Callable[[str], Decoder]) -> None:
+    """The pipe fills up until no request fits: the parent does not wait for it to drain."""
     lines = """
     import socket
-    looked, answered, parent = socket.socket(fileno=os.dup(pipe)), 0, os.getppid()
-    os.write(pipe, sound)
+    peeked, answered, parent = socket.socket(fileno=os.dup(pipe)), 0, os.getppid()
+    os.write(pipe, valid)
     while os.getppid() == parent:
-        next_one = looked.recv(answered + ORDER_BYTES, socket.MSG_PEEK)[answered:]
-        if len(next_one) == ORDER_BYTES:
-            answered += ORDER_BYTES
-            os.write(pipe, Answer(Order.unpack(next_one).secret, Drawn(10, 10, "PNG")).pack())"""
+        next_one = peeked.recv(answered + REQUEST_BYTES, socket.MSG_PEEK)[answered:]
+        if len(next_one) == REQUEST_BYTES:
+            answered += REQUEST_BYTES
+            os.write(pipe, DecodeReply(DecodeRequest.unpack(next_one).secret, DecodedImage(10, 10, "PNG")).pack())"""
     decoder = start(lines)
     decoder.release(decoder.decode(GOOD))
     first = decoder.pids
@@ -128,9 +128,9 @@ def test_orders_that_are_looked_at_and_left_in_the_pipe_end_the_child(start: Cal
         decoder.release(decoder.decode(GOOD))
 
 
-def test_an_answer_too_many_is_not_the_next_images(start: Callable[[str], Decoder]) -> None:
-    """A second answer lies in wait for the next order, whose number it can't know: a fresh child is asked instead."""
-    decoder = start("os.write(pipe, sound + sound)")
+def test_a_second_reply_is_not_taken_for_the_next_image(start: Callable[[str], Decoder]) -> None:
+    """A second reply waits in the pipe, without the secret number of the next request: a fresh child gets that one."""
+    decoder = start("os.write(pipe, valid + valid)")
     first = decoder.decode(GOOD)
     pid = decoder.pids
     second = decoder.decode(GOOD)
@@ -139,32 +139,34 @@ def test_an_answer_too_many_is_not_the_next_images(start: Callable[[str], Decode
         decoder.release(pixels)
 
 
-def test_a_child_can_end_no_reader_of_the_memory(start: Callable[[str], Decoder], tmp_path: Path) -> None:
-    """Were the file cut, the parent would die at the first look at it."""
-    told = tmp_path / "told"
+def test_a_child_cannot_shrink_the_memory_under_its_readers(start: Callable[[str], Decoder], tmp_path: Path) -> None:
+    """If the file could be truncated, the parent would die of SIGBUS at its first read."""
+    report = tmp_path / "report"
     lines = f"""
     try:
         os.ftruncate(memory, 0)
     except PermissionError:
-        open({str(told)!r}, "w").close()
-    os.write(pipe, sound)"""
+        open({str(report)!r}, "w").close()
+    os.write(pipe, valid)"""
     pixels = start(lines).decode(GOOD)
-    assert told.exists()
+    assert report.exists()
     assert isinstance(pixels.rgb, Block)
     assert bytes(pixels.buffer()) == bytes(300)
 
 
-def test_a_machine_without_memory_is_not_the_images_fault(start: Callable[[str], Decoder]) -> None:
-    decoder = start("os.write(pipe, Answer(order.secret, NoMemory('no memory for a picture')).pack())")
-    with pytest.raises(Retryable, match="no memory for a picture"):
+def test_a_machine_without_memory_does_not_reject_the_image(start: Callable[[str], Decoder]) -> None:
+    decoder = start(
+        "os.write(pipe, DecodeReply(request.secret, MemoryShortage('no shared memory for the decoded image')).pack())"
+    )
+    with pytest.raises(Retryable, match="no shared memory for the decoded image"):
         decoder.decode(GOOD)
     assert decoder._pool.allocated == 0
 
 
-def test_a_child_that_does_not_start_is_not_the_images_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    for code, says in (("raise SystemExit(1)", "memory cap"), (DRAWN_AT_ONCE, "did not start")):
-        monkeypatch.setattr(process, "program", lambda code=code: [sys.executable, "-c", code])
+def test_a_child_that_does_not_start_does_not_reject_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    for code, message in (("raise SystemExit(1)", "SIGHTSTREAM_DECODE_MEMORY_BYTES"), (IMAGE_AT_ONCE, "did not start")):
+        monkeypatch.setattr(process, "child_command", lambda code=code: [sys.executable, "-c", code])
         decoder = Decoder(SETTINGS)
-        with pytest.raises(Retryable, match=says):
+        with pytest.raises(Retryable, match=message):
             decoder.decode(GOOD)
         decoder.stop()

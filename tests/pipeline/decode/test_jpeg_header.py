@@ -1,4 +1,4 @@
-"""The short look at a JPEG's header takes ordinary files alone, and never more than a look."""
+"""The quick reading of a JPEG's header accepts ordinary files alone, and never raises."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def with_segment(added: bytes) -> bytes:
 
 
 def with_frame(**changed: int) -> bytes:
-    """The marker, or a byte of the frame's content, is another."""
+    """Return a JPEG whose frame has another marker, or other content."""
     data = bytearray(jpeg())
     at = data.index(b"\xff\xc0")
-    places = {"marker": 1, "precision": 4, "height": 6, "width": 8, "components": 9}
+    offsets = {"marker": 1, "precision": 4, "height": 6, "width": 8, "components": 9}
     for name, value in changed.items():
-        data[at + places[name]] = value
+        data[at + offsets[name]] = value
     return bytes(data)
 
 
 def exif() -> Image.Exif:
-    notes = Image.Exif()
-    notes[0x0112] = 6
-    return notes
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    return tags
 
 
 @pytest.mark.parametrize(
@@ -85,16 +85,16 @@ def test_ordinary_files(data: bytes) -> None:
         b"\xff\xd8\xff\xda",
     ],
     ids=[
-        "EXIF", "a profile", "CMYK", "Adobe's note", "more pictures", "a short JFIF note", "two frames",
+        "EXIF", "a profile", "CMYK", "Adobe's marker", "more images", "a short JFIF marker", "two frames",
         "many comments", "a fill byte",
-        "no marker", "arithmetic coding", "12 bits", "4 components", "no height", "no width", "cut", "magic alone",
-        "no frame",
+        "no marker", "arithmetic coding", "12 bits", "4 components", "no height", "no width", "truncated",
+        "magic alone", "no frame",
     ],
 )  # fmt: skip
-def test_what_wants_a_closer_look(data: bytes) -> None:
+def test_other_files_are_left_to_pillow(data: bytes) -> None:
     assert ordinary_size(data) is None
 
 
 @given(st.binary(max_size=200).map(lambda rest: b"\xff\xd8\xff" + rest))
-def test_noise_is_no_error(data: bytes) -> None:
+def test_noise_raises_nothing(data: bytes) -> None:
     ordinary_size(data)

@@ -1,22 +1,23 @@
-"""Eight ways to hold a camera: upright exactly once, in every format that can say so."""
+"""The eight EXIF orientations: every format that can state one comes out upright, turned exactly once."""
 
 from __future__ import annotations
 
 import io
 
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image
 from pillow_heif import register_heif_opener
 
 from sightstream.infra.lab.fuzz.corpus import encoded, exif
-from sightstream.pipeline.decode.arrangement import Tiling
-from sightstream.pipeline.decode.image import decode, decode_to_canvas
+from sightstream.pipeline.decode.inline import decode, decode_to_canvas
 from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.types import Pixels
+from tests.pipeline.decode.images import largest_difference
 
 SETTINGS = DecodeSettings()
 UNDO = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
-WAYS = [
+VARIANTS = [
     ("PNG", {}, 0),
     ("TIFF", {}, 0),
     ("TIFF", {"compression": "tiff_lzw"}, 0),
@@ -31,7 +32,7 @@ register_heif_opener()
 
 
 def upright(size: tuple[int, int] = (96, 64)) -> Image.Image:
-    """No two corners alike."""
+    """Return an image whose corners all differ."""
     image = Image.new("RGB", size, "white")
     half = size[0] // 2, size[1] // 2
     image.paste("red", (0, 0, *half))
@@ -47,46 +48,46 @@ def stored(orientation: int, kind: str, options: dict[str, object], size: tuple[
     return encoded(turned, kind, exif=exif(orientation), **options)
 
 
-def off_by(pixels: Pixels, expected: Image.Image) -> int:
+def difference(pixels: Pixels, expected: Image.Image) -> int:
     assert (pixels.width, pixels.height) == expected.size
     seen = Image.frombytes("RGB", expected.size, bytes(pixels.buffer()))
-    return max(largest for _, largest in ImageChops.difference(seen, expected).getextrema())  # type: ignore[misc]
+    return largest_difference(seen, expected)
 
 
-@pytest.mark.parametrize(("kind", "options", "tolerance"), WAYS)
+@pytest.mark.parametrize(("kind", "options", "tolerance"), VARIANTS)
 @pytest.mark.parametrize("orientation", UNDO)
 def test_it_comes_out_upright(kind: str, options: dict[str, object], tolerance: int, orientation: int) -> None:
-    assert off_by(decode(stored(orientation, kind, options), SETTINGS), upright()) <= tolerance
+    assert difference(decode(stored(orientation, kind, options), SETTINGS), upright()) <= tolerance
 
 
-def test_in_heic_the_container_counts_and_not_a_note_beside_it() -> None:
+def test_in_heic_the_container_counts_and_not_exif() -> None:
     out = io.BytesIO()
     upright().save(out, "HEIF", quality=95, chroma=444, exif=exif(6))
     assert b"irot" not in out.getvalue()
-    assert off_by(decode(out.getvalue(), SETTINGS), upright()) <= 40
+    assert difference(decode(out.getvalue(), SETTINGS), upright()) <= 40
 
 
 @pytest.mark.parametrize("orientation", UNDO)
 def test_a_draft_is_upright_too(orientation: int) -> None:
-    """4 tiles of 32: the file is decoded at a quarter."""
+    """With 4 tiles of 32 pixels the file is decoded at a quarter."""
     data = stored(orientation, "JPEG", {"quality": 95, "subsampling": 0}, (397, 283))
-    drafted, full = (decode_to_canvas(data, DecodeSettings(draft=draft), Tiling(32, 4)) for draft in (True, False))
-    assert (drafted.width, drafted.height, drafted.rows, drafted.columns) == (397, 283, full.rows, full.columns)
-    images = [Image.frombytes("RGB", (64, 64), bytes(canvas.buffer())) for canvas in (drafted, full)]
-    assert max(largest for _, largest in ImageChops.difference(*images).getextrema()) <= 24  # type: ignore[misc]
+    smaller, full = (decode_to_canvas(data, DecodeSettings(draft=draft), Tiling(32, 4)) for draft in (True, False))
+    assert (smaller.width, smaller.height, smaller.rows, smaller.columns) == (397, 283, full.rows, full.columns)
+    one, other = [Image.frombytes("RGB", (64, 64), bytes(canvas.buffer())) for canvas in (smaller, full)]
+    assert largest_difference(one, other) <= 24
 
 
 @pytest.mark.parametrize("value", [0, 9, 65535])
-def test_an_orientation_that_is_none_changes_nothing(value: int) -> None:
-    note = Image.Exif()
-    note[0x0112] = value
-    assert off_by(decode(encoded(upright(), "PNG", exif=note.tobytes()), SETTINGS), upright()) == 0
+def test_an_invalid_orientation_changes_nothing(value: int) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = value
+    assert difference(decode(encoded(upright(), "PNG", exif=tags.tobytes()), SETTINGS), upright()) == 0
 
 
-def test_damaged_notes_are_no_reason_to_refuse_the_image() -> None:
-    sound = exif(1).tobytes()
-    for damaged in (sound[:8], sound[:-4], b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0" + b"\xff" * 60):
-        data = encoded(upright(), "PNG", exif=damaged)
+def test_corrupt_exif_does_not_reject_the_image() -> None:
+    valid = exif(1).tobytes()
+    for corrupt in (valid[:8], valid[:-4], b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0" + b"\xff" * 60):
+        data = encoded(upright(), "PNG", exif=corrupt)
         with Image.open(io.BytesIO(data)) as image:
             assert "exif" in image.info
-        assert off_by(decode(data, SETTINGS), upright()) == 0
+        assert difference(decode(data, SETTINGS), upright()) == 0

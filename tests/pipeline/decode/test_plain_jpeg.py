@@ -1,4 +1,4 @@
-"""Pixels that skip Pillow are Pillow's pixels, and no file fares differently for it."""
+"""Pixels decoded without Pillow equal Pillow's pixels, and no file ends differently because of it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from sightstream.pipeline.decode import picture
-from sightstream.pipeline.decode.arrangement import Tiling
-from sightstream.pipeline.decode.image import decode, decode_to_canvas
+from sightstream.pipeline.decode import image_file
+from sightstream.pipeline.decode.inline import decode, decode_to_canvas
+from sightstream.pipeline.decode.output import OutOfSharedMemory
 from sightstream.pipeline.decode.plain_jpeg import write_rgb
-from sightstream.pipeline.decode.room import NoRoom
 from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import Pixels
 
@@ -55,24 +55,24 @@ KINDS = {
 
 
 @pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """What became of each file that was tried."""
-    found = list[bool]()
+def attempts(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Collect the result of every attempt to decode without Pillow."""
+    results = list[bool]()
 
     def spy(*arguments: Any) -> bool:
-        found.append(write_rgb(*arguments))
-        return found[-1]
+        results.append(write_rgb(*arguments))
+        return results[-1]
 
-    monkeypatch.setattr(picture, "write_rgb", spy)
-    return found
+    monkeypatch.setattr(image_file, "write_rgb", spy)
+    return results
 
 
 @pytest.mark.parametrize("data", KINDS.values(), ids=KINDS)
-def test_pixels_are_pillows(data: bytes, taken: list[bool]) -> None:
+def test_pixels_are_pillows(data: bytes, attempts: list[bool]) -> None:
     pixels = decode(data, SETTINGS)
     with Image.open(io.BytesIO(data)) as image:
         assert pixels == Pixels(image.convert("RGB").tobytes(), *image.size, "JPEG")
-    assert taken == [True]
+    assert attempts == [True]
 
 
 def turned() -> Image.Exif:
@@ -91,33 +91,33 @@ def turned() -> Image.Exif:
     ],
     ids=["on its side", "CMYK", "a profile of another kind"],
 )
-def test_what_is_more_than_its_values(data: bytes, tried: list[bool], taken: list[bool]) -> None:
+def test_a_file_with_more_than_its_values_goes_to_pillow(data: bytes, tried: list[bool], attempts: list[bool]) -> None:
     pixels = decode(data, SETTINGS)
-    assert taken == tried
+    assert attempts == tried
     assert len(pixels.buffer()) == 83 * 61 * 3
 
 
-def test_a_profile_that_changes_colours_is_followed(taken: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_that_changes_colours_is_applied(attempts: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
     from sightstream.pipeline.decode import colour
 
-    monkeypatch.setattr(colour, "_changes_nothing", lambda transform: False)
+    monkeypatch.setattr(colour, "_is_identity", lambda transform: False)
     colour._transform.cache_clear()
     decode(KINDS["sRGB"], SETTINGS)
     colour._transform.cache_clear()
-    assert taken == []
+    assert attempts == []
 
 
-def test_a_picture_that_is_laid_out_is_pillows(taken: list[bool]) -> None:
+def test_an_image_with_a_tiling_goes_to_pillow(attempts: list[bool]) -> None:
     decode_to_canvas(KINDS["4:2:0"], SETTINGS, Tiling(side=32, max_tiles=4, resample=2))
-    assert taken == []
+    assert attempts == []
 
 
-def test_no_room_is_told() -> None:
-    def room(length: int) -> memoryview:
-        raise NoRoom("no memory for a picture")
+def test_missing_shared_memory_is_raised() -> None:
+    def allocate(length: int) -> memoryview:
+        raise OutOfSharedMemory("no shared memory for the decoded image")
 
-    with pytest.raises(NoRoom):
-        picture.draw(KINDS["4:2:0"], SETTINGS.limits(), room)
+    with pytest.raises(OutOfSharedMemory):
+        image_file.decode_image(KINDS["4:2:0"], SETTINGS.limits(), allocate)
 
 
 def outcome(data: bytes) -> Pixels | tuple[object, str]:
@@ -128,8 +128,8 @@ def outcome(data: bytes) -> Pixels | tuple[object, str]:
 
 
 cuts = st.builds(lambda data, at: data[: int(at * len(data))], st.sampled_from(list(KINDS.values())), st.floats(0, 1))
-places = st.floats(0, 1, exclude_max=True) | st.floats(0, 0.2)  # headers stand at the beginning
-flips = st.lists(st.tuples(places, st.integers(0, 255)), min_size=1, max_size=4)
+positions = st.floats(0, 1, exclude_max=True) | st.floats(0, 0.2)  # headers are at the beginning
+flips = st.lists(st.tuples(positions, st.integers(0, 255)), min_size=1, max_size=4)
 
 
 def flipped(data: bytes, changes: list[tuple[float, int]]) -> bytes:
@@ -139,14 +139,14 @@ def flipped(data: bytes, changes: list[tuple[float, int]]) -> bytes:
     return bytes(changed)
 
 
-damaged = cuts | st.builds(flipped, st.sampled_from(list(KINDS.values())), flips)
+corrupt = cuts | st.builds(flipped, st.sampled_from(list(KINDS.values())), flips)
 
 
 @settings(max_examples=400, deadline=None)
-@given(damaged)
-def test_damaged_files_fare_as_with_pillow_alone(data: bytes) -> None:
+@given(corrupt)
+def test_corrupt_files_end_as_with_pillow_alone(data: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(picture, "write_rgb", lambda *_: False)
-        patch.setattr(picture, "ordinary_size", lambda _: None)
+        patch.setattr(image_file, "write_rgb", lambda *_: False)
+        patch.setattr(image_file, "ordinary_size", lambda _: None)
         alone = outcome(data)
     assert outcome(data) == alone

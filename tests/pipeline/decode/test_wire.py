@@ -1,4 +1,4 @@
-"""Whatever bytes a child sends, the parent reads a sound answer or none."""
+"""Whatever bytes a child sends, the parent reads a valid reply or raises ProtocolError."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightstream.pipeline.decode.arrangement import Tiling
 from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.decode.wire import (
-    ANSWER_BYTES,
     FORMATS,
     REASONS,
-    Answer,
-    Drawn,
-    Garbled,
-    NoMemory,
-    Order,
+    REPLY_BYTES,
+    DecodedImage,
+    DecodeReply,
+    DecodeRequest,
+    MemoryShortage,
+    ProtocolError,
     Ready,
-    Refused,
-    picture_bytes,
+    Rejection,
+    ReplyBody,
+    output_bytes,
 )
 
 U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
@@ -28,67 +29,67 @@ PIXELS = DecodeSettings(max_pixels=1000).limits()
 CANVASES = DecodeSettings(max_pixels=1000).limits(Tiling(32, 4))
 BODIES = st.one_of(
     st.just(Ready()),
-    st.builds(Drawn, U32, U32, st.sampled_from(FORMATS), st.integers(0, 255), st.integers(0, 255)),
-    st.builds(Refused, st.sampled_from(REASONS), DETAILS),
-    st.builds(NoMemory, DETAILS),
+    st.builds(DecodedImage, U32, U32, st.sampled_from(FORMATS), st.integers(0, 255), st.integers(0, 255)),
+    st.builds(Rejection, st.sampled_from(REASONS), DETAILS),
+    st.builds(MemoryShortage, DETAILS),
 )
 
 
 @given(U64, BODIES)
-def test_what_is_said_is_understood(secret: int, body: Ready | Drawn | Refused | NoMemory) -> None:
-    packed = Answer(secret, body).pack()
-    assert len(packed) == ANSWER_BYTES
-    assert Answer.unpack(packed) == Answer(secret, body)
+def test_a_reply_is_read_as_it_was_packed(secret: int, body: ReplyBody) -> None:
+    packed = DecodeReply(secret, body).pack()
+    assert len(packed) == REPLY_BYTES
+    assert DecodeReply.unpack(packed) == DecodeReply(secret, body)
 
 
 @given(U64, U64, U64, U64)
-def test_orders_are_understood(secret: int, offset: int, kept: int, length: int) -> None:
-    order = Order(secret, offset, kept, length)
-    assert Order.unpack(order.pack()) == order
+def test_a_request_is_read_as_it_was_packed(secret: int, offset: int, resident: int, length: int) -> None:
+    request = DecodeRequest(secret, offset, resident, length)
+    assert DecodeRequest.unpack(request.pack()) == request
 
 
-def test_a_worn_child_says_so() -> None:
-    assert Answer.unpack(Answer(1, Drawn(1, 1, "PNG"), worn=True).pack()).worn
+def test_a_child_can_ask_to_be_recycled() -> None:
+    assert DecodeReply.unpack(DecodeReply(1, DecodedImage(1, 1, "PNG"), needs_recycling=True).pack()).needs_recycling
 
 
-@given(st.binary(min_size=ANSWER_BYTES, max_size=ANSWER_BYTES), st.integers(0, 6), st.integers(0, 12))
-def test_any_bytes_are_an_answer_of_the_closed_lists_or_none(noise: bytes, kind: int, number: int) -> None:
+@given(st.binary(min_size=REPLY_BYTES, max_size=REPLY_BYTES), st.integers(0, 6), st.integers(0, 12))
+def test_any_bytes_are_a_reply_of_the_closed_lists_or_an_error(noise: bytes, kind: int, number: int) -> None:
     noise = noise[:8] + bytes([kind, number]) + noise[10:]
     try:
-        body = Answer.unpack(noise).body
-    except Garbled:
+        body = DecodeReply.unpack(noise).body
+    except ProtocolError:
         return
-    if isinstance(body, Refused):
+    if isinstance(body, Rejection):
         assert body.reason in REASONS
-    if isinstance(body, Refused | NoMemory):
+    if isinstance(body, Rejection | MemoryShortage):
         assert body.detail.isprintable()
         assert len(body.detail) <= 120
 
 
-@given(st.binary(max_size=300).filter(lambda data: len(data) != ANSWER_BYTES))
-def test_no_other_length_is_an_answer(noise: bytes) -> None:
-    with pytest.raises(Garbled):
-        Answer.unpack(noise)
+@given(st.binary(max_size=300).filter(lambda data: len(data) != REPLY_BYTES))
+def test_no_other_length_is_a_reply(noise: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        DecodeReply.unpack(noise)
 
 
 @given(U32, U32)
-def test_pixels_never_reach_beyond_their_block(width: int, height: int) -> None:
+def test_pixels_never_exceed_their_block(width: int, height: int) -> None:
     try:
-        assert picture_bytes(Drawn(width, height, "PNG"), PIXELS) in range(3, PIXELS.picture_bytes + 1)
-    except Garbled:
+        assert output_bytes(DecodedImage(width, height, "PNG"), PIXELS) in range(3, PIXELS.output_bytes + 1)
+    except ProtocolError:
         assert width * height > 1000 or not width * height
 
 
 @given(st.integers(0, 5), st.integers(0, 5))
-def test_canvases_never_reach_beyond_their_block(rows: int, columns: int) -> None:
+def test_canvases_never_exceed_their_block(rows: int, columns: int) -> None:
     try:
-        assert picture_bytes(Drawn(20, 20, "PNG", rows, columns), CANVASES) in range(1, CANVASES.picture_bytes + 1)
-    except Garbled:
+        assert output_bytes(DecodedImage(20, 20, "PNG", rows, columns), CANVASES) in range(1, CANVASES.output_bytes + 1)
+    except ProtocolError:
         assert rows * columns not in range(1, 5)
 
 
-def test_a_detail_is_cut_and_kept_to_plain_characters() -> None:
-    said = Answer.unpack(Answer(1, Refused(REASONS[0], "é" + "x" * 500)).pack()).body
-    assert said == Refused(REASONS[0], "?" + "x" * 119)
-    with pytest.raises(Garbled):
-        Answer.unpack(Answer(1, Refused(REASONS[0], "red\x1b[31m")).pack())
+def test_a_detail_is_truncated_and_limited_to_printable_ascii() -> None:
+    body = DecodeReply.unpack(DecodeReply(1, Rejection(REASONS[0], "é" + "x" * 500)).pack()).body
+    assert body == Rejection(REASONS[0], "?" + "x" * 119)
+    with pytest.raises(ProtocolError):
+        DecodeReply.unpack(DecodeReply(1, Rejection(REASONS[0], "red\x1b[31m")).pack())

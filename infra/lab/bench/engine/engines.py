@@ -11,9 +11,10 @@ from sightstream.infra.lab.demo_model.architecture import MAX_TILES
 from sightstream.infra.lab.demo_model.export import CHECKPOINT
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
-from sightstream.pipeline.decode.tiling import Tiling, read_tiling
+from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.host import EngineHost
+from sightstream.pipeline.engine.image_processor import read_tiling
 from sightstream.pipeline.engine.protocol import Beat, Engine
 from sightstream.pipeline.engine.settings import EngineSettings
 

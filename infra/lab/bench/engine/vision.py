@@ -11,9 +11,9 @@ import torch
 from sightstream.infra.lab.bench.engine.engines import tiling_of
 from sightstream.infra.lab.bench.engine.figures import Figure, Measured
 from sightstream.infra.lab.bench.engine.timing import median_seconds
-from sightstream.pipeline.decode.canvas import lay_out
-from sightstream.pipeline.decode.image import decode
+from sightstream.pipeline.decode.inline import decode
 from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.tiles import to_tiles
 
 if TYPE_CHECKING:
     from sightstream.infra.lab.bench.engine.bench import Bench
@@ -27,7 +27,7 @@ def vision(bench: Bench, allowance: Allowance) -> Measured:
     from sightstream.pipeline.engine.slots.vision import VisionEncoder
 
     pixels = decode(bench.files(bench.sizes.tiles)[0], DecodeSettings())
-    canvas, checkpoint = lay_out(pixels, tiling_of(bench.options)), bench.stock
+    canvas, checkpoint = to_tiles(pixels, tiling_of(bench.options)), bench.stock
     with torch.inference_mode(), _stream(bench.device):
         encoder = VisionEncoder(checkpoint)
         if bench.device == "cuda":

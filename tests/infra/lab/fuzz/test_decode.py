@@ -1,4 +1,4 @@
-"""A share of the fuzzing for every run of the tests, and proof that it can go red."""
+"""A part of the fuzzing for every run of the tests, and proof that it can fail."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import pytest
 
 from sightstream.infra.lab.fuzz import decode
 from sightstream.infra.lab.fuzz.corpus import files
-from sightstream.infra.lab.fuzz.mutate import MUTATIONS, Dice, mutated
+from sightstream.infra.lab.fuzz.mutate import MUTATIONS, Rng, mutated
 from sightstream.infra.lab.fuzz.tally import Tally
-from sightstream.pipeline.decode.decoder import Decoder
+from sightstream.pipeline.decode.decoder import Decoder, _Child
+from sightstream.pipeline.decode.process import DecodeProcess
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.wire import REASONS
+from sightstream.pipeline.types import Canvas, Pixels
 from sightstream.schemas.wire.dead_letter import Reason
 
 SEEDS = [path.read_bytes() for path in sorted(decode.CORPUS.iterdir())]
@@ -28,10 +30,16 @@ def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, di
 
 
 def test_some_thousand_hostile_files_end_well(capsys: pytest.CaptureFixture[str]) -> None:
-    code, said = report(capsys, "--files", "4000", "--seed", "77", "--processes", "2")
-    assert (code, said["passed"], said["broken"], said["notable"], said["child_deaths"]) == (0, True, [], [], 0)
-    assert said["files"] == 4000
-    outcomes = said["outcomes"]
+    code, summary = report(capsys, "--files", "4000", "--seed", "77", "--processes", "2")
+    assert (code, summary["passed"], summary["broken"], summary["notable"], summary["child_deaths"]) == (
+        0,
+        True,
+        [],
+        [],
+        0,
+    )
+    assert summary["files"] == 4000
+    outcomes = summary["outcomes"]
     assert isinstance(outcomes, dict)
     assert {"decoded", "image_corrupt", "not_an_image", "too_many_pixels"} <= outcomes.keys() <= NO_CRASH | {"decoded"}
     assert min(outcomes["decoded"], outcomes["image_corrupt"]) > 500  # neither too tame nor too wild
@@ -41,12 +49,12 @@ def test_the_files_of_a_folder_are_run_as_they_are(tmp_path: Path, capsys: pytes
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "sound.jpg").write_bytes(SEEDS[0])
     (tmp_path / "text").write_bytes(b"text")
-    code, said = report(capsys, "--folder", str(tmp_path))
-    assert (code, said["outcomes"]) == (0, {"decoded": 2, "not_an_image": 2})
+    code, summary = report(capsys, "--folder", str(tmp_path))
+    assert (code, summary["outcomes"]) == (0, {"decoded": 2, "not_an_image": 2})
 
 
 @pytest.mark.parametrize("option", ["--folder", "--corpus"])
-def test_no_files_are_no_pass(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_files_does_not_pass(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for missing in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(SystemExit) as ended:
             decode.main([option, str(missing)])
@@ -54,7 +62,7 @@ def test_no_files_are_no_pass(option: str, tmp_path: Path, capsys: pytest.Captur
         assert f"no files under {missing}" in capsys.readouterr().err
 
 
-def test_a_number_names_a_file() -> None:
+def test_a_number_stands_for_one_file() -> None:
     assert [mutated(number, SEEDS) for number in range(200)] == [mutated(number, SEEDS) for number in range(200)]
     assert len({mutated(number, SEEDS) for number in range(200)}) > 150
 
@@ -65,9 +73,9 @@ def test_every_mutation_changes_files_and_survives_empty_ones(mutation: object) 
     changed = 0
     for number in range(40):
         data = bytearray(SEEDS[number % len(SEEDS)])
-        mutation(Dice(number), data, SEEDS)
+        mutation(Rng(number), data, SEEDS)
         changed += bytes(data) != SEEDS[number % len(SEEDS)]
-        mutation(Dice(number), bytearray(), SEEDS)
+        mutation(Rng(number), bytearray(), SEEDS)
     assert changed > 10
 
 
@@ -76,16 +84,16 @@ def test_the_corpus_has_a_file_for_every_name_that_can_be_made() -> None:
     assert sum(map(len, SEEDS)) < 150_000
 
 
-# --- it can go red --------------------------------------------------------------------------------------------
+# --- it can fail -----------------------------------------------------------------------------------------------
 
 
 def run_one(monkeypatch: pytest.MonkeyPatch, tally: Tally, ending: object) -> None:
-    def decode_so(self: Decoder, data: bytes) -> object:
+    def end(self: Decoder, data: bytes) -> object:
         if isinstance(ending, Exception):
             raise ending
         return ending
 
-    monkeypatch.setattr(Decoder, "decode", decode_so)
+    monkeypatch.setattr(Decoder, "decode", end)
     decode.run(iter([decode.File(0, "the file", b"data")]), DecodeSettings(processes=1), tally)
 
 
@@ -97,21 +105,21 @@ def test_another_error_than_a_rejection_breaks_the_run(monkeypatch: pytest.Monke
     assert (tmp_path / "kept" / "the file").read_bytes() == b"data"
 
 
-def test_an_image_that_kills_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    draw = Decoder._draw
+def test_an_image_that_kills_a_child_is_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    decode_in = Decoder._decode_in
 
-    def kill_first(self: Decoder, data: bytes, block: object) -> object:
-        real = self._children[0]._ready
+    def kill_first(self: Decoder, child: _Child, data: bytes) -> Pixels | Canvas:
+        running_process = child._running_process
 
-        def ready() -> object:
-            process = real()
+        def killed_process() -> DecodeProcess:
+            process = running_process()
             os.kill(process.pid, signal.SIGKILL)
             return process
 
-        monkeypatch.setattr(self._children[0], "_ready", ready)
-        return draw(self, data, block)  # type: ignore[arg-type]
+        monkeypatch.setattr(child, "_running_process", killed_process)
+        return decode_in(self, child, data)
 
-    monkeypatch.setattr(Decoder, "_draw", kill_first)
+    monkeypatch.setattr(Decoder, "_decode_in", kill_first)
     tally = Tally(0)
     decode.run(iter([decode.File(0, "the file", SEEDS[0])]), DecodeSettings(processes=1), tally)
     assert tally.outcomes == {Reason.DECODE_CRASH.value: 1}
@@ -119,7 +127,7 @@ def test_an_image_that_kills_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_a_child_beyond_its_memory_breaks_the_run() -> None:
-    tally = Tally(memory_limit=1)
+    tally = Tally(memory_limit_bytes=1)
     decode.run(iter([decode.File(0, "the file", SEEDS[0])]), DecodeSettings(processes=1), tally)
     assert tally.peak_address_bytes > 10_000_000
     assert not tally.passed

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightstream.pipeline.decode.canvas import lay_out
-from sightstream.pipeline.decode.tiling import Tiling, arrangements
+from sightstream.pipeline.decode.tiles import Tiling, arrangements, to_tiles
 from sightstream.pipeline.engine.build import build_engine
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.generate import GenerateEngine
@@ -72,7 +71,7 @@ def test_every_answer_is_that_of_generate(checkpoint: Checkpoint, expected: dict
 
 def test_a_canvas_is_answered_as_the_image_on_it(checkpoint: Checkpoint, expected: dict[int, Completion]) -> None:
     tiling, engine = Tiling(SIDE, 4), SlotEngine(checkpoint, slot_settings(), lambda: None)
-    jobs = [dataclasses.replace(each, pixels=lay_out(each.pixels, tiling)) for each in JOBS[::3]]
+    jobs = [dataclasses.replace(each, pixels=to_tiles(each.pixels, tiling)) for each in JOBS[::3]]
     assert answers(engine, jobs) == {each.id: expected[each.id] for each in jobs}
 
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from sightstream.pipeline.decode.tiling import arrangements
+from sightstream.pipeline.decode.tiles import arrangements
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.slots import engine as engine_module
 from sightstream.pipeline.engine.slots.engine import MOST_SHRINKS, SlotEngine

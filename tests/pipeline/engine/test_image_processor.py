@@ -1,3 +1,5 @@
+"""The tiling that a checkpoint's files ask for, and what is wrong with those that can't be used."""
+
 from __future__ import annotations
 
 import json
@@ -5,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sightstream.pipeline.decode.tiling import Tiling, arrangements, aspect_ratio_id, read_tiling
+from sightstream.pipeline.decode.tiles import Tiling
+from sightstream.pipeline.engine.image_processor import read_tiling
 from sightstream.pipeline.errors import Fatal
 
 CHECKPOINT = Path(__file__).parents[3] / "infra" / "lab" / "demo_model" / "checkpoint"
@@ -28,7 +31,7 @@ def test_the_checkpoint_in_this_repository() -> None:
     assert read_tiling(CHECKPOINT) == Tiling(128, 4, 2)
 
 
-def test_an_older_checkpoint_has_a_file_for_it(tmp_path: Path) -> None:
+def test_an_older_checkpoint_has_a_file_of_its_own_for_it(tmp_path: Path) -> None:
     write(tmp_path, "preprocessor_config.json", LLAMA)
     assert read_tiling(tmp_path) == Tiling(560, 4, 2)
     write(tmp_path, "processor_config.json", {"processor_class": "MllamaProcessor"})
@@ -41,7 +44,7 @@ def test_the_nested_settings_come_first(tmp_path: Path) -> None:
     assert read_tiling(tmp_path) == Tiling(560, 2, 2)
 
 
-def test_what_is_left_out_is_as_in_the_processor(tmp_path: Path) -> None:
+def test_missing_settings_have_the_processors_defaults(tmp_path: Path) -> None:
     from transformers.models.mllama.image_processing_mllama import MllamaImageProcessor
 
     write(tmp_path, "preprocessor_config.json", {})
@@ -50,7 +53,7 @@ def test_what_is_left_out_is_as_in_the_processor(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (None, "no readable preprocessor_config.json"),
         ("{", "Expecting property name"),
@@ -61,13 +64,8 @@ def test_what_is_left_out_is_as_in_the_processor(tmp_path: Path) -> None:
         ({**LLAMA, "max_image_tiles": 0}, "max_image_tiles"),
     ],
 )
-def test_what_cant_be_used_is_named(tmp_path: Path, content: object, says: str) -> None:
+def test_an_unusable_setting_is_named(tmp_path: Path, content: object, message: str) -> None:
     if content is not None:
         write(tmp_path, "preprocessor_config.json", content)
-    with pytest.raises(Fatal, match=says):
+    with pytest.raises(Fatal, match=message):
         read_tiling(tmp_path)
-
-
-def test_arrangements_are_numbered_as_the_model_numbers_them() -> None:
-    assert arrangements(4) == ((1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2), (3, 1), (4, 1))
-    assert [aspect_ratio_id(rows, columns, 4) for rows, columns in arrangements(4)] == list(range(1, 9))

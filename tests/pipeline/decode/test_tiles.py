@@ -1,4 +1,4 @@
-"""A canvas must be what transformers' own image processor sees, but for how Pillow and torch round.
+"""A canvas equals the input of transformers' own image processor, except for how Pillow and torch round.
 
 Where the image is scaled, 1 value in 50 differs by one grey level at most; in noise about 1 in 10^8 differs by two.
 """
@@ -17,9 +17,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.mllama.image_processing_mllama import MllamaImageProcessor
 
-from sightstream.pipeline.decode.canvas import lay_out, lay_out_image
-from sightstream.pipeline.decode.layout import best_arrangement, fitted_size
-from sightstream.pipeline.decode.tiling import BICUBIC, BILINEAR, Tiling, aspect_ratio_id
+from sightstream.pipeline.decode.tiles import (
+    BICUBIC,
+    BILINEAR,
+    Tiling,
+    arrangements,
+    aspect_ratio_id,
+    best_arrangement,
+    fitted_size,
+    image_to_tiles,
+    to_tiles,
+)
 from sightstream.pipeline.types import Canvas, Pixels
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -40,7 +48,7 @@ def processor(tiling: Tiling) -> Any:
 
 
 def normalised(canvas: Canvas, max_tiles: int) -> torch.Tensor:
-    """[max_tiles, 3, side, side], as the engine makes it."""
+    """Return [max_tiles, 3, side, side], as the engine computes it."""
     side = canvas.side
     rgb = torch.from_numpy(np.frombuffer(canvas.buffer(), np.uint8).copy())
     tiles = rgb.view(canvas.rows, side, canvas.columns, side, 3).permute(0, 2, 4, 1, 3).reshape(-1, 3, side, side)
@@ -49,9 +57,9 @@ def normalised(canvas: Canvas, max_tiles: int) -> torch.Tensor:
     return values
 
 
-def assert_as_the_processor_does(image: Image.Image, tiling: Tiling, grey_levels: int, rare: int = 0) -> None:
-    """Up to `grey_levels` apart; 1 value in 10,000 may be `rare` more."""
-    canvas = lay_out_image(image, "PNG", tiling)
+def assert_equals_processor(image: Image.Image, tiling: Tiling, grey_levels: int, rare: int = 0) -> None:
+    """Allow a difference of `grey_levels`, and of `rare` more for 1 value in 10,000."""
+    canvas = image_to_tiles(image, "PNG", tiling)
     theirs = processor(tiling)(images=[[image]], return_tensors="pt", input_data_format="channels_first")
     assert theirs["aspect_ratio_ids"].item() == aspect_ratio_id(canvas.rows, canvas.columns, tiling.max_tiles)
     tiles = canvas.rows * canvas.columns
@@ -73,14 +81,14 @@ def photo(name: str) -> Image.Image:
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([TINY, Tiling(128, 1), Tiling(96, 6)]))
-def test_any_size_of_the_hardest_picture(width: int, height: int, tiling: Tiling) -> None:
-    assert_as_the_processor_does(noise(width, height), tiling, 1, rare=1)
+def test_any_size_of_the_hardest_image(width: int, height: int, tiling: Tiling) -> None:
+    assert_equals_processor(noise(width, height), tiling, 1, rare=1)
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 1400), st.integers(1, 1400))
 def test_any_size_in_the_tiles_of_the_real_model(width: int, height: int) -> None:
-    assert_as_the_processor_does(noise(width, height), LLAMA, 1, rare=1)
+    assert_equals_processor(noise(width, height), LLAMA, 1, rare=1)
 
 
 @pytest.mark.parametrize("name", PHOTOS)
@@ -88,23 +96,23 @@ def test_any_size_in_the_tiles_of_the_real_model(width: int, height: int) -> Non
 def test_photographs(name: str, tiling: Tiling) -> None:
     for size in (None, (1600, 900), (500, 1100), (1000, 240), (90, 300)):
         image = photo(name)
-        assert_as_the_processor_does(image if size is None else image.resize(size), tiling, 1)
+        assert_equals_processor(image if size is None else image.resize(size), tiling, 1)
 
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_the_other_filter(name: str) -> None:
-    """Two libraries' bicubic: up to 2 grey levels apart in photographs."""
-    assert_as_the_processor_does(photo(name), Tiling(128, 4, BICUBIC), 2)
+    """The bicubic filters of the two libraries differ by up to 2 grey levels in photographs."""
+    assert_equals_processor(photo(name), Tiling(128, 4, BICUBIC), 2)
 
 
 @pytest.mark.parametrize("rows_columns", [(1, 1), (1, 2), (2, 1), (2, 2), (1, 4), (4, 1), (3, 1)])
 @pytest.mark.parametrize("tiling", [TINY, LLAMA], ids=["128", "560"])
-def test_a_picture_that_needs_no_scaling_is_kept_to_the_bit(rows_columns: tuple[int, int], tiling: Tiling) -> None:
+def test_an_image_that_needs_no_scaling_is_unchanged_to_the_bit(rows_columns: tuple[int, int], tiling: Tiling) -> None:
     rows, columns = rows_columns
     image = Image.fromarray(np.resize(NOISE, (rows * tiling.side, columns * tiling.side, 3)))
-    canvas = lay_out_image(image, "PNG", tiling)
+    canvas = image_to_tiles(image, "PNG", tiling)
     assert (canvas.rows, canvas.columns, canvas.rgb) == (rows, columns, image.tobytes())
-    assert_as_the_processor_does(image, tiling, 0)
+    assert_equals_processor(image, tiling, 0)
 
 
 def test_all_arrangements_and_sizes_agree_with_the_processor() -> None:
@@ -122,8 +130,8 @@ def test_all_arrangements_and_sizes_agree_with_the_processor() -> None:
             assert fitted_size(width, height, canvas[1], canvas[0], 560) == (theirs[1], theirs[0])
 
 
-def test_a_wide_picture_lies_in_a_row_at_the_top_left_on_black() -> None:
-    canvas = lay_out(Pixels(b"\xff" * (200 * 60 * 3), 200, 60, "JPEG"), TINY)
+def test_a_wide_image_is_in_one_row_at_the_top_left_on_black() -> None:
+    canvas = to_tiles(Pixels(b"\xff" * (200 * 60 * 3), 200, 60, "JPEG"), TINY)
     assert (canvas.rows, canvas.columns, canvas.side) == (1, 2, 128)
     assert (canvas.width, canvas.height, canvas.format) == (200, 60, "JPEG")
     rgb = np.frombuffer(canvas.buffer(), np.uint8).reshape(128, 256, 3)
@@ -134,10 +142,15 @@ def test_a_wide_picture_lies_in_a_row_at_the_top_left_on_black() -> None:
 def test_pixels_and_an_image_give_the_same_canvas() -> None:
     image = photo("coffee")
     pixels = Pixels(image.tobytes(), image.width, image.height, "PNG")
-    assert lay_out(pixels, TINY) == lay_out_image(image, "PNG", TINY)
+    assert to_tiles(pixels, TINY) == image_to_tiles(image, "PNG", TINY)
 
 
-def test_the_largest_canvas_is_announced() -> None:
-    sizes = [len(lay_out_image(noise(*size), "PNG", TINY).buffer()) for size in ((1400, 300), (700, 700), (10, 10))]
+def test_the_size_of_the_largest_canvas_is_known() -> None:
+    sizes = [len(image_to_tiles(noise(*size), "PNG", TINY).buffer()) for size in ((1400, 300), (700, 700), (10, 10))]
     assert max(sizes) == TINY.canvas_bytes
     assert BILINEAR == TINY.resample == 2
+
+
+def test_arrangements_are_numbered_as_the_model_numbers_them() -> None:
+    assert arrangements(4) == ((1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2), (3, 1), (4, 1))
+    assert [aspect_ratio_id(rows, columns, 4) for rows, columns in arrangements(4)] == list(range(1, 9))

@@ -1,4 +1,4 @@
-"""What a decode process can't do, and that none is left behind."""
+"""What a sandboxed decode process cannot do, and that none outlives its parent."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from sightstream.infra.lab.fuzz.corpus import encoded, picture
-from sightstream.infra.lab.fuzz.tally import _peaks
+from sightstream.infra.lab.fuzz.corpus import encoded, sample_image
+from sightstream.infra.lab.fuzz.tally import peak_bytes
 from sightstream.pipeline.decode import process
-from sightstream.pipeline.decode.arrangement import Tiling
 from sightstream.pipeline.decode.decoder import Decoder
-from sightstream.pipeline.decode.process import program
+from sightstream.pipeline.decode.process import child_command
 from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.decode.tiles import Tiling
 
 REPOSITORY = Path(__file__).parents[3]
-GOOD = encoded(picture(), "JPEG")
+GOOD = encoded(sample_image(), "JPEG")
 CAP = 512 * 1024**2
 
 
@@ -38,7 +38,7 @@ def of_child(decoder: Decoder, name: str) -> str:
     return Path(f"/proc/{decoder.pids[0]}/{name}").read_text(encoding="utf-8")
 
 
-def test_it_holds_no_secret_and_no_file_but_its_own(decoder: Decoder) -> None:
+def test_it_has_no_secret_and_no_file_but_its_own(decoder: Decoder) -> None:
     assert "canary" not in of_child(decoder, "environ")
     folder = Path(f"/proc/{decoder.pids[0]}/fd")
     held = {os.readlink(entry).split(":")[0] for entry in folder.iterdir()}
@@ -54,11 +54,11 @@ def test_its_limits_are_set(decoder: Decoder) -> None:
 
 
 def test_its_memory_stays_under_its_limit(decoder: Decoder) -> None:
-    peak, _ = _peaks(decoder.pids[0])
+    peak, _ = peak_bytes(decoder.pids[0])
     assert 0 < peak - decoder.memory.size < CAP
 
 
-def test_the_signals_of_the_whole_group_are_the_parents(decoder: Decoder) -> None:
+def test_it_ignores_signals_that_the_parent_handles(decoder: Decoder) -> None:
     pids = decoder.pids
     for stop in (signal.SIGINT, signal.SIGTERM):
         os.kill(pids[0], stop)
@@ -67,7 +67,7 @@ def test_the_signals_of_the_whole_group_are_the_parents(decoder: Decoder) -> Non
     assert os.getpgid(pids[0]) != os.getpgid(0)
 
 
-AS_ANYBODY = """
+AS_ORDINARY_USER = """
 import os, sys
 from sightstream.pipeline.decode import child
 from sightstream.pipeline.decode.limits import Limits
@@ -82,8 +82,8 @@ child.main(*map(int, sys.argv[1:4]), limits)
 
 
 def test_an_ordinary_user_decodes_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some limits mean nothing to root."""
-    monkeypatch.setattr(process, "program", lambda: [sys.executable, "-c", AS_ANYBODY])
+    """Some limits do not bind root."""
+    monkeypatch.setattr(process, "child_command", lambda: [sys.executable, "-c", AS_ORDINARY_USER])
     decoder = Decoder(DecodeSettings(processes=1))
     for path in sorted((Path(__file__).parent / "corpus").iterdir()):
         decoder.release(decoder.decode(path.read_bytes()))
@@ -92,10 +92,10 @@ def test_an_ordinary_user_decodes_every_format(monkeypatch: pytest.MonkeyPatch) 
     decoder.stop()
 
 
-CONFINED = """
+SANDBOXED = """
 import os, socket, sys
-from sightstream.pipeline.decode.confine import confine
-confine(0)
+from sightstream.pipeline.decode.sandbox import sandbox
+sandbox(0)
 tries = [
     lambda: open("/etc/hostname"),
     lambda: open("made", "w"),
@@ -109,19 +109,19 @@ for attempt in tries:
     except OSError:
         continue
     os._exit(1)
-os.write(1, b"confined")
+os.write(1, b"sandboxed")
 """
 
 
 def test_no_file_no_socket(tmp_path: Path) -> None:
-    said = subprocess.run(
-        [sys.executable, "-c", CONFINED],
+    ended = subprocess.run(
+        [sys.executable, "-c", SANDBOXED],
         cwd=tmp_path,
         env={"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         check=True,
     )
-    assert (said.stdout, said.stderr) == (b"confined", b"")
+    assert (ended.stdout, ended.stderr) == (b"sandboxed", b"")
 
 
 PARENT = """
@@ -145,17 +145,17 @@ def test_it_ends_with_its_parent_even_a_killed_one() -> None:
     parent.stdin.write(GOOD)
     parent.stdin.close()
     pid = int(parent.stdout.readline())
-    assert _runs(pid)
+    assert _is_running(pid)
     parent.kill()
     parent.wait()
     parent.stdout.close()
     deadline = time.monotonic() + 30
-    while _runs(pid):
+    while _is_running(pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def _runs(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
@@ -163,9 +163,9 @@ def _runs(pid: int) -> bool:
 
 
 def test_it_starts_light() -> None:
-    """A start is paid for every image that kills: neither torch nor pydantic belongs in it."""
+    """Every image that kills a child costs a start, so it imports neither torch nor pydantic."""
     loaded = subprocess.run(
-        [program()[0], "-c", "import sightstream.pipeline.decode.child, sys; print(*sys.modules)"],
+        [child_command()[0], "-c", "import sightstream.pipeline.decode.child, sys; print(*sys.modules)"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -1,26 +1,24 @@
-"""How a checkpoint wants images cut into tiles, read from its folder without loading torch."""
+"""Reads from a checkpoint's folder how its image processor cuts images into tiles, without loading torch."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from sightstream.pipeline.decode.arrangement import BICUBIC, BILINEAR, Tiling, arrangements, aspect_ratio_id
+from sightstream.pipeline.decode.tiles import BILINEAR, Tiling
 from sightstream.pipeline.errors import Fatal
-
-__all__ = ["BICUBIC", "BILINEAR", "Tiling", "arrangements", "aspect_ratio_id", "read_tiling"]
 
 
 def read_tiling(folder: Path) -> Tiling:
-    """From the image processor's settings in a checkpoint's folder. Raises Fatal with what to change."""
+    """Return the tiling of the checkpoint in this folder. Raises Fatal with what to change."""
     try:
-        found = _Settings.model_validate(_stored(folder))
+        settings = _ImageProcessor.model_validate(_stored(folder))
     except (OSError, ValueError, AttributeError) as error:
         raise Fatal(f"{folder.name}: the image processor's settings can't be used: {_brief(error)}") from None
-    return Tiling(found.size.height, found.max_image_tiles, found.resample)
+    return Tiling(settings.size.height, settings.max_image_tiles, settings.resample)
 
 
 class _Size(BaseModel):
@@ -28,8 +26,8 @@ class _Size(BaseModel):
     width: int
 
 
-class _Settings(BaseModel):
-    """What we need of them; the defaults are MllamaImageProcessor's own."""
+class _ImageProcessor(BaseModel):
+    """The settings that decide the tiling; the defaults are MllamaImageProcessor's own."""
 
     size: _Size = _Size(height=224, width=224)
     max_image_tiles: int = Field(default=4, ge=1)
@@ -38,20 +36,21 @@ class _Settings(BaseModel):
     do_pad: Literal[True] = True
 
     @model_validator(mode="after")
-    def _check_square(self) -> _Settings:
+    def _check_square(self) -> _ImageProcessor:
         if self.size.width != self.size.height:
             raise ValueError("tiles are square: size.height and size.width must be equal")
         return self
 
 
-def _stored(folder: Path) -> Any:
-    """Newer checkpoints nest them in the processor's file, which then comes first; older ones have a file for them."""
+def _stored(folder: Path) -> object:
+    """Return the settings as parsed JSON. Newer checkpoints nest them in processor_config.json, which has priority."""
     nesting = folder / "processor_config.json"
     if nesting.is_file():
-        nested = json.loads(nesting.read_text(encoding="utf-8")).get("image_processor")
+        nested: object = json.loads(nesting.read_text(encoding="utf-8")).get("image_processor")
         if nested is not None:
             return nested
-    return json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+    stored: object = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+    return stored
 
 
 def _brief(error: Exception) -> str:

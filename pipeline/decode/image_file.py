@@ -1,0 +1,116 @@
+"""Decodes one image file to upright RGB on white, or onto tiles. Runs in the decode child: a file may crash it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import warnings
+
+from PIL import Image, ImageOps
+
+from sightstream.pipeline.decode.colour import is_plain, to_rgb
+from sightstream.pipeline.decode.draft import draft, orientation
+from sightstream.pipeline.decode.formats import load_decoders, pillow_name
+from sightstream.pipeline.decode.jpeg_header import ordinary_size
+from sightstream.pipeline.decode.limits import Limits
+from sightstream.pipeline.decode.output import AllocateOutput, OutOfSharedMemory, write
+from sightstream.pipeline.decode.plain_jpeg import write_rgb
+from sightstream.pipeline.decode.sniff import sniff, webp_size
+from sightstream.pipeline.decode.tiles import choose_layout, resize_and_pad
+from sightstream.pipeline.decode.wire import DecodedImage
+from sightstream.pipeline.errors import Rejected
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+
+_OUT_OF_MEMORY = re.compile(r"out of memory|memory allocation|allocate memory|not enough memory", re.IGNORECASE)
+
+
+def decode_image(data: bytes, limits: Limits, allocate: AllocateOutput) -> DecodedImage:
+    """Write the pixels or the canvas to the allocated output; the returned size is that of the full image, upright.
+
+    Raises OutOfSharedMemory, and Rejected for any error that a decoder raises on a bad file.
+    """
+    kind = sniff(data)
+    size = _size_without_pillow(data, kind, limits)
+    if size is not None and write_rgb(data, *size, allocate):
+        return DecodedImage(*size, kind)
+    load_decoders()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return _decode_with_pillow(data, kind, limits, allocate, tried_in_place=size is not None)
+    except (Rejected, OutOfSharedMemory):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _rejected(Reason.TOO_MANY_PIXELS, f"the image exceeds the limit of {limits.max_pixels} pixels") from None
+    except Exception as error:  # decoders raise nearly anything on a bad file
+        raise _corrupt(kind, error) from None
+
+
+def _size_without_pillow(data: bytes, kind: str, limits: Limits) -> tuple[int, int] | None:
+    """Return the size of an ordinary JPEG that is not tiled. None also for a bad shape: Pillow checks it first."""
+    size = ordinary_size(data) if kind == "JPEG" and limits.tiling is None else None
+    return size if size is not None and _shape_problem(*size, limits) is None else None
+
+
+def _decode_with_pillow(
+    data: bytes, kind: str, limits: Limits, allocate: AllocateOutput, tried_in_place: bool
+) -> DecodedImage:
+    header_size = webp_size(data) if kind == "WEBP" else None
+    if header_size is not None:
+        _check_shape(*header_size, limits)
+    with Image.open(io.BytesIO(data), formats=[pillow_name(kind)]) as image:
+        _check_shape(image.width, image.height, limits)
+        if not tried_in_place and _is_plain_jpeg(image, limits) and write_rgb(data, *image.size, allocate):
+            return DecodedImage(*image.size, kind)
+        smaller = draft(image, limits)
+        image.load()  # the first frame of an animation
+        _turn_upright(image)
+        full = smaller or image
+        _check_shape(full.width, full.height, limits)
+        rgb = to_rgb(image)
+        if limits.tiling is None:
+            write(rgb, allocate)
+            return DecodedImage(full.width, full.height, kind)
+        layout = choose_layout(full.width, full.height, limits.tiling)
+        box = None if smaller is None else smaller.box
+        write(resize_and_pad(rgb, layout, box), allocate)
+        return DecodedImage(full.width, full.height, kind, layout.rows, layout.columns)
+
+
+def _is_plain_jpeg(image: Image.Image, limits: Limits) -> bool:
+    """Return whether the output is just the file's decoded values."""
+    return limits.tiling is None and image.format == "JPEG" and is_plain(image) and orientation(image) == 1
+
+
+def _turn_upright(image: Image.Image) -> None:
+    """Rotate by EXIF. Ignore corrupt EXIF; it must not reject an otherwise valid image."""
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def _check_shape(width: int, height: int, limits: Limits) -> None:
+    if (problem := _shape_problem(width, height, limits)) is not None:
+        raise problem
+
+
+def _shape_problem(width: int, height: int, limits: Limits) -> Rejected | None:
+    if width * height > limits.max_pixels:
+        detail = f"{width} x {height} exceeds the limit of {limits.max_pixels} pixels"
+        return _rejected(Reason.TOO_MANY_PIXELS, detail)
+    if max(width, height) > limits.max_aspect_ratio * max(1, min(width, height)):
+        detail = f"{width} x {height} exceeds the aspect-ratio limit of {limits.max_aspect_ratio:g}"
+        return _rejected(Reason.UNUSABLE_SHAPE, detail)
+    return None
+
+
+def _corrupt(kind: str, error: Exception) -> Rejected:
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+        return _rejected(Reason.TOO_MANY_PIXELS, "the image needs more memory than the decoder may use")
+    cause = type(error).__name__
+    return _rejected(Reason.IMAGE_CORRUPT, f"the {kind} data is corrupt or uses an unsupported variant: {cause}")
+
+
+def _rejected(reason: Reason, detail: str) -> Rejected:
+    return Rejected(reason, Stage.DECODE, detail)
