@@ -1,4 +1,4 @@
-"""The one door for people: `sightstream VERB`."""
+"""The command line's entry point: `sightstream VERB`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sightstream.infra.cli import analyze, ask, bench, demo, down, lag, lookup, publish, results, schemas, store, up
+from sightstream.infra.cli import ask, bench, demo, down, lag, lookup, publish, results, schemas, store, up, worker
 from sightstream.infra.errors import CommandError
 
 app = typer.Typer(
@@ -22,11 +22,22 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"sightstream {version('sightstream')}")
+        raise typer.Exit
+
+
 @app.callback()
 def read_config(
     config: Annotated[
-        Path | None, typer.Option("--config", envvar="SIGHTSTREAM_CONFIG", help="Settings, as a TOML file.")
+        Path | None, typer.Option("--config", envvar="SIGHTSTREAM_CONFIG", help="TOML file with settings.")
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     if config is not None:
         os.environ["SIGHTSTREAM_CONFIG"] = str(config.resolve())  # child processes read the same file
@@ -34,7 +45,8 @@ def read_config(
 
 app.command()(up.up)
 app.command()(down.down)
-app.command()(analyze.analyze)
+app.command()(worker.worker)
+app.command("analyze", hidden=True)(worker.worker)  # the verb's earlier name
 app.command()(ask.ask)
 app.command()(demo.demo)
 app.command()(publish.publish)
@@ -47,7 +59,7 @@ app.command()(lookup.lookup)
 
 
 def main() -> None:
-    """Runs a verb. Exit codes: 0 done, 1 the work failed, 2 wrong use or wrong settings, 130 interrupted."""
+    """Run a verb. Exit codes: 0 done, 1 the work failed, 2 wrong use or wrong settings, 130 interrupted."""
     try:
         app()
     except CommandError as error:

@@ -1,8 +1,7 @@
-"""`sightstream bench`: what this machine does, measured, with the method beside every figure."""
+"""`sightstream bench`: measures this machine and states the method beside every figure."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,55 +12,60 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from sightstream.infra.lab.bench.feed.contestants import Contestant
+    from sightstream.infra.lab.bench.feed.systems import SystemUnderTest
     from sightstream.pipeline.engine.settings import EngineSettings
 
-app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
+app = typer.Typer(help="Measure this machine (needs a checkout of the repository).", no_args_is_help=True)
 
 
 @app.callback()
 def _bench() -> None:
-    """Each kind of measurement is a command of its own."""
+    """Measure this machine (needs a checkout of the repository)."""
+    from sightstream.infra.cli.checkout import require_checkout
+
+    require_checkout("bench")
 
 
 @app.command()
 def engine(
     *,
     parts: Annotated[
-        str | None, typer.Option(help="Only these, separated by commas; --list names them, none is none.")
+        str | None, typer.Option(help="Only these parts, separated by commas; see --list. `none` selects nothing.")
     ] = None,
-    list_parts: Annotated[bool, typer.Option("--list", help="Say what can be measured, and stop.")] = False,
+    list_parts: Annotated[bool, typer.Option("--list", help="List the parts and exit.")] = False,
     json_to: Annotated[
-        Path | None, typer.Option("--json", help="Write JSON here after every part; - is standard output, at the end.")
+        Path | None,
+        typer.Option("--json", help="JSON file to write after every part; - prints it at the end."),
     ] = None,
     model: Annotated[
         Literal["auto", "checkpoint", "demo", "random-11b", "random-small"],
-        typer.Option(help="auto: the checkpoint if one is set, else random-11b on a GPU, the demo model on a CPU."),
+        typer.Option(help="auto: the checkpoint if one is set, else random-11b on a GPU and the demo model on a CPU."),
     ] = "auto",
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of an Mllama checkpoint.")] = None,
     kind: Annotated[
-        Literal["slots", "generate", "simulated"], typer.Option("--engine", help="What is measured beside stock.")
+        Literal["slots", "generate", "simulated"], typer.Option("--engine", help="Engine to compare with stock.")
     ] = "slots",
     quantization: Annotated[Literal["none", "nf4", "int8"] | None, typer.Option()] = None,
     cross_kv: Annotated[Literal["full", "fp8"] | None, typer.Option()] = None,
-    memory_gib: Annotated[float | None, typer.Option(help="Bound on the GPU memory that the engine uses.")] = None,
+    memory_gib: Annotated[float | None, typer.Option(help="Limit on the engine's GPU memory, in GiB.")] = None,
     earlier: Annotated[
         list[Path] | None,
-        typer.Option("--with", help="Take over from an earlier run's JSON what this one does not measure."),
+        typer.Option("--with", help="JSON of an earlier run; fills in the parts that this run does not measure."),
     ] = None,
     setting: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE of the engine's, such as max_batch=64; may be repeated.")
+        list[str] | None, typer.Option(help="Engine setting, NAME=VALUE, such as max_batch=64; may be repeated.")
     ] = None,
     size: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, such as tokens=64 or stock_batches=32,48; may be repeated.")
+        list[str] | None,
+        typer.Option(help="NAME=VALUE, such as tokens=64 or stock_batches=32,48; may be repeated."),
     ] = None,
     budget: Annotated[
-        str, typer.Option(help="Seconds a part, such as 120 or 120,slots=200; set-up not counted.")
+        str, typer.Option(help="Seconds per part, such as 120 or 120,slots=200; set-up is not counted.")
     ] = "180",
 ) -> None:
-    """Measure the tutorial's loop, the best stock batch and the slot engine. Exit code 1: a part failed.
+    """Measure the tutorial's loop, the best stock batch and the slot engine. Exits 1 if a part failed.
 
-    Each part's figures come with their method; a process that dies costs only the part that it was at.
+    Every figure comes with its method. A crash costs only the part that was running.
     """
     from sightstream.infra.lab.bench.engine.options import BenchOptions, read_budgets
     from sightstream.infra.lab.bench.engine.parts import PARTS, chosen
@@ -86,7 +90,7 @@ def engine(
         if value is not None
     }
     sizes = _pairs("--size", size)
-    sizes_for("cpu", sizes)  # a misspelt one is told before anything is loaded
+    sizes_for("cpu", sizes)  # reports a misspelt size before anything is loaded
     options = BenchOptions(_settings(given), model, sizes, read_budgets(budget))
     to_stdout = json_to == Path("-")
     console, out = _console(stderr=True), _console(stderr=to_stdout)
@@ -103,32 +107,34 @@ def engine(
 @app.command()
 def feed(
     *,
-    images: Annotated[int, typer.Option(min=100, help="Requests for each contestant.")] = 2000,
-    distinct: Annotated[int, typer.Option(min=1, help="Different pictures in the store.")] = 200,
-    side: Annotated[int, typer.Option(min=16, help="Pixels of a picture's side.")] = 1000,
-    rounds: Annotated[int, typer.Option(min=1, help="Medians are taken over so many.")] = 1,
-    only: Annotated[str | None, typer.Option(help="Only these contestants, separated by commas.")] = None,
-    list_contestants: Annotated[bool, typer.Option("--list", help="Say who takes part, and stop.")] = False,
-    json_to: Annotated[Path | None, typer.Option("--json", help="Write JSON here; - is standard output.")] = None,
+    images: Annotated[int, typer.Option(min=100, help="Requests for each system under test.")] = 2000,
+    distinct: Annotated[int, typer.Option(min=1, help="Distinct JPEG files in the store.")] = 200,
+    side: Annotated[int, typer.Option(min=16, help="Width and height of each file, in pixels.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the figures are medians over them.")] = 1,
+    only: Annotated[str | None, typer.Option(help="Only these systems, separated by commas; see --list.")] = None,
+    list_systems: Annotated[bool, typer.Option("--list", help="List the systems under test and exit.")] = False,
+    json_to: Annotated[
+        Path | None, typer.Option("--json", help="Write JSON to this file; - prints it to standard output.")
+    ] = None,
 ) -> None:
-    """Feed a model that costs nothing: the worker beside a plain loop and stream libraries. Exit code 1: one failed.
+    """Feed a model that costs nothing: our worker beside a plain loop and stream libraries. Exits 1 if one failed.
 
-    On a Kafka and an S3 of its own. The first run downloads the peers into an environment of their own.
+    Starts its own Kafka and S3. The first run downloads the other systems into an environment of their own.
     """
     import json
 
-    from sightstream.infra.lab.bench.feed.contestants import CONTESTANTS
     from sightstream.infra.lab.bench.feed.options import FeedOptions
     from sightstream.infra.lab.bench.feed.report import as_table, document, method_lines
     from sightstream.infra.lab.bench.feed.run import compare
+    from sightstream.infra.lab.bench.feed.systems import SYSTEMS
 
-    if list_contestants:
-        for contestant in CONTESTANTS:
-            print(f"{contestant.name:18} {contestant.promise:14} {contestant.about}")
+    if list_systems:
+        for system in SYSTEMS:
+            print(f"{system.name:22} {system.guarantee:14} {system.about}")
         return
-    options = FeedOptions(images=images, distinct=min(distinct, images), side=side, rounds=rounds)
+    options = FeedOptions(images=images, distinct=min(distinct, images), side_px=side, rounds=rounds)
     console = _console(stderr=True)
-    comparison = compare(options, _chosen(only), lambda text: console.print(text, markup=False))
+    comparison = compare(options, _select_systems(only), lambda text: console.print(text, markup=False))
     to_stdout = json_to == Path("-")
     if to_stdout:
         _print_json(document(comparison))
@@ -141,21 +147,21 @@ def feed(
     raise typer.Exit(1 if comparison.failures else 0)
 
 
-def _chosen(only: str | None) -> list[Contestant]:
+def _select_systems(only: str | None) -> list[SystemUnderTest]:
     from sightstream.infra.errors import CommandError
-    from sightstream.infra.lab.bench.feed.contestants import CONTESTANTS
+    from sightstream.infra.lab.bench.feed.systems import SYSTEMS
 
     wanted = [name.strip() for name in (only or "").split(",") if name.strip()]
-    unknown = sorted(set(wanted) - {contestant.name for contestant in CONTESTANTS})
+    unknown = sorted(set(wanted) - {system.name for system in SYSTEMS})
     if unknown:
-        raise CommandError(f"--only: {unknown} do not take part; --list names those that do")
-    return [contestant for contestant in CONTESTANTS if not wanted or contestant.name in wanted]
+        raise CommandError(f"--only: unknown systems {unknown}; --list names the known ones")
+    return [system for system in SYSTEMS if not wanted or system.name in wanted]
 
 
 def _settings(given: Mapping[str, object]) -> EngineSettings:
-    """The engine's settings as a worker would read them, and over them what the command line says.
+    """Return the engine's settings as a worker would read them, overridden by the command line.
 
-    Sections are not guided unless asked for: answers are to be as long as they are asked to be.
+    Sections are not guided unless asked for, so that every answer has the requested length.
     """
     from pydantic import ValidationError
 
@@ -170,7 +176,7 @@ def _settings(given: Mapping[str, object]) -> EngineSettings:
 
 
 def _console(*, stderr: bool) -> Console:
-    """As wide as the terminal; wide enough for the table where there is none."""
+    """Return a console as wide as the terminal, or wide enough for the table where there is none."""
     from rich.console import Console
 
     console = Console(stderr=stderr, highlight=False)
@@ -183,7 +189,7 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, Any]:
     pairs = [text.partition("=") for text in given or []]
     wrong = [name for name, sign, value in pairs if not sign or not value]
     if wrong:
-        raise CommandError(f"{option} wants NAME=VALUE, not {wrong}")
+        raise CommandError(f"{option} needs NAME=VALUE, not {wrong}")
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
@@ -191,16 +197,3 @@ def _print_json(document: object) -> None:
     import json
 
     print(json.dumps(document))
-
-
-def main() -> None:
-    """`bench engine` alone, for machines without the console script."""
-    from sightstream.infra.errors import CommandError
-
-    command = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_show_locals=False)
-    command.command()(engine)
-    try:
-        command()
-    except CommandError as error:
-        print(f"sightstream bench engine: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None

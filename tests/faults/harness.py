@@ -76,7 +76,7 @@ class Bench:
         }
         environment = os.environ | {f"SIGHTSTREAM_{key.upper()}": str(value) for key, value in chosen.items()}
         log = (self.folder / f"worker-{len(self.workers)}.log").open("ab")
-        command = [sys.executable, "-m", "sightstream", "analyze"]
+        command = [sys.executable, "-m", "sightstream", "worker"]
         with log:
             worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
         self.workers.append(worker)

@@ -40,7 +40,7 @@ def test_every_command_and_option_exists() -> None:
     for verb, rest in commands:
         if verb in verbs:
             verbs[verb] |= set(re.findall(r"--[a-z-]+", rest))
-    assert {"up", "publish", "analyze", "store", "results", "lookup", "lag", "ask"} <= set(verbs)
+    assert {"up", "publish", "worker", "store", "results", "lookup", "lag", "ask"} <= set(verbs)
     for verb, options in verbs.items():
         text = run("-m", "sightstream", verb, "--help")
         assert [option for option in options if option not in text] == [], verb

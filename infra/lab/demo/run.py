@@ -85,7 +85,7 @@ class _Run:
     def run(self) -> dict[str, object]:
         self._start("store", "store")
         lookup = self._start("lookup", "lookup", "--serve")
-        first, second = (self._start(name, "analyze") for name in children.WORKERS)
+        first, second = (self._start(name, "worker") for name in children.WORKERS)
         seconds = self._answer_all(first, second)
         return self._report(seconds, lookup)
 

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from sightstream.infra.lab.bench.feed.pictures import draw
+from sightstream.infra.lab.bench.feed.photographs import make_photographs
 from sightstream.infra.lab.bench.feed.pillow_alone import decode_cpu_s
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
@@ -27,7 +27,7 @@ SIDE = 1000
 
 def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
-    data = options.image.read_bytes() if options.image else draw(1, SIDE)[0]
+    data = options.image.read_bytes() if options.image else make_photographs(1, SIDE)[0]
     decoder = Decoder(DecodeSettings(processes=1), Tiling(options.tiling, 4) if options.tiling else None)
     try:
         sys.stdout.write(json.dumps(measure(data, decoder, options.rounds)) + "\n")

@@ -1,1 +1,1 @@
-"""How fast images get from a topic to committed results when the model costs nothing, beside other ways to do it."""
+"""Measures how fast images get from a topic to committed results when the model costs nothing, beside other systems."""

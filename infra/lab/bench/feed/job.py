@@ -1,4 +1,4 @@
-"""What every contestant is told: where the requests, the images and the results are."""
+"""Describes the job that every system under test gets: where requests, images and results are."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`requests` holds one image request a record; one record each is to come out on `results`.
+    """The `requests` topic holds one image request per record; the system writes one result per request to `results`.
 
-    `s3` is what boto3's client takes; `config` the settings file that says the same to Sightstream.
+    `s3` holds the arguments of boto3's client; `config` is the settings file that says the same to Sightstream.
     """
 
     bootstrap_servers: str
     requests: str
     results: str
-    group: str
+    group_id: str
     s3: dict[str, object]
     config: str
 
     def write(self, folder: Path) -> Path:
-        """As JSON, for programs in other environments. Readable by its owner alone."""
-        file = folder / f"{self.group}.json"
+        """Write the job as JSON for programs in other environments; only its owner can read the file."""
+        file = folder / f"{self.group_id}.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(asdict(self)), encoding="utf-8")
         return file

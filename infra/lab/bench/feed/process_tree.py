@@ -1,4 +1,4 @@
-"""What a process and all its descendants have used so far, as Linux counts it."""
+"""Counts what a process and all its descendants have used so far, from Linux's /proc."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ _PARENT, _TIMES = 1, slice(11, 15)  # of the fields after the name: ppid; utime,
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """`cpu_s`: user and system seconds, those of descendants that have ended included; `moved_bytes`: what read and
-    write calls carried, pipes and shared files included, sockets read through recv not.
+    """The resources that a process tree has used.
+
+    `cpu_s` counts user and system seconds, including those of descendants that have ended. `moved_bytes` counts the
+    bytes of read and write calls, including pipes and shared files, but not sockets that are read through recv.
     """
 
     cpu_s: float
@@ -23,7 +25,7 @@ class Usage:
 
 
 def usage(roots: Iterable[int]) -> Usage:
-    """Of the trees under `roots`; processes that end meanwhile are left out."""
+    """Return the sum over the trees under `roots`; processes that end meanwhile are left out."""
     stats = {int(entry.name): found for entry in PROC.iterdir() if entry.name.isdigit() and (found := _stat(entry))}
     members = _trees(set(roots), {pid: int(fields[_PARENT]) for pid, fields in stats.items()})
     ticks = sum(int(ticks) for pid in members for ticks in stats[pid][_TIMES])

@@ -1,4 +1,4 @@
-"""A whole comparison: the scene once, then one contestant after the other, round after round."""
+"""Runs a whole comparison: the workload once, then one system under test after the other, round after round."""
 
 from __future__ import annotations
 
@@ -8,65 +8,67 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sightstream.infra.errors import CommandError
-from sightstream.infra.lab.bench.feed.contestants import Contestant
+from sightstream.infra.lab.bench.feed.baselines_environment import ensure_baselines
 from sightstream.infra.lab.bench.feed.job import Job
+from sightstream.infra.lab.bench.feed.measurement import Run, measure
 from sightstream.infra.lab.bench.feed.options import FeedOptions
-from sightstream.infra.lab.bench.feed.peers_environment import ensure_peers
 from sightstream.infra.lab.bench.feed.pillow_alone import decode_cpu_s
 from sightstream.infra.lab.bench.feed.process_tree import usage
-from sightstream.infra.lab.bench.feed.scene import Scene, scene
-from sightstream.infra.lab.bench.feed.watch import Run, watch
+from sightstream.infra.lab.bench.feed.systems import SystemUnderTest
+from sightstream.infra.lab.bench.feed.workload import Workload, running_workload
 from sightstream.infra.runtime.service import Program, Service
 
 
 @dataclass(slots=True)
 class Comparison:
-    """A contestant without runs has failed in each round.
+    """The runs of every system; one without runs failed in each round.
 
-    `pillow_cpu_s` is what Pillow alone took for a picture, just before and after each run.
+    `pillow_cpu_s` is what Pillow alone took per file, measured just before and after each run.
     """
 
     options: FeedOptions
-    contestants: Sequence[Contestant]
-    picture_bytes: int = 0
+    systems: Sequence[SystemUnderTest]
+    photograph_bytes: int = 0
     runs: dict[str, list[Run]] = field(default_factory=dict)
     pillow_cpu_s: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
 
-def compare(options: FeedOptions, contestants: Sequence[Contestant], say: Callable[[str], None]) -> Comparison:
-    """Blocks for minutes. A contestant that fails is told, and costs only its own figures."""
-    comparison = Comparison(options, contestants, runs={contestant.name: [] for contestant in contestants})
-    peers = ensure_peers() if any(contestant.script for contestant in contestants) else Path()
-    say("starting Kafka and S3, drawing pictures")
-    with scene(options) as stage:
-        comparison.picture_bytes = sum(map(len, stage.pictures)) // len(stage.pictures)
+def compare(options: FeedOptions, systems: Sequence[SystemUnderTest], report: Callable[[str], None]) -> Comparison:
+    """Run every system in every round; blocks for minutes. A system that fails costs only its own figures."""
+    comparison = Comparison(options, systems, runs={system.name: [] for system in systems})
+    baselines_python = ensure_baselines() if any(system.script for system in systems) else Path()
+    report("starting Kafka and S3, making photographs")
+    with running_workload(options) as workload:
+        comparison.photograph_bytes = sum(map(len, workload.photographs)) // len(workload.photographs)
         for number in range(options.rounds):
-            for contestant in contestants:
-                say(f"round {number + 1} of {options.rounds}: {contestant.name}")
-                _take_part(comparison, contestant, stage, number, peers)
+            for system in systems:
+                report(f"round {number + 1} of {options.rounds}: {system.name}")
+                _run_once(comparison, system, workload, number, baselines_python)
     return comparison
 
 
-def _take_part(comparison: Comparison, contestant: Contestant, stage: Scene, number: int, peers: Path) -> None:
-    job = stage.job(f"c{comparison.contestants.index(contestant)}-{number}")
-    comparison.pillow_cpu_s.append(decode_cpu_s(stage.pictures))
+def _run_once(
+    comparison: Comparison, system: SystemUnderTest, workload: Workload, number: int, baselines_python: Path
+) -> None:
+    job = workload.job(f"c{comparison.systems.index(system)}-{number}")
+    comparison.pillow_cpu_s.append(decode_cpu_s(workload.photographs))
     try:
-        with _running(contestant, stage, job, peers) as services:
+        with _running(system, workload, job, baselines_python) as services:
             pids = [service.pid for service in services]
-            run = watch(job, stage.options, lambda: usage(pids), lambda: all(found.running for found in services))
-        comparison.runs[contestant.name].append(run)
+            run = measure(job, workload.options, lambda: usage(pids), lambda: all(each.running for each in services))
+        comparison.runs[system.name].append(run)
     except CommandError as error:
-        comparison.failures.append(f"{contestant.name}: {error}\n{_log(stage, job).read_text()[-2000:]}")
+        comparison.failures.append(f"{system.name}: {error}\n{_log(workload, job).read_text()[-2000:]}")
     finally:
-        comparison.pillow_cpu_s.append(decode_cpu_s(stage.pictures))
+        comparison.pillow_cpu_s.append(decode_cpu_s(workload.photographs))
 
 
 @contextmanager
-def _running(contestant: Contestant, stage: Scene, job: Job, peers: Path) -> Iterator[list[Service]]:
-    command = contestant.command(job.write(stage.folder), peers)
-    program = Program(contestant.name, command, _log(stage, job), lambda _: None, dict(contestant.environment(job)))
-    services = [stage.runtime.run(program) for _ in range(contestant.instances)]
+def _running(system: SystemUnderTest, workload: Workload, job: Job, baselines_python: Path) -> Iterator[list[Service]]:
+    command = system.command(job.write(workload.folder), baselines_python)
+    program = Program(system.name, command, _log(workload, job), lambda _: None, dict(system.environment(job)))
+    services = [workload.runtime.run(program) for _ in range(system.instances)]
     try:
         yield services
     finally:
@@ -74,5 +76,5 @@ def _running(contestant: Contestant, stage: Scene, job: Job, peers: Path) -> Ite
             service.stop()
 
 
-def _log(stage: Scene, job: Job) -> Path:
-    return stage.folder / f"{job.group}.log"
+def _log(workload: Workload, job: Job) -> Path:
+    return workload.folder / f"{job.group_id}.log"

@@ -27,15 +27,7 @@ def typed(*words: str) -> tuple[int, str, str]:
 def test_it_measures_on_this_machine(tmp_path: Path) -> None:
     file = tmp_path / "out.json"
     sizes = ["tokens=6", "photographs=6", "single_requests=1", "decode_tokens=20", "decode_slots=2", "memory_images=12"]
-    command = [
-        sys.executable,
-        "-m",
-        "sightstream.infra.lab.bench.engine",
-        "--model",
-        "random-small",
-        "--json",
-        str(file),
-    ]
+    command = [sys.executable, "-m", "sightstream", "bench", "engine", "--model", "random-small", "--json", str(file)]
     command += ["--parts", "slots,decode,prefill,single,memory", "--setting", "max_batch=2", "--setting", "device=cpu"]
     command += [word for size in sizes for word in ("--size", size)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)

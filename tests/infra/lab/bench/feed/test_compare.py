@@ -1,4 +1,4 @@
-"""The comparison on a real broker and a real store, small."""
+"""The comparison runs on a real broker and a real store, on a small scale."""
 
 from __future__ import annotations
 
@@ -11,58 +11,58 @@ from typer.testing import CliRunner
 
 from sightstream.infra.cli.app import app
 from sightstream.infra.lab.bench.feed import run
-from sightstream.infra.lab.bench.feed.contestants import CONTESTANTS, OURS, PLAIN, Contestant
+from sightstream.infra.lab.bench.feed.measurement import Run, Snapshot
 from sightstream.infra.lab.bench.feed.options import FeedOptions
 from sightstream.infra.lab.bench.feed.process_tree import Usage
 from sightstream.infra.lab.bench.feed.report import document, method_lines, summary
 from sightstream.infra.lab.bench.feed.run import Comparison, compare
-from sightstream.infra.lab.bench.feed.watch import Moment, Run
+from sightstream.infra.lab.bench.feed.systems import OURS, PLAIN_LOOP, SYSTEMS, SystemUnderTest
 
-SMALL = FeedOptions(images=1000, distinct=6, side=300, partitions=2, timeout_s=60)
+SMALL = FeedOptions(images=1000, distinct=6, side_px=300, partitions=2, timeout_s=60)
 
 
 @pytest.fixture(autouse=True)
 def _plain_loop_needs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "ensure_peers", lambda: Path(sys.executable))
+    monkeypatch.setattr(run, "ensure_baselines", lambda: Path(sys.executable))
 
 
 @pytest.mark.real
 def test_ours_beside_a_plain_loop_and_one_that_dies() -> None:
-    dead = Contestant("dead", "ends at once", "none", "no_such_script.py")
-    said: list[str] = []
-    found = compare(SMALL, [OURS, PLAIN, dead], said.append)
+    dead = SystemUnderTest("dead", "ends at once", "none", "no_such_script.py")
+    reported: list[str] = []
+    found = compare(SMALL, [OURS, PLAIN_LOOP, dead], reported.append)
     assert len(found.failures) == 1, found.failures
     assert "no_such_script.py" in found.failures[0]
-    for contestant in (OURS, PLAIN):
-        line = summary(found, contestant)
+    for system in (OURS, PLAIN_LOOP):
+        line = summary(found, system)
         assert line["images_per_s"] > 0
         assert line["cpu_s_per_image"] > 0
-        assert line["doubles"] == 0
+        assert line["duplicates"] == 0
     assert found.runs["dead"] == []
     assert summary(found, OURS)["stage_seconds"].keys() == {"fetch", "decode", "infer", "total"}
-    assert json.loads(json.dumps(document(found)))["contestants"]["plain loop"]["times_slower_than_ours"] > 0
+    assert json.loads(json.dumps(document(found)))["systems"]["plain loop"]["times_slower_than_ours"] > 0
     assert any("failed: dead" in line for line in method_lines(found))
 
 
-def test_the_command_says_who_takes_part_and_refuses_others() -> None:
+def test_the_command_lists_the_systems_and_refuses_others() -> None:
     listed = CliRunner().invoke(app, ["bench", "feed", "--list"])
-    assert all(contestant.name in listed.output for contestant in CONTESTANTS)
+    assert all(system.name in listed.output for system in SYSTEMS)
     refused = CliRunner().invoke(app, ["bench", "feed", "--only", "nobody"])
     assert refused.exit_code != 0
     assert "'nobody'" in str(refused.exception)
 
 
-def test_each_can_be_asked_for() -> None:
-    assert not [contestant.name for contestant in CONTESTANTS if "," in contestant.name]
+def test_each_name_can_be_given_to_only() -> None:
+    assert not [system.name for system in SYSTEMS if "," in system.name]
 
 
-def test_what_failed_in_every_round_has_no_figures() -> None:
+def test_a_system_that_failed_in_every_round_has_no_figures() -> None:
     nothing = Comparison(SMALL, [OURS], runs={OURS.name: []})
     assert summary(nothing, OURS)["images_per_s"] is None
     assert summary(nothing, OURS)["cpu_over_pillow"] is None
 
 
-def test_cpu_is_told_beside_all_that_pillow_took_in_the_run() -> None:
+def test_cpu_is_compared_with_all_that_pillow_took_in_the_run() -> None:
     runs = [ran(cpu_s=cpu_s) for cpu_s in (3.0, 5.0, 4.0)]
     found = Comparison(SMALL, [OURS], runs={OURS.name: runs}, pillow_cpu_s=[0.02, 0.05, 0.02, 0.02, 0.01, 0.03])
     line = summary(found, OURS)
@@ -71,5 +71,5 @@ def test_cpu_is_told_beside_all_that_pillow_took_in_the_run() -> None:
 
 
 def ran(cpu_s: float) -> Run:
-    """100 images."""
-    return Run(Moment(0, 20, Usage(1, 0, 1)), Moment(1, 120, Usage(1 + cpu_s, 0, 1)), 0, {})
+    """Return a run of 100 images."""
+    return Run(Snapshot(0, 20, Usage(1, 0, 1)), Snapshot(1, 120, Usage(1 + cpu_s, 0, 1)), 0, {})

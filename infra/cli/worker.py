@@ -1,4 +1,4 @@
-"""`sightstream analyze`: a worker of the group."""
+"""`sightstream worker`: runs one worker of the group."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 
-def analyze(
+def worker(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder of an Mllama checkpoint, such as Llama-3.2V-11B-cot.")
     ] = None,
 ) -> None:
-    """Take requests, answer them, commit answers and offsets together. Run one a GPU; stops on Ctrl-C or SIGTERM."""
+    """Answer requests from Kafka and commit answers and offsets in one transaction.
+
+    Run one worker per GPU. It stops on Ctrl-C or SIGTERM.
+    """
     from sightstream.consumers.metrics_server import MetricsPortTaken
     from sightstream.consumers.worker.run import run_worker
     from sightstream.consumers.worker.settings import WorkerSettings

@@ -1,4 +1,4 @@
-"""The work itself, the same for every peer: a request's JSON in, a result's JSON out."""
+"""Does the work itself, the same for every baseline: takes a request's JSON and returns a result's JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from botocore.config import Config
 from PIL import Image
 
 
-class Looker:
-    """Fetches with boto3, decodes with Pillow, and answers at once: a model that costs nothing. One per process."""
+class ImageTask:
+    """Fetches with boto3, decodes with Pillow and answers at once, like a model that costs nothing. One per process."""
 
     def __init__(self, job: dict[str, Any]) -> None:
         self._s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}), **job["s3"])
 
-    def look(self, value: bytes) -> bytes:
+    def run(self, value: bytes) -> bytes:
         request = json.loads(value)
         bucket, _, key = request["image"]["uri"].removeprefix("s3://").partition("/")
         data = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -31,7 +31,7 @@ class Looker:
 
 
 def _result(request: dict[str, Any], data: bytes, image: Image.Image) -> dict[str, Any]:
-    """As large as Sightstream's own."""
+    """Return a result as large as one of Sightstream's."""
     corner = image.getpixel((0, 0))
     answer = {
         "summary": f"I will look at {corner}.",
@@ -39,7 +39,7 @@ def _result(request: dict[str, Any], data: bytes, image: Image.Image) -> dict[st
         "reasoning": "Nothing to reason about.",
         "conclusion": str(corner),
     }
-    seen = {
+    image_info = {
         "uri": request["image"]["uri"],
         "sha256": hashlib.sha256(data).hexdigest(),
         "bytes": len(data),
@@ -57,13 +57,13 @@ def _result(request: dict[str, Any], data: bytes, image: Image.Image) -> dict[st
         "finish_reason": "stop",
         "complete": True,
         "raw_text": "".join(f"<{name.upper()}>{text}</{name.upper()}>" for name, text in answer.items()),
-        "image": seen,
+        "image": image_info,
         "model": model,
         "completed_at": datetime.now(UTC).isoformat(),
     }
 
 
 def read_job() -> dict[str, Any]:
-    """What the command line names."""
+    """Read the job file that the command line names."""
     job: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     return job

@@ -1,4 +1,4 @@
-"""The environment in which the peers run: their pins of confluent-kafka are not ours."""
+"""The Python environment of the baselines, whose pins of confluent-kafka differ from ours."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 from sightstream.infra.bootstrap.commands import run, run_patiently
 from sightstream.infra.bootstrap.environment import ROOT, ensure_uv, uv_environment
-from sightstream.infra.lab.bench.feed.contestants import PEERS
+from sightstream.infra.lab.bench.feed.systems import BASELINES
 
-FOLDER = ROOT / ".tools" / "peers"
+FOLDER = ROOT / ".tools" / "baselines"
 
 
-def ensure_peers() -> Path:
-    """Its Python; made at the first call, which downloads packages. Raises SetupError."""
+def ensure_baselines() -> Path:
+    """Return the environment's Python; the first call makes it and downloads packages. Raises SetupError."""
     python = FOLDER / "bin" / "python"
-    pins = PEERS / "requirements.txt"
+    pins = BASELINES / "requirements.txt"
     stamp = FOLDER / "requirements.txt"
     if stamp.exists() and stamp.read_bytes() == pins.read_bytes():
         return python

@@ -1,4 +1,4 @@
-"""Reads committed results as they appear, and looks at what the contestant has used when it counts."""
+"""Reads committed results as they appear, and records what the system under test has used at both ends of the count."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.bench.feed.job import Job
 from sightstream.infra.lab.bench.feed.options import FeedOptions
 from sightstream.infra.lab.bench.feed.process_tree import Usage
 
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
 POLL_S = 0.1
-BATCH = 500
+BATCH_RECORDS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """`answered` requests had a visible result at `at_s`."""
+class Snapshot:
+    """At `at_s`, `answered` requests had a visible result."""
 
     at_s: float
     answered: int
@@ -29,14 +32,15 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """From `warm` to `end` is what counts. `doubles`: results for a request that already had one.
+    """One run of one system; the time from `warm` to `end` counts.
 
-    `stages` are mean seconds by stage, where results tell them.
+    `duplicates` counts results for requests that already had one. `stages` holds mean seconds by stage where the
+    results carry them.
     """
 
-    warm: Moment
-    end: Moment
-    doubles: int
+    warm: Snapshot
+    end: Snapshot
+    duplicates: int
     stages: dict[str, float]
 
     @property
@@ -56,31 +60,35 @@ class Run:
         return self.end.answered - self.warm.answered
 
 
-def watch(job: Job, options: FeedOptions, used: Callable[[], Usage], alive: Callable[[], bool]) -> Run:
-    """Blocks until every request is answered. Raises CommandError when that takes too long or the contestant died."""
+def measure(job: Job, options: FeedOptions, usage_so_far: Callable[[], Usage], is_alive: Callable[[], bool]) -> Run:
+    """Block until every request is answered. Raises CommandError when that takes too long or the system has died."""
     seen: set[str] = set()
-    doubles, warm, stages = 0, None, _Stages()
+    duplicates, warm, stages = 0, None, _Stages()
     deadline = time.monotonic() + options.timeout_s
     consumer = _consumer(job)
     try:
         while len(seen) < options.images:
-            if time.monotonic() > deadline or not alive():
-                raise CommandError(f"{len(seen)} of {options.images} results; it died, or was too slow")
-            for message in consumer.consume(BATCH, POLL_S):
-                result = json.loads(message.value())
-                doubles += result["request_id"] in seen
+            if time.monotonic() > deadline or not is_alive():
+                raise CommandError(f"{len(seen)} of {options.images} results; the system died or was too slow")
+            for message in consumer.consume(BATCH_RECORDS, POLL_S):
+                if (value := message.value()) is None:
+                    continue
+                result = json.loads(value)
+                duplicates += result["request_id"] in seen
                 seen.add(result["request_id"])
                 stages.add(result)
-            if warm is None and len(seen) >= options.warm_share * options.images:
-                warm = Moment(time.monotonic(), len(seen), used())
+            if warm is None and len(seen) >= options.warm_fraction * options.images:
+                warm = Snapshot(time.monotonic(), len(seen), usage_so_far())
         if warm is None or warm.answered == len(seen):
-            raise CommandError("all results came at once, which tells no rate: ask for more --images")
-        return Run(warm, Moment(time.monotonic(), len(seen), used()), doubles, stages.means())
+            raise CommandError("all results came at once, which gives no rate: ask for more --images")
+        return Run(warm, Snapshot(time.monotonic(), len(seen), usage_so_far()), duplicates, stages.means())
     finally:
         consumer.close()
 
 
 class _Stages:
+    """Collects the seconds by stage that results carry."""
+
     def __init__(self) -> None:
         self._seconds: dict[str, list[float]] = {}
 
@@ -92,13 +100,13 @@ class _Stages:
         return {stage: fmean(seconds) for stage, seconds in self._seconds.items()}
 
 
-def _consumer(job: Job) -> Any:
+def _consumer(job: Job) -> Consumer:
     from confluent_kafka import Consumer
 
     consumer = Consumer(
         {
             "bootstrap.servers": job.bootstrap_servers,
-            "group.id": f"{job.group}.watch",
+            "group.id": f"{job.group_id}.watch",
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "enable.auto.commit": False,

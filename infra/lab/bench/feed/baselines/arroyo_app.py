@@ -1,4 +1,4 @@
-"""sentry-arroyo, at least once: in its process, or in as many worker processes as the second argument says."""
+"""Runs the task in sentry-arroyo, at least once: in its own process, or in as many as the second argument says."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from arroyo.processing.strategies import CommitOffsets, Produce, RunTask, RunTas
 from arroyo.processing.strategies.abstract import ProcessingStrategy, ProcessingStrategyFactory
 from arroyo.processing.strategies.run_task_with_multiprocessing import MultiprocessingPool
 from arroyo.types import Commit, Message, Partition, Topic
-from look import Looker, read_job
+from image_task import ImageTask, read_job
 
-_lookers: list[Looker] = []
-
-
-def look(message: Message[KafkaPayload]) -> KafkaPayload:
-    if not _lookers:
-        _lookers.append(Looker(read_job()))
-    return KafkaPayload(message.payload.key, _lookers[0].look(message.payload.value), [])
+_task: list[ImageTask] = []  # one per process, made at first use
 
 
-class Looking(ProcessingStrategyFactory[KafkaPayload]):
+def run_task(message: Message[KafkaPayload]) -> KafkaPayload:
+    if not _task:
+        _task.append(ImageTask(read_job()))
+    return KafkaPayload(message.payload.key, _task[0].run(message.payload.value), [])
+
+
+class TaskFactory(ProcessingStrategyFactory[KafkaPayload]):
     def __init__(self, job: dict[str, Any], processes: int) -> None:
         self._results = Topic(job["results"])
         kafka: dict[str, Any] = build_kafka_configuration({}, bootstrap_servers=[job["bootstrap_servers"]])
@@ -36,18 +36,18 @@ class Looking(ProcessingStrategyFactory[KafkaPayload]):
     ) -> ProcessingStrategy[KafkaPayload]:
         after = Produce(self._producer, self._results, CommitOffsets(commit))
         if self._pool is None:
-            return RunTask(look, after)
-        return RunTaskWithMultiprocessing(look, after, max_batch_size=16, max_batch_time=0.5, pool=self._pool)
+            return RunTask(run_task, after)
+        return RunTaskWithMultiprocessing(run_task, after, max_batch_size=16, max_batch_time=0.5, pool=self._pool)
 
 
 def main() -> None:
     job, processes = read_job(), int(sys.argv[2])
     consumer = KafkaConsumer(
         build_kafka_consumer_configuration(
-            {}, group_id=job["group"], auto_offset_reset="earliest", bootstrap_servers=[job["bootstrap_servers"]]
+            {}, group_id=job["group_id"], auto_offset_reset="earliest", bootstrap_servers=[job["bootstrap_servers"]]
         )
     )
-    StreamProcessor(consumer, Topic(job["requests"]), Looking(job, processes)).run()
+    StreamProcessor(consumer, Topic(job["requests"]), TaskFactory(job, processes)).run()
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""The loop that most people write: poll, get, open, produce, commit. At least once; one image at a time."""
+"""The loop that most people write: poll, get, open, produce, commit. It is at least once, one image at a time."""
 
 from __future__ import annotations
 
 from confluent_kafka import Consumer, Producer
-from look import Looker, read_job
+from image_task import ImageTask, read_job
 
 
 def main() -> None:
     job = read_job()
-    looker = Looker(job)
+    task = ImageTask(job)
     consumer = Consumer(
         {
             "bootstrap.servers": job["bootstrap_servers"],
-            "group.id": job["group"],
+            "group.id": job["group_id"],
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
         }
@@ -23,8 +23,8 @@ def main() -> None:
         message = consumer.poll(1.0)
         if message is None or message.error():
             continue
-        producer.produce(job["results"], key=message.key(), value=looker.look(message.value()))
-        producer.flush()  # or a crash after the commit would lose it
+        producer.produce(job["results"], key=message.key(), value=task.run(message.value()))
+        producer.flush()  # otherwise a crash after the commit would lose the result
         consumer.commit(message=message, asynchronous=False)
 
 

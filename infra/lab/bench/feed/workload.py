@@ -1,4 +1,4 @@
-"""The stage that all contestants share: a real broker and a real object store, full of pictures."""
+"""The workload that all systems under test share: a real broker, and a real object store full of JPEG files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from sightstream.infra.lab.bench.feed.job import Job
 from sightstream.infra.lab.bench.feed.options import FeedOptions
-from sightstream.infra.lab.bench.feed.pictures import draw
+from sightstream.infra.lab.bench.feed.photographs import make_photographs
 from sightstream.infra.runtime.local import DEFAULT_BUCKET, LocalRuntime
 from sightstream.infra.runtime.resources import create_bucket
 from sightstream.producers.publisher import ImagePublisher
@@ -21,16 +21,16 @@ from sightstream.schemas.wire.topics import TopicSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """`pictures` are JPEG files; the store holds each under its number."""
+class Workload:
+    """A running broker and store; `photographs` are JPEG files, and the store holds each under its number."""
 
     runtime: LocalRuntime
     folder: Path
     options: FeedOptions
-    pictures: tuple[bytes, ...]
+    photographs: tuple[bytes, ...]
 
     def job(self, name: str) -> Job:
-        """Topics of its own, the one of requests already full."""
+        """Create topics for one run, fill the request topic, and describe them."""
         topics = TopicSettings(
             requests=f"{name}.requests",
             results=f"{name}.results",
@@ -41,7 +41,7 @@ class Scene:
         self._publish(topics)
         kafka, s3 = self.runtime.kafka_settings, self.runtime.s3_settings
         where = (kafka.bootstrap_servers, topics.requests, topics.results)
-        return Job(*where, group=name, s3=s3.client_arguments(), config=str(config))
+        return Job(*where, group_id=name, s3=s3.client_arguments(), config=str(config))
 
     def _publish(self, topics: TopicSettings) -> None:
         with ImagePublisher(self.runtime.kafka_settings, topics) as publisher:
@@ -52,22 +52,22 @@ class Scene:
         return ImageRequest(
             request_id=f"r-{number}",
             product_id=f"p-{number}",
-            image=ImageRef(uri=f"s3://{DEFAULT_BUCKET}/{number % len(self.pictures)}.jpg"),
+            image=ImageRef(uri=f"s3://{DEFAULT_BUCKET}/{number % len(self.photographs)}.jpg"),
             question="What does the picture show?",
             submitted_at=datetime.now(UTC),
         )
 
 
 @contextmanager
-def scene(options: FeedOptions) -> Iterator[Scene]:
-    """Blocks while it is set up; all of it is gone at the end."""
+def running_workload(options: FeedOptions) -> Iterator[Workload]:
+    """Start the broker and the store and fill the store; blocks meanwhile. Everything is removed at the end."""
     with TemporaryDirectory(prefix="sightstream-bench-") as name, LocalRuntime(Path(name) / "runtime") as runtime:
-        pictures = draw(options.distinct, options.side)
+        photographs = make_photographs(options.distinct, options.side_px)
         create_bucket(runtime.s3_settings, DEFAULT_BUCKET)
         from sightstream.schemas.connections.s3_client import s3_client
 
         client = s3_client(runtime.s3_settings)
         with ThreadPoolExecutor(4) as pool:
-            for number, data in enumerate(pictures):
+            for number, data in enumerate(photographs):
                 pool.submit(client.put_object, Bucket=DEFAULT_BUCKET, Key=f"{number}.jpg", Body=data)
-        yield Scene(runtime, Path(name), options, pictures)
+        yield Workload(runtime, Path(name), options, photographs)
