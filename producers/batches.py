@@ -9,29 +9,29 @@ from hashlib import sha256
 from typing import Protocol
 
 from sightstream.producers.errors import BadItem, SourceChanged
-from sightstream.producers.outbox import Record
 from sightstream.producers.progress import Progress
-from sightstream.producers.recipe import Recipe
+from sightstream.producers.request_template import RequestTemplate
 from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.requests import build_request
+from sightstream.producers.transactional_sink import Record
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.topics import record_key
 
 
-class Watcher(Protocol):
+class ProgressListener(Protocol):
     """Is told how a job gets on."""
 
-    def resumed(self, progress: Progress) -> None:
+    def on_resume(self, progress: Progress) -> None:
         """Before the first entry is read."""
 
-    def read(self, size: int) -> None:
+    def on_read(self, size: int) -> None:
         """So many more bytes of the source are behind us, published earlier or just now."""
 
-    def bad(self, problem: str) -> None:
+    def on_bad_item(self, problem: str) -> None:
         """An entry makes no request; it counts as failed."""
 
-    def settled(self, progress: Progress) -> None:
+    def on_commit(self, progress: Progress) -> None:
         """A batch is committed."""
 
 
@@ -51,25 +51,25 @@ class Batcher:
 
     def __init__(
         self,
-        recipe: Recipe,
+        template: RequestTemplate,
         settings: PublisherSettings,
-        watcher: Watcher,
+        listener: ProgressListener,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._recipe = recipe
+        self._template = template
         self._settings = settings
-        self._watcher = watcher
+        self._listener = listener
         self._now = now
         self._digest = sha256()
 
-    def pass_over(self, items: Iterator[Item], progress: Progress) -> None:
+    def skip_published(self, items: Iterator[Item], progress: Progress) -> None:
         """Reads what is published already. Raises SourceChanged when it is no longer the same."""
         for _ in range(progress.position):
             item = next(items, None)
             if item is None:
                 break
             self._add_to_digest(item)
-            self._watcher.read(item.size)
+            self._listener.on_read(item.size)
         if progress.position and self._digest.hexdigest() != progress.digest:
             raise SourceChanged(
                 f"the first {progress.position} entries are published, but the source has changed there since. Put the "
@@ -93,10 +93,10 @@ class Batcher:
         batch.digest = self._digest.hexdigest()
         batch.size += item.size
         try:
-            request = build_request(item, self._recipe.question, self._recipe.options, self._now())
+            request = build_request(item, self._template.question, self._template.options, self._now())
         except BadItem as error:
             batch.failed += 1
-            self._watcher.bad(str(error))
+            self._listener.on_bad_item(str(error))
             return
         value = encode(request)
         batch.records.append(Record(request.request_id, record_key(request.product_id), value))

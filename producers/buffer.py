@@ -24,7 +24,7 @@ class Buffer:
     def closed(self) -> bool:
         return self._closed
 
-    def enter(self, size: int, timeout_s: float) -> bool:
+    def acquire(self, size: int, timeout_s: float) -> bool:
         """Blocks until there is room; False when there was none in time, or the buffer is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._fits(size), timeout_s)
@@ -34,7 +34,7 @@ class Buffer:
             self._bytes += size
             return True
 
-    def leave(self, size: int) -> None:
+    def release(self, size: int) -> None:
         with self._changed:
             self._records -= 1
             self._bytes -= size

@@ -58,7 +58,7 @@ class BadItem(PublishError):
     """One entry of a source makes no request; the others do."""
 
 
-class TakenOver(PublishError):
+class Superseded(PublishError):
     """Another run publishes the same source to the same topic; this one stops. Exactly once still holds."""
 
 
@@ -66,7 +66,7 @@ class Stopped(PublishError):
     """The run was asked to stop and did so between two batches; the next run goes on from there."""
 
 
-class Unsettled(PublishError):
+class InDoubt(PublishError):
     """It is not known whether a transaction was committed: reconnect, which settles it, and look."""
 
 

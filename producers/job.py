@@ -1,9 +1,9 @@
 """Publishes a whole source, exactly once, whatever dies when.
 
 Entries go out in batches; each batch is one transaction that carries its records and the new progress
-(producers/outbox.py). A run that follows takes the job over, reads the progress back, passes over as many entries, and
-goes on. So a `read_committed` reader sees each entry once, after Ctrl-C, kill -9, a broker restart, or two runs at the
-same moment (the later one wins, the earlier one stops).
+(producers/transactional_sink.py). A later run fences the earlier one, reads the progress back, skips as many entries,
+and goes on. So a `read_committed` reader sees each entry once, after Ctrl-C, kill -9, a broker restart, or two runs at
+the same moment (the later one wins, the earlier one stops).
 
 Passing over is checked: the progress holds a digest over the entries that were published. If the head of the source is
 no longer the same the job stops with SourceChanged; entries added behind it are simply new. The progress lives as long
@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import uuid4
 
-from sightstream.producers.batches import Batch, Batcher, Watcher
-from sightstream.producers.errors import PublishError, Stopped, TakenOver, Unsettled
-from sightstream.producers.outbox import Record
+from sightstream.producers.batches import Batch, Batcher, ProgressListener
+from sightstream.producers.errors import InDoubt, PublishError, Stopped, Superseded
 from sightstream.producers.progress import Progress
-from sightstream.producers.sources.item import Source
+from sightstream.producers.sources.item import BulkSource
+from sightstream.producers.transactional_sink import Record
 
 
 class Transactions(Protocol):
-    """What a job needs of producers/outbox.py's Outbox."""
+    """What a job needs of producers/transactional_sink.py's TransactionalSink."""
 
     def open(self) -> Progress: ...
     def commit(self, records: Sequence[Record], progress: Progress) -> None: ...
@@ -35,7 +35,7 @@ class Transactions(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long a batch is tried for while the broker does not answer, and the pause between tries; seconds.
 
     `asked_to_stop` is looked at between batches and between tries.
@@ -52,72 +52,77 @@ class PublishJob:
     """One run of a job. Not thread safe."""
 
     def __init__(
-        self, source: Source, batcher: Batcher, outbox: Transactions, watcher: Watcher, patience: Patience
+        self,
+        source: BulkSource,
+        batcher: Batcher,
+        sink: Transactions,
+        listener: ProgressListener,
+        retry_policy: RetryPolicy,
     ) -> None:
         self._source = source
         self._batcher = batcher
-        self._outbox = outbox
-        self._watcher = watcher
-        self._patience = patience
+        self._sink = sink
+        self._listener = listener
+        self._retry_policy = retry_policy
         self._run = uuid4().hex
         self._committed = Progress()
 
     def run(self, *, resume: bool = True) -> Progress:
         """Publishes what is not published yet; without `resume` everything, again. Returns the progress of the job.
 
-        Raises SourceError, SourceChanged, TakenOver, Stopped, or PublishError; what was committed until then stays,
+        Raises SourceError, SourceChanged, Superseded, Stopped, or PublishError; what was committed until then stays,
         and the next run goes on from there.
         """
         try:
             self._committed = self._reopen(self._deadline())
             progress = self._committed if resume else Progress()
-            self._watcher.resumed(progress)
+            self._listener.on_resume(progress)
             items = self._source.items()
-            self._batcher.pass_over(items, progress)
+            self._batcher.skip_published(items, progress)
             for batch in self._batcher.batches(items):
                 self._stop_if_asked()
                 progress = self._after(progress, batch)
-                self._settle(batch, progress)
-                self._watcher.read(batch.size)
-                self._watcher.settled(progress)
+                self._commit_until_certain(batch, progress)
+                self._listener.on_read(batch.size)
+                self._listener.on_commit(progress)
             return progress
         finally:
-            self._outbox.close()
+            self._sink.close()
 
     def _after(self, progress: Progress, batch: Batch) -> Progress:
         delivered = progress.delivered + len(batch.records)
         return Progress(delivered, progress.failed + batch.failed, batch.digest, self._run)
 
-    def _settle(self, batch: Batch, after: Progress) -> None:
+    def _commit_until_certain(self, batch: Batch, after: Progress) -> None:
         """Commits the batch, as often as it takes. `after` names this run, so its own commit is recognised."""
         deadline = self._deadline()
         while self._committed != after:
             try:
-                self._outbox.commit(batch.records, after)
+                self._sink.commit(batch.records, after)
                 self._committed = after
-            except Unsettled as error:
+            except InDoubt as error:
                 self._wait(deadline, error)
                 found = self._reopen(deadline)
                 if found not in (self._committed, after):
-                    raise TakenOver("another run publishes this source; this one stops") from None
+                    raise Superseded("another run publishes this source; this one stops") from None
                 self._committed = found
 
     def _reopen(self, deadline: float) -> Progress:
         while True:
             try:
-                return self._outbox.open()
-            except Unsettled as error:
+                return self._sink.open()
+            except InDoubt as error:
                 self._wait(deadline, error)
 
     def _deadline(self) -> float:
-        return self._patience.clock() + self._patience.timeout_s
+        return self._retry_policy.clock() + self._retry_policy.timeout_s
 
     def _stop_if_asked(self) -> None:
-        if self._patience.asked_to_stop():
+        if self._retry_policy.asked_to_stop():
             raise Stopped("stopped; run again to go on")
 
-    def _wait(self, deadline: float, error: Unsettled) -> None:
+    def _wait(self, deadline: float, error: InDoubt) -> None:
         self._stop_if_asked()
-        if self._patience.clock() >= deadline:
+        if self._retry_policy.clock() >= deadline:
             raise PublishError(f"the broker does not take the batch: {error}; run again later to go on") from None
-        self._patience.sleep(self._patience.pause_s)
+        self._retry_policy.sleep(self._retry_policy.pause_s)

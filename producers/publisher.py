@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class RecordMetadata:
     """Where the broker keeps the record."""
 
     topic: str
@@ -90,10 +90,10 @@ class ImagePublisher:
                 raise
             error.add_note(str(undelivered))
 
-    def publish(self, request: ImageRequest) -> Future[Delivered]:
+    def publish(self, request: ImageRequest) -> Future[RecordMetadata]:
         """Hands the request over. Blocks while the buffer is full, `block_timeout_s` at most.
 
-        The future ends with Delivered, or with NotDelivered; nobody has to look at it, flush() and leaving report
+        The future ends with RecordMetadata, or with NotDelivered; nobody has to look at it, flush() and leaving report
         failures too. Its callbacks run on the thread that reads delivery reports, so they must not block.
         Raises RequestTooLarge, BufferFull, PublisherClosed, or PublishError when the producer can't go on.
         """
@@ -101,14 +101,14 @@ class ImagePublisher:
         if len(value) > MAX_REQUEST_BYTES:
             raise RequestTooLarge(f"{request.request_id}: {len(value)} bytes are over the cap of {MAX_REQUEST_BYTES}")
         self._enter(request.request_id, len(value))
-        delivery: Future[Delivered] = Future()
+        delivery: Future[RecordMetadata] = Future()
         delivery.set_running_or_notify_cancel()  # it is on its way, so it can't be cancelled
         report = partial(self._report, delivery, request.request_id, len(value))
         try:
             key = record_key(request.product_id)
             self._producer.produce(self._topics.requests, value=value, key=key, on_delivery=report)
         except BaseException as error:
-            self._buffer.leave(len(value))
+            self._buffer.release(len(value))
             if isinstance(error, Exception):
                 raise PublishError(f"{request.request_id} was not sent: {error}; open a new publisher") from error
             raise
@@ -145,7 +145,7 @@ class ImagePublisher:
     def _enter(self, request_id: str, size: int) -> None:
         if self._producer is None:
             raise PublisherClosed("open the publisher first: with ImagePublisher(...) as publisher")
-        if self._buffer.enter(size, self._settings.block_timeout_s):
+        if self._buffer.acquire(size, self._settings.block_timeout_s):
             return
         if self._buffer.closed:
             raise PublisherClosed(f"{request_id} was not sent: the publisher is closed")
@@ -154,15 +154,15 @@ class ImagePublisher:
             f"within {self._settings.block_timeout_s:g} s{self._broker_words}; publish it again later"
         )
 
-    def _report(self, delivery: Future[Delivered], request_id: str, size: int, error: Any, message: Any) -> None:
+    def _report(self, delivery: Future[RecordMetadata], request_id: str, size: int, error: Any, message: Any) -> None:
         """Runs on the polling thread. Failures are noted before the room is given back, so that flush sees them."""
         if error is None:
-            delivery.set_result(Delivered(message.topic(), message.partition(), message.offset()))
+            delivery.set_result(RecordMetadata(message.topic(), message.partition(), message.offset()))
         else:
             failure = NotDelivered(request_id, error.str())
             self._failures.add(failure)
             delivery.set_exception(failure)
-        self._buffer.leave(size)
+        self._buffer.release(size)
 
     def _poll(self) -> None:
         while not self._stop.is_set():

@@ -1,6 +1,6 @@
 """For publishers who hold bytes, not links: a signed address to put them at, and what to name in the request then.
 
-    upload = Uploads(S3Settings(...)).put("image/jpeg", len(data), sha256(data).hexdigest())
+    upload = Uploads(S3Settings(...)).presign_put("image/jpeg", len(data), sha256(data).hexdigest())
     requests.put(upload.url, data=data, headers=upload.headers)
     publisher.publish(ImageRequest(image=ImageRef(uri=upload.uri, sha256=upload.sha256), ...))
 
@@ -81,7 +81,7 @@ class Uploads:
         self._client = client or _boto3_client(s3)
         self._now = now
 
-    def put(self, content_type: str, length: int, sha256: str) -> Upload:
+    def presign_put(self, content_type: str, length: int, sha256: str) -> Upload:
         """For exactly these bytes: the store refuses another length or type, and a store that checks sums others.
 
         `sha256` is in hexadecimal digits. Raises UploadRefused.
@@ -97,7 +97,7 @@ class Uploads:
         headers = {"Content-Type": content_type, "Content-Length": str(length), "x-amz-checksum-sha256": checksum}
         return Upload(self._uri(key), "PUT", url, headers, {}, sha256, self._expiry())
 
-    def post(self, content_type: str) -> Upload:
+    def presign_post(self, content_type: str) -> Upload:
         """For a browser's form: any bytes of this type up to `max_bytes`. Raises UploadRefused."""
         key = self._key(content_type)
         form = self._client.generate_presigned_post(

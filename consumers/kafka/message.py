@@ -5,14 +5,14 @@ from __future__ import annotations
 from confluent_kafka import Message
 
 from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
-from sightstream.schemas.wire.dead_letter import Headers, Source
+from sightstream.schemas.wire.dead_letter import Headers, RecordId
 
 
 class IncompleteMessage(KafkaReadError):
     """A record came without its topic, partition or offset: an internal error of the client, not of the record."""
 
 
-def record_id(message: Message) -> Source:
+def record_id(message: Message) -> RecordId:
     """Return where the record is, or where a partition ends. Raises IncompleteMessage."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     if topic is None or partition is None or offset is None:
@@ -20,7 +20,7 @@ def record_id(message: Message) -> Source:
             f"internal error: Kafka's client delivered topic {topic}, partition {partition}, offset {offset}; "
             f"start this process again"
         )
-    return Source(topic, partition, offset)
+    return RecordId(topic, partition, offset)
 
 
 def partition_of(message: Message) -> PartitionId | None:

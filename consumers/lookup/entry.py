@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from sightstream.schemas.wire.codec import WireError, decode_result
-from sightstream.schemas.wire.dead_letter import Headers, Source
+from sightstream.schemas.wire.dead_letter import Headers, RecordId
 from sightstream.schemas.wire.topics import record_key
 
 
@@ -47,6 +47,6 @@ def is_newer(position: ResultPosition, stored: bytes | None) -> bool:
 
 def _source(headers: Headers) -> dict[str, object] | None:
     try:
-        return asdict(Source.from_headers(headers))
+        return asdict(RecordId.from_headers(headers))
     except (KeyError, ValueError, AttributeError, TypeError):
         return None

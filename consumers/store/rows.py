@@ -10,7 +10,7 @@ from datetime import UTC
 from typing import Literal
 
 from sightstream.schemas.wire.codec import WireError, decode_request, decode_result
-from sightstream.schemas.wire.dead_letter import Failure, Headers, Source, printable
+from sightstream.schemas.wire.dead_letter import Failure, Headers, RecordId, printable
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 
@@ -73,12 +73,12 @@ def _position(record: Record) -> dict[str, Value]:
 def _source(record: Record) -> dict[str, Value]:
     """Return the source columns, empty ones if the headers have no source: the answer is still an answer."""
     try:
-        return _source_columns(Source.from_headers(record.headers))
+        return _source_columns(RecordId.from_headers(record.headers))
     except _UNREADABLE:
         return dict.fromkeys(("source_topic", "source_partition", "source_offset"))
 
 
-def _source_columns(source: Source) -> dict[str, Value]:
+def _source_columns(source: RecordId) -> dict[str, Value]:
     return {
         "source_topic": source.topic,
         "source_partition": _integer(source.partition),

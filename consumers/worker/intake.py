@@ -16,7 +16,7 @@ from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Fatal, Rejected
 from sightstream.pipeline.flow import Flow
 from sightstream.schemas.wire.codec import WireError, decode_request
-from sightstream.schemas.wire.dead_letter import Headers, Reason, Source, Stage
+from sightstream.schemas.wire.dead_letter import Headers, Reason, RecordId, Stage
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Intake:
 
     def _admit(self, claim: Claim, message: Message) -> None:
         headers = _headers(message)
-        source = Source(message.topic(), message.partition(), message.offset())
+        source = RecordId(message.topic(), message.partition(), message.offset())
         ticket = Ticket(source, message.key(), message.value(), headers or [])
         unreadable = _BAD_HEADERS if headers is None else _read(ticket)
         if not claim.ledger.take(ticket.source.offset, ticket.order_key):

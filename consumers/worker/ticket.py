@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sightstream.schemas.wire.dead_letter import Headers, Source
+from sightstream.schemas.wire.dead_letter import Headers, RecordId
 from sightstream.schemas.wire.request import ImageRequest
 
 
@@ -12,7 +12,7 @@ from sightstream.schemas.wire.request import ImageRequest
 class Ticket:
     """`request` is None when the record does not parse. Compared by identity: a record taken twice is two tickets."""
 
-    source: Source
+    source: RecordId
     key: bytes | None
     value: bytes | None
     headers: Headers

@@ -17,9 +17,9 @@ from sightstream.infra.errors import CommandError
 if TYPE_CHECKING:
     from sightstream.infra.cli.publish_display import Display
     from sightstream.producers.job import PublishJob
-    from sightstream.producers.recipe import Recipe
+    from sightstream.producers.request_template import RequestTemplate
     from sightstream.producers.settings import PublisherSettings
-    from sightstream.producers.sources.item import Source
+    from sightstream.producers.sources.item import BulkSource
     from sightstream.schemas.wire.topics import TopicSettings
 
 INTERRUPTED = 130
@@ -55,19 +55,21 @@ def publish(
     settings, topics = load(PublisherSettings), load(TopicSettings)
     topics = topics.model_copy(update={"requests": topic or topics.requests})
     options = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
-    recipe = _recipe(question or settings.question, options, product_column, product_from)
-    found = _open(source, recipe)
+    template = _template(question or settings.question, options, product_column, product_from)
+    found = _open(source, template)
     display = choose_display(found.size, plain=as_json or not sys.stderr.isatty())
     with _stop_on_signals(display) as asked_to_stop, display:
-        interrupted = _run(_job(found, recipe, topics, settings, display, asked_to_stop), display, resume)
+        interrupted = _run(_job(found, template, topics, settings, display, asked_to_stop), display, resume)
     _report(display, source, topics.requests, as_json)
     raise typer.Exit(INTERRUPTED if interrupted else 1 if display.progress.failed else 0)
 
 
-def _recipe(question: str, options: dict[str, float | None], product_column: str, product_from: str) -> Recipe:
+def _template(
+    question: str, options: dict[str, float | None], product_column: str, product_from: str
+) -> RequestTemplate:
     from pydantic import ValidationError
 
-    from sightstream.producers.recipe import Recipe
+    from sightstream.producers.request_template import RequestTemplate
     from sightstream.schemas.wire.request import AnalysisOptions
 
     try:
@@ -75,10 +77,10 @@ def _recipe(question: str, options: dict[str, float | None], product_column: str
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise typer.BadParameter(first["msg"], param_hint="--" + str(first["loc"][0]).replace("_", "-")) from None
-    return Recipe(question, given, product_column, product_from)
+    return RequestTemplate(question, given, product_column, product_from)
 
 
-def _open(source: str, recipe: Recipe) -> Source:
+def _open(source: str, template: RequestTemplate) -> BulkSource:
     from sightstream.infra.settings import load
     from sightstream.producers.errors import SourceError
     from sightstream.producers.sources.open_source import open_source
@@ -87,8 +89,8 @@ def _open(source: str, recipe: Recipe) -> Source:
     try:
         return open_source(
             source,
-            product_column=recipe.product_column,
-            product_from=recipe.product_from,
+            product_column=template.product_column,
+            product_from=template.product_from,
             s3=lambda: load(S3Settings),
         )
     except SourceError as error:
@@ -114,8 +116,8 @@ def _stop_on_signals(display: Display) -> Iterator[Callable[[], bool]]:
 
 
 def _job(
-    source: Source,
-    recipe: Recipe,
+    source: BulkSource,
+    template: RequestTemplate,
     topics: TopicSettings,
     settings: PublisherSettings,
     display: Display,
@@ -124,10 +126,10 @@ def _job(
     from sightstream.infra.settings import load
     from sightstream.producers.batches import Batcher
     from sightstream.producers.errors import PublishError
-    from sightstream.producers.job import Patience, PublishJob
-    from sightstream.producers.outbox import Outbox
-    from sightstream.producers.recipe import job_name
+    from sightstream.producers.job import PublishJob, RetryPolicy
+    from sightstream.producers.request_template import job_name
     from sightstream.producers.topic_check import check_topic
+    from sightstream.producers.transactional_sink import TransactionalSink
     from sightstream.schemas.connections.kafka import KafkaSettings
 
     kafka = load(KafkaSettings)
@@ -135,10 +137,10 @@ def _job(
         check_topic(kafka, topics, settings.connect_timeout_s)
     except PublishError as error:
         raise CommandError(str(error)) from None
-    outbox = Outbox(kafka, settings, topics.requests, job_name(source, topics.requests, recipe))
-    batcher = Batcher(recipe, settings, display)
-    patience = Patience(settings.recovery_timeout_s, asked_to_stop=asked_to_stop)
-    return PublishJob(source, batcher, outbox, display, patience)
+    sink = TransactionalSink(kafka, settings, topics.requests, job_name(source, topics.requests, template))
+    batcher = Batcher(template, settings, display)
+    retry_policy = RetryPolicy(settings.recovery_timeout_s, asked_to_stop=asked_to_stop)
+    return PublishJob(source, batcher, sink, display, retry_policy)
 
 
 def _run(job: PublishJob, display: Display, resume: bool) -> bool:

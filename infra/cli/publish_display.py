@@ -29,21 +29,21 @@ class Display:
     def __exit__(self, *error: object) -> None:
         return None
 
-    def resumed(self, progress: Progress) -> None:
+    def on_resume(self, progress: Progress) -> None:
         self.before = self.progress = progress
         self._next_line = time.monotonic() + LINE_EVERY_S
         if progress.position:
             self.say(f"going on after {progress.position} entries of an earlier run")
 
-    def read(self, size: int) -> None:
+    def on_read(self, size: int) -> None:
         """Bytes show on the bar only."""
 
-    def bad(self, problem: str) -> None:
+    def on_bad_item(self, problem: str) -> None:
         from sightstream.schemas.wire.dead_letter import printable
 
         self.say(printable(problem))
 
-    def settled(self, progress: Progress) -> None:
+    def on_commit(self, progress: Progress) -> None:
         self.progress = progress
         if time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + LINE_EVERY_S
@@ -77,10 +77,10 @@ class Bar(Display):
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def read(self, size: int) -> None:
+    def on_read(self, size: int) -> None:
         self._bar.advance(self._task, size)
 
-    def settled(self, progress: Progress) -> None:
+    def on_commit(self, progress: Progress) -> None:
         self.progress = progress
         self._bar.update(self._task, description=self.summary())
 

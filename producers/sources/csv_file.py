@@ -73,7 +73,7 @@ class CsvFile:
             return None
         except (LineError, csv.Error, ValueError) as error:
             problem = str(error)
-        place, raw, size = lines.taken()
+        place, raw, size = lines.consumed()
         return Item(place, raw, fields, problem, size)
 
     def _fields(self, columns: list[str], row: list[str]) -> dict[str, Any]:

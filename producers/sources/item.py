@@ -17,14 +17,14 @@ class Item:
     it took, 0 where the source does not know its own length.
     """
 
-    place: str
+    location: str
     raw: bytes
     fields: Mapping[str, Any] = field(default_factory=dict)
     problem: str | None = None
     size: int = 0
 
 
-class Source(Protocol):
+class BulkSource(Protocol):
     """`location` names the source the same way every time; `size` is its length in bytes where that is known."""
 
     location: str

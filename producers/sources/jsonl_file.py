@@ -46,7 +46,7 @@ class JsonlFile:
             problem = "nested too deep"
         except (LineError, ValueError) as error:
             problem = str(error)
-        place, raw, size = lines.taken()
+        place, raw, size = lines.consumed()
         return Item(place, raw, fields, problem, size)
 
     def _fields(self, line: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Lines(Iterator[str]):
         except UnicodeDecodeError:
             raise LineError("the line is not UTF-8") from None
 
-    def taken(self) -> tuple[str, bytes, int]:
+    def consumed(self) -> tuple[str, bytes, int]:
         """Place, digest and size of what was read since the last call."""
         place = f"line {self._first}" if self._first >= self._number else f"lines {self._first} to {self._number}"
         taken = (place, self._digest.digest(), self._size)

@@ -8,20 +8,20 @@ from pathlib import Path
 from sightstream.producers.errors import SourceError
 from sightstream.producers.sources.csv_file import CsvFile
 from sightstream.producers.sources.folder import Folder
-from sightstream.producers.sources.item import Source
+from sightstream.producers.sources.item import BulkSource
 from sightstream.producers.sources.jsonl_file import JsonlFile
 from sightstream.producers.sources.s3_prefix import SCHEME, S3Prefix
 from sightstream.schemas.connections.s3 import S3Settings
 
 
-def open_source(text: str, *, product_column: str, product_from: str, s3: Callable[[], S3Settings]) -> Source:
+def open_source(text: str, *, product_column: str, product_from: str, s3: Callable[[], S3Settings]) -> BulkSource:
     """A directory, s3://bucket/prefix, a .csv or a .jsonl file. Raises SourceError for anything else."""
     if text.startswith(SCHEME):
         return S3Prefix(text, s3(), product_from)
     path = Path(text)
     if path.is_dir():
         return Folder(path, product_from)
-    files: dict[str, Callable[[Path, str], Source]] = {".csv": CsvFile, ".jsonl": JsonlFile, ".ndjson": JsonlFile}
+    files: dict[str, Callable[[Path, str], BulkSource]] = {".csv": CsvFile, ".jsonl": JsonlFile, ".ndjson": JsonlFile}
     kind = files.get(path.suffix.lower())
     if kind is None:
         raise SourceError(f"{text} is no folder, .csv file, .jsonl file or s3://bucket/prefix")

@@ -22,19 +22,19 @@ _PENDING = "pending"
 def build_request(item: Item, question: str, options: AnalysisOptions, now: datetime) -> ImageRequest:
     """`question` and `options` fill in what the item leaves open. Raises BadItem, which names the place."""
     if item.problem is not None:
-        raise BadItem(f"{item.place}: {item.problem}")
+        raise BadItem(f"{item.location}: {item.problem}")
     given = {"request_id": _PENDING, "question": question, "submitted_at": now, **item.fields}
     try:
         given["options"] = {**options.model_dump(), **item.fields.get("options", {})}
         request = ImageRequest.model_validate(given)
     except ValidationError as error:
-        raise BadItem(f"{item.place}: {_explain(error)}") from None
+        raise BadItem(f"{item.location}: {_explain(error)}") from None
     except TypeError:
-        raise BadItem(f"{item.place}: options is not an object") from None
+        raise BadItem(f"{item.location}: options is not an object") from None
     if "request_id" not in item.fields:
         request = request.model_copy(update={"request_id": request_identity(request)})
     if (size := len(encode(request))) > MAX_REQUEST_BYTES:
-        raise BadItem(f"{item.place}: {size} bytes are over the cap of {MAX_REQUEST_BYTES}")
+        raise BadItem(f"{item.location}: {size} bytes are over the cap of {MAX_REQUEST_BYTES}")
     return request
 
 

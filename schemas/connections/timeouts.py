@@ -37,4 +37,4 @@ def call_with_timeout(call: Callable[..., Answer], *arguments: Any, timeout_s: f
     except TimeoutError:
         if answer.done():  # the call's own
             raise
-        raise CallTimedOut(f"no answer within {timeout_s:.0f} s") from None
+        raise CallTimedOut(f"did not answer within {timeout_s:.0f} s") from None

@@ -54,7 +54,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RecordId:
     """The record on the request topic that an outcome belongs to."""
 
     topic: str
@@ -69,7 +69,7 @@ class Source:
         ]
 
     @classmethod
-    def from_headers(cls, headers: Headers) -> Source:
+    def from_headers(cls, headers: Headers) -> RecordId:
         """Raises KeyError or ValueError when the headers are not ours."""
         found = _present(headers)
         return cls(
@@ -88,7 +88,7 @@ class Failure:
     detail: str
     attempts: int
     failed_at: datetime
-    source: Source
+    source: RecordId
 
     def headers(self) -> Headers:
         return [
@@ -110,7 +110,7 @@ class Failure:
             detail=found[HEADER_PREFIX + "detail"].decode(),
             attempts=int(found[HEADER_PREFIX + "attempts"]),
             failed_at=datetime.fromisoformat(found[HEADER_PREFIX + "failed-at"].decode()),
-            source=Source.from_headers(headers),
+            source=RecordId.from_headers(headers),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sightstream.schemas.wire.codec import encode
-from sightstream.schemas.wire.dead_letter import Failure, Headers, Reason, Source, Stage
+from sightstream.schemas.wire.dead_letter import Failure, Headers, Reason, RecordId, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 
@@ -37,12 +37,12 @@ def request(request_id: str = "r-1", product_id: str = "p-1") -> ImageRequest:
     )
 
 
-def result_record(request_id: str, product_id: str, source: Source) -> tuple[bytes, bytes, Headers]:
+def result_record(request_id: str, product_id: str, source: RecordId) -> tuple[bytes, bytes, Headers]:
     """Key, value, headers."""
     return product_id.encode(), encode(result(request_id, product_id)), source.headers()
 
 
-def dead_record(request_id: str, product_id: str, source: Source) -> tuple[bytes, bytes, Headers]:
+def dead_record(request_id: str, product_id: str, source: RecordId) -> tuple[bytes, bytes, Headers]:
     """Key, value, headers."""
     failure = Failure(Reason.NOT_AN_IMAGE, Stage.DECODE, "these bytes are text", 1, NOON, source)
     return product_id.encode(), encode(request(request_id, product_id)), failure.headers()

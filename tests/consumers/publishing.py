@@ -11,7 +11,7 @@ from uuid import uuid4
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from sightstream.schemas.connections.kafka import KafkaSettings
-from sightstream.schemas.wire.dead_letter import Source
+from sightstream.schemas.wire.dead_letter import RecordId
 from sightstream.schemas.wire.topics import TopicSettings
 from tests.consumers.outcomes import dead_record, result_record
 
@@ -35,7 +35,7 @@ class OutcomePublisher:
         (self._producer.commit_transaction if commit else self._producer.abort_transaction)(30)
 
     def _put(self, number: int, prefix: str) -> None:
-        source = Source(self._topics.requests, 0, number)
+        source = RecordId(self._topics.requests, 0, number)
         make, topic = (
             (dead_record, self._topics.dead_letters) if number % 10 == 7 else (result_record, self._topics.results)
         )

@@ -21,7 +21,7 @@ from PIL import Image
 
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.codec import encode
-from sightstream.schemas.wire.dead_letter import Failure, Source
+from sightstream.schemas.wire.dead_letter import Failure, RecordId
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.topics import TopicSettings, record_key
 
@@ -161,8 +161,8 @@ class Outcomes:
     dead_letters: list[Any]
 
     @property
-    def sources(self) -> list[Source]:
-        return [Source.from_headers(m.headers()) for m in (*self.results, *self.dead_letters)]
+    def sources(self) -> list[RecordId]:
+        return [RecordId.from_headers(m.headers()) for m in (*self.results, *self.dead_letters)]
 
     @property
     def failures(self) -> list[Failure]:
@@ -172,7 +172,7 @@ class Outcomes:
 def assert_ordered_by_key(messages: list[Any]) -> None:
     last: dict[tuple[int, bytes | None], int] = {}
     for message in sorted(messages, key=lambda m: (m.partition(), m.offset())):
-        source = Source.from_headers(message.headers())
+        source = RecordId.from_headers(message.headers())
         place = (source.partition, message.key())
         assert source.offset > last.get(place, -1), f"{message.key()!r} out of order"
         last[place] = source.offset

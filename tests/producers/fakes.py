@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from sightstream.producers.errors import TakenOver
-from sightstream.producers.outbox import Record
+from sightstream.producers.errors import Superseded
 from sightstream.producers.progress import Progress
 from sightstream.producers.sources.item import Item
+from sightstream.producers.transactional_sink import Record
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -96,7 +96,7 @@ class FakeTopic:
     epoch: int = 0
 
 
-class FakeOutbox:
+class FakeSink:
     """`faults` is asked at each call: it may raise before or after the call has taken effect."""
 
     def __init__(self, topic: FakeTopic, faults: Callable[[str], None] = lambda step: None) -> None:
@@ -115,7 +115,7 @@ class FakeOutbox:
     def commit(self, records: Sequence[Record], progress: Progress) -> None:
         self.faults("before commit")
         if self.epoch != self.topic.epoch:
-            raise TakenOver("fenced")
+            raise Superseded("fenced")
         self.topic.records += records
         self.topic.progress = progress
         self.faults("after commit")
@@ -144,22 +144,22 @@ def items(count: int, bad: Sequence[int] = ()) -> list[Item]:
 
 
 @dataclass
-class Notes:
-    """A watcher that remembers."""
+class RecordingListener:
+    """A listener that remembers."""
 
     before: Progress | None = None
     problems: list[str] = field(default_factory=list)
     settlements: list[Progress] = field(default_factory=list)
     bytes_read: int = 0
 
-    def resumed(self, progress: Progress) -> None:
+    def on_resume(self, progress: Progress) -> None:
         self.before = progress
 
-    def read(self, size: int) -> None:
+    def on_read(self, size: int) -> None:
         self.bytes_read += size
 
-    def bad(self, problem: str) -> None:
+    def on_bad_item(self, problem: str) -> None:
         self.problems.append(problem)
 
-    def settled(self, progress: Progress) -> None:
+    def on_commit(self, progress: Progress) -> None:
         self.settlements.append(progress)

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightstream.producers.batches import Batcher
-from sightstream.producers.errors import PublishError, SourceChanged, Stopped, TakenOver, Unsettled
-from sightstream.producers.job import Patience, PublishJob
+from sightstream.producers.errors import InDoubt, PublishError, SourceChanged, Stopped, Superseded
+from sightstream.producers.job import PublishJob, RetryPolicy
 from sightstream.producers.progress import Progress
-from sightstream.producers.recipe import Recipe, job_name
+from sightstream.producers.request_template import RequestTemplate, job_name
 from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.sources.item import Item
 from sightstream.schemas.wire.codec import decode_request
 from sightstream.schemas.wire.request import AnalysisOptions
-from tests.producers.fakes import NOW, FakeOutbox, FakeTopic, ListSource, Notes, items
+from tests.producers.fakes import NOW, FakeSink, FakeTopic, ListSource, RecordingListener, items
 
 Faults = Callable[[str], None]
 
@@ -40,11 +40,11 @@ class Clock:
 
 def job(
     entries: list[Item], topic: FakeTopic, faults: Faults = lambda step: None, batch: int = 3, **limits: Any
-) -> tuple[PublishJob, Notes]:
-    notes, clock = Notes(), Clock()
-    batcher = Batcher(Recipe("Why?"), PublisherSettings(batch_records=batch, **limits), notes, now=lambda: NOW)
-    patience = Patience(100, clock=clock, sleep=clock.sleep)
-    return PublishJob(ListSource(entries), batcher, FakeOutbox(topic, faults), notes, patience), notes
+) -> tuple[PublishJob, RecordingListener]:
+    notes, clock = RecordingListener(), Clock()
+    batcher = Batcher(RequestTemplate("Why?"), PublisherSettings(batch_records=batch, **limits), notes, now=lambda: NOW)
+    retry_policy = RetryPolicy(100, clock=clock, sleep=clock.sleep)
+    return PublishJob(ListSource(entries), batcher, FakeSink(topic, faults), notes, retry_policy), notes
 
 
 def published(topic: FakeTopic) -> list[str]:
@@ -91,13 +91,13 @@ def test_a_second_run_publishes_nothing_and_keeps_the_counts() -> None:
 
 
 def test_asked_to_stop_it_ends_between_batches_and_the_next_run_goes_on() -> None:
-    topic, entries, notes = FakeTopic(), items(10), Notes()
-    batcher = Batcher(Recipe("Why?"), PublisherSettings(batch_records=3), notes, now=lambda: NOW)
-    patience = Patience(100, asked_to_stop=lambda: len(topic.records) >= 6)
-    outbox = FakeOutbox(topic)
+    topic, entries, notes = FakeTopic(), items(10), RecordingListener()
+    batcher = Batcher(RequestTemplate("Why?"), PublisherSettings(batch_records=3), notes, now=lambda: NOW)
+    retry_policy = RetryPolicy(100, asked_to_stop=lambda: len(topic.records) >= 6)
+    sink = FakeSink(topic)
     with pytest.raises(Stopped):
-        PublishJob(ListSource(entries), batcher, outbox, notes, patience).run()
-    assert outbox.closed
+        PublishJob(ListSource(entries), batcher, sink, notes, retry_policy).run()
+    assert sink.closed
     assert len(topic.records) == 6
     job(entries, topic)[0].run()
     assert published(topic) == uris(entries)
@@ -105,12 +105,14 @@ def test_asked_to_stop_it_ends_between_batches_and_the_next_run_goes_on() -> Non
 
 def test_asked_to_stop_it_waits_no_longer_for_the_broker() -> None:
     def silent(step: str) -> None:
-        raise Unsettled("timed out")
+        raise InDoubt("timed out")
 
-    patience = Patience(1e9, asked_to_stop=lambda: True)
-    batcher = Batcher(Recipe("Why?"), PublisherSettings(), Notes(), now=lambda: NOW)
+    retry_policy = RetryPolicy(1e9, asked_to_stop=lambda: True)
+    batcher = Batcher(RequestTemplate("Why?"), PublisherSettings(), RecordingListener(), now=lambda: NOW)
     with pytest.raises(Stopped):
-        PublishJob(ListSource(items(3)), batcher, FakeOutbox(FakeTopic(), silent), Notes(), patience).run()
+        PublishJob(
+            ListSource(items(3)), batcher, FakeSink(FakeTopic(), silent), RecordingListener(), retry_policy
+        ).run()
 
 
 def test_entries_added_behind_are_new() -> None:
@@ -148,7 +150,7 @@ def test_no_resume_publishes_all_again_under_the_same_ids() -> None:
 
 def test_a_broker_that_never_answers_ends_the_run_after_its_patience() -> None:
     def silent(step: str) -> None:
-        raise Unsettled("timed out")
+        raise InDoubt("timed out")
 
     run, _ = job(items(4), FakeTopic(), silent)
     with pytest.raises(PublishError, match="does not take the batch: timed out"):
@@ -158,7 +160,7 @@ def test_a_broker_that_never_answers_ends_the_run_after_its_patience() -> None:
 def test_a_batch_that_is_never_taken_ends_the_run_after_its_patience() -> None:
     def failing(step: str) -> None:
         if step == "before commit":
-            raise Unsettled("a record timed out")
+            raise InDoubt("a record timed out")
 
     topic = FakeTopic()
     with pytest.raises(PublishError, match="a record timed out"):
@@ -175,7 +177,7 @@ def test_a_later_run_wins_and_the_earlier_one_stops() -> None:
             later.append(Progress())
             later[0] = job(entries, topic)[0].run()
 
-    with pytest.raises(TakenOver):
+    with pytest.raises(Superseded):
         job(entries, topic, other_run)[0].run()
     assert published(topic) == uris(entries)
     assert later[0].position == 12
@@ -188,9 +190,9 @@ def test_a_later_run_seen_only_after_a_timeout_still_stops_this_one() -> None:
     def other_run_then_timeout(step: str) -> None:
         if step == "before commit" and topic.progress.position == 6 and not ran:
             ran.append(job(entries, topic)[0].run())
-            raise Unsettled("timed out")
+            raise InDoubt("timed out")
 
-    with pytest.raises(TakenOver):
+    with pytest.raises(Superseded):
         job(entries, topic, other_run_then_timeout)[0].run()
     assert published(topic) == uris(entries)
 
@@ -199,7 +201,7 @@ def test_a_later_run_seen_only_after_a_timeout_still_stops_this_one() -> None:
     count=st.integers(0, 20),
     bad=st.sets(st.integers(0, 19)),
     batch=st.integers(1, 7),
-    script=st.lists(st.sampled_from([None, None, Unsettled, Killed, KeyboardInterrupt]), max_size=30),
+    script=st.lists(st.sampled_from([None, None, InDoubt, Killed, KeyboardInterrupt]), max_size=30),
     restart=st.booleans(),
 )
 @settings(deadline=None, max_examples=300)
@@ -232,17 +234,17 @@ def test_killed_timed_out_or_interrupted_anywhere(
 
 
 def test_the_job_is_named_after_source_topic_and_recipe() -> None:
-    source, recipe = ListSource([]), Recipe("Why?")
-    same = job_name(source, "t", recipe)
+    source, template = ListSource([]), RequestTemplate("Why?")
+    same = job_name(source, "t", template)
     others = {
-        job_name(ListSource([], location="other"), "t", recipe),
-        job_name(source, "u", recipe),
-        job_name(source, "t", Recipe("How?")),
-        job_name(source, "t", Recipe("Why?", AnalysisOptions(seed=1))),
-        job_name(source, "t", Recipe("Why?", product_column="sku")),
-        job_name(source, "t", Recipe("Why?", product_from="stem")),
+        job_name(ListSource([], location="other"), "t", template),
+        job_name(source, "u", template),
+        job_name(source, "t", RequestTemplate("How?")),
+        job_name(source, "t", RequestTemplate("Why?", AnalysisOptions(seed=1))),
+        job_name(source, "t", RequestTemplate("Why?", product_column="sku")),
+        job_name(source, "t", RequestTemplate("Why?", product_from="stem")),
     }
-    assert job_name(ListSource([]), "t", Recipe("Why?")) == same
+    assert job_name(ListSource([]), "t", RequestTemplate("Why?")) == same
     assert len(others - {same}) == 6
 
 

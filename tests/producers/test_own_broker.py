@@ -16,10 +16,10 @@ import pytest
 
 from sightstream.infra.runtime.resources import create_topics
 from sightstream.producers.errors import DeliveryError, NotDelivered, TopicMismatch
-from sightstream.producers.outbox import Outbox, Record
 from sightstream.producers.progress import Progress
 from sightstream.producers.publisher import ImagePublisher
 from sightstream.producers.settings import PublisherSettings
+from sightstream.producers.transactional_sink import Record, TransactionalSink
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.topics import TopicSettings, topic_specs
@@ -53,10 +53,10 @@ def test_publishing_over_tls(broker: SecureBroker, own_topics: TopicSettings, wa
     kafka = broker.mutual("client") if way == "mutual" else broker.sasl(way)
     with ImagePublisher(kafka, own_topics, QUICK) as publisher:
         publisher.publish(request(1))
-    outbox = Outbox(kafka, QUICK, own_topics.requests, way)
-    outbox.open()
-    outbox.commit([Record("r-2", b"p", encode(request(2)))], Progress(1))
-    outbox.close()
+    sink = TransactionalSink(kafka, QUICK, own_topics.requests, way)
+    sink.open()
+    sink.commit([Record("r-2", b"p", encode(request(2)))], Progress(1))
+    sink.close()
     assert {found.request_id for found in requests_on(kafka, own_topics.requests)} == {"r-1", "r-2"}
 
 

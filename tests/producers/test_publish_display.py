@@ -14,11 +14,11 @@ def test_both_displays_follow_a_job(size: int | None, plain: bool, capsys: pytes
     display = choose_display(size, plain=plain)
     assert type(display) is (Display if plain else Bar)
     with display:
-        display.resumed(Progress(10, 1))
-        display.read(500)
-        display.bad("line 7: [red]\x1b[2J broken")
-        display.read(500)
-        display.settled(Progress(30, 2))
+        display.on_resume(Progress(10, 1))
+        display.on_read(500)
+        display.on_bad_item("line 7: [red]\x1b[2J broken")
+        display.on_read(500)
+        display.on_commit(Progress(30, 2))
     assert display.before == Progress(10, 1)
     assert display.summary() == "30 delivered (10 of them by an earlier run), 2 failed"
     shown = capsys.readouterr()
@@ -31,8 +31,8 @@ def test_plain_lines_come_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: 
     now = [0.0]
     monkeypatch.setattr("sightstream.infra.cli.publish_display.time.monotonic", lambda: now[0])
     display = Display(None)
-    display.resumed(Progress())
+    display.on_resume(Progress())
     for second in range(12):
         now[0] = float(second)
-        display.settled(Progress(second))
+        display.on_commit(Progress(second))
     assert capsys.readouterr().err.splitlines() == ["5 delivered, 0 failed", "10 delivered, 0 failed"]

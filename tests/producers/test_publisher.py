@@ -16,7 +16,7 @@ from sightstream.producers.errors import (
     RequestTooLarge,
     TopicMismatch,
 )
-from sightstream.producers.publisher import Delivered, ImagePublisher
+from sightstream.producers.publisher import ImagePublisher, RecordMetadata
 from sightstream.producers.settings import PublisherSettings
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.codec import decode_request
@@ -51,7 +51,7 @@ def test_a_request_goes_out_under_its_products_key_and_its_future_says_where() -
     shop = Shop()
     with shop.publisher as publisher:
         delivery = publisher.publish(request(1))
-        assert delivery.result(30) == Delivered("image.requests", 0, 0)
+        assert delivery.result(30) == RecordMetadata("image.requests", 0, 0)
     ((topic, key, value),) = shop.producer.sent
     assert (topic, key) == ("image.requests", b"p-1")
     assert decode_request(value) == request(1)
@@ -210,6 +210,6 @@ def test_many_threads_publish_through_one_publisher() -> None:
     shop = Shop(buffer_records=10)
     with shop.publisher as publisher, ThreadPoolExecutor(8) as pool:
         deliveries = list(pool.map(lambda n: publisher.publish(request(n)), range(400)))
-    assert all(isinstance(delivery.result(0), Delivered) for delivery in deliveries)
+    assert all(isinstance(delivery.result(0), RecordMetadata) for delivery in deliveries)
     sent = [decode_request(value).request_id for _, _, value in shop.producer.sent]
     assert sorted(sent) == sorted(f"r-{n}" for n in range(400))

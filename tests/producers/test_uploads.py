@@ -60,7 +60,7 @@ def stored(s3_client: Any, uri: str) -> bytes:
 
 @pytest.mark.real
 def test_a_signed_put_stores_the_image_that_the_request_names(uploads: Uploads, s3_client: Any) -> None:
-    upload = uploads.put("image/jpeg", len(DATA), DIGEST)
+    upload = uploads.presign_put("image/jpeg", len(DATA), DIGEST)
     assert send(upload, DATA) == 200
     assert stored(s3_client, upload.uri) == DATA
     assert ImageRef(uri=upload.uri, sha256=upload.sha256).sha256 == DIGEST
@@ -68,7 +68,7 @@ def test_a_signed_put_stores_the_image_that_the_request_names(uploads: Uploads, 
 
 @pytest.mark.real
 def test_a_signed_put_takes_nothing_else(uploads: Uploads, s3_client: Any) -> None:
-    upload = uploads.put("image/jpeg", len(DATA), DIGEST)
+    upload = uploads.presign_put("image/jpeg", len(DATA), DIGEST)
     assert send(upload, DATA + b"!") == 403  # the length is signed
     assert send(upload, DATA, **{"Content-Type": "text/html"}) == 403
     with pytest.raises(s3_client.exceptions.NoSuchKey):
@@ -77,7 +77,7 @@ def test_a_signed_put_takes_nothing_else(uploads: Uploads, s3_client: Any) -> No
 
 @pytest.mark.real
 def test_a_signed_form_stores_up_to_its_limit(runtime: LocalRuntime, bucket: str, s3_client: Any) -> None:
-    upload = make(runtime, bucket, UploadSettings(max_bytes=len(DATA))).post("image/png")
+    upload = make(runtime, bucket, UploadSettings(max_bytes=len(DATA))).presign_post("image/png")
     assert send(upload, DATA + b"!") >= 400
     assert send(upload, DATA, **{"Content-Type": "text/html"}) >= 400
     assert send(upload, DATA, key="elsewhere.png") >= 400
@@ -88,7 +88,7 @@ def test_a_signed_form_stores_up_to_its_limit(runtime: LocalRuntime, bucket: str
 
 @pytest.mark.real
 def test_an_address_that_has_expired_is_refused(runtime: LocalRuntime, bucket: str) -> None:
-    upload = make(runtime, bucket, UploadSettings(expires_s=1)).put("image/gif", len(DATA), DIGEST)
+    upload = make(runtime, bucket, UploadSettings(expires_s=1)).presign_put("image/gif", len(DATA), DIGEST)
     deadline = time.monotonic() + 30
     while (status := send(upload, DATA)) == 200 and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -97,14 +97,14 @@ def test_an_address_that_has_expired_is_refused(runtime: LocalRuntime, bucket: s
 
 def test_the_day_and_the_expiry_are_told() -> None:
     uploads = Uploads(settings(), UploadSettings(expires_s=1), now=lambda: datetime(2020, 2, 29, tzinfo=UTC))
-    signed = uploads.put("image/gif", 1, DIGEST)
+    signed = uploads.presign_put("image/gif", 1, DIGEST)
     assert signed.expires_at == datetime(2020, 2, 29, 0, 0, 1, tzinfo=UTC)
     assert "/uploads/2020/02/29/" in signed.uri
 
 
 def test_names_are_drawn_anew_and_end_as_their_type() -> None:
     uploads = Uploads(settings())
-    found = [uploads.post(kind) for kind in ENDINGS for _ in range(2)]
+    found = [uploads.presign_post(kind) for kind in ENDINGS for _ in range(2)]
     assert len({upload.uri for upload in found}) == len(found)
     assert {upload.uri.rpartition(".")[2] for upload in found} == set(ENDINGS.values())
     assert all(upload.uri.startswith("s3://shop/uploads/") for upload in found)
@@ -122,7 +122,7 @@ def test_names_are_drawn_anew_and_end_as_their_type() -> None:
 )
 def test_what_would_never_be_answered_is_not_signed(arguments: tuple[str, int, str], word: str) -> None:
     with pytest.raises(UploadRefused, match=word):
-        Uploads(settings()).put(*arguments)
+        Uploads(settings()).presign_put(*arguments)
 
 
 def test_a_bucket_is_needed() -> None:
@@ -132,7 +132,7 @@ def test_a_bucket_is_needed() -> None:
 
 def test_a_printed_upload_opens_nothing() -> None:
     uploads = Uploads(settings())
-    for upload in (uploads.put("image/jpeg", 10, DIGEST), uploads.post("image/jpeg")):
+    for upload in (uploads.presign_put("image/jpeg", 10, DIGEST), uploads.presign_post("image/jpeg")):
         assert "Signature" not in repr(upload)
         assert "signature" not in repr(upload).lower()
 

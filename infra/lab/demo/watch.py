@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.codec import decode_request, decode_result
-from sightstream.schemas.wire.dead_letter import Failure, Source
+from sightstream.schemas.wire.dead_letter import Failure, RecordId
 from sightstream.schemas.wire.result import ImageResult
 from sightstream.schemas.wire.topics import TopicSettings
 
@@ -23,7 +23,7 @@ class OutcomeWatch:
     def __init__(self, kafka: KafkaSettings, topics: TopicSettings) -> None:
         self.results: dict[str, ImageResult] = {}
         self.dead_letters: dict[str, Failure] = {}
-        self._sources: Counter[Source] = Counter()
+        self._sources: Counter[RecordId] = Counter()
         self._times: deque[float] = deque()
         self._topics = topics
         self._consumer = Consumer(
@@ -65,7 +65,7 @@ class OutcomeWatch:
     def _enter(self, message: Any) -> None:
         if message.error() is not None:
             raise KafkaException(message.error())
-        self._sources[Source.from_headers(message.headers())] += 1
+        self._sources[RecordId.from_headers(message.headers())] += 1
         self._times.append(time.monotonic())
         if message.topic() == self._topics.results:
             result = decode_result(message.value())

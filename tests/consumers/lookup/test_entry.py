@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from sightstream.consumers.lookup.entry import ResultPosition, UnusableRecord, is_newer, make_entry
 from sightstream.schemas.wire.codec import encode
-from sightstream.schemas.wire.dead_letter import Source
+from sightstream.schemas.wire.dead_letter import RecordId
 from sightstream.schemas.wire.result import ImageResult
 from sightstream.schemas.wire.topics import record_key
 from tests.consumers.outcomes import result_record
 from tests.schemas.wire import strategies
 
-KEY, VALUE, HEADERS = result_record("r-1", "p-1", Source("requests", 2, 7))
+KEY, VALUE, HEADERS = result_record("r-1", "p-1", RecordId("requests", 2, 7))
 positions = st.builds(ResultPosition, st.sampled_from("ab"), st.integers(0, 1), st.integers(0, 99))
 
 

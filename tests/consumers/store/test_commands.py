@@ -13,7 +13,7 @@ from sightstream.consumers.store.rows import Record, dead_letter_row, result_row
 from sightstream.infra.cli.app import app
 from sightstream.infra.errors import CommandError
 from sightstream.schemas.wire.codec import encode
-from sightstream.schemas.wire.dead_letter import Source
+from sightstream.schemas.wire.dead_letter import RecordId
 from tests.consumers.outcomes import dead_record, result
 
 ESCAPE = "\x1b[31mred\x9b2J"
@@ -21,13 +21,13 @@ ESCAPE = "\x1b[31mred\x9b2J"
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    headers = Source("q", 0, 0).headers()
+    headers = RecordId("q", 0, 0).headers()
     hostile = encode(result("r-0", "p-0", conclusion=f"A bag. {ESCAPE}\n[b]no[/b]"))
     with Database(tmp_path / "r.db") as database:
         database.write(
             [
                 result_row(Record("t", 0, 0, 10, b"p-0", hostile, headers)),
-                dead_letter_row(Record("d", 0, 0, 20, *dead_record("r-1", "p-1", Source("q", 0, 1)))),
+                dead_letter_row(Record("d", 0, 0, 20, *dead_record("r-1", "p-1", RecordId("q", 0, 1)))),
             ],
             {},
         )

@@ -11,14 +11,14 @@ from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.store.database import Database, migrate
 from sightstream.consumers.store.errors import StoreBusy, StoreError, TopicReplaced
 from sightstream.consumers.store.rows import Record, Row, dead_letter_row, result_row
-from sightstream.schemas.wire.dead_letter import Source
+from sightstream.schemas.wire.dead_letter import RecordId
 from tests.consumers.outcomes import dead_record, result_record
 
 PARTITION = PartitionId("t", 0)
 
 
 def row(offset: int) -> Row:
-    return result_row(Record(*PARTITION, offset, 1, *result_record(f"r-{offset}", "p", Source("q", 0, offset))))
+    return result_row(Record(*PARTITION, offset, 1, *result_record(f"r-{offset}", "p", RecordId("q", 0, offset))))
 
 
 def offsets(path: Path) -> list[int]:
@@ -45,7 +45,7 @@ def test_a_failing_row_leaves_neither_rows_nor_position(tmp_path: Path) -> None:
 
 
 def test_writing_again_changes_nothing(tmp_path: Path) -> None:
-    dead = dead_letter_row(Record("d", 0, 0, 1, *dead_record("r", "p", Source("q", 0, 0))))
+    dead = dead_letter_row(Record("d", 0, 0, 1, *dead_record("r", "p", RecordId("q", 0, 0))))
     with Database(tmp_path / "r.db") as database:
         database.write([row(0), dead], {PARTITION: 1})
         before = list(sqlite3.connect(tmp_path / "r.db").iterdump())

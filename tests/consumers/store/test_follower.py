@@ -15,7 +15,7 @@ from sightstream.consumers.store.errors import StoreError, TopicReplaced
 from sightstream.consumers.store.follower import Follower, TopicRowMapping
 from sightstream.consumers.store.rows import Row, dead_letter_row, result_row
 from sightstream.consumers.store.settings import StoreSettings
-from sightstream.schemas.wire.dead_letter import Source
+from sightstream.schemas.wire.dead_letter import RecordId
 from tests.consumers.outcomes import dead_record, result_record
 from tests.consumers.store.fakes import FakeConsumer, assign, end, problem, record, revoke
 
@@ -48,11 +48,11 @@ def follow(database: Database, consumer: FakeConsumer, ids: dict[str, str] | Non
 
 
 def answered(at: PartitionId, offset: int) -> Message:
-    return record(at, offset, result_record(f"r-{offset}", "p", Source("q", at.partition, offset)))
+    return record(at, offset, result_record(f"r-{offset}", "p", RecordId("q", at.partition, offset)))
 
 
 def dead(at: PartitionId, offset: int) -> Message:
-    return record(at, offset, dead_record(f"r-{offset}", "p", Source("q", at.partition, offset)))
+    return record(at, offset, dead_record(f"r-{offset}", "p", RecordId("q", at.partition, offset)))
 
 
 def rows(database: Database, table: str) -> list[tuple[int, int]]:

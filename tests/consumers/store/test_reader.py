@@ -10,14 +10,14 @@ from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.errors import StoreError
 from sightstream.consumers.store.reader import Counts, Filter, StoreReader
 from sightstream.consumers.store.rows import Record, dead_letter_row, result_row
-from sightstream.schemas.wire.dead_letter import Source
+from sightstream.schemas.wire.dead_letter import RecordId
 from tests.consumers.outcomes import dead_record, result_record
 
 
 @pytest.fixture
 def reader(tmp_path: Path) -> StoreReader:
-    def source(offset: int) -> Source:
-        return Source("q", 0, offset)
+    def source(offset: int) -> RecordId:
+        return RecordId("q", 0, offset)
 
     key, _, headers = dead_record("r-5", "p-5", source(5))
     rows = [
@@ -60,8 +60,8 @@ def test_counts(reader: StoreReader) -> None:
 
 
 def test_two_outcomes_of_one_request_are_counted_as_duplicates(tmp_path: Path) -> None:
-    once = result_row(Record("t", 0, 0, 10, *result_record("r-0", "p-0", Source("q", 0, 0))))
-    again = dead_letter_row(Record("d", 0, 0, 10, *dead_record("r-0", "p-0", Source("q", 0, 0))))
+    once = result_row(Record("t", 0, 0, 10, *result_record("r-0", "p-0", RecordId("q", 0, 0))))
+    again = dead_letter_row(Record("d", 0, 0, 10, *dead_record("r-0", "p-0", RecordId("q", 0, 0))))
     with Database(tmp_path / "r.db") as database:
         database.write([once, again], {})
     assert StoreReader(tmp_path / "r.db").count(Filter()).duplicates == 1

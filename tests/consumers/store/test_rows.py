@@ -12,13 +12,13 @@ from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.rows import Record, dead_letter_row, result_row
 from sightstream.schemas.wire.codec import encode
-from sightstream.schemas.wire.dead_letter import HEADER_PREFIX, Failure, Headers, Source
+from sightstream.schemas.wire.dead_letter import HEADER_PREFIX, Failure, Headers, RecordId
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 from tests.consumers.outcomes import dead_record, result_record
 from tests.schemas.wire import strategies
 
-SOURCE = Source("image.requests", 3, 41)
+SOURCE = RecordId("image.requests", 3, 41)
 
 
 def record(key: bytes | None, value: bytes | None, headers: Headers) -> Record:

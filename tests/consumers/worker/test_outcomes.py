@@ -15,7 +15,7 @@ from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.types import Outcome
-from sightstream.schemas.wire.dead_letter import Failure, Reason, Source, Stage
+from sightstream.schemas.wire.dead_letter import Failure, Reason, RecordId, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 from sightstream.schemas.wire.topics import TopicSettings
@@ -69,7 +69,7 @@ class Desk:
             question="?",
             submitted_at=datetime.now(UTC),
         )
-        ticket = Ticket(Source("t", 0, offset), None, b"{}", [], request)
+        ticket = Ticket(RecordId("t", 0, offset), None, b"{}", [], request)
         self.claims.claim.ledger.take(offset, None)
         self.claims.claim.tickets[offset] = ticket
         return ticket

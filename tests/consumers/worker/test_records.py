@@ -8,12 +8,12 @@ from sightstream.consumers.worker.records import dead_letter_record, result_reco
 from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.codec import decode_result
-from sightstream.schemas.wire.dead_letter import Failure, Reason, Source, Stage
+from sightstream.schemas.wire.dead_letter import Failure, Reason, RecordId, Stage
 from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 from sightstream.schemas.wire.topics import TopicSettings
 
 TOPICS = TopicSettings()
-SOURCE = Source("image.requests", 3, 17)
+SOURCE = RecordId("image.requests", 3, 17)
 
 
 def result(raw_text: str) -> ImageResult:
@@ -37,7 +37,7 @@ def test_a_result_is_keyed_by_its_product_and_says_where_it_came_from() -> None:
     record = result_record(Ticket(SOURCE, b"other", b"", []), result("text"), TOPICS)
     assert (record.topic, record.key, record.reason) == (TOPICS.results, b"p", None)
     assert decode_result(record.value).raw_text == "text"
-    assert Source.from_headers(record.headers) == SOURCE
+    assert RecordId.from_headers(record.headers) == SOURCE
 
 
 def test_a_result_that_no_topic_takes_is_rejected() -> None:

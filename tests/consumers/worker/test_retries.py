@@ -9,7 +9,7 @@ from sightstream.consumers.worker.retries import Retries
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Retryable
-from sightstream.schemas.wire.dead_letter import Source, Stage
+from sightstream.schemas.wire.dead_letter import RecordId, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 
 SETTINGS = WorkerSettings(
@@ -48,7 +48,7 @@ def ticket(uri: str = "s3://b/k") -> Ticket:
     request = ImageRequest(
         request_id="r", product_id="p", image=ImageRef(uri=uri), question="?", submitted_at=datetime.now(UTC)
     )
-    return Ticket(Source("t", 0, 0), None, b"", [], request)
+    return Ticket(RecordId("t", 0, 0), None, b"", [], request)
 
 
 def test_backs_off_and_gives_up(retries: Retries, clock: Clock) -> None:

@@ -61,8 +61,8 @@ def test_byte_order_mark_line_ends_quotes_and_unicode(tmp_path: Path, bom: bytes
     text = f'product_id,uri,question{end}p1,s3://b/k,"a, ""b""{end}second line é漢"{end}p2,"s3://b/k 2",x'
     first, second = read(tmp_path, bom + text.encode())
     assert build(first).question == f'a, "b"{end}second line é漢'
-    assert first.place == "lines 2 to 3"
-    assert (build(second).image.uri, second.place) == ("s3://b/k 2", "line 4")
+    assert first.location == "lines 2 to 3"
+    assert (build(second).image.uri, second.location) == ("s3://b/k 2", "line 4")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_what_a_csv_writer_writes_is_read_back(
 @given(st.binary(max_size=200))
 def test_any_bytes_give_items_or_a_source_error(tmp_path_factory: pytest.TempPathFactory, tail: bytes) -> None:
     for item in read(tmp_path_factory.mktemp("csv"), b"product_id,uri\n" + tail):
-        assert item.place.startswith("line")
+        assert item.location.startswith("line")
         with suppress(BadItem):
             build(item)
 

@@ -23,7 +23,7 @@ def fill(root: Path, *names: str) -> Path:
 
 
 def products(root: Path, rule: str = "parent") -> dict[str, str]:
-    return {item.place: item.fields["product_id"] for item in Folder(root, rule).items()}
+    return {item.location: item.fields["product_id"] for item in Folder(root, rule).items()}
 
 
 def test_images_are_found_by_suffix_in_order_and_the_rest_is_passed_over(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_links_to_files_count_linked_folders_do_not_and_dangling_links_are_named
     (root / "link.jpg").symlink_to(tmp_path / "outside" / "b.jpg")
     (root / "loop").symlink_to(root)
     (root / "nowhere.jpg").symlink_to(tmp_path / "nowhere")
-    found = {item.place: item.problem for item in Folder(root).items()}
+    found = {item.location: item.problem for item in Folder(root).items()}
     assert found == {"a.jpg": None, "link.jpg": None, "nowhere.jpg": found["nowhere.jpg"]}
     assert "No such file" in (found["nowhere.jpg"] or "")
 

@@ -9,14 +9,14 @@ import pytest
 from sightstream.producers.errors import SourceError
 from sightstream.producers.sources.csv_file import CsvFile
 from sightstream.producers.sources.folder import Folder
-from sightstream.producers.sources.item import Source
+from sightstream.producers.sources.item import BulkSource
 from sightstream.producers.sources.jsonl_file import JsonlFile
 from sightstream.producers.sources.open_source import open_source
 from sightstream.producers.sources.s3_prefix import S3Prefix
 from sightstream.schemas.connections.s3 import S3Settings
 
 
-def opened(text: str) -> Source:
+def opened(text: str) -> BulkSource:
     return open_source(text, product_column="product_id", product_from="parent", s3=S3Settings)
 
 

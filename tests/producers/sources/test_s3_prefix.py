@@ -78,7 +78,7 @@ def test_an_overwritten_object_has_another_raw() -> None:
 )
 def test_a_listing_that_fails_says_why(error: Exception, says: str) -> None:
     found = source("s3://shop/x", ["x/a.jpg"], error).items()
-    assert next(found).place == "x/a.jpg"
+    assert next(found).location == "x/a.jpg"
     with pytest.raises(SourceError, match=says):
         next(found)
 

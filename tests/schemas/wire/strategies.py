@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from hypothesis import strategies as st
 
-from sightstream.schemas.wire.dead_letter import MAX_DETAIL_CHARS, Failure, Reason, Source, Stage
+from sightstream.schemas.wire.dead_letter import MAX_DETAIL_CHARS, Failure, Reason, RecordId, Stage
 from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
 from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 
@@ -77,7 +77,7 @@ results = st.builds(
 
 printable_text = st.text(st.characters(exclude_categories=("Cs",)).filter(str.isprintable), max_size=MAX_DETAIL_CHARS)
 sources = st.builds(
-    Source,
+    RecordId,
     topic=st.from_regex(r"[a-z.-]{1,30}", fullmatch=True),
     partition=st.integers(0, 10**4),
     offset=st.integers(0, 2**63 - 1),

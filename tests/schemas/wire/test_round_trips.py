@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from sightstream.schemas.wire.codec import decode_request, decode_result, encode
-from sightstream.schemas.wire.dead_letter import MAX_DETAIL_CHARS, Failure, Source, original_headers, printable
+from sightstream.schemas.wire.dead_letter import MAX_DETAIL_CHARS, Failure, RecordId, original_headers, printable
 from sightstream.schemas.wire.published_schemas import published_schemas
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
@@ -46,7 +46,7 @@ def test_a_result_comes_back_equal(result: ImageResult) -> None:
 def test_dead_letter_headers_come_back_equal(failure: Failure) -> None:
     headers = failure.headers()
     assert Failure.from_headers(headers) == failure
-    assert Source.from_headers(headers) == failure.source
+    assert RecordId.from_headers(headers) == failure.source
     HEADERS.validate({name: value.decode() for name, value in headers})
 
 

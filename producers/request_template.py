@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from sightstream.producers.sources.item import Source
+from sightstream.producers.sources.item import BulkSource
 from sightstream.schemas.wire.request import AnalysisOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class RequestTemplate:
     """`question` and `options` hold for entries that bring none; the other two say where the product stands."""
 
     question: str
@@ -20,8 +20,8 @@ class Recipe:
     product_from: str = "parent"
 
 
-def job_name(source: Source, topic: str, recipe: Recipe) -> str:
-    """The same for every run of one source, topic and recipe; another question is another job."""
-    options = recipe.options.model_dump()
-    parts = [source.location, topic, recipe.question, options, recipe.product_column, recipe.product_from]
+def job_name(source: BulkSource, topic: str, template: RequestTemplate) -> str:
+    """The same for every run of one source, topic and template; another question is another job."""
+    options = template.options.model_dump()
+    parts = [source.location, topic, template.question, options, template.product_column, template.product_from]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sightstream.producers.errors import PublishError, TakenOver, Unsettled
+from sightstream.producers.errors import InDoubt, PublishError, Superseded
 
 FENCED = ("_FENCED", "PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH")
 # Waiting does not mend these: somebody has to change an access list, a limit or a password.
@@ -21,17 +21,17 @@ HOPELESS = (
 )
 
 
-def outcome_of(raised: Any, delivery: Any | None) -> PublishError:
+def to_publish_error(raised: Any, delivery: Any | None) -> PublishError:
     """`raised` is the call's KafkaError, `delivery` the first record's, which says more where there is one."""
     if _is_one_of(raised, FENCED):
-        return TakenOver(
+        return Superseded(
             "another run publishes this source, or this run stalled for longer than its transaction may last; "
             "wait for the other one, or run again to go on"
         )
     told = delivery if delivery is not None else raised
     if _is_one_of(told, HOPELESS) or _is_one_of(raised, HOPELESS):
         return PublishError(f"the broker refuses: {told.str()}; mend that and run again to go on")
-    return Unsettled(told.str())
+    return InDoubt(told.str())
 
 
 def _is_one_of(error: Any, names: tuple[str, ...]) -> bool:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from sightstream.producers.errors import PublishError, Unsettled
-from sightstream.producers.outcome import outcome_of
+from sightstream.producers.error_mapping import to_publish_error
+from sightstream.producers.errors import InDoubt, PublishError
 from sightstream.producers.progress import Progress
 from sightstream.producers.settings import PublisherSettings
-from sightstream.producers.watchdog import within
 from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_timeout
 
 # A group's offsets belong to a topic and partition; a job needs one, and they vanish with the topic, as they should.
 PARTITION = 0
@@ -39,18 +39,23 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Connect:
+class ClientFactory:
     """Both take a librdkafka configuration."""
 
     producer: Callable[[dict[str, Any]], Any]
     consumer: Callable[[dict[str, Any]], Any]
 
 
-class Outbox:
+class TransactionalSink:
     """Not thread safe. `job` names the work and is the same in every run of it."""
 
     def __init__(
-        self, kafka: KafkaSettings, settings: PublisherSettings, topic: str, job: str, connect: Connect | None = None
+        self,
+        kafka: KafkaSettings,
+        settings: PublisherSettings,
+        topic: str,
+        job: str,
+        connect: ClientFactory | None = None,
     ) -> None:
         self._kafka = kafka
         self._settings = settings
@@ -64,7 +69,7 @@ class Outbox:
     def open(self) -> Progress:
         """Fences every earlier producer of this job and reads the committed progress.
 
-        Blocks up to about `transaction_timeout_s`. Raises Unsettled when the broker did not answer, PublishError when
+        Blocks up to about `transaction_timeout_s`. Raises InDoubt when the broker did not answer, PublishError when
         it never will.
         """
         from confluent_kafka import KafkaException, TopicPartition
@@ -73,21 +78,23 @@ class Outbox:
         budget = self._budget_s
         try:
             self._producer = self._connect.producer(self._producer_config())
-            within(budget + GRACE_S, self._producer.init_transactions, budget)
+            call_with_timeout(self._producer.init_transactions, budget, timeout_s=budget + GRACE_S)
             self._consumer = self._connect.consumer(self._consumer_config())
-            place = TopicPartition(self._topic, PARTITION)
-            (found,) = within(budget + GRACE_S, self._consumer.committed, [place], budget)
+            partition = TopicPartition(self._topic, PARTITION)
+            (found,) = call_with_timeout(self._consumer.committed, [partition], budget, timeout_s=budget + GRACE_S)
             if found.error:
                 raise KafkaException(found.error)
         except KafkaException as error:
-            raise outcome_of(error.args[0], None) from None
+            raise to_publish_error(error.args[0], None) from None
+        except CallTimedOut as error:
+            raise InDoubt(f"the broker {error}") from None
         return self._read(found)
 
     def commit(self, records: Sequence[Record], progress: Progress) -> None:
         """One transaction: all of `records`, and `progress`. Blocks up to about half of `transaction_timeout_s`.
 
-        Raises Unsettled when the outcome is unknown or the transaction failed: open() again, and look at what it
-        returns. Raises TakenOver when another run has fenced this one, PublishError when trying again can't help.
+        Raises InDoubt when the outcome is unknown or the transaction failed: open() again, and look at what it
+        returns. Raises Superseded when another run has fenced this one, PublishError when trying again can't help.
         """
         from confluent_kafka import KafkaException, TopicPartition
 
@@ -101,11 +108,13 @@ class Outbox:
                 self._produce(record)
             self._wait_for_reports(deadline)
             group, left = self._consumer.consumer_group_metadata(), _left(deadline)
-            within(left + GRACE_S, producer.send_offsets_to_transaction, [offset], group, left)
+            call_with_timeout(producer.send_offsets_to_transaction, [offset], group, left, timeout_s=left + GRACE_S)
             left = _left(deadline)
-            within(left + GRACE_S, producer.commit_transaction, left)
+            call_with_timeout(producer.commit_transaction, left, timeout_s=left + GRACE_S)
         except KafkaException as error:
-            raise outcome_of(error.args[0], self._delivery_error) from None
+            raise to_publish_error(error.args[0], self._delivery_error) from None
+        except CallTimedOut as error:
+            raise InDoubt(f"the broker {error}") from None
 
     def close(self) -> None:
         """Drops the producer. An open transaction is aborted if the broker answers at once; if not, open() ends it."""
@@ -114,12 +123,12 @@ class Outbox:
         producer, self._producer = self._producer, None
         consumer, self._consumer = self._consumer, None
         if producer is not None:
-            with suppress(KafkaException, Unsettled):
+            with suppress(KafkaException, CallTimedOut):
                 producer.purge()
-                within(CLOSE_S + GRACE_S, producer.abort_transaction, CLOSE_S)
+                call_with_timeout(producer.abort_transaction, CLOSE_S, timeout_s=CLOSE_S + GRACE_S)
         if consumer is not None:
-            with suppress(KafkaException, Unsettled):
-                within(CLOSE_S, consumer.close)
+            with suppress(KafkaException, CallTimedOut):
+                call_with_timeout(consumer.close, timeout_s=CLOSE_S)
 
     @property
     def _budget_s(self) -> float:
@@ -136,7 +145,7 @@ class Outbox:
             with suppress(SystemError):
                 self._producer.flush(SLICE_S)
             if monotonic() > deadline:
-                raise Unsettled("the broker did not confirm the batch in time")
+                raise InDoubt("the broker did not confirm the batch in time")
 
     def _report(self, error: Any, message: Any) -> None:
         if error is not None and self._delivery_error is None:
@@ -177,11 +186,11 @@ def _left(deadline: float) -> float:
     return max(1.0, deadline - monotonic())
 
 
-def _confluent() -> Connect:
+def _confluent() -> ClientFactory:
     from confluent_kafka import Consumer, Producer
 
     log = logging.getLogger("sightstream.producers.librdkafka")
-    return Connect(
+    return ClientFactory(
         producer=lambda config: Producer(config, logger=log),
         consumer=lambda config: Consumer(config, logger=log),
     )

@@ -1,4 +1,4 @@
-"""The transactional outbox on a real broker: records and progress together, whoever dies."""
+"""The transactional sink on a real broker: records and progress together, whoever dies."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 
 from sightstream.infra.runtime.local import LocalRuntime
-from sightstream.producers.errors import TakenOver, Unsettled
-from sightstream.producers.outbox import Outbox, Record
+from sightstream.producers.errors import InDoubt, Superseded
 from sightstream.producers.progress import Progress
 from sightstream.producers.settings import PublisherSettings
+from sightstream.producers.transactional_sink import Record, TransactionalSink
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.topics import TopicSettings
@@ -46,8 +46,8 @@ def job() -> str:
     return uuid4().hex
 
 
-def outbox(runtime: LocalRuntime, topics: TopicSettings, job: str) -> Outbox:
-    return Outbox(runtime.kafka_settings, PublisherSettings(transaction_timeout_s=20), topics.requests, job)
+def sink(runtime: LocalRuntime, topics: TopicSettings, job: str) -> TransactionalSink:
+    return TransactionalSink(runtime.kafka_settings, PublisherSettings(transaction_timeout_s=20), topics.requests, job)
 
 
 def records(*numbers: int) -> list[Record]:
@@ -59,19 +59,19 @@ def seen(runtime: LocalRuntime, topics: TopicSettings) -> list[str]:
 
 
 def test_progress_is_read_back_by_the_next_one(runtime: LocalRuntime, topics: TopicSettings, job: str) -> None:
-    first = outbox(runtime, topics, job)
+    first = sink(runtime, topics, job)
     assert first.open() == Progress()
     first.commit(records(1, 2), Progress(2, 0, "d1", "run"))
     first.commit([], Progress(2, 3, "d2", "run"))
     first.close()
-    second = outbox(runtime, topics, job)
+    second = sink(runtime, topics, job)
     assert second.open() == Progress(2, 3, "d2", "run")
     second.close()
     assert seen(runtime, topics) == ["r-1", "r-2"]
 
 
 def test_jobs_do_not_share_progress(runtime: LocalRuntime, topics: TopicSettings, job: str) -> None:
-    first, other = outbox(runtime, topics, job), outbox(runtime, topics, "other-" + job)
+    first, other = sink(runtime, topics, job), sink(runtime, topics, "other-" + job)
     first.open()
     first.commit(records(1), Progress(1))
     assert other.open() == Progress()
@@ -81,11 +81,11 @@ def test_jobs_do_not_share_progress(runtime: LocalRuntime, topics: TopicSettings
 
 
 def test_a_later_one_fences_an_earlier_one(runtime: LocalRuntime, topics: TopicSettings, job: str) -> None:
-    earlier, later = outbox(runtime, topics, job), outbox(runtime, topics, job)
+    earlier, later = sink(runtime, topics, job), sink(runtime, topics, job)
     earlier.open()
     earlier.commit(records(1), Progress(1))
     assert later.open() == Progress(1)
-    with pytest.raises(TakenOver):
+    with pytest.raises(Superseded):
         earlier.commit(records(2), Progress(2))
     later.commit(records(3), Progress(2))
     earlier.close()
@@ -95,13 +95,13 @@ def test_a_later_one_fences_an_earlier_one(runtime: LocalRuntime, topics: TopicS
 
 def test_what_was_left_open_is_aborted_by_the_next_one(runtime: LocalRuntime, topics: TopicSettings, job: str) -> None:
     """Stands for a process that is gone after its offsets were sent: its half transaction never shows."""
-    gone = outbox(runtime, topics, job)
+    gone = sink(runtime, topics, job)
     gone.open()
     gone.commit(records(1), Progress(1))
     gone._producer = Abandoned(gone._producer)
     with pytest.raises(Gone):
         gone.commit(records(2), Progress(2))
-    following = outbox(runtime, topics, job)
+    following = sink(runtime, topics, job)
     assert following.open() == Progress(1)
     following.commit(records(3), Progress(2))
     following.close()
@@ -110,9 +110,9 @@ def test_what_was_left_open_is_aborted_by_the_next_one(runtime: LocalRuntime, to
     assert len(uncommitted) == 3  # the aborted record is on the topic, and no reader of ours sees it
 
 
-def test_a_broker_that_does_not_answer_leaves_it_unsettled(topics: TopicSettings, job: str) -> None:
+def test_a_broker_that_does_not_answer_leaves_it_in_doubt(topics: TopicSettings, job: str) -> None:
     settings = PublisherSettings(transaction_timeout_s=1)
-    silent = Outbox(KafkaSettings(bootstrap_servers="127.0.0.1:1"), settings, topics.requests, job)
-    with pytest.raises(Unsettled):
+    silent = TransactionalSink(KafkaSettings(bootstrap_servers="127.0.0.1:1"), settings, topics.requests, job)
+    with pytest.raises(InDoubt):
         silent.open()
     silent.close()
