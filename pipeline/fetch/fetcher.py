@@ -1,4 +1,4 @@
-"""The door to every kind of source: picks it by scheme, tries again what may pass, verifies the digest."""
+"""The entry to every image source: picks it by scheme, retries what may pass, verifies the digest."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from functools import cache
 from prometheus_client import Counter
 
 from sightstream.pipeline.errors import Rejected, Retryable
-from sightstream.pipeline.fetch.refusals import check_size, rejected
-from sightstream.pipeline.fetch.retries import Retries
+from sightstream.pipeline.fetch.deadline import Deadline
+from sightstream.pipeline.fetch.errors import TransientError, check_size, rejected
+from sightstream.pipeline.fetch.image_source import Body, ImageSource
+from sightstream.pipeline.fetch.retry_policy import RetryPolicy
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.pipeline.fetch.source import Body, Source
-from sightstream.pipeline.fetch.time_limit import TimeLimit
-from sightstream.pipeline.fetch.trouble import Transient
 from sightstream.pipeline.metrics import FETCHED_BYTES, FETCHES
 from sightstream.pipeline.types import FetchedImage, NotModified
 from sightstream.schemas.wire.dead_letter import Reason
@@ -23,53 +22,56 @@ from sightstream.schemas.wire.request import ImageRef
 
 
 class Fetcher:
-    """Thread safe; blocks its caller for `total_timeout_s` and half of it at most."""
+    """Fetches images from any source. Thread safe; blocks its caller for one and a half `total_timeout_s` at most."""
 
     def __init__(
         self,
-        sources: Mapping[str, Source],
+        sources: Mapping[str, ImageSource],
         settings: FetchSettings,
         clock: Callable[[], float] = time.monotonic,
-        retries: Retries | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         self._sources = dict(sources)
         self._settings = settings
         self._clock = clock
-        self._retries = retries or Retries(settings)
+        self._retry_policy = retry_policy or RetryPolicy(settings)
 
     def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | NotModified:
-        """NotModified, with nothing read, only where the store still names the image `known_etag`.
+        """Fetch the image, or return NotModified, without reading it, when the store still names it `known_etag`.
 
-        The caller then answers for what it kept under that etag, `image.sha256` included. Raises Retryable or Rejected.
+        On NotModified the caller vouches for what it kept under that etag, `image.sha256` included. Raises Retryable or
+        Rejected.
         """
         source = self._source(image.uri)
-        limit = TimeLimit(self._settings.total_timeout_s, self._clock)
+        deadline = Deadline(self._settings.total_timeout_s, self._clock)
         try:
-            found = self._retries.call(lambda: self._attempt(source, image, known_etag, limit), limit)
-        except Transient as error:
+            body = self._retry_policy.call(lambda: self._attempt(source, image, known_etag, deadline), deadline)
+        except TransientError as error:
             raise Retryable(error.stage, str(error), source.dependency(image)) from error
-        return found if isinstance(found, NotModified) else self._verify(image, found)
+        return body if isinstance(body, NotModified) else self._verify(image, body)
 
-    def _source(self, uri: str) -> Source:
+    def _source(self, uri: str) -> ImageSource:
         scheme = uri.partition(":")[0].lower()
         if scheme not in self._sources:
             known = ", ".join(f"{name}://" for name in self._sources)
-            hint = "; file:// is read where [fetch] file_roots names folders" if scheme == "file" else ""
+            hint = "; to read file://, set [fetch] file_roots" if scheme == "file" else ""
             raise rejected(Reason.UNSUPPORTED_URI, f"the image's address must start with one of {known}{hint}")
         return self._sources[scheme]
 
-    def _attempt(self, source: Source, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body | NotModified:
+    def _attempt(
+        self, source: ImageSource, image: ImageRef, known_etag: str | None, deadline: Deadline
+    ) -> Body | NotModified:
         outcome = "failed"
         try:
-            found = source.read(image, known_etag, limit)
-            outcome = "unchanged" if isinstance(found, NotModified) else "read"
-            _bytes_from(source.kind).inc(0 if isinstance(found, NotModified) else len(found.data))
-            return found
+            body = source.read(image, known_etag, deadline)
+            outcome = "unchanged" if isinstance(body, NotModified) else "read"
+            _bytes_from(source.kind).inc(0 if isinstance(body, NotModified) else len(body.data))
+            return body
         except Rejected:
             outcome = "rejected"
             raise
-        except Transient as error:
-            outcome = error.trouble.value
+        except TransientError as error:
+            outcome = error.kind.value
             raise
         finally:
             _fetches(source.kind, outcome).inc()

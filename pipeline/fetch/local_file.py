@@ -1,4 +1,4 @@
-"""file:// under configured roots."""
+"""Reads file:// below the configured roots."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from sightstream.pipeline.fetch.refusals import check_size, rejected
+from sightstream.pipeline.fetch.deadline import Deadline
+from sightstream.pipeline.fetch.errors import FailureKind, TransientError, check_size, rejected
+from sightstream.pipeline.fetch.image_source import Body
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.pipeline.fetch.source import Body
-from sightstream.pipeline.fetch.time_limit import TimeLimit
-from sightstream.pipeline.fetch.trouble import Transient, Trouble
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
 
-CHUNK = 1024**2
+CHUNK_BYTES = 1024**2
 
-_STEP = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLLOW_NO_LINK = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_WAIT = os.O_NONBLOCK | os.O_NOCTTY
 _NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EISDIR}
 
 
 class FileSource:
-    """Reads regular files whose real path lies under one of the roots. Thread safe."""
+    """Reads regular files whose real path lies below one of the roots. Thread safe."""
 
     kind = "file"
 
@@ -37,28 +36,28 @@ class FileSource:
     def dependency(self, image: ImageRef) -> str | None:
         return None
 
-    def read(self, image: ImageRef, known_etag: str | None, limit: TimeLimit) -> Body:
-        root, steps = self._inside(named_path(image.uri))
-        with _translated(), os.fdopen(_open(root, steps), "rb", buffering=0) as file:
+    def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body:
+        root, parts = self._locate(parse_file_url(image.uri))
+        with _translated_errors(), os.fdopen(_open(root, parts), "rb", buffering=0) as file:
             check_size(os.fstat(file.fileno()).st_size, self._max_bytes)
             data = bytearray()
-            while chunk := file.read(CHUNK):
+            while chunk := file.read(CHUNK_BYTES):
                 data += chunk
                 check_size(len(data), self._max_bytes)
-                limit.left_s()
+                deadline.remaining_s()
             return Body(bytes(data))
 
-    def _inside(self, named: Path) -> tuple[Path, tuple[str, ...]]:
-        """A root and the steps from there to the real path, links followed."""
+    def _locate(self, named: Path) -> tuple[Path, tuple[str, ...]]:
+        """Return the root and the parts of the real path below it, links followed. Raises Rejected."""
         path = Path(os.path.realpath(named))
         root = next((root for root in self._roots if path.is_relative_to(root)), None)
         if root is None or ".." in named.parts or path == root:
-            raise rejected(Reason.FORBIDDEN_LOCATION, "the file is not under a folder that file:// may read")
+            raise rejected(Reason.FORBIDDEN_LOCATION, "the file is not below a folder of [fetch] file_roots")
         return root, path.relative_to(root).parts
 
 
-def named_path(uri: str) -> Path:
-    """The path that a file:// reference names. Raises Rejected for a host, a query, a fragment, an odd escape."""
+def parse_file_url(uri: str) -> Path:
+    """Return the path that a file:// reference names. Raises Rejected for a host, query, fragment or odd escape."""
     quoted = uri.partition("://")[2]
     if "?" in quoted or "#" in quoted or "%2f" in quoted.lower() or "\\" in quoted:
         raise rejected(Reason.UNSUPPORTED_URI, "write file:///path, with %3F and %23 for ? and # in names")
@@ -70,54 +69,56 @@ def named_path(uri: str) -> Path:
     if "\0" in named:
         raise rejected(Reason.UNSUPPORTED_URI, "no file can have this name")
     if not named.startswith("/"):
-        raise rejected(Reason.FORBIDDEN_LOCATION, "file:// reads this machine alone: write file:///path")
+        raise rejected(Reason.FORBIDDEN_LOCATION, "file:// reads from this machine only: write file:///path")
     return Path(named)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """The system's errors in our words."""
+def _translated_errors() -> Iterator[None]:
+    """Turn the system's errors into those of the fetch stage."""
     try:
         yield
     except PermissionError:
-        raise rejected(Reason.ACCESS_DENIED, "the file can't be read by this user") from None
+        raise rejected(Reason.ACCESS_DENIED, "the worker's user has no permission to read the file") from None
     except OSError as error:
         if error.errno in _NO_SUCH_FILE:
             raise rejected(Reason.IMAGE_NOT_FOUND, "there is no such file") from None
         if error.errno == errno.ELOOP:
-            raise rejected(Reason.FORBIDDEN_LOCATION, "the file became a link while it was looked at") from None
-        raise Transient(Trouble.BROKEN, f"the file can't be read: {error.strerror}") from error
+            raise rejected(Reason.FORBIDDEN_LOCATION, "the file was replaced by a link after its check") from None
+        raise TransientError(FailureKind.BROKEN, f"the file can't be read: {error.strerror}") from error
 
 
-def _open(root: Path, steps: tuple[str, ...]) -> int:
-    """A descriptor of a regular file.
+def _open(root: Path, parts: tuple[str, ...]) -> int:
+    """Return a descriptor of a regular file. Never waits for a FIFO.
 
-    Walks from folder to folder by descriptor and follows no link: what was a folder when the path was judged and is a
-    link now, is refused. Never waits for a FIFO.
+    Walks from folder to folder by descriptor and follows no link: a folder that was replaced by a link after the path
+    was checked is refused.
     """
     folder = _open_root(root)
     try:
-        for step in steps[:-1]:
-            below = os.open(step, _STEP | os.O_DIRECTORY, dir_fd=folder)
+        for part in parts[:-1]:
+            below = os.open(part, _FOLLOW_NO_LINK | os.O_DIRECTORY, dir_fd=folder)
             os.close(folder)
             folder = below
-        return _open_file(steps[-1], folder)
+        return _open_file(parts[-1], folder)
     finally:
         os.close(folder)
 
 
 def _open_root(root: Path) -> int:
-    """A root that is missing is a mount that is missing: no fault of the image."""
+    """Open a root. A missing one is probably not mounted, which is no fault of the image: raises TransientError."""
     try:
         return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise Transient(Trouble.BROKEN, f"the folder of the files can't be opened: {error.strerror}") from error
+        raise TransientError(
+            FailureKind.BROKEN, f"a folder of [fetch] file_roots can't be opened: {error.strerror}"
+        ) from error
 
 
 def _open_file(name: str, folder: int) -> int:
-    """Looks before it opens, for opening a device may do things, and again after, for the file may be another."""
+    """Open a regular file. Checks before, because opening a device can have effects, and after, because of swaps."""
     _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))
-    descriptor = os.open(name, _STEP | _NO_WAIT, dir_fd=folder)
+    descriptor = os.open(name, _FOLLOW_NO_LINK | _NO_WAIT, dir_fd=folder)
     try:
         _check_regular(os.fstat(descriptor))
     except BaseException:

@@ -1,21 +1,25 @@
+"""Reading file:// below the roots, and nothing else: links, devices, swaps while it reads."""
+
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
 
 from sightstream.pipeline.errors import Rejected, Retryable
-from sightstream.pipeline.fetch import local_file
+from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.fetcher import Fetcher
-from sightstream.pipeline.fetch.local_file import FileSource
+from sightstream.pipeline.fetch.local_file import FileSource, parse_file_url
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.pipeline.fetch.time_limit import TimeLimit
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
 from tests.pipeline.fetch.conftest import get, image_of
+from tests.pipeline.fetch.urls import OTHER_SCHEMES
 
 ODD_NAMES = [
     "a b.png",
@@ -55,8 +59,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def fetcher(root: Path, max_bytes: int = 1000) -> Fetcher:
-    settings = FetchSettings(file_roots=(root,), max_bytes=max_bytes)
-    return Fetcher({"file": FileSource(settings)}, settings)
+    limits = FetchSettings(file_roots=(root,), max_bytes=max_bytes)
+    return Fetcher({"file": FileSource(limits)}, limits)
 
 
 def reason(root: Path, uri: str, **more: str) -> Reason:
@@ -99,12 +103,12 @@ def test_an_odd_name_names_its_own_file(root: Path, name: str) -> None:
         *("%2e", "%2e%2e", "folder/..", "images-not/x"),
     ],
 )
-def test_nothing_else_is(root: Path, path: str) -> None:
+def test_no_other_file_is_read(root: Path, path: str) -> None:
     uri = f"file://{path}" if path.startswith("/") else f"{root.as_uri()}/{path}"
     assert reason(root, uri) in (Reason.FORBIDDEN_LOCATION, Reason.IMAGE_NOT_FOUND)
 
 
-def test_refusals_say_why(root: Path) -> None:
+def test_each_refusal_has_its_reason(root: Path) -> None:
     base = root.as_uri()
     for path in ("fifo.png", "folder", "zero", "loop", "link.png"):
         assert reason(root, f"{base}/{path}") is Reason.FORBIDDEN_LOCATION
@@ -145,10 +149,10 @@ def test_a_file_that_grows_while_it_is_read_is_capped(root: Path, monkeypatch: p
         shrunk[0] = seen(descriptor).st_mode
         return os.stat_result(shrunk)
 
-    monkeypatch.setattr(local_file.os, "fstat", before_it_grew)
+    monkeypatch.setattr(os, "fstat", before_it_grew)
     source = FileSource(FetchSettings(file_roots=(root,), max_bytes=1000))
     with pytest.raises(Rejected) as caught:
-        source.read(ImageRef(uri=f"{root.as_uri()}/growing"), None, TimeLimit(60))
+        source.read(ImageRef(uri=f"{root.as_uri()}/growing"), None, Deadline(60))
     assert caught.value.reason is Reason.IMAGE_TOO_LARGE
 
 
@@ -160,8 +164,15 @@ def test_a_root_that_is_gone_is_tried_again(root: Path) -> None:
 
 
 def test_nothing_of_a_file_that_is_too_large_is_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_file, "CHUNK", "not to be read")
+    monkeypatch.setattr("sightstream.pipeline.fetch.local_file.CHUNK_BYTES", "never read")
     assert reason(root, f"{root.as_uri()}/huge.png") is Reason.IMAGE_TOO_LARGE
+
+
+@settings(max_examples=300, deadline=None)
+@given(OTHER_SCHEMES)
+def test_any_text_is_parsed_or_refused(uri: str) -> None:
+    with contextlib.suppress(Rejected):
+        parse_file_url(uri)
 
 
 def swap_file(root: Path) -> None:
@@ -185,11 +196,11 @@ def swap_for_fifo(root: Path) -> None:
 def test_what_changes_after_the_check_is_not_read(
     root: Path, monkeypatch: pytest.MonkeyPatch, swap: Callable[[Path], None], moment: str
 ) -> None:
-    """The attacker acts right after the path was judged, or right after the file was looked at."""
-    name, module = ("realpath", local_file.os.path) if moment == "after realpath" else ("stat", local_file.os)
+    """The attacker acts right after the path was checked, or right after the file was."""
+    name, module = ("realpath", os.path) if moment == "after realpath" else ("stat", os)
     real = getattr(module, name)
 
-    def judged(*args: object, **options: object) -> object:
+    def checked_then_swapped(*args: object, **options: object) -> object:
         answer = real(*args, **options)
         if str(args[0]).endswith("b.png"):
             monkeypatch.setattr(module, name, real)
@@ -198,7 +209,7 @@ def test_what_changes_after_the_check_is_not_read(
 
     uri = f"{root.as_uri()}/folder/b.png"
     source = fetcher(root)
-    monkeypatch.setattr(module, name, judged)
+    monkeypatch.setattr(module, name, checked_then_swapped)
     refused, data = None, b"images/folder/b.png"  # where the folder was open already, it still is the right file
     try:
         data = get(source, uri)
@@ -209,7 +220,7 @@ def test_what_changes_after_the_check_is_not_read(
     assert getattr(module, name) is real  # it did act
 
 
-def test_where_files_are_not_read_the_answer_names_the_setting() -> None:
+def test_without_roots_the_refusal_names_the_setting() -> None:
     with pytest.raises(Rejected, match="file_roots") as caught:
-        Fetcher({}, FetchSettings()).fetch(ImageRef(uri="file:///pictures/a.png"))
+        Fetcher({}, FetchSettings()).fetch(ImageRef(uri="file:///images/a.png"))
     assert caught.value.reason is Reason.UNSUPPORTED_URI

@@ -1,0 +1,102 @@
+"""Sends one GET over a kept or a new connection, and maps network errors to those of the fetch stage."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+
+from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.fetch.deadline import Deadline
+from sightstream.pipeline.fetch.errors import FailureKind, TransientError, rejected
+from sightstream.pipeline.fetch.http.connection import Connection
+from sightstream.pipeline.fetch.http.connector import ConnectionPool, Connector, Network, Route
+from sightstream.pipeline.fetch.http.url import HttpUrl
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.schemas.wire.dead_letter import Reason
+
+_HEADERS = {"Accept": "image/*, */*;q=0.1", "Accept-Encoding": "identity", "User-Agent": "sightstream"}
+
+
+class HttpClient:
+    """Sends GET requests. Thread safe. A bad certificate of a host that `is_listed` counts as misconfigured."""
+
+    def __init__(
+        self,
+        settings: FetchSettings,
+        clock: Callable[[], float],
+        network: Network,
+        is_listed: Callable[[str], bool],
+    ) -> None:
+        self._pool = ConnectionPool(settings, clock)
+        self._connector = Connector(settings, self._pool, clock, network)
+        self._is_listed = is_listed
+
+    @contextmanager
+    def get(
+        self, url: HttpUrl, addresses: Sequence[str], etag: str | None, deadline: Deadline
+    ) -> Iterator[HTTPResponse]:
+        """Yield the response with its body unread. All of it ends at `deadline`. Raises TransientError or Rejected."""
+        route, connection, response = self._request(url, addresses, etag, deadline)
+        try:
+            yield response
+        except BaseException:
+            connection.close()
+            raise
+        self._release(route, connection, response)
+
+    def _request(
+        self, url: HttpUrl, addresses: Sequence[str], etag: str | None, deadline: Deadline
+    ) -> tuple[Route, Connection, HTTPResponse]:
+        headers = _HEADERS if etag is None else _HEADERS | {"If-None-Match": etag}
+        try:
+            reused = self._request_reusing(url, addresses, headers, deadline)
+            if reused is not None:
+                return reused
+            route, connection = self._connector.connect(url, addresses, deadline)
+            return route, connection, _request(connection, url, headers, deadline)
+        except ssl.SSLCertVerificationError as error:
+            raise self._certificate_error(url) from error
+        except TimeoutError as error:
+            raise TransientError(FailureKind.SLOW, "the host did not answer in time") from error
+        except OSError as error:
+            detail = f"the host can't be reached: {type(error).__name__}"
+            raise TransientError(FailureKind.BROKEN, detail) from error
+        except (HTTPException, ValueError) as error:
+            raise rejected(Reason.FETCH_REFUSED, f"the host does not speak HTTP: {type(error).__name__}") from error
+
+    def _request_reusing(
+        self, url: HttpUrl, addresses: Sequence[str], headers: dict[str, str], deadline: Deadline
+    ) -> tuple[Route, Connection, HTTPResponse] | None:
+        """Send over a kept connection; None where there is none, or the host has closed it meanwhile."""
+        kept = self._connector.reuse(url, addresses)
+        if kept is None:
+            return None
+        try:
+            return *kept, _request(kept[1], url, headers, deadline)
+        except (ConnectionError, ssl.SSLEOFError):
+            return None
+
+    def _certificate_error(self, url: HttpUrl) -> PipelineError:
+        detail = "the host's certificate is not valid"
+        if self._is_listed(url.host):
+            return TransientError(FailureKind.MISCONFIGURED, detail)
+        return rejected(Reason.FETCH_REFUSED, detail)
+
+    def _release(self, route: Route, connection: Connection, response: HTTPResponse) -> None:
+        """Keep the connection for the next fetch if the response was read to its end, else close it."""
+        if response.length == 0:
+            response.read()
+        if response.isclosed() and not response.will_close:
+            self._pool.release(route, connection)
+        else:
+            connection.close()
+
+
+def _request(connection: Connection, url: HttpUrl, headers: dict[str, str], deadline: Deadline) -> HTTPResponse:
+    try:
+        return connection.request(url, headers, deadline)
+    except BaseException:
+        connection.close()
+        raise

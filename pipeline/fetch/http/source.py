@@ -1,0 +1,88 @@
+"""The source for http:// and https://.
+
+Each URL, redirects included, is resolved once; its addresses are vetted, and the connection goes to a vetted address.
+Proxy variables are ignored, cookies and credentials are neither kept nor sent, compressed bodies are refused, and all
+hops together have one deadline.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http.client import HTTPResponse
+
+from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.fetch.deadline import Deadline
+from sightstream.pipeline.fetch.errors import rejected
+from sightstream.pipeline.fetch.http.access_rules import AccessRules
+from sightstream.pipeline.fetch.http.client import HttpClient
+from sightstream.pipeline.fetch.http.connector import Network
+from sightstream.pipeline.fetch.http.resolver import Resolver
+from sightstream.pipeline.fetch.http.response import check_response, read_body
+from sightstream.pipeline.fetch.http.url import HttpUrl, parse_http_url, resolve_redirect
+from sightstream.pipeline.fetch.image_source import Body, strong_etag
+from sightstream.pipeline.fetch.limiter import Limiters
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.types import NotModified
+from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import ImageRef
+from sightstream.schemas.wire.uri import origin
+
+_REDIRECTS = {301, 302, 303, 307, 308}
+_NOT_MODIFIED = 304
+
+
+class HttpSource:
+    """Reads images over HTTP. Thread safe."""
+
+    kind = "http"
+
+    def __init__(
+        self,
+        settings: FetchSettings,
+        clock: Callable[[], float] = time.monotonic,
+        network: Network = Network(),  # noqa: B008 - functions, frozen
+    ) -> None:
+        self._settings = settings
+        self._rules = AccessRules(settings)
+        self._limiters = Limiters(self.kind, settings)
+        self._resolver = Resolver(settings, clock, network.getaddrinfo)
+        self._client = HttpClient(settings, clock, network, self._rules.is_listed)
+
+    def dependency(self, image: ImageRef) -> str | None:
+        try:
+            return origin(image.uri) if self._rules.is_listed(parse_http_url(image.uri).host) else None
+        except PipelineError:
+            return None
+
+    def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body | NotModified:
+        url = parse_http_url(image.uri)
+        for hop in range(self._settings.max_redirects + 1):
+            # An etag belongs to one URL: after a redirect it could be that of another one.
+            result = self._get(url, strong_etag(known_etag) if hop == 0 else None, deadline)
+            if isinstance(result, HttpUrl):
+                self._rules.check_redirect(url, result)
+                url = result
+            elif isinstance(result, Body) and hop > 0:
+                return Body(result.data)
+            else:
+                return result
+        raise rejected(Reason.FETCH_REFUSED, f"more than {self._settings.max_redirects} redirects")
+
+    def _get(self, url: HttpUrl, etag: str | None, deadline: Deadline) -> Body | NotModified | HttpUrl:
+        """Send one GET. Returns the next URL where the host redirects."""
+        self._rules.check(url)
+        settings = self._settings
+        maximum = settings.listed_concurrency if self._rules.is_listed(url.host) else settings.host_concurrency
+        with self._limiters.limit(url.host, maximum, deadline):
+            addresses = self._resolver.addresses(url.host, url.port, deadline)
+            with self._client.get(url, addresses, etag, deadline) as response:
+                return self._result(url, etag, response)
+
+    def _result(self, url: HttpUrl, etag: str | None, response: HTTPResponse) -> Body | NotModified | HttpUrl:
+        if response.status in _REDIRECTS:
+            return resolve_redirect(url, response.headers.get("location"))
+        if response.status == _NOT_MODIFIED and etag is not None:
+            return NotModified()
+        check_response(response, self._settings.max_bytes)
+        return Body(read_body(response, self._settings.max_bytes), strong_etag(response.headers.get("etag")))

@@ -1,0 +1,95 @@
+"""The source for s3://. The endpoint comes from the settings, never from a message."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import BaseError, NotModifiedError
+
+from sightstream.pipeline.fetch.deadline import Deadline
+from sightstream.pipeline.fetch.errors import FailureKind, TransientError, check_size
+from sightstream.pipeline.fetch.image_source import Body, strong_etag
+from sightstream.pipeline.fetch.limiter import Limiters
+from sightstream.pipeline.fetch.s3.boto import BotoReader
+from sightstream.pipeline.fetch.s3.errors import WrongRegionError, translate
+from sightstream.pipeline.fetch.s3.stores import S3Stores
+from sightstream.pipeline.fetch.s3.url import S3Url, parse_s3_url
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.types import NotModified
+from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.request import ImageRef
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
+    from obstore.store import S3Store
+
+DEPENDENCY = "s3"
+MAX_BUCKETS_OF_OTHER_REGIONS = 1024
+
+
+class S3Source:
+    """Reads images from S3. Thread safe.
+
+    obstore reads, with the interpreter's lock released; boto3 reads what obstore cannot ask for.
+    """
+
+    kind = "s3"
+
+    def __init__(self, settings: FetchSettings, s3: S3Settings) -> None:
+        # Read when obstore starts its runtime. The thread that waits for a request also works on it; the runtime only
+        # watches sockets, and with one of its own threads per core each of them woke the others.
+        os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
+        self._settings = settings
+        self._limiters = Limiters(self.kind, settings)
+        self._stores = S3Stores(settings, s3)
+        self._boto = BotoReader(settings, s3)
+        self._buckets_of_other_regions: set[str] = set()
+
+    def dependency(self, image: ImageRef) -> str | None:
+        return DEPENDENCY
+
+    def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body | NotModified:
+        url, etag = parse_s3_url(image.uri, self._settings), strong_etag(known_etag)
+        with self._limiters.limit(DEPENDENCY, self._settings.s3_concurrency, deadline):
+            if url.is_plain and url.bucket not in self._buckets_of_other_regions:
+                try:
+                    return self._read(url, image.version_id, etag, deadline)
+                except WrongRegionError:
+                    self._remember_region(url.bucket)
+            return self._boto.read(url, image.version_id, etag, deadline)
+
+    def _read(self, url: S3Url, version_id: str | None, etag: str | None, deadline: Deadline) -> Body | NotModified:
+        options: GetOptions = {}
+        if version_id:
+            options["version"] = version_id
+        if etag:
+            options["if_none_match"] = etag
+        store = self._store(url.bucket, deadline)
+        try:
+            result = obstore.get(store, url.key, options=options)
+            check_size(result.meta["size"], self._settings.max_bytes)
+            return Body(result.bytes().to_bytes(), strong_etag(result.meta["e_tag"]))
+        except NotModifiedError:
+            return NotModified()
+        except (BaseError, OSError, ValueError) as error:
+            raise self._reset_if_misconfigured(translate(error)) from None
+
+    def _store(self, bucket: str, deadline: Deadline) -> S3Store:
+        try:
+            return self._stores.get(bucket, deadline.remaining_s())
+        except (BaseError, OSError, ValueError) as error:
+            detail = f"object store: check the settings in [s3]: {type(error).__name__}"
+            raise TransientError(FailureKind.MISCONFIGURED, detail) from None
+
+    def _reset_if_misconfigured(self, error: Exception) -> Exception:
+        """Return `error`; credentials that the store refused are read again for the next request."""
+        if isinstance(error, TransientError) and error.kind is FailureKind.MISCONFIGURED:
+            self._stores.reset()
+        return error
+
+    def _remember_region(self, bucket: str) -> None:
+        if len(self._buckets_of_other_regions) >= MAX_BUCKETS_OF_OTHER_REGIONS:
+            self._buckets_of_other_regions.clear()
+        self._buckets_of_other_regions.add(bucket)

@@ -1,0 +1,185 @@
+"""How many fetches run at once: the limit, the limiter and how it learns, on clocks that only the test moves."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sightstream.pipeline.fetch.deadline import Deadline
+from sightstream.pipeline.fetch.errors import FailureKind, TransientError
+from sightstream.pipeline.fetch.limiter import MAX_LIMITERS, AimdLimit, ConcurrencyLimiter, Limiters
+from sightstream.pipeline.fetch.settings import FetchSettings
+from tests.pipeline.fetch.conftest import ManualClock
+
+THROTTLED = TransientError(FailureKind.THROTTLED, "slow down")
+BROKEN = TransientError(FailureKind.BROKEN, "reset")
+
+
+def new_limiter(start: int = 2, maximum: int = 8, breaker_failures: int = 3) -> ConcurrencyLimiter:
+    return ConcurrencyLimiter(AimdLimit(start, maximum, 0.5), breaker_failures)
+
+
+# --- the limit --------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(0.01, 0.99), st.lists(st.integers(0, 40), max_size=200))
+def test_the_limit_stays_within_its_bounds(start: int, maximum: int, factor: float, events: list[int]) -> None:
+    limit = AimdLimit(start, maximum, factor)
+    for in_use in events:
+        before = limit.value
+        if in_use:
+            limit.on_success(in_use)
+            assert before <= limit.value <= before + 1
+        else:
+            limit.on_overload()
+            assert limit.value <= before
+        assert 1 <= limit.value <= maximum
+
+
+def test_a_limits_worth_of_successes_adds_one_if_the_limit_was_needed() -> None:
+    limit = AimdLimit(4, 10, 0.5)
+    for _ in range(100):
+        limit.on_success(in_use=3)
+    assert limit.value == 4
+    for _ in range(5):
+        limit.on_success(in_use=4)
+    assert limit.value == 5
+    for _ in range(1000):
+        limit.on_success(in_use=10)
+    assert limit.value == 10
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 30), st.floats(0.3, 0.9))
+def test_the_limit_converges_to_the_capacity_of_a_server(capacity: int, factor: float) -> None:
+    limit, seen = AimdLimit(16, 64, factor), []
+    for _ in range(5000):
+        limit.on_success(limit.value) if limit.value <= capacity else limit.on_overload()
+        seen.append(limit.value)
+    converged = seen[1000:]
+    assert max(converged) <= capacity + 1
+    assert sum(converged) / len(converged) >= capacity * 0.5
+
+
+# --- the limiter -----------------------------------------------------------------------------------------------
+
+
+def test_fetches_that_fail_together_count_once() -> None:
+    limiter = new_limiter(start=8, maximum=8, breaker_failures=3)
+    together = [limiter.acquire(Deadline(1)) for _ in range(8)]
+    for epoch in together:
+        limiter.release(epoch, THROTTLED)
+    assert limiter.limit == 4
+    assert not limiter.is_down
+    for expected in (2, 1, 1):
+        limiter.release(limiter.acquire(Deadline(1)), THROTTLED)
+        assert limiter.limit == expected
+    assert limiter.is_down
+
+
+@pytest.mark.parametrize("kind", list(FailureKind))
+def test_only_an_overload_lowers_the_limit(kind: FailureKind) -> None:
+    limiter = new_limiter(start=8, maximum=8)
+    limiter.release(limiter.acquire(Deadline(1)), TransientError(kind, "x"))
+    assert limiter.limit == (4 if kind in (FailureKind.THROTTLED, FailureKind.SLOW) else 8)
+
+
+@given(st.lists(st.sampled_from(["acquire", "good", "throttled", "broken"]), max_size=100))
+def test_never_more_at_once_than_the_limit_and_none_is_lost(steps: list[str]) -> None:
+    clock, limiter = ManualClock(), new_limiter()
+    inside: list[int] = []
+    for step in steps:
+        if step == "acquire" and len(inside) < limiter.limit:
+            inside.append(limiter.acquire(Deadline(1, clock)))
+        elif step == "acquire":
+            with pytest.raises(TransientError) as caught:
+                limiter.acquire(Deadline(1e-9, clock))
+            assert caught.value.kind is FailureKind.BUSY
+            assert not caught.value.retryable
+        elif inside:
+            limiter.release(inside.pop(0), {"good": None, "throttled": THROTTLED, "broken": BROKEN}[step])
+    for epoch in inside:
+        limiter.release(epoch, None)
+    assert limiter.is_idle
+    for _ in range(limiter.limit):
+        limiter.acquire(Deadline(1, clock))
+
+
+def test_first_come_first_served() -> None:
+    limiter = new_limiter(start=1)
+    first = limiter.acquire(Deadline(60))
+    served: list[int] = []
+
+    def fetch(number: int) -> None:
+        epoch = limiter.acquire(Deadline(60))
+        served.append(number)
+        limiter.release(epoch, BROKEN)
+
+    threads = [threading.Thread(target=fetch, args=(number,)) for number in range(5)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        while len(limiter._waiting) <= number:
+            time.sleep(0.001)
+    limiter.release(first, BROKEN)
+    for thread in threads:
+        thread.join(10)
+    assert served == [0, 1, 2, 3, 4]
+    assert limiter.is_idle
+
+
+def test_threads_neither_lose_nor_exceed_the_limit() -> None:
+    limiter, lock, most, now = new_limiter(start=3, maximum=3), threading.Lock(), [0], [0]
+
+    def fetch() -> None:
+        for _ in range(200):
+            epoch = limiter.acquire(Deadline(60))
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            with lock:
+                now[0] -= 1
+            limiter.release(epoch, None)
+
+    threads = [threading.Thread(target=fetch) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert limiter.is_idle
+    assert most[0] <= 3
+
+
+def test_a_limiter_learns_from_how_the_block_ends() -> None:
+    clock = ManualClock()
+    given_settings = FetchSettings(start_concurrency=4, slow_down_factor=0.5, breaker_failures=2)
+    limiters = Limiters("http", given_settings)
+    errors = []
+    for kind in (FailureKind.THROTTLED, FailureKind.BROKEN, FailureKind.THROTTLED):
+        error = TransientError(kind, "x")
+        with pytest.raises(TransientError), limiters.limit("shop.example", 8, Deadline(1, clock)):
+            raise error
+        errors.append(error.retryable)
+    assert errors == [True, False, False]  # the breaker is open from the second on
+    limiter = limiters._limiters["shop.example"]
+    assert limiter.limit == 1
+    with (
+        pytest.raises(ValueError, match="a refusal is an answer"),
+        limiters.limit("shop.example", 8, Deadline(1, clock)),
+    ):
+        raise ValueError("a refusal is an answer")
+    assert not limiter.is_down
+
+
+def test_idle_limiters_are_evicted_beyond_a_number() -> None:
+    clock = ManualClock()
+    limiters = Limiters("http", FetchSettings())
+    with limiters.limit("kept.example", 8, Deadline(1, clock)):
+        for number in range(MAX_LIMITERS + 10):
+            with limiters.limit(f"{number}.example", 8, Deadline(1, clock)):
+                pass
+        assert len(limiters._limiters) <= MAX_LIMITERS + 1
+        assert "kept.example" in limiters._limiters
