@@ -1,8 +1,8 @@
-"""Text to `Answer`: the four sections of LLaVA-CoT, and the ways in which models deviate from them.
+"""Parses text into an `Answer`: the four sections of LLaVA-CoT, and the ways in which models deviate from them.
 
-In order of trust: `<SUMMARY>` tags, "(Here begins the SUMMARY stage)" markers, `SUMMARY:` headings. A section runs to
-its own end; one that is never closed, to the next section's start or to the end of the text. Text without any section
-is the conclusion.
+In order of trust: `<SUMMARY>` tags, "(Here begins the SUMMARY stage)" markers, `SUMMARY:` headings. A section extends
+to its own closing tag; without one, to the start of the next section or to the end of the text. Text without any
+section is the conclusion.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FLAGS = re.IGNORECASE | re.MULTILINE
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """How a section is opened, its name the first group; and closed, by name."""
+    """The patterns that open a section, with its name as first group, and that close it, by name."""
 
     opening: re.Pattern[str]
     closings: dict[str, re.Pattern[str]]
@@ -42,14 +42,14 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class ParsedAnswer:
-    """`complete` says that all four sections are there and not empty."""
+    """An answer; `complete` says whether all four sections are present and not empty."""
 
     answer: Answer
     complete: bool
 
 
 def parse(text: str) -> ParsedAnswer:
-    """Never raises, whatever the model said."""
+    """Return the answer in a model's text. Never raises, whatever the text is."""
     clean = _CONTROL.sub("", text)
     for style in _STYLES:
         sections = _sections(clean, style)
@@ -62,28 +62,28 @@ def parse(text: str) -> ParsedAnswer:
 
 
 def _sections(text: str, style: _Style) -> dict[str, str]:
-    """The first body that is not empty of each section found; a tag that is spoken of within a body is part of it."""
+    """Return the first body of each section that is not empty; a tag that is mentioned within a body is part of it."""
     starts = list(style.opening.finditer(text))
     names = [match.group(1).upper() for match in starts]
     ends = {name: [match.start() for match in style.closings[name].finditer(text)] for name in set(names)}
-    again = {
+    reopened = {
         name: [match.start() for match, other in zip(starts, names, strict=True) if other == name] for name in ends
     }
-    found: dict[str, str] = {}
+    bodies: dict[str, str] = {}
     reached = 0
     for number, (match, name) in enumerate(zip(starts, names, strict=True)):
-        if match.start() < reached or name in found:
+        if match.start() < reached or name in bodies:
             continue
         end = _after(ends[name], match.end(), len(text) + 1)
-        if end > _after(again[name], match.end(), len(text)):  # never closed: the next section closes it
-            later = (at for at in range(number + 1, len(starts)) if names[at] not in found)
+        if end > _after(reopened[name], match.end(), len(text)):  # never closed: the next section closes it
+            later = (at for at in range(number + 1, len(starts)) if names[at] not in bodies)
             end = next((starts[at].start() for at in later), len(text))
         if body := text[match.end() : end].strip():
-            found[name], reached = body, end
-    return found
+            bodies[name], reached = body, end
+    return bodies
 
 
 def _after(positions: list[int], least: int, otherwise: int) -> int:
-    """The first of the ascending `positions` that is not below `least`."""
+    """Return the first of the ascending `positions` that is at least `least`."""
     index = bisect_left(positions, least)
     return positions[index] if index < len(positions) else otherwise

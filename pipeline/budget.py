@@ -1,4 +1,4 @@
-"""How many bytes of images the flow holds, and a gate before more are fetched."""
+"""A budget for the bytes of images that the flow holds, and a gate before more are fetched."""
 
 from __future__ import annotations
 
@@ -8,39 +8,42 @@ from sightstream.pipeline.errors import Cancelled
 
 
 class ByteBudget:
-    """A soft bound: what is already under way may pass it, nothing new starts above it. Thread safe."""
+    """A soft limit: requests in progress may exceed it, but none starts while it is reached. Thread safe."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held: dict[int, int] = {}
-        self._used = 0
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._reserved: dict[int, int] = {}
+        self._used_bytes = 0
         self._closed = False
         self._change = threading.Condition()
 
     @property
-    def used(self) -> int:
-        return self._used
+    def used_bytes(self) -> int:
+        return self._used_bytes
 
     @property
     def exhausted(self) -> bool:
-        return self.used >= self._limit
+        return self._used_bytes >= self._limit_bytes
 
     def wait(self) -> None:
-        """Blocks while the bound is reached. Raises Cancelled once closed."""
+        """Block while the limit is reached. Raises Cancelled once closed."""
         with self._change:
-            self._change.wait_for(lambda: self._closed or self._used < self._limit)
+            self._change.wait_for(lambda: self._closed or not self.exhausted)
             if self._closed:
                 raise Cancelled("the flow is stopping")
 
-    def hold(self, owner: int, count: int) -> None:
-        """`owner` now holds `count` bytes instead of what it held; 0 lets go."""
+    def reserve(self, owner: int, count: int) -> None:
+        """Let `owner` hold `count` bytes instead of what it held. Never blocks."""
         with self._change:
             was_exhausted = self.exhausted
-            self._used += count - self._held.pop(owner, 0)
+            self._used_bytes += count - self._reserved.pop(owner, 0)
             if count:
-                self._held[owner] = count
+                self._reserved[owner] = count
             if was_exhausted and not self.exhausted:
                 self._change.notify_all()
+
+    def release(self, owner: int) -> None:
+        self.reserve(owner, 0)
 
     def close(self) -> None:
         with self._change:

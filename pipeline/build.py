@@ -1,8 +1,8 @@
-"""Settings to a running flow: fetcher, decode children, engine process."""
+"""Builds a running flow from settings: fetcher, decode children, engine process."""
 
 from __future__ import annotations
 
-from sightstream.pipeline.cache.build import build_answers, build_cache
+from sightstream.pipeline.cache.build import build_answer_cache, build_result_cache
 from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
@@ -26,20 +26,21 @@ def build_flow(
     engine: EngineSettings,
     cache: CacheSettings | None = None,
 ) -> Flow:
-    """Returns at once; the engine loads in its own process. A bad checkpoint is Fatal at the first `collect`.
+    """Return a running flow at once; the engine loads in its own process.
 
-    Without `cache` no answer is kept. Raises Fatal when its address can't be meant.
+    Without `cache` no answer is kept. Raises Fatal if the cache's URL is malformed. A bad checkpoint is Fatal at the
+    first `collect`.
     """
-    kept = build_cache(cache) if cache else None
+    result_cache = build_result_cache(cache) if cache else None
     decoder = Decoder(decode, _tiling(engine), flow.max_bytes)
     host = EngineHost(engine, memory=decoder.memory)
-    answers = build_answers(kept, cache, decode, engine, host) if cache and kept else None
+    answers = build_answer_cache(result_cache, cache, decode, engine, host) if cache and result_cache else None
     coalesce = cache is None or cache.coalesce_in_flight
-    return Flow(flow, build_fetcher(fetch, s3), decoder, host, answers=answers, coalesce=coalesce)
+    return Flow(flow, build_fetcher(fetch, s3), decoder, host, cache=answers, coalesce=coalesce)
 
 
 def _tiling(settings: EngineSettings) -> Tiling | None:
-    """For an engine that wants images laid out. A bad checkpoint has none; the engine itself says what is wrong."""
+    """Return the tiling of an engine that needs one. A bad checkpoint has none; the engine itself reports the error."""
     if settings.kind != "slots" or settings.checkpoint is None:
         return None
     try:

@@ -1,119 +1,169 @@
-"""Equal requests in progress: one does the work, the others wait for it and hold nothing meanwhile."""
+"""Coalescing of equal requests in progress: one does the work, the others wait for it and hold nothing meanwhile."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from sightstream.pipeline.errors import PipelineError, Rejected
+from sightstream.pipeline.metrics import COALESCED
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.result import ImageResult
 
 
-def is_shareable(result: ImageResult | PipelineError) -> bool:
-    """Whether equal requests end so, too: it came of the image and the question, not of one's own address or time."""
-    if isinstance(result, Rejected):
-        return result.stage in (Stage.DECODE, Stage.INFER) and result.reason is not Reason.DEADLINE_EXCEEDED
-    return isinstance(result, ImageResult)
+def is_shareable(outcome: ImageResult | PipelineError) -> bool:
+    """Return whether waiting duplicates may receive this outcome.
+
+    True if it follows from the image and the question, False if from one request's URL, credentials or deadline.
+    """
+    if isinstance(outcome, Rejected):
+        return outcome.stage in (Stage.DECODE, Stage.INFER) and outcome.reason is not Reason.DEADLINE_EXCEEDED
+    return isinstance(outcome, ImageResult)
 
 
 class Waiter(Protocol):
-    """Compared by identity."""
+    """A request that may lead or wait. Compared by identity."""
 
     @property
     def id(self) -> int: ...
+
+    @property
+    def question_key(self) -> str | None:
+        """Equal for equal requests; None for a request that equals no other."""
+
+    def raise_if_cancelled(self) -> None:
+        """Raise Cancelled if nobody wants the outcome any more."""
+
+    def abort_reason(self) -> PipelineError | None:
+        """Return why no outcome is wanted any more, or None while one is."""
+
+    def record_wait(self) -> None:
+        """Learn that it waited for an equal request without getting an outcome, and leads now."""
+
+    def outcome_for(self, outcome: ImageResult | PipelineError) -> ImageResult | PipelineError:
+        """Return the outcome of an equal request, re-addressed to this one."""
 
 
 T = TypeVar("T", bound=Waiter)
 
 
+@dataclass(frozen=True, slots=True)
+class Handover(Generic[T]):
+    """What becomes of the requests that waited: the next leader, and those that end now."""
+
+    successor: T | None = None
+    endings: tuple[tuple[T, ImageResult | PipelineError], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The request does the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The request waits for an equal one, and belongs to whoever gets it from `resolve` or `cancel_wait`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart(Generic[T]):
+    """The image changed since others began to wait for this request: they go on without it, and it must join again."""
+
+    handover: Handover[T]
+
+
 @dataclass(slots=True, eq=False)
 class _Flight(Generic[T]):
-    """Those that wait stand in order of arrival."""
+    """One piece of work; its waiters stand in order of arrival."""
 
     leader: T
     waiting: dict[int, T] = field(default_factory=dict)
 
 
 class SingleFlight(Generic[T]):
-    """Thread safe; never blocks. Each that joined is handed back once, by whichever call takes it out.
+    """Thread safe; never blocks. Each request that waits is returned once, by whichever call releases it.
 
-    A flight lasts from its first `join` until `end`, or until nobody waits at `hand_over`.
+    A flight lasts from its leader's `join` until the leader's outcome resolves it, or until nobody is left to lead it.
     """
 
     def __init__(self, coalesce: bool = True) -> None:
-        """`coalesce` False: everybody leads, and nobody ever waits."""
+        """With `coalesce` False every request leads, and none ever waits."""
         self._coalesce = coalesce
         self._flights: dict[str, _Flight[T]] = {}
         self._led: dict[int, str] = {}
         self._awaited: dict[int, str] = {}
         self._lock = threading.Lock()
 
-    def join(self, key: str | None, someone: T) -> bool:
-        """True: it does the work. False: it waits, and belongs to whoever gets it from `end`, `hand_over` or `leave`.
-
-        To be called by one that leads no other flight. Without a key it is alone.
-        """
-        if key is None or not self._coalesce:
-            return True
+    def join(self, request: T) -> Lead | Wait | Restart[T]:
+        """Decide what a request does whose question key is known. Raises Cancelled."""
+        key = request.question_key
+        if self._led_key(request) not in (None, key):
+            return Restart(self.promote_next(request))
         with self._lock:
-            flight = self._flights.setdefault(key, _Flight(someone))
-            if flight.leader is someone:
-                self._led[someone.id] = key
-                return True
-            flight.waiting[someone.id] = someone
-            self._awaited[someone.id] = key
-            return False
+            request.raise_if_cancelled()  # under the lock: a later `cancel_wait` finds the request waiting
+            if key is None or not self._coalesce:
+                return Lead()
+            flight = self._flights.setdefault(key, _Flight(request))
+            if flight.leader is request:
+                self._led[request.id] = key
+                return Lead()
+            flight.waiting[request.id] = request
+            self._awaited[request.id] = key
+            return Wait()
 
-    def leads(self, someone: T) -> str | None:
-        """The key of its flight."""
+    def _led_key(self, request: T) -> str | None:
         with self._lock:
-            return self._led.get(someone.id)
+            return self._led.get(request.id)
 
-    def leave(self, someone: T) -> bool:
-        """Whether it waited; it does no more."""
+    def cancel_wait(self, request: T) -> bool:
+        """Return whether the request waited; if so, it waits no more."""
         with self._lock:
-            key = self._awaited.pop(someone.id, None)
+            key = self._awaited.pop(request.id, None)
             if key is None:
                 return False
-            del self._flights[key].waiting[someone.id]
+            del self._flights[key].waiting[request.id]
             return True
 
-    def hand_over(
-        self, leader: T, refusal: Callable[[T], PipelineError | None]
-    ) -> tuple[T | None, list[tuple[T, PipelineError]]]:
-        """It gives up the flight that it leads, if any: the first that waits leads instead.
+    def resolve(self, leader: T, outcome: ImageResult | PipelineError) -> Handover[T]:
+        """End the leader's flight: its waiters share the outcome, or one of them leads next."""
+        if not is_shareable(outcome):
+            return self.promote_next(leader)
+        waiters = self._finish(leader)
+        COALESCED.inc(len(waiters))
+        return Handover(endings=tuple((waiter, waiter.outcome_for(outcome)) for waiter in waiters))
 
-        Returns that one, and with their refusals those that waited and are not wanted any more; they are out.
-        """
-        with self._lock:
-            key = self._led.pop(leader.id, None)
-            if key is None:
-                return None, []
-            flight = self._flights[key]
-            refused = [(someone, error) for someone in flight.waiting.values() if (error := refusal(someone))]
-            for someone, _ in refused:
-                self._stops_waiting(flight, someone)
-            if not flight.waiting:
-                del self._flights[key]
-                return None, refused
-            flight.leader = successor = next(iter(flight.waiting.values()))
-            self._stops_waiting(flight, successor)
-            self._led[successor.id] = key
-            return successor, refused
-
-    def _stops_waiting(self, flight: _Flight[T], someone: T) -> None:
-        del flight.waiting[someone.id], self._awaited[someone.id]
-
-    def end(self, leader: T) -> list[T]:
-        """The work is done: all that waited for it."""
+    def _finish(self, leader: T) -> list[T]:
         with self._lock:
             key = self._led.pop(leader.id, None)
             if key is None:
                 return []
-            waited = list(self._flights.pop(key).waiting.values())
-            for someone in waited:
-                del self._awaited[someone.id]
-            return waited
+            waiters = list(self._flights.pop(key).waiting.values())
+            for waiter in waiters:
+                del self._awaited[waiter.id]
+            return waiters
+
+    def promote_next(self, leader: T) -> Handover[T]:
+        """Let the first waiter that still wants an outcome lead instead; the others keep waiting.
+
+        Waiters that want none any more end with their reasons. Without a flight nothing happens.
+        """
+        with self._lock:
+            key = self._led.pop(leader.id, None)
+            if key is None:
+                return Handover()
+            flight = self._flights[key]
+            aborted = tuple((waiter, reason) for waiter in flight.waiting.values() if (reason := waiter.abort_reason()))
+            for waiter, _ in aborted:
+                self._stop_waiting(flight, waiter)
+            if not flight.waiting:
+                del self._flights[key]
+                return Handover(None, aborted)
+            flight.leader = successor = next(iter(flight.waiting.values()))
+            self._stop_waiting(flight, successor)
+            self._led[successor.id] = key
+        successor.record_wait()
+        return Handover(successor, aborted)
+
+    def _stop_waiting(self, flight: _Flight[T], waiter: T) -> None:
+        del flight.waiting[waiter.id], self._awaited[waiter.id]

@@ -1,36 +1,50 @@
-"""An image is not downloaded again where its answer is known."""
+"""Fetching with If-None-Match: an unchanged image whose answer is cached is not downloaded again."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sightstream.pipeline.cache.answer_cache import AnswerCache, CacheHit
 from sightstream.pipeline.errors import Retryable
+from sightstream.pipeline.in_flight import InFlightRequest
 from sightstream.pipeline.metrics import UNCHANGED
 from sightstream.pipeline.stages import FetchStage
 from sightstream.pipeline.types import FetchedImage
 from sightstream.schemas.wire.dead_letter import Stage
-from sightstream.schemas.wire.request import ImageRequest
 
 
-def fetch_unless_known(fetcher: FetchStage, answers: AnswerCache, request: ImageRequest) -> FetchedImage | CacheHit:
-    """Asks the store at any rate: whether the image has changed, and whether it may be seen. Blocks as both do.
+@dataclass(frozen=True, slots=True)
+class ConditionalHit:
+    """The cached answer for the image, provided that the store still calls the image `etag`."""
 
-    The answer is looked up first and kept in hand: asking for a change would be in vain without it.
+    etag: str
+    hit: CacheHit
+
+
+def fetch_unless_cached(fetcher: FetchStage, cache: AnswerCache, request: InFlightRequest) -> FetchedImage | CacheHit:
+    """Fetch the image, or return the cached answer if the store says that the image has not changed.
+
+    The store is asked in either case, since the image may have changed or access may have been revoked. A request that
+    others wait for always downloads: they need its bytes. Blocks. Raises Retryable or Rejected.
     """
-    expected = answers.expect(request)
-    if expected is None:
-        return fetch_in_full(fetcher, answers, request)
-    fetched = fetcher.fetch(request.image, known_etag=expected.etag)
+    image = request.request.image
+    expected = None if request.promoted else _conditional_hit(cache, request)
+    fetched = fetcher.fetch(image, expected.etag if expected else None)
     if isinstance(fetched, FetchedImage):
-        answers.remember(request.image, fetched)
+        cache.put_etag(image, fetched)
+        request.receive(fetched)
         return fetched
+    if expected is None:
+        raise Retryable(Stage.FETCH, "the store called the image unchanged, but no etag was sent to it")
     UNCHANGED.inc()
-    return expected.found
+    return expected.hit
 
 
-def fetch_in_full(fetcher: FetchStage, answers: AnswerCache, request: ImageRequest) -> FetchedImage:
-    """Whatever is known. Blocks; raises Retryable or Rejected."""
-    fetched = fetcher.fetch(request.image)
-    if not isinstance(fetched, FetchedImage):
-        raise Retryable(Stage.FETCH, "the image was said to be unchanged, though nothing was known of it")
-    answers.remember(request.image, fetched)
-    return fetched
+def _conditional_hit(cache: AnswerCache, request: InFlightRequest) -> ConditionalHit | None:
+    """Get the answer before the store is asked: without one, a conditional request is of no use."""
+    known = cache.known_etag(request.request.image)
+    if known is None:
+        return None
+    request.identify(known.sha256)
+    hit = cache.get(request.question_key, known.sha256)
+    return None if hit is None else ConditionalHit(known.etag, hit)

@@ -1,9 +1,9 @@
-"""What can go wrong with one image, named by the next action.
+"""Errors of one image, named by the next action.
 
 PipelineError
 ├── Retryable   try again later: a dependency is down or slow
 ├── Rejected    this request will never work: dead letter
-├── Cancelled   nobody wants the answer any more: forget it
+├── Cancelled   nobody wants the answer any more: drop it
 └── Fatal       this worker can't go on: stop
 """
 
@@ -13,15 +13,20 @@ from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 
 class PipelineError(Exception):
-    """The last argument is the detail, which people see: it holds no secret. All are kept, so that errors pickle."""
+    """Base of the errors. The last argument is the detail for people: it must hold no secret.
+
+    All arguments are kept, so that errors can be pickled.
+    """
 
     def __str__(self) -> str:
         return str(self.args[-1])
 
 
 class Retryable(PipelineError):
-    """`dependency` names what failed when it is one that this worker relies on, such as the object store:
-    while it is down, requests wait for it. None: something that only this request needs, such as a foreign host.
+    """The same request may succeed later.
+
+    `dependency` names what failed if this worker relies on it, such as the object store: while it is down, its
+    requests wait. None means that only this request needs it, such as a foreign host.
     """
 
     def __init__(self, stage: Stage, detail: str, dependency: str | None = None) -> None:
@@ -35,7 +40,7 @@ class Retryable(PipelineError):
 
 
 class Rejected(PipelineError):
-    """Sending the same request again can't help; `reason` is from the closed list."""
+    """The same request will fail again; `reason` is from the closed list."""
 
     def __init__(self, reason: Reason, stage: Stage, detail: str) -> None:
         super().__init__(reason, stage, detail)
@@ -44,7 +49,7 @@ class Rejected(PipelineError):
 
 
 class Fatal(PipelineError):
-    """The engine can't be started or dies on everything."""
+    """This worker can't go on, for instance because the engine does not start or crashes on every job."""
 
 
 class Cancelled(PipelineError):

@@ -13,6 +13,7 @@ from prometheus_client import Histogram
 from sightstream.pipeline.answer import parse
 from sightstream.pipeline.cache.answer_cache import CacheHit
 from sightstream.pipeline.cache.cached_answer import CachedAnswer
+from sightstream.pipeline.cache.key import question_key
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
 from sightstream.pipeline.types import Canvas, Completion, EngineJob, FetchedImage, Pixels
@@ -39,82 +40,107 @@ class Clocks:
 
 @dataclass(slots=True, eq=False)
 class InFlightRequest:
-    """Used by one thread at a time, `cancelled` excepted."""
+    """Used by one thread at a time, except for `cancelled`.
+
+    `question_key` is set once the content of the image is known. `promoted` says that equal requests wait for this one.
+    """
 
     id: int
     ticket: Hashable
     request: ImageRequest
     clocks: Clocks
     cancelled: bool = False
+    promoted: bool = False
+    image_sha256: str | None = None
+    question_key: str | None = None
+    image_bytes: int = 0
     pixels: Pixels | Canvas | None = None
     seconds: dict[Stage, float] = field(default_factory=dict)
     seen: SeenImage | None = None
     _started: float = 0.0
-    _left_stage: float = 0.0
+    _stage_started: float = 0.0
 
     def __post_init__(self) -> None:
-        self._started = self._left_stage = self.clocks.seconds()
+        self._started = self._stage_started = self.clocks.seconds()
+
+    # --- from stage to stage ------------------------------------------------------------------------------
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
-        """Times a stage, its queue included. Raises Cancelled or Rejected instead of entering one in vain."""
-        self._check_wanted()
+        """Measure a stage, including its queue. Raises Cancelled or Rejected if no answer is wanted any more."""
+        self._raise_if_aborted()
         try:
             yield
         finally:
-            self._leave(stage)
+            self._record_stage(stage)
 
-    def saw(self, fetched: FetchedImage, pixels: Pixels | Canvas) -> EngineJob:
-        """Notes what is looked at, and makes the engine's job of it. Raises Cancelled or Rejected when too late."""
-        self.seen = SeenImage(
-            uri=redacted(self.request.image.uri),
-            sha256=fetched.sha256,
-            bytes=len(fetched.data),
-            format=pixels.format,
-            width=pixels.width,
-            height=pixels.height,
-        )
-        self._check_wanted()
+    def identify(self, image_sha256: str) -> None:
+        """Learn the content of the image, which decides the question key."""
+        if image_sha256 != self.image_sha256:
+            self.image_sha256 = image_sha256
+            self.question_key = question_key(image_sha256, self.request.question, self.request.options)
+
+    def receive(self, fetched: FetchedImage) -> None:
+        """Learn what was fetched, without keeping its bytes."""
+        self.identify(fetched.sha256)
+        self.image_bytes = len(fetched.data)
+
+    def to_job(self) -> EngineJob:
+        """Return the engine's job, after `receive` and with `pixels` set. Raises Cancelled or Rejected if too late."""
+        assert self.pixels is not None  # noqa: S101
+        assert self.image_sha256 is not None  # noqa: S101
+        self.seen = self._seen_image(self.image_sha256, self.image_bytes, self.pixels)
+        self._raise_if_aborted()
         deadline = None if self.request.deadline is None else self.request.deadline.timestamp()
         return EngineJob(
-            self.id, pixels, self.request.question, self.request.options, image_key=fetched.sha256, deadline=deadline
+            self.id,
+            self.pixels,
+            self.request.question,
+            self.request.options,
+            image_key=self.image_sha256,
+            deadline=deadline,
         )
 
-    def result(self, generated: Completion, model: ModelIdentity) -> ImageResult:
-        """What the engine said. To be called once, after `saw`."""
+    # --- to a result --------------------------------------------------------------------------------------
+
+    def result_from_engine(self, completion: Completion, model: ModelIdentity) -> ImageResult:
+        """Return the engine's answer as this request's result. Call it once, after `to_job`."""
         assert self.seen is not None  # noqa: S101
-        self._leave(Stage.INFER)
-        TOKENS.labels("prompt").inc(generated.prompt_tokens)
-        TOKENS.labels("completion").inc(generated.completion_tokens)
-        tokens = TokenCounts(prompt=generated.prompt_tokens, completion=generated.completion_tokens)
-        return self._result(self.seen, model, generated.text.replace("\0", ""), generated.finish_reason, tokens)
+        self._record_stage(Stage.INFER)
+        TOKENS.labels("prompt").inc(completion.prompt_tokens)
+        TOKENS.labels("completion").inc(completion.completion_tokens)
+        tokens = TokenCounts(prompt=completion.prompt_tokens, completion=completion.completion_tokens)
+        return self._result(self.seen, model, completion.text.replace("\0", ""), completion.finish_reason, tokens)
 
-    def known(self, found: CacheHit) -> ImageResult:
-        """What was said before to the same question. Raises Cancelled or Rejected when too late."""
-        self._check_wanted()
+    def result_from_cache(self, hit: CacheHit) -> ImageResult:
+        """Return a cached answer as this request's result. Raises Cancelled or Rejected if too late."""
+        self._raise_if_aborted()
         self.seconds.setdefault(Stage.DECODE, 0.0)
-        self._note(Stage.INFER)
-        answer = found.answer
-        seen = SeenImage(
-            uri=redacted(self.request.image.uri),
-            sha256=found.sha256,
-            bytes=answer.bytes,
-            format=answer.format,
-            width=answer.width,
-            height=answer.height,
-        )
+        self._record(Stage.INFER)
+        answer = hit.answer
+        seen = self._seen_image(hit.sha256, answer.bytes, answer)
         tokens = TokenCounts(prompt=answer.prompt_tokens, completion=answer.completion_tokens)
-        return self._result(seen, found.model, answer.text, answer.finish_reason, tokens, cached=True)
+        return self._result(seen, hit.model, answer.text, answer.finish_reason, tokens, cached=True)
 
-    def share(self, outcome: ImageResult | PipelineError) -> ImageResult | PipelineError:
-        """What became of an equal request, as this one's own outcome."""
+    def outcome_for(self, outcome: ImageResult | PipelineError) -> ImageResult | PipelineError:
+        """Return the outcome of an identical request, re-addressed to this one."""
         try:
             if isinstance(outcome, ImageResult):
-                return self.known(CacheHit(CachedAnswer.of(outcome), outcome.image.sha256, outcome.model))
-            self._check_wanted()
-            return type(outcome)(*outcome.args)  # of its own: whoever raises one marks it
+                return self.result_from_cache(CacheHit(CachedAnswer.of(outcome), outcome.image.sha256, outcome.model))
+            self._raise_if_aborted()
+            return type(outcome)(*outcome.args)  # A fresh instance: raising an exception sets its traceback.
         except PipelineError as error:
             return error
+
+    def _seen_image(self, sha256: str, size_bytes: int, image: Pixels | Canvas | CachedAnswer) -> SeenImage:
+        return SeenImage(
+            uri=redacted(self.request.image.uri),
+            sha256=sha256,
+            bytes=size_bytes,
+            format=image.format,
+            width=image.width,
+            height=image.height,
+        )
 
     def _result(
         self,
@@ -143,38 +169,54 @@ class InFlightRequest:
             completed_at=self.clocks.now(),
         )
 
+    # --- the time it takes --------------------------------------------------------------------------------
+
+    def record_wait(self) -> None:
+        """Learn that an equal request ended without an outcome for this one, which does the work now.
+
+        The time it waited counts as inference.
+        """
+        self.promoted = True
+        self._record(Stage.INFER)
+
+    def _record_stage(self, stage: Stage) -> None:
+        _stage_histogram(stage).observe(self._record(stage))
+
+    def _record(self, stage: Stage) -> float:
+        """Add the seconds since the last stage to this one, and return them. A promoted request repeats some stages."""
+        now = self.clocks.seconds()
+        spent_s, self._stage_started = now - self._stage_started, now
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + spent_s
+        return spent_s
+
     def _stage_seconds(self) -> StageSeconds:
         stages = {stage.value: round(seconds, 4) for stage, seconds in self.seconds.items()}
-        return StageSeconds(**stages, total=round(self._left_stage - self._started, 4))
+        return StageSeconds(**stages, total=round(self._stage_started - self._started, 4))
 
-    def _leave(self, stage: Stage) -> None:
-        _seconds_in(stage).observe(self._note(stage))
+    # --- whether it is still wanted -----------------------------------------------------------------------
 
-    def _note(self, stage: Stage) -> float:
-        """The seconds since the last stage are this one's. One that waited in vain goes through some stages twice."""
-        now = self.clocks.seconds()
-        spent, self._left_stage = now - self._left_stage, now
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
-        return spent
-
-    def waited(self) -> None:
-        """It waited for an equal one, in vain: that time counts as inference."""
-        self._note(Stage.INFER)
-
-    def refusal(self) -> PipelineError | None:
-        """Why no answer is wanted any more; None while one is."""
+    def abort_reason(self) -> PipelineError | None:
+        """Return why no answer is wanted any more, or None while one is."""
         if self.cancelled:
-            return Cancelled("handed back before it was done")
+            return cancelled()
         deadline = self.request.deadline
         if deadline is not None and self.clocks.now() > deadline:
             return Rejected(Reason.DEADLINE_EXCEEDED, Stage.TAKE, f"the deadline {deadline.isoformat()} has passed")
         return None
 
-    def _check_wanted(self) -> None:
-        if (refusal := self.refusal()) is not None:
-            raise refusal
+    def raise_if_cancelled(self) -> None:
+        if self.cancelled:
+            raise cancelled()
+
+    def _raise_if_aborted(self) -> None:
+        if (reason := self.abort_reason()) is not None:
+            raise reason
 
 
-@cache  # looking a label up costs more than counting
-def _seconds_in(stage: Stage) -> Histogram:
+def cancelled() -> Cancelled:
+    return Cancelled("the request was handed back before it was done")
+
+
+@cache  # looking up a label costs more than counting
+def _stage_histogram(stage: Stage) -> Histogram:
     return STAGE_SECONDS.labels(stage.value)

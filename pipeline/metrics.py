@@ -11,19 +11,21 @@ from prometheus_client import Counter, Gauge, Histogram
 SECONDS_BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 
 STAGE_SECONDS = Histogram(
-    "sightstream_stage_seconds", "Time of one image in one stage.", ["stage"], buckets=SECONDS_BUCKETS
+    "sightstream_stage_seconds", "Time that one image spends in one stage.", ["stage"], buckets=SECONDS_BUCKETS
 )
-TOKENS = Counter("sightstream_engine_tokens", "Tokens of answered requests.", ["kind"])
-ENGINE_RESTARTS = Counter("sightstream_engine_restarts", "Engine processes started after a death or a hang.")
-DECODER_RESTARTS = Counter("sightstream_decoder_restarts", "Decode processes started after a death or a hang.")
-FETCHES = Counter("sightstream_fetch_attempts", "Attempts to fetch an image by how they ended.", ["kind", "outcome"])
-FETCHED_BYTES = Counter("sightstream_fetched_bytes", "Bytes of images that were fetched.", ["kind"])
+TOKENS = Counter("sightstream_engine_tokens", "Tokens of the requests that the engine answered.", ["kind"])
+ENGINE_RESTARTS = Counter("sightstream_engine_restarts", "Engine processes restarted after a crash or a hang.")
+DECODER_RESTARTS = Counter("sightstream_decoder_restarts", "Decode processes restarted after a crash or a hang.")
+FETCHES = Counter("sightstream_fetch_attempts", "Attempts to fetch an image, by outcome.", ["kind", "outcome"])
+FETCHED_BYTES = Counter("sightstream_fetched_bytes", "Bytes of the images that were fetched.", ["kind"])
 FETCH_LIMIT = Gauge(
-    "sightstream_fetch_limit", "Fetches at once that the store, or the host that bears least, is asked for.", ["kind"]
+    "sightstream_fetch_limit", "Concurrent fetches allowed from the store, or from the most limited host.", ["kind"]
 )
-CACHE_LOOKUPS = Counter("sightstream_cache_lookups", "Look-ups in the result cache by how they ended.", ["outcome"])
-CACHE_WRITES = Counter("sightstream_cache_writes", "Writes to the result cache by how they ended.", ["outcome"])
-CACHE_ENTRIES = Gauge("sightstream_cache_entries", "Answers in the cache that is in memory.")
-CACHE_BYTES = Gauge("sightstream_cache_bytes", "Memory that these answers take, at most.")
-SHARED = Counter("sightstream_shared_requests", "Requests that got the outcome of an equal one they waited for.")
-UNCHANGED = Counter("sightstream_unchanged_images", "Images that were not downloaded again.")
+CACHE_LOOKUPS = Counter("sightstream_cache_lookups", "Reads from the answer cache, by outcome.", ["outcome"])
+CACHE_WRITES = Counter("sightstream_cache_writes", "Writes to the answer cache, by outcome.", ["outcome"])
+CACHE_ENTRIES = Gauge("sightstream_cache_entries", "Answers in the in-memory cache.")
+CACHE_BYTES = Gauge("sightstream_cache_bytes", "Upper bound of the memory that the in-memory cache uses.")
+COALESCED = Counter(
+    "sightstream_shared_requests", "Requests that waited for an equal request and received its outcome."
+)
+UNCHANGED = Counter("sightstream_unchanged_images", "Images not downloaded again because the store has the same ones.")

@@ -1,4 +1,4 @@
-"""Bounds of the flow."""
+"""Settings of the flow."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class FlowSettings(BaseSettings):
-    """`max_in_flight` requests and about `max_bytes` of images and pixels are held at once; the default is enough for
-    400 answers written at once, of images of four tiles.
-
-    Without `max_in_flight`, twice as many as the engine works on at once, and one for each of the `prepare_threads`,
-    which fetch and decode.
-    """
+    """Limits how many requests and bytes the flow holds at once."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_FLOW_", frozen=True, extra="forbid")
 
-    max_in_flight: int | None = Field(default=None, ge=1, le=4096)
-    max_bytes: int = Field(default=3 * 1024**3, ge=1024**2)
-    prepare_threads: int = Field(default=16, ge=1, le=256)
+    max_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="The most requests in flight. Unset by default: twice as many as the engine works on at once, plus "
+        "`prepare_threads`. Set it to bound how much work a worker holds when it stops.",
+    )
+    max_bytes: int = Field(
+        default=3 * 1024**3,
+        ge=1024**2,
+        description="The most bytes of images and pixels held at once, as a soft limit; 3 GiB by default, enough for "
+        "400 concurrent answers about images of four tiles. Lower it on a machine with little memory.",
+    )
+    prepare_threads: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="How many threads fetch and decode images. Raise it when the engine waits for slow image hosts.",
+    )

@@ -1,4 +1,4 @@
-"""What the flow asks of the stages before the engine."""
+"""The stages before the engine, as the flow uses them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from sightstream.schemas.wire.request import ImageRef
 
 class FetchStage(Protocol):
     def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | NotModified:
-        """Blocks. NotModified only where the image still is the one of `known_etag`. Raises Retryable or Rejected."""
+        """Download an image; return NotModified only if it still has `known_etag`.
+
+        Blocks. Raises Retryable or Rejected.
+        """
 
 
 class DecodeStage(Protocol):
     def decode(self, data: bytes) -> Pixels | Canvas:
-        """Blocks. Raises Retryable or Rejected."""
+        """Decode an image file. Blocks. Raises Retryable or Rejected."""
 
     def release(self, pixels: Pixels | Canvas) -> None:
-        """Called once for all that `decode` gave, when the engine is done with it."""
+        """Give back what `decode` returned; called once for each, when the engine is done with it."""
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        """End every child process."""

@@ -1,4 +1,4 @@
-"""The vocabulary between the stages."""
+"""The types that the stages hand to each other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sightstream.schemas.wire.result import FinishReason, ImageResult
 
 @dataclass(frozen=True, slots=True)
 class FetchedImage:
-    """An image as it was stored; `etag` is the store's own name of these bytes, where it has one."""
+    """An image as it is stored; `etag` is the store's own name for these bytes, if it has one."""
 
     data: bytes
     sha256: str
@@ -22,7 +22,7 @@ class FetchedImage:
 
 @dataclass(frozen=True, slots=True)
 class NotModified:
-    """The image still is the one whose etag the caller named; nothing was read."""
+    """The image is still the one whose etag the caller sent; nothing was read (HTTP 304)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,16 @@ class Pixels:
     format: str
 
     def buffer(self) -> bytes | memoryview:
-        """The bytes, wherever they lie; good until the job that looks at them has ended."""
+        """Return the bytes without a copy; valid until the job that uses them has ended."""
         return self.rgb.view() if isinstance(self.rgb, Block) else self.rgb
 
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """A decoded image as a tiling model looks at it: scaled, at the top left of rows x columns square tiles.
+    """A decoded image as a tiling model sees it: scaled, at the top left of rows x columns square tiles.
 
     `rgb` holds (rows * side) x (columns * side) x 3 bytes, row by row, black where the image does not reach.
-    `width`, `height` and `format` are those of the image before.
+    `width`, `height` and `format` are those of the stored image.
     """
 
     rgb: bytes | Block
@@ -56,7 +56,7 @@ class Canvas:
     format: str
 
     def buffer(self) -> bytes | memoryview:
-        """The bytes, wherever they lie; good until the job that looks at them has ended."""
+        """Return the bytes without a copy; valid until the job that uses them has ended."""
         return self.rgb.view() if isinstance(self.rgb, Block) else self.rgb
 
 
@@ -64,8 +64,8 @@ class Canvas:
 class EngineJob:
     """One question about one image. `id` is the caller's, unique among the jobs in flight.
 
-    Jobs with the same `image_key` look at the same picture; without one, nothing is known. `deadline` is in seconds
-    since 1970: an answer is of no use after it.
+    Jobs with the same `image_key` show the same image; without a key nothing is known. `deadline` is in seconds
+    since 1970: after it nobody wants the answer.
     """
 
     id: int
@@ -78,7 +78,7 @@ class EngineJob:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What the model said, end-of-turn tokens removed."""
+    """The text that the model generated, without end-of-turn tokens."""
 
     text: str
     finish_reason: FinishReason
@@ -88,7 +88,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class FinishedJob:
-    """How a job ended."""
+    """An engine's job and how it ended."""
 
     id: int
     outcome: Completion | PipelineError
@@ -96,7 +96,7 @@ class FinishedJob:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a request ended; `ticket` is what the caller handed in with it."""
+    """How a request ended; `ticket` is the token that the caller submitted with it."""
 
     ticket: Hashable
     result: ImageResult | PipelineError

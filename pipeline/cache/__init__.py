@@ -1,1 +1,1 @@
-"""What was answered once is not computed again."""
+"""Keeps answers, so that equal requests are not computed again."""

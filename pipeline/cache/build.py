@@ -1,4 +1,4 @@
-"""Settings to a memory of answers."""
+"""Builds the answer cache from settings."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sightstream.pipeline.engine.settings import EngineSettings
 log = logging.getLogger(__name__)
 
 
-def build_cache(settings: CacheSettings) -> ResultCache | None:
-    """Connects to nothing yet; None: nothing is to be kept. Raises Fatal when the address can't be meant."""
+def build_result_cache(settings: CacheSettings) -> ResultCache | None:
+    """Return the store of answers, not connected yet, or None for kind "none". Raises Fatal if the URL is malformed."""
     if settings.kind == "none":
         return None
     if settings.kind == "redis":
@@ -28,14 +28,17 @@ def build_cache(settings: CacheSettings) -> ResultCache | None:
     return MemoryCache(settings.max_entries, settings.max_bytes, settings.ttl_s)
 
 
-def build_answers(
+def build_answer_cache(
     cache: ResultCache, settings: CacheSettings, decode: DecodeSettings, engine: EngineSettings, model: HasIdentity
 ) -> AnswerCache:
-    """Nothing is kept before the engine says which model it has, nor if its checkpoint can't be read."""
+    """Return the answer cache.
+
+    It keeps nothing until the engine knows its model, nor if the checkpoint is unreadable.
+    """
     try:
-        cooked = recipe(engine, decode)
+        fingerprint: str | None = recipe(engine, decode)
     except OSError as error:
         # The engine itself says what is wrong with the folder.
         log.warning("no answers are kept: the checkpoint's files can't be read (%s)", type(error).__name__)
-        cooked = None
-    return AnswerCache(cache, EngineIdentity(model), cooked, EtagMemory(settings.max_etags))
+        fingerprint = None
+    return AnswerCache(cache, EngineIdentity(model), fingerprint, EtagMemory(settings.max_etags))

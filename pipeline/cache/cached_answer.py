@@ -1,4 +1,4 @@
-"""What is kept of an answer: what the model said, and what it looked at."""
+"""The part of a result that is cached: the model's text and the facts about the image."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from sightstream.schemas.wire.request import WireModel
 from sightstream.schemas.wire.result import FinishReason, ImageResult
 from sightstream.schemas.wire.text import Prose
 
-_MOST = 2**40  # what no image and no answer has, and any database still counts
+_MAX_COUNT = 2**40  # no image and no answer reaches it, and any database can store it
 
 
 class CachedAnswer(WireModel):
-    """Nothing of the request that asked first: no address, no identity. The text is parsed anew for each asker."""
+    """Holds nothing of the request that asked first: no URL, no ids. The text is parsed anew for each request."""
 
     text: Prose
     finish_reason: FinishReason
-    prompt_tokens: Annotated[int, Field(ge=0, le=_MOST)]
-    completion_tokens: Annotated[int, Field(ge=0, le=_MOST)]
-    bytes: Annotated[int, Field(ge=1, le=_MOST)]
+    prompt_tokens: Annotated[int, Field(ge=0, le=_MAX_COUNT)]
+    completion_tokens: Annotated[int, Field(ge=0, le=_MAX_COUNT)]
+    bytes: Annotated[int, Field(ge=1, le=_MAX_COUNT)]
     format: Annotated[str, StringConstraints(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
-    width: Annotated[int, Field(ge=1, le=_MOST)]
-    height: Annotated[int, Field(ge=1, le=_MOST)]
+    width: Annotated[int, Field(ge=1, le=_MAX_COUNT)]
+    height: Annotated[int, Field(ge=1, le=_MAX_COUNT)]
 
     @classmethod
     def of(cls, result: ImageResult) -> CachedAnswer:

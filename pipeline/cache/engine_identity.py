@@ -1,4 +1,4 @@
-"""Which model answers, once it is known."""
+"""The identity of the engine's model, once it has loaded."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from sightstream.schemas.wire.result import ModelIdentity
 
 
 class HasIdentity(Protocol):
+    """An engine that knows its model."""
+
     @property
     def identity(self) -> ModelIdentity:
-        """May block until a model is loaded, for the first time only. Raises Fatal."""
+        """Blocks until the model has loaded. Raises Fatal if it can't."""
 
 
 class EngineIdentity:
-    """Waits on a thread of its own for an engine that loads, so that nobody else has to."""
+    """Waits for a loading engine on a thread of its own, so that no caller has to."""
 
     def __init__(self, engine: HasIdentity) -> None:
         self._engine = engine
@@ -24,7 +26,7 @@ class EngineIdentity:
         threading.Thread(target=self._wait, name="model-identity", daemon=True).start()
 
     def __call__(self) -> ModelIdentity | None:
-        """None before it is known. Never blocks."""
+        """Return the identity, or None before it is known. Never blocks."""
         return self._engine.identity if self._known.is_set() else None
 
     def _wait(self) -> None:
@@ -32,4 +34,4 @@ class EngineIdentity:
             if self._engine.identity:
                 self._known.set()
         except Fatal:
-            return  # whoever collects hears of it
+            return  # `Flow.collect` raises it

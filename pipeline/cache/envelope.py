@@ -1,7 +1,7 @@
-"""An answer as bytes that say whose they are and show when they were changed.
+"""Seals an answer into bytes that name their key and reveal tampering.
 
-The digest is an HMAC-SHA-256 (RFC 2104) under the signing key; without one a plain SHA-256, which finds accidents and
-no forger.
+The digest is an HMAC-SHA-256 (RFC 2104) under the signing key. Without a key it is a plain SHA-256, which detects
+accidents but no forgery.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ MAX_BYTES = 256 * 1024
 
 
 class Envelope(WireModel):
+    """The stored form of an answer."""
+
     version: Annotated[int, Field(ge=1, le=1)]  # a Literal[1] would take true
     key: Sha256
     answer: CachedAnswer
@@ -28,26 +30,26 @@ class Envelope(WireModel):
 
 
 def seal(key: str, answer: CachedAnswer, signing_key: bytes | None) -> bytes | None:
-    """JSON; None where it would pass MAX_BYTES."""
+    """Return the answer as sealed JSON, or None if that would exceed MAX_BYTES."""
     digest = _digest(key, answer, signing_key)
     data = Envelope(version=1, key=key, answer=answer, digest=digest).model_dump_json().encode()
     return data if len(data) <= MAX_BYTES else None
 
 
 def unseal(key: str, data: bytes, signing_key: bytes | None) -> CachedAnswer | None:
-    """What was sealed under this key; None for all else. Never raises."""
+    """Return the answer that was sealed under this key, or None for any other bytes. Never raises."""
     if len(data) > MAX_BYTES:
         return None
     try:
-        found = Envelope.model_validate_json(data, strict=True)
+        envelope = Envelope.model_validate_json(data, strict=True)
     except ValidationError:
         return None
-    genuine = hmac.compare_digest(found.digest, _digest(found.key, found.answer, signing_key))
-    return found.answer if genuine and found.key == key else None
+    genuine = hmac.compare_digest(envelope.digest, _digest(envelope.key, envelope.answer, signing_key))
+    return envelope.answer if genuine and envelope.key == key else None
 
 
 def _digest(key: str, answer: CachedAnswer, signing_key: bytes | None) -> str:
-    """Over canonical JSON, not over the bytes as they came: those may differ and mean the same."""
+    """Digest canonical JSON rather than the bytes received, which may differ and mean the same."""
     text = json.dumps([1, key, answer.model_dump()], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     if signing_key is None:
         return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -1,4 +1,4 @@
-"""What lay at an address when it was last fetched."""
+"""The etag and the content hash that each URL had when it was last fetched."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from sightstream.pipeline.types import FetchedImage
 from sightstream.schemas.wire.request import ImageRef
 
+MAX_ETAG_CHARS = 256  # S3's have 34 or a little more; a host that sends long ones would fill the memory
+
 
 @dataclass(frozen=True, slots=True)
 class KnownEtag:
@@ -20,35 +22,32 @@ class KnownEtag:
     sha256: str
 
 
-MAX_ETAG_CHARS = 256  # S3's have 34 or a little more; a host that sends long ones would fill the memory
-
-
 class EtagMemory:
-    """The `most` images used last. Thread safe. Addresses may be presigned, so only their digests are kept."""
+    """Keeps the `max_images` images used last. Thread safe. URLs may be presigned, so only their digests are kept."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_images: int) -> None:
+        self._max_images = max_images
         self._images: OrderedDict[bytes, KnownEtag] = OrderedDict()
         self._lock = threading.Lock()
 
-    def remember(self, image: ImageRef, fetched: FetchedImage) -> None:
-        """A weak etag (RFC 9110, 8.8.1) names bytes that may differ: it is not kept."""
-        place = _place(image)
+    def put(self, image: ImageRef, fetched: FetchedImage) -> None:
+        """Replace what was known of the URL. A weak etag (RFC 9110, 8.8.1) is not kept: its bytes may differ."""
+        digest = _url_digest(image)
         with self._lock:
-            self._images.pop(place, None)
+            self._images.pop(digest, None)
             if fetched.etag and len(fetched.etag) <= MAX_ETAG_CHARS and not fetched.etag.startswith("W/"):
-                self._images[place] = KnownEtag(fetched.etag, fetched.sha256)
-            if len(self._images) > self._most:
+                self._images[digest] = KnownEtag(fetched.etag, fetched.sha256)
+            if len(self._images) > self._max_images:
                 self._images.popitem(last=False)
 
-    def recall(self, image: ImageRef) -> KnownEtag | None:
-        place = _place(image)
+    def get(self, image: ImageRef) -> KnownEtag | None:
+        digest = _url_digest(image)
         with self._lock:
-            found = self._images.get(place)
-            if found is not None:
-                self._images.move_to_end(place)
-            return found
+            known = self._images.get(digest)
+            if known is not None:
+                self._images.move_to_end(digest)
+            return known
 
 
-def _place(image: ImageRef) -> bytes:
+def _url_digest(image: ImageRef) -> bytes:
     return hashlib.sha256(json.dumps([image.uri, image.version_id]).encode("ascii")).digest()

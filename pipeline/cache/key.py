@@ -1,35 +1,34 @@
-"""Which requests are equal: those whose answers are."""
+"""Keys that are equal exactly for requests whose answers are equal."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
 
 from sightstream.schemas.wire.request import AnalysisOptions
 from sightstream.schemas.wire.result import ModelIdentity
 
-# To be raised when the same image, question and model come to another text: another prompt, another layout of tiles.
+# Raise it when the same image, question and model give another text: another prompt, another layout of tiles.
 VERSION = 1
 
 
-@lru_cache(maxsize=4096)  # asked several times for each request in hand
 def question_key(image_sha256: str, question: str, options: AnalysisOptions) -> str | None:
-    """Equal for requests to which one model gives one answer; None where the asker wants chance.
+    """Return a key that is equal for requests to which one model gives one answer; None for random sampling.
 
-    The sha256 of canonical JSON: keys sorted, ASCII, floats as Python's shortest repr.
+    It is the sha256 of canonical JSON: keys sorted, ASCII, floats as Python's shortest repr.
     """
     if options.temperature > 0 and options.seed is None:
         return None
-    return _digest({"image": image_sha256, "question": question, "options": _of_weight(options)})
+    return _digest({"image": image_sha256, "question": question, "options": _deciding_options(options)})
 
 
-def answer_key(question: str, model: ModelIdentity, recipe: str) -> str:
-    """Where the answer to a `question_key` is kept. `recipe` is what else of the engine decides the text."""
-    return _digest({"version": VERSION, "question": question, "model": model.model_dump(), "recipe": recipe})
+def answer_key(question_key: str, model: ModelIdentity, engine_fingerprint: str) -> str:
+    """Return the key under which the answer to a question is kept. It depends on the engine's settings, too."""
+    fields = {"version": VERSION, "question": question_key, "model": model.model_dump(), "recipe": engine_fingerprint}
+    return _digest(fields)  # "recipe" is the field's name since version 1: another one would lose all kept answers
 
 
-def _of_weight(options: AnalysisOptions) -> dict[str, object]:
+def _deciding_options(options: AnalysisOptions) -> dict[str, object]:
     """A greedy answer depends neither on `top_p` nor on the seed."""
     return options.model_dump(include={"max_tokens"} if options.temperature == 0 else None)
 

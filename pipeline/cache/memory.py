@@ -11,33 +11,33 @@ from dataclasses import dataclass
 from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_LOOKUPS, CACHE_WRITES
 
-# What an entry takes beside its text, by sys.getsizeof over all its parts, rounded up.
+# The size of an entry beside its text, by sys.getsizeof over all its parts, rounded up.
 OVERHEAD_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """The text as UTF-8: as a `str` it can take eight bytes a character, and nobody knows when."""
+    """An answer with its text as UTF-8: a `str` can need up to eight bytes per character."""
 
     text: bytes
     rest: CachedAnswer
-    ends: float
+    expires_at: float
 
     @classmethod
-    def of(cls, answer: CachedAnswer, ends: float) -> _Entry:
-        return cls(answer.text.encode(), answer.model_copy(update={"text": ""}), ends)
+    def of(cls, answer: CachedAnswer, expires_at: float) -> _Entry:
+        return cls(answer.text.encode(), answer.model_copy(update={"text": ""}), expires_at)
 
     @property
     def answer(self) -> CachedAnswer:
         return self.rest.model_copy(update={"text": self.text.decode()})
 
     @property
-    def size(self) -> int:
+    def size_bytes(self) -> int:
         return OVERHEAD_BYTES + len(self.text)
 
 
 class MemoryCache:
-    """A `ResultCache` that forgets what was not asked for the longest when `max_entries` or `max_bytes` is passed."""
+    """A `ResultCache` that drops the least recently used answers beyond `max_entries` or `max_bytes`."""
 
     def __init__(
         self, max_entries: int, max_bytes: int, ttl_s: float, clock: Callable[[], float] = time.monotonic
@@ -50,38 +50,38 @@ class MemoryCache:
     def get(self, key: str) -> CachedAnswer | None:
         with self._lock:
             entry = self._entries.get(key)
-            if entry is not None and entry.ends <= self._clock():
+            if entry is not None and entry.expires_at <= self._clock():
                 self._drop(key)
                 entry = None
             if entry is not None:
                 self._entries.move_to_end(key)
-            self._show()
+            self._report_size()
         CACHE_LOOKUPS.labels("miss" if entry is None else "hit").inc()
         return None if entry is None else entry.answer
 
     def put(self, key: str, answer: CachedAnswer) -> None:
         entry = _Entry.of(answer, self._clock() + self._ttl_s)
-        fits = entry.size <= self._max_bytes
+        fits = entry.size_bytes <= self._max_bytes
         with self._lock:
             self._drop(key)
             if fits:
                 self._entries[key] = entry
-                self._bytes += entry.size
+                self._bytes += entry.size_bytes
             while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
                 self._drop(next(iter(self._entries)))
-            self._show()
+            self._report_size()
         CACHE_WRITES.labels("written" if fits else "too_large").inc()
 
     def close(self) -> None:
         with self._lock:
             self._entries.clear()
             self._bytes = 0
-            self._show()
+            self._report_size()
 
     def _drop(self, key: str) -> None:
         entry = self._entries.pop(key, None)
-        self._bytes -= entry.size if entry else 0
+        self._bytes -= entry.size_bytes if entry else 0
 
-    def _show(self) -> None:
+    def _report_size(self) -> None:
         CACHE_ENTRIES.set(len(self._entries))
         CACHE_BYTES.set(self._bytes)

@@ -1,4 +1,4 @@
-"""What every cache does, and the one that does nothing."""
+"""The interface of every store of answers, and the store that keeps nothing."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from sightstream.pipeline.cache.cached_answer import CachedAnswer
 
 
 class ResultCache(Protocol):
-    """Answers by key, a sha256 in hex. Thread safe; raises nothing, whatever has happened to it."""
+    """Keeps answers by key, a sha256 in hex. Thread safe; raises nothing, even when its backend fails."""
 
     def get(self, key: str) -> CachedAnswer | None:
-        """What was put under this very key and not long ago, else None. Blocks for the cache's time limit at most."""
+        """Return the answer put under this key, or None if there is none or it has expired.
+
+        Blocks for the cache's time limit at most.
+        """
 
     def put(self, key: str, answer: CachedAnswer) -> None:
-        """Keeps it, if it can. Never blocks."""
+        """Keep an answer if possible. Never blocks."""
 
     def close(self) -> None:
-        """Ends its threads and connections, soon; to be called once."""
+        """End its threads and connections within a second. Call it once."""
 
 
 class NoCache:
-    """Keeps nothing."""
+    """A `ResultCache` that keeps nothing."""
 
     def get(self, key: str) -> CachedAnswer | None:
         return None

@@ -1,4 +1,4 @@
-"""Keeps answers in Redis, shared by all workers. It may be down, slow or full of lies: then there is nothing in it."""
+"""Keeps answers in Redis, shared by all workers. If Redis is down, slow or holds forgeries, nothing is found."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_tim
 
 log = logging.getLogger(__name__)
 
-ROUND_TRIPS = 3  # of a first call: AUTH, SELECT, the call itself
+ROUND_TRIPS = 3  # in the first call on a connection: AUTH, SELECT, the call itself
 
 
 class RedisCache:
-    """A `ResultCache`. A look-up blocks for one connect and ROUND_TRIPS reads at most; writes have their own thread."""
+    """A `ResultCache`. `get` blocks for one connect and ROUND_TRIPS reads at most; writes have their own thread."""
 
     def __init__(self, settings: CacheSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        """Connects to nothing yet. `settings.url` must be set. Raises Fatal where it can't be meant."""
+        """Connect to nothing yet. `settings.url` must be set. Raises Fatal if it is malformed."""
         assert settings.url is not None  # noqa: S101
         self._settings = settings
         self._signing_key = settings.signing_key.get_secret_value().encode() if settings.signing_key else None
@@ -39,7 +39,7 @@ class RedisCache:
         self._writer = WriteBehind(self._write, settings.max_unwritten)
 
     def get(self, key: str) -> CachedAnswer | None:
-        answer, outcome = self._look_up(key)
+        answer, outcome = self._get(key)
         CACHE_LOOKUPS.labels(outcome).inc()
         return answer
 
@@ -50,15 +50,15 @@ class RedisCache:
         self._writer.close()
         self._disconnect()
 
-    def _look_up(self, key: str) -> tuple[CachedAnswer | None, str]:
+    def _get(self, key: str) -> tuple[CachedAnswer | None, str]:
         if (unwritten := self._writer.get(key)) is not None:
             return unwritten, "hit"
         if not self._breaker.allows():
             return None, "skipped"
         try:
-            data = self._ask(self._read, key)
+            data = self._call(self._read, key)
         except Exception as error:
-            self._note(error)
+            self._record_failure(error)
             return None, "error"
         if data == b"":
             return None, "miss"
@@ -69,7 +69,10 @@ class RedisCache:
         return answer, "hit"
 
     def _read(self, key: str) -> Any:
-        """No more of it than an answer may be long; empty where there is nothing; None for what is no string."""
+        """Read at most one byte more than an answer may have.
+
+        Return b"" for a missing key and None for a value that is no string.
+        """
         try:
             return self._redis.getrange(self._name(key), 0, MAX_BYTES)
         except ResponseError as error:
@@ -91,32 +94,36 @@ class RedisCache:
 
     def _change(self, call: Callable[[], object], outcome: str) -> None:
         try:
-            self._ask(call)
+            self._call(call)
         except Exception as error:
-            self._note(error)
+            self._record_failure(error)
             outcome = "error"
         CACHE_WRITES.labels(outcome).inc()
 
     def _name(self, key: str) -> str:
         return self._settings.key_prefix + key
 
-    # --- the server, which may do anything ----------------------------------------------------------------
+    # --- calls to the server, which may misbehave in any way ------------------------------------------------
 
-    def _ask(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """On a thread of its own: names that don't resolve and replies that come byte by byte have no time-out."""
+    def _call(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Call Redis on a thread of its own: slow name resolution and slow-drip replies escape socket timeouts."""
         try:
             answer = call_with_timeout(call, *arguments, timeout_s=self._limit_s)
         except CallTimedOut:
-            self._disconnect()  # wakes it
+            self._disconnect()  # this ends the blocked call
             raise
         self._breaker.record_success()
         return answer
 
-    def _note(self, error: Exception) -> None:
-        """Only the kind: what the server says, or what the library says of the address, may hold a secret."""
+    def _record_failure(self, error: Exception) -> None:
+        """Log only the error's type: the server's message, or the library's about the URL, may hold a secret."""
         if self._breaker.record_failure():
-            pause = self._settings.breaker_probe_s
-            log.warning("the cache fails (%s); left alone for %s s at a time", type(error).__name__, pause)
+            probe_s = self._settings.breaker_probe_s
+            log.warning(
+                "the cache failed (%s) and is left alone; one request every %s s checks whether it is back",
+                type(error).__name__,
+                probe_s,
+            )
 
     def _disconnect(self) -> None:
         try:
@@ -136,4 +143,4 @@ def _client(settings: CacheSettings, url: str) -> Redis:
             driver_info=None,
         )
     except ValueError:
-        raise Fatal("the cache's url can't be read; write it as redis://user:password@host:port/number") from None
+        raise Fatal("the cache's URL can't be read; write it as redis://user:password@host:port/number") from None

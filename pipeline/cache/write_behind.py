@@ -1,4 +1,4 @@
-"""Writes answers on a thread of its own, so that no result waits for them."""
+"""Writes answers on a thread of its own, so that no result waits for a write."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sightstream.pipeline.metrics import CACHE_WRITES
 
 log = logging.getLogger(__name__)
 
-CLOSE_PATIENCE_S = 0.5
+CLOSE_TIMEOUT_S = 0.5
 
 
 class WriteBehind:
     """Thread safe. `write` is called with one answer at a time.
 
-    At most `most` answers wait; what comes on top is dropped and counted. What waits can be read already.
+    At most `max_unwritten` answers wait; further ones are dropped and counted. `get` returns the waiting ones.
     """
 
-    def __init__(self, write: Callable[[str, CachedAnswer], None], most: int) -> None:
-        self._write, self._most = write, most
+    def __init__(self, write: Callable[[str, CachedAnswer], None], max_unwritten: int) -> None:
+        self._write, self._max_unwritten = write, max_unwritten
         self._waiting: OrderedDict[str, CachedAnswer] = OrderedDict()
         self._closed = False
         self._change = threading.Condition()
@@ -31,11 +31,11 @@ class WriteBehind:
 
     def put(self, key: str, answer: CachedAnswer) -> None:
         with self._change:
-            kept = not self._closed and (key in self._waiting or len(self._waiting) < self._most)
-            if kept:
+            accepted = not self._closed and (key in self._waiting or len(self._waiting) < self._max_unwritten)
+            if accepted:
                 self._waiting[key] = answer
                 self._change.notify()
-        if not kept:
+        if not accepted:
             CACHE_WRITES.labels("dropped").inc()
 
     def get(self, key: str) -> CachedAnswer | None:
@@ -43,28 +43,28 @@ class WriteBehind:
             return self._waiting.get(key)
 
     def close(self) -> None:
-        """What waits has CLOSE_PATIENCE_S to be written."""
+        """Write the waiting answers for CLOSE_TIMEOUT_S at most, then drop the rest."""
         with self._change:
             self._closed = True
             self._change.notify()
-        self._thread.join(CLOSE_PATIENCE_S)
+        self._thread.join(CLOSE_TIMEOUT_S)
         with self._change:
             self._waiting.clear()
 
     def _run(self) -> None:
-        while (first := self._first()) is not None:
+        while (first := self._wait_for_first()) is not None:
             try:
                 self._write(*first)
             except Exception:
-                log.exception("an answer was not written to the cache")  # the next one may be
-            self._done(*first)
+                log.exception("an answer was not written to the cache")  # the next write may succeed
+            self._remove(*first)
 
-    def _first(self) -> tuple[str, CachedAnswer] | None:
+    def _wait_for_first(self) -> tuple[str, CachedAnswer] | None:
         with self._change:
             self._change.wait_for(lambda: self._closed or self._waiting)
             return next(iter(self._waiting.items()), None)
 
-    def _done(self, key: str, answer: CachedAnswer) -> None:
+    def _remove(self, key: str, answer: CachedAnswer) -> None:
         with self._change:
             if self._waiting.get(key) is answer:
                 del self._waiting[key]

@@ -125,7 +125,7 @@ class StillFlow(Flow):
     def _prepare_each(self) -> None:
         pass
 
-    def _answer(self) -> None:
+    def _answer_each(self) -> None:
         pass
 
 
@@ -141,7 +141,7 @@ class FlowHarness:
         settings = FlowSettings(max_in_flight=most)
         self.flow = StillFlow(settings, self.store, self.decoder, self.engine, clocks, answers, coalesce)
         self.hand = ByHand(self.flow._prepare)
-        self.flow._waiting = self.hand  # type: ignore[assignment]
+        self.flow._unprepared = self.hand  # type: ignore[assignment]
 
     def run(self) -> None:
         """All that waits for a thread."""
@@ -151,7 +151,7 @@ class FlowHarness:
     def end(self, job: EngineJob, outcome: PipelineError | str = "a mug") -> None:
         del self.engine.jobs[job.id]
         generated = Completion(TEXT.format(outcome), "stop", 3, 5) if isinstance(outcome, str) else outcome
-        self.flow._parse(FinishedJob(job.id, generated))
+        self.flow._answer(FinishedJob(job.id, generated))
 
     def pass_time(self, seconds: float) -> None:
         self.seconds += seconds

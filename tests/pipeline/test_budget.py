@@ -16,10 +16,10 @@ from sightstream.pipeline.errors import Cancelled
 def test_what_is_used_is_what_the_owners_hold(steps: list[tuple[int, int]]) -> None:
     budget, held = ByteBudget(120), dict[int, int]()
     for owner, count in steps:
-        budget.hold(owner, count)
+        budget.reserve(owner, count)
         held[owner] = count
-        assert budget.used == sum(held.values())
-        assert budget.exhausted == (budget.used >= 120)
+        assert budget.used_bytes == sum(held.values())
+        assert budget.exhausted == (budget.used_bytes >= 120)
 
 
 def waiting(budget: ByteBudget) -> tuple[threading.Thread, list[str]]:
@@ -37,15 +37,15 @@ def waiting(budget: ByteBudget) -> tuple[threading.Thread, list[str]]:
     return thread, ended
 
 
-@pytest.mark.parametrize(("change", "end"), [("hold", "passed"), ("close", "cancelled")])
+@pytest.mark.parametrize(("change", "end"), [("reserve", "passed"), ("close", "cancelled")])
 def test_a_wait_ends_when_there_is_room_or_no_use(change: str, end: str) -> None:
     budget = ByteBudget(10)
-    budget.hold(1, 6)
-    budget.hold(2, 6)
+    budget.reserve(1, 6)
+    budget.reserve(2, 6)
     thread, ended = waiting(budget)
-    budget.hold(1, 4)  # 10 are still the bound
+    budget.reserve(1, 4)  # 10 are still the bound
     thread.join(0.05)
     assert not ended
-    budget.hold(1, 3) if change == "hold" else budget.close()
+    budget.reserve(1, 3) if change == "reserve" else budget.close()
     thread.join(10)
     assert ended == [end]

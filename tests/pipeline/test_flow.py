@@ -43,7 +43,7 @@ class FakeFetcher:
         self.most_running = 0
         self.asked = 0
 
-    def fetch(self, image: ImageRef) -> FetchedImage:
+    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage:
         self.asked += 1
         self.running += 1
         self.most_running = max(self.most_running, self.running)
@@ -207,12 +207,12 @@ def test_room_follows_what_the_engine_turns_out_to_hold(build: Callable[..., Flo
 def test_bytes_in_hand_are_bounded(build: Callable[..., FlowHarness]) -> None:
     harness = build(max_bytes=1024**2, prepare_threads=1)
     harness.engine.holding = True
-    harness.flow._budget.hold(-1, 1024**2)
+    harness.flow._budget.reserve(-1, 1024**2)
     harness.flow.submit("waits", request())
     assert harness.flow.free_capacity == 0
     assert harness.flow.collect(0.1) == []
     assert harness.fetcher.most_running == 0
-    harness.flow._budget.hold(-1, 0)
+    harness.flow._budget.release(-1)
     harness.engine.holding = False
     harness.collect(1)
     assert harness.flow.held_bytes == 0
@@ -280,7 +280,7 @@ def test_a_stop_waits_for_the_fetches_under_way_and_starts_no_more(build: Callab
     harness.fetcher.gate.set()
     stopping.join(20)
     assert not stopping.is_alive()
-    assert not any(thread.is_alive() for thread in harness.flow._preparing)
+    assert not any(thread.is_alive() for thread in harness.flow._prepare_threads)
     assert harness.fetcher.asked == 1
 
 

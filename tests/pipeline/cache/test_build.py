@@ -14,7 +14,7 @@ from PIL import Image
 
 from sightstream.pipeline.build import build_flow
 from sightstream.pipeline.cache.answer_cache import AnswerCache
-from sightstream.pipeline.cache.build import build_answers
+from sightstream.pipeline.cache.build import build_answer_cache
 from sightstream.pipeline.cache.engine_identity import EngineIdentity
 from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.decode.settings import DecodeSettings
@@ -140,7 +140,7 @@ def test_a_model_that_never_loads_is_never_known() -> None:
 def test_a_checkpoint_that_cannot_be_read_keeps_nothing_and_stops_nobody(tmp_path: Path) -> None:
     engine = Loading()
     engine.loaded.set()
-    answers = build_answers(
+    answers = build_answer_cache(
         memory(), CacheSettings(), DecodeSettings(), EngineSettings(checkpoint=tmp_path / "none"), engine
     )
     wait_until(answers._model)
@@ -149,7 +149,7 @@ def test_a_checkpoint_that_cannot_be_read_keeps_nothing_and_stops_nobody(tmp_pat
 
 def ask_twice(answers: AnswerCache) -> list[bool]:
     harness = FlowHarness()
-    harness.flow._answers = answers
+    harness.flow._cache = answers
     cached = []
     for number in range(2):
         harness.flow.submit("t", request(number))

@@ -18,38 +18,38 @@ def fetched(etag: str | None = '"e"', content: object = 0) -> FetchedImage:
 
 def test_an_address_and_a_version_have_what_was_seen_last() -> None:
     memory = EtagMemory(9)
-    memory.remember(image(), fetched('"1"', 1))
-    memory.remember(image(), fetched('"2"', 2))
-    memory.remember(image(version_id="v"), fetched('"3"', 3))
-    assert memory.recall(image()) == KnownEtag('"2"', key(2))
-    assert memory.recall(image(version_id="v")) == KnownEtag('"3"', key(3))
-    assert memory.recall(image("s3://shop/b.jpg")) is None
+    memory.put(image(), fetched('"1"', 1))
+    memory.put(image(), fetched('"2"', 2))
+    memory.put(image(version_id="v"), fetched('"3"', 3))
+    assert memory.get(image()) == KnownEtag('"2"', key(2))
+    assert memory.get(image(version_id="v")) == KnownEtag('"3"', key(3))
+    assert memory.get(image("s3://shop/b.jpg")) is None
 
 
 def test_a_name_that_is_none_or_weak_or_endless_is_forgotten() -> None:
     for etag in (None, "", 'W/"1"', "e" * 257):
         memory = EtagMemory(9)
-        memory.remember(image(), fetched())
-        memory.remember(image(), fetched(etag))
-        assert memory.recall(image()) is None
+        memory.put(image(), fetched())
+        memory.put(image(), fetched(etag))
+        assert memory.get(image()) is None
 
 
 def test_only_the_ones_used_last_are_kept() -> None:
     memory = EtagMemory(3)
     for number in range(3):
-        memory.remember(image(f"s3://shop/{number}"), fetched())
-    memory.recall(image("s3://shop/0"))
-    memory.remember(image("s3://shop/3"), fetched())
-    assert [n for n in range(4) if memory.recall(image(f"s3://shop/{n}"))] == [0, 2, 3]
+        memory.put(image(f"s3://shop/{number}"), fetched())
+    memory.get(image("s3://shop/0"))
+    memory.put(image("s3://shop/3"), fetched())
+    assert [n for n in range(4) if memory.get(image(f"s3://shop/{n}"))] == [0, 2, 3]
 
 
 def test_addresses_are_secrets() -> None:
     memory = EtagMemory(3)
-    memory.remember(image("https://u:c4n4ry@shop.example/a.jpg?X-Amz-Signature=c4n4ry", "v"), fetched())
+    memory.put(image("https://u:c4n4ry@shop.example/a.jpg?X-Amz-Signature=c4n4ry", "v"), fetched())
     assert "c4n4ry" not in repr(vars(memory))
 
 
 def test_a_place_is_not_two_places() -> None:
     memory = EtagMemory(3)
-    memory.remember(image('s3://a", "b', "c"), fetched())
-    assert memory.recall(image("s3://a", 'b", "c')) is None
+    memory.put(image('s3://a", "b', "c"), fetched())
+    assert memory.get(image("s3://a", 'b", "c')) is None

@@ -55,7 +55,7 @@ def test_no_entry_is_larger_than_reckoned(text: str) -> None:
     entry = cache._entries[key()]
     fields = [getattr(entry.rest, name) for name in type(entry.rest).model_fields]
     inside = [entry.rest.__dict__, entry.rest.__pydantic_fields_set__, *fields]
-    parts = [entry, entry.text, entry.ends, entry.rest, *inside, key(), {key(): 1}]
+    parts = [entry, entry.text, entry.expires_at, entry.rest, *inside, key(), {key(): 1}]
     assert sum(map(sys.getsizeof, parts)) <= cache._bytes
 
 
@@ -74,4 +74,4 @@ def test_many_threads_at_once() -> None:
     for thread in threads:
         thread.join()
     assert len(kept(cache, 11)) == 5
-    assert cache._bytes == sum(entry.size for entry in cache._entries.values())
+    assert cache._bytes == sum(entry.size_bytes for entry in cache._entries.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from sightstream.pipeline.cache.build import build_cache
+from sightstream.pipeline.cache.build import build_result_cache
 from sightstream.pipeline.cache.memory import MemoryCache
 from sightstream.pipeline.cache.redis_cache import RedisCache
 from sightstream.pipeline.cache.settings import CacheSettings
@@ -14,9 +14,9 @@ CANARY = "c4n4ry-secret"
 
 
 def test_each_kind_builds_what_it_says() -> None:
-    assert isinstance(build_cache(CacheSettings()), MemoryCache)
-    assert build_cache(CacheSettings(kind="none")) is None
-    redis = build_cache(CacheSettings(kind="redis", url=SecretStr("redis://cache.example")))
+    assert isinstance(build_result_cache(CacheSettings()), MemoryCache)
+    assert build_result_cache(CacheSettings(kind="none")) is None
+    redis = build_result_cache(CacheSettings(kind="redis", url=SecretStr("redis://cache.example")))
     assert isinstance(redis, RedisCache)
     redis.close()
 
