@@ -39,10 +39,10 @@ def is_plain(image: Image.Image) -> bool:
 
 def _on_white(image: Image.Image, profile: bytes | None) -> Image.Image:
     grey = image.mode in _GREYS
-    whole = image.convert("RGBA")
-    alpha = whole.getchannel("A")
+    rgba = image.convert("RGBA")
+    alpha = rgba.getchannel("A")
     white = Image.new("RGB", image.size, "white")
-    colour = whole.convert("RGB")
+    colour = rgba.convert("RGB")
     white.paste(_to_srgb(colour.convert("L") if grey else colour, profile), mask=alpha)
     return white
 

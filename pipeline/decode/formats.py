@@ -34,4 +34,6 @@ def load_decoders() -> None:
     register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
     missing = {pillow_name(kind) for kind in FORMATS} - Image.OPEN.keys()
     if missing:
-        raise ImportError(f"this Pillow cannot read {', '.join(sorted(missing))}; install Pillow's own wheels")
+        raise ImportError(
+            f"this Pillow cannot read {', '.join(sorted(missing))}; install Pillow and pillow-heif from their wheels"
+        )

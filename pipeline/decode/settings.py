@@ -62,7 +62,7 @@ class DecodeSettings(BaseSettings):
     draft: bool = Field(
         default=True,
         description="Decode a large JPEG at a half, a quarter or an eighth of its size where the engine scales it down"
-        " anyway, about twice as fast. Applies only to the slots engine. Turn it off for exactly Pillow's own pixels.",
+        " anyway, about twice as fast. Applies only to the slots engine. Turn it off to scale from the full decode.",
     )
 
     def limits(self, tiling: Tiling | None = None) -> Limits:

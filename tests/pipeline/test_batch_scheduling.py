@@ -12,10 +12,10 @@ from sightstream.pipeline.batch_scheduling import use_batch_scheduling
 
 
 def test_it_covers_the_calling_thread_and_the_threads_that_it_starts() -> None:
-    found: dict[str, int] = {}
+    schedulers: dict[str, int] = {}
 
     def record(name: str) -> None:
-        found[name] = os.sched_getscheduler(0)
+        schedulers[name] = os.sched_getscheduler(0)
 
     def run() -> None:
         use_batch_scheduling()
@@ -29,8 +29,8 @@ def test_it_covers_the_calling_thread_and_the_threads_that_it_starts() -> None:
     thread.start()
     thread.join()
     record("this one")
-    assert (found["caller"], found["started by it"]) == (os.SCHED_BATCH, os.SCHED_BATCH)
-    assert found["this one"] == found["this one before"]
+    assert (schedulers["caller"], schedulers["started by it"]) == (os.SCHED_BATCH, os.SCHED_BATCH)
+    assert schedulers["this one"] == schedulers["this one before"]
 
 
 def test_a_system_without_it_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,9 +39,9 @@ def test_a_system_without_it_is_no_error(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_system_that_forbids_it_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def forbid(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    monkeypatch.setattr(os, "sched_setscheduler", forbid)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(use_batch_scheduling).result()

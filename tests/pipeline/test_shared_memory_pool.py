@@ -70,16 +70,16 @@ def pool() -> Iterator[SharedMemoryPool]:
 
 
 def test_many_threads_never_hold_the_same_block(pool: SharedMemoryPool) -> None:
-    held: set[int] = set()
+    in_use: set[int] = set()
     clashes: list[int] = []
 
     def work() -> None:
         for _ in range(200):
             block = pool.allocate()
-            if block.offset in held:
+            if block.offset in in_use:
                 clashes.append(block.offset)
-            held.add(block.offset)
-            held.discard(block.offset)
+            in_use.add(block.offset)
+            in_use.discard(block.offset)
             pool.release(block)
 
     threads = [threading.Thread(target=work) for _ in range(6)]

@@ -101,12 +101,12 @@ def _region(rng: Rng, data: bytearray) -> tuple[int, int]:
 
 def _chunks(data: bytearray) -> list[bytes]:
     """Return a PNG's chunks, up to the first whose length runs past the end."""
-    found, at = [], len(PNG)
+    chunks, at = [], len(PNG)
     while data.startswith(PNG) and at + 12 <= len(data):
         size = 12 + int.from_bytes(data[at : at + 4], "big")
-        found.append(bytes(data[at : at + size]))
+        chunks.append(bytes(data[at : at + size]))
         at += size
-    return found
+    return chunks
 
 
 def _with_valid_checksums(data: bytearray) -> bytearray:

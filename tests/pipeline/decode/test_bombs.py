@@ -69,7 +69,7 @@ def test_pixels_are_counted_before_any_is_decoded(decoder: Decoder, size: tuple[
 
 
 def test_compressed_metadata_is_not_unpacked_without_a_limit(decoder: Decoder) -> None:
-    body = b"note\0\0" + zlib.compress(bytes(300_000_000))
+    body = b"text\0\0" + zlib.compress(bytes(300_000_000))
     chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
     assert reason_of(decoder, GOOD[:33] + chunk * 3 + GOOD[33:]) is Reason.IMAGE_CORRUPT
 

@@ -7,6 +7,7 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 from PIL import Image, ImageCms
@@ -56,8 +57,8 @@ def test_sixteen_bit_greys_are_rounded_to_the_nearest(mode: str, kind: str) -> N
 
 def test_sixteen_bit_colours_are_within_one() -> None:
     rows = b"\0" + b"".join(struct.pack(">HHH", value, 0xFFFF - value, value) for value in WIDE)
-    found = pixels_of(png(struct.pack(">IIBBBBB", len(WIDE), 1, 16, 2, 0, 0, 0), rows))
-    for value, colour in zip(WIDE, found, strict=True):
+    pixels = pixels_of(png(struct.pack(">IIBBBBB", len(WIDE), 1, 16, 2, 0, 0, 0), rows))
+    for value, colour in zip(WIDE, pixels, strict=True):
         for seen, meant in zip(colour, (value / 257, 255 - value / 257, value / 257), strict=True):
             assert abs(seen - meant) < 1
 
@@ -133,9 +134,9 @@ def test_palettes_with_alpha() -> None:
     image = Image.new("P", (3, 1))
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
     image.putdata([0, 1, 2])
-    found = pixels_of(encoded(image, "PNG", transparency=bytes([255, 0, 128])))
-    assert found[:2] == [(255, 0, 0), (255, 255, 255)]
-    assert found[2] == pytest.approx((127, 127, 255), abs=1)
+    pixels = pixels_of(encoded(image, "PNG", transparency=bytes([255, 0, 128])))
+    assert pixels[:2] == [(255, 0, 0), (255, 255, 255)]
+    assert pixels[2] == pytest.approx((127, 127, 255), abs=1)
 
 
 def test_one_colour_declared_transparent() -> None:
@@ -158,8 +159,8 @@ def test_adobes_cmyk_is_not_a_negative() -> None:
 # --- colour profiles ------------------------------------------------------------------------------------------
 
 
-def profile(name: str, temperature: float = 0) -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile(name, temperature))  # type: ignore[arg-type]
+def profile(name: Literal["LAB", "sRGB"], temperature: float = 0) -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile(name, temperature))
 
 
 def swapped() -> bytes:

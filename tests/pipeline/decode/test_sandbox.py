@@ -41,8 +41,8 @@ def of_child(decoder: Decoder, name: str) -> str:
 def test_it_has_no_secret_and_no_file_but_its_own(decoder: Decoder) -> None:
     assert "canary" not in of_child(decoder, "environ")
     folder = Path(f"/proc/{decoder.pids[0]}/fd")
-    held = {os.readlink(entry).split(":")[0] for entry in folder.iterdir()}
-    assert held == {"/dev/null", "/memfd", f"/proc/{decoder.pids[0]}/statm", "socket"}
+    open_files = {os.readlink(entry).split(":")[0] for entry in folder.iterdir()}
+    assert open_files == {"/dev/null", "/memfd", f"/proc/{decoder.pids[0]}/statm", "socket"}
 
 
 def test_its_limits_are_set(decoder: Decoder) -> None:

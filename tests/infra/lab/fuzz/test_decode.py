@@ -47,7 +47,7 @@ def test_some_thousand_hostile_files_end_well(capsys: pytest.CaptureFixture[str]
 
 def test_the_files_of_a_folder_are_run_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "sound.jpg").write_bytes(SEEDS[0])
+    (tmp_path / "deep" / "valid.jpg").write_bytes(SEEDS[0])
     (tmp_path / "text").write_bytes(b"text")
     code, summary = report(capsys, "--folder", str(tmp_path))
     assert (code, summary["outcomes"]) == (0, {"decoded": 2, "not_an_image": 2})
@@ -98,11 +98,11 @@ def run_one(monkeypatch: pytest.MonkeyPatch, tally: Tally, ending: object) -> No
 
 
 def test_another_error_than_a_rejection_breaks_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    tally = Tally(0, tmp_path / "kept")
+    tally = Tally(0, tmp_path / "copies")
     run_one(monkeypatch, tally, ValueError("oh"))
     assert not tally.passed
     assert tally.broken == ["the file: ValueError: oh"]
-    assert (tmp_path / "kept" / "the file").read_bytes() == b"data"
+    assert (tmp_path / "copies" / "the file").read_bytes() == b"data"
 
 
 def test_an_image_that_kills_a_child_is_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
