@@ -6,16 +6,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sightstream.pipeline.engine.checkpoint_folder import checked_folder
-from sightstream.pipeline.engine.protocol import Beat, Engine
+from sightstream.pipeline.engine.protocol import Engine, ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
 
 if TYPE_CHECKING:
     from sightstream.pipeline.engine.checkpoint import Checkpoint
 
-EngineFactory = Callable[[EngineSettings, Beat], Engine]
+EngineFactory = Callable[[EngineSettings, ProgressCallback], Engine]
 
 
-def build_engine(settings: EngineSettings, beat: Beat) -> Engine:
+def build_engine(settings: EngineSettings, beat: ProgressCallback) -> Engine:
     """`beat` is to be called at every sign of progress. Raises Fatal when the engine can't be built."""
     if settings.kind == "simulated":
         from sightstream.pipeline.engine.simulated import SimulatedEngine
@@ -31,7 +31,7 @@ def build_engine(settings: EngineSettings, beat: Beat) -> Engine:
     return build_on_model(load_checkpoint(settings), settings, beat)
 
 
-def build_on_model(checkpoint: Checkpoint, settings: EngineSettings, beat: Beat) -> Engine:
+def build_on_model(checkpoint: Checkpoint, settings: EngineSettings, beat: ProgressCallback) -> Engine:
     """An engine for a model that is loaded already. Raises Fatal when the model does not fit its device."""
     if settings.kind == "generate":
         from sightstream.pipeline.engine.generate import GenerateEngine

@@ -19,17 +19,17 @@ from sightstream.pipeline.errors import Fatal
 from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.orphan import exit_with_parent
 from sightstream.pipeline.shared_memory_pool import Block
-from sightstream.pipeline.types import EngineJob
+from sightstream.pipeline.types import EngineJob, FinishedJob
 from sightstream.schemas.wire.result import ModelIdentity
 
 IDLE_WAIT_S = 0.2
 BUSY_WAIT_S = 0.02  # an engine that works in this process has no time to wait; one that asks a server must not spin
-BEAT_EVERY_S = 0.5
+HEARTBEAT_INTERVAL_S = 0.5
 EXIT_BROKEN = 70
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class EngineReady:
     """The model is loaded."""
 
     identity: ModelIdentity
@@ -37,14 +37,14 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class EngineUnusable:
     """The engine can't be built, or can't do any job any more; starting again won't help."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class Broke:
+class EngineCrashed:
     """The engine raised what it can't go on from, as after a CUDA error: the process ends."""
 
     error: str
@@ -52,19 +52,20 @@ class Broke:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """A sign of progress."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel:
+class CancelJob:
     job_id: int
 
 
-Inbox = queue.SimpleQueue[list[EngineJob | Cancel] | None]
+Message = EngineReady | EngineUnusable | EngineCrashed | Heartbeat | list[FinishedJob]
+Inbox = queue.SimpleQueue[list[EngineJob | CancelJob] | None]
 
 
-class Heart:
+class HeartbeatSender:
     """Tells the parent that work goes on, seldom enough to cost nothing."""
 
     def __init__(self, connection: Connection) -> None:
@@ -73,9 +74,9 @@ class Heart:
 
     def beat(self) -> None:
         now = time.monotonic()
-        if now - self._last >= BEAT_EVERY_S:
+        if now - self._last >= HEARTBEAT_INTERVAL_S:
             self._last = now
-            self._connection.send(Beat())
+            self._connection.send(Heartbeat())
 
 
 def serve(
@@ -87,18 +88,18 @@ def serve(
     try:
         _work(connection, settings, factory, memory)
     except Fatal as error:
-        connection.send(Failed(str(error)))
+        connection.send(EngineUnusable(str(error)))
     except Exception as error:
         trace = "".join(traceback.format_tb(error.__traceback__))
         with contextlib.suppress(OSError):
-            connection.send(Broke(f"{type(error).__name__}: {error}", trace))
+            connection.send(EngineCrashed(f"{type(error).__name__}: {error}", trace))
         os._exit(EXIT_BROKEN)  # at once: with its GPU in a bad state a process may hang in its own clean-up
 
 
 def _work(connection: Connection, settings: EngineSettings, factory: EngineFactory, memory: MemoryFile | None) -> None:
-    heart = Heart(connection)
-    engine = factory(settings, heart.beat)
-    connection.send(Ready(engine.identity, engine.capacity()))
+    heartbeats = HeartbeatSender(connection)
+    engine = factory(settings, heartbeats.beat)
+    connection.send(EngineReady(engine.identity, engine.capacity()))
     inbox: Inbox = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, inbox, memory), daemon=True).start()
     held: set[int] = set()
@@ -106,7 +107,7 @@ def _work(connection: Connection, settings: EngineSettings, factory: EngineFacto
         if finished := engine.finished(BUSY_WAIT_S if held else 0):
             held.difference_update(ended.id for ended in finished)
             connection.send(finished)
-        heart.beat()
+        heartbeats.beat()
 
 
 def _receive(connection: Connection, inbox: Inbox, memory: MemoryFile | None) -> None:
@@ -139,7 +140,7 @@ def _hand_over(inbox: Inbox, engine: Engine, held: set[int]) -> bool:
         if messages is None:
             return False
         for message in messages:
-            if isinstance(message, Cancel):
+            if isinstance(message, CancelJob):
                 engine.cancel(message.job_id)
             else:
                 held.add(message.id)

@@ -15,7 +15,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.prompt import PromptWriter
-from sightstream.pipeline.engine.protocol import Beat
+from sightstream.pipeline.engine.protocol import ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.types import Canvas, Completion, EngineJob, FinishedJob
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class GenerateEngine:
     """Greedy requests with the same token limit run together; a sampled one runs alone, so that its seed holds."""
 
-    def __init__(self, checkpoint: Checkpoint, settings: EngineSettings, beat: Beat) -> None:
+    def __init__(self, checkpoint: Checkpoint, settings: EngineSettings, beat: ProgressCallback) -> None:
         self.identity = checkpoint.identity
         self._model, self._processor = checkpoint.model, checkpoint.processor
         self._prompts = PromptWriter(checkpoint.processor)
@@ -149,7 +149,7 @@ class GenerateEngine:
 class _Progress(StoppingCriteria):
     """Called after every decoding step; never stops one."""
 
-    beat: Beat
+    beat: ProgressCallback
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: object) -> torch.Tensor:
         self.beat()

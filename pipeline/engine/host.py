@@ -13,7 +13,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from sightstream.pipeline.engine.build import EngineFactory, build_engine
-from sightstream.pipeline.engine.child import Beat, Broke, Cancel, Failed, Ready, serve
+from sightstream.pipeline.engine.child import CancelJob, EngineCrashed, EngineReady, EngineUnusable, Message, serve
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.triage import Triage
 from sightstream.pipeline.errors import Cancelled, Fatal
@@ -25,9 +25,9 @@ from sightstream.schemas.wire.result import ModelIdentity
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25
-TURN_S = 0.02  # what comes within one crosses together; a full model takes longer for a step
+EXCHANGE_INTERVAL_S = 0.02  # what comes within one crosses together; a full model takes longer for a step
 MAX_FAILED_STARTS = 3
-STOP_PATIENCE_S = 1.0
+STOP_TIMEOUT_S = 1.0
 
 _spawn = multiprocessing.get_context("spawn")
 
@@ -36,7 +36,7 @@ class EngineHost:
     """An `Engine` whose work is done by a child process. Thread safe.
 
     One thread talks with the child. A child that dies, or shows no progress for `hang_timeout_s` while it holds
-    jobs, is replaced; its jobs go through triage. Three failed starts in a row, or `max_deaths_in_a_row` deaths
+    jobs, is replaced; its jobs go through triage. Three failed starts in a row, or `max_consecutive_crashes` deaths
     without an answer between, are Fatal. `memory` is where the pictures of its jobs lie.
     """
 
@@ -55,14 +55,14 @@ class EngineHost:
         self._triage = Triage()
         self._cancels: list[int] = []
         self._endings: queue.SimpleQueue[FinishedJob] = queue.SimpleQueue()
-        self._ready: Ready | None = None
+        self._ready: EngineReady | None = None
         self._identity: ModelIdentity | None = None
         self._fatal: Fatal | None = None
         self._stopping = False
-        self._deaths = self._failed_starts = 0
-        self._last_words = ""
-        self._last_sign = 0.0
-        self._turned = 0.0
+        self._crashes = self._failed_starts = 0
+        self._last_error = ""
+        self._last_heartbeat_at = 0.0
+        self._last_exchange_at = 0.0
         self._loaded = threading.Event()
         self._wake_reader, self._wake_writer = _spawn.Pipe(duplex=False)
         self._woken = False  # a wake-up is on its way
@@ -115,7 +115,7 @@ class EngineHost:
     def stop(self) -> None:
         self._stopping = True
         self._wake()
-        self._thread.join(STOP_PATIENCE_S)
+        self._thread.join(STOP_TIMEOUT_S)
         self._process.kill()  # a stuck pipe, too, ends with the process
         self._thread.join()
 
@@ -124,23 +124,23 @@ class EngineHost:
     def _run(self) -> None:
         while not self._stopping and self._fatal is None:
             try:
-                self._talk()
+                self._exchange()
             except Exception as error:
                 log.exception("the engine's host failed")
                 self._give_up(f"the engine's host failed: {type(error).__name__}")
         self._close_pipe()  # an idle child ends by itself
         self._selector.close()
-        self._process.join(STOP_PATIENCE_S)
+        self._process.join(STOP_TIMEOUT_S)
         self._process.kill()
         self._process.join()
         self._loaded.set()
 
-    def _talk(self) -> None:
+    def _exchange(self) -> None:
         try:
             self._send()
             self._receive()
         except (EOFError, OSError):
-            self._child_died()
+            self._on_child_exit()
 
     def _send(self) -> None:
         if self._ready is None:
@@ -150,44 +150,44 @@ class EngineHost:
             jobs = list(self._triage.to_send(2 * self._ready.capacity))  # one batch running, one at hand
             cancels, self._cancels = self._cancels, []
         if jobs and not was_busy:
-            self._last_sign = self._clock()
+            self._last_heartbeat_at = self._clock()
         if jobs or cancels:
-            self._pipe.send([*jobs, *map(Cancel, cancels)])
+            self._pipe.send([*jobs, *map(CancelJob, cancels)])
 
     def _receive(self) -> None:
-        """Takes all that has come; blocks until something has, and until the last turn is `TURN_S` ago."""
+        """Takes all that has come; blocks until something has, and until the last turn is `EXCHANGE_INTERVAL_S` ago."""
         sources = [key.fileobj for key, _ in self._selector.select(TICK_S)]
         if self._pipe not in sources and not self._process.is_alive() and not self._pipe.poll():
             raise EOFError  # a process that it started itself may hold its end of the pipe open
-        time.sleep(max(0.0, self._turned + TURN_S - time.monotonic()))
-        self._turned = time.monotonic()
+        time.sleep(max(0.0, self._last_exchange_at + EXCHANGE_INTERVAL_S - time.monotonic()))
+        self._last_exchange_at = time.monotonic()
         while ready := self._selector.select(0):
             for key, _ in ready:
-                self._take_from(key.fileobj)
+                self._read_from(key.fileobj)
 
-    def _take_from(self, source: object) -> None:
+    def _read_from(self, source: object) -> None:
         if source is self._wake_reader:
             self._wake_reader.recv_bytes()
             with self._lock:
                 self._woken = False
         else:
-            self._take(self._pipe.recv())
+            self._on_message(self._pipe.recv())
 
-    def _take(self, message: Ready | Failed | Broke | Beat | list[FinishedJob]) -> None:
-        self._last_sign = self._clock()
-        if isinstance(message, Ready):
+    def _on_message(self, message: Message) -> None:
+        self._last_heartbeat_at = self._clock()
+        if isinstance(message, EngineReady):
             self._ready = message
             self._failed_starts = 0
             self._identity = message.identity
             self._loaded.set()
-        elif isinstance(message, Failed):
+        elif isinstance(message, EngineUnusable):
             self._give_up(message.detail)
-        elif isinstance(message, Broke):
-            self._last_words = f": {message.error}"
+        elif isinstance(message, EngineCrashed):
+            self._last_error = f": {message.error}"
             log.error("the engine failed: %s\n%s", message.error, message.trace)
             raise EOFError
         elif isinstance(message, list):
-            self._deaths, self._last_words = 0, ""
+            self._crashes, self._last_error = 0, ""
             with self._lock:
                 endings = [ending for finished in message for ending in self._triage.ended(finished)]
             for ending in endings:
@@ -206,7 +206,7 @@ class EngineHost:
         self._pipe: Connection
         self._pipe, theirs = _spawn.Pipe()
         self._ready = None
-        self._last_sign = self._clock()
+        self._last_heartbeat_at = self._clock()
         self._process = _spawn.Process(
             target=serve,
             args=(theirs, self._settings, self._factory, self._memory),
@@ -228,29 +228,29 @@ class EngineHost:
         with self._lock:
             busy = self._triage.busy
         limit = self._settings.hang_timeout_s if self._ready else self._settings.start_timeout_s
-        if (busy or self._ready is None) and self._clock() - self._last_sign > limit:
+        if (busy or self._ready is None) and self._clock() - self._last_heartbeat_at > limit:
             log.error("the engine shows no progress for %s s; ending its process", limit)
-            self._last_sign = self._clock()
+            self._last_heartbeat_at = self._clock()
             self._process.kill()
 
-    def _child_died(self) -> None:
+    def _on_child_exit(self) -> None:
         self._process.kill()
         self._process.join()
         self._close_pipe()
         if self._stopping:
             return
         if self._ready:
-            self._deaths += 1
+            self._crashes += 1
         else:
             self._failed_starts += 1
         log.error("the engine's process ended with code %s; starting another", self._process.exitcode)
         with self._lock:
             self._triage.died()
         if self._failed_starts == MAX_FAILED_STARTS:
-            self._give_up(f"the engine did not start {MAX_FAILED_STARTS} times in a row{self._last_words}")
+            self._give_up(f"the engine did not start {MAX_FAILED_STARTS} times in a row{self._last_error}")
             return
-        if self._deaths == self._settings.max_deaths_in_a_row:
-            self._give_up(f"the engine died {self._deaths} times without an answer between{self._last_words}")
+        if self._crashes == self._settings.max_consecutive_crashes:
+            self._give_up(f"the engine died {self._crashes} times without an answer between{self._last_error}")
             return
         ENGINE_RESTARTS.inc()
         self._start()

@@ -9,7 +9,7 @@ from sightstream.pipeline.types import EngineJob, FinishedJob
 from sightstream.schemas.wire.result import ModelIdentity
 
 # To be called at every sign of progress.
-Beat = Callable[[], None]
+ProgressCallback = Callable[[], None]
 
 
 class Engine(Protocol):

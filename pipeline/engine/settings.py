@@ -13,7 +13,7 @@ class EngineSettings(BaseSettings):
     """`checkpoint` is a folder with an Mllama model in safetensors, such as Llama-3.2V-11B-cot.
 
     `kind` "slots" is continuous batching, the fast one; "generate" is transformers' own generate(), batched; "remote"
-    asks an OpenAI-compatible server; "simulated" needs no model and answers in `simulated_seconds`.
+    asks an OpenAI-compatible server; "simulated" needs no model and answers in `simulated_s`.
     `max_batch` answers are written at once; unset, as many as the GPU's free memory holds (8 on a CPU).
     `guided_sections` makes every answer have its four sections ("slots" only), with what the model was taught to
     write between them, `section_separator`; unset, what the checkpoint's generation_config.json says under that name,
@@ -22,8 +22,8 @@ class EngineSettings(BaseSettings):
     leave room for fewer beside them.
     `memory_gib` bounds the GPU memory that is used; unset, all that is free.
     `cross_kv` "fp8" halves what an image takes while its answer is written, at a small loss.
-    `shared_encodings_mib` holds encoded images for further questions about them.
-    `side_by_side` looks at new images while answers are written; else the one waits for the other.
+    `encoder_cache_mib` holds encoded images for further questions about them.
+    `overlap_prefill` looks at new images while answers are written; else the one waits for the other.
     `hang_timeout_s` bounds one decoding step (a batch's prefill included), not an answer.
     `remote_url` is the server's base address, such as http://gpu-7:8000/v1; `max_batch` questions are put to it at
     once. `remote_model` is the model's name there; unset, the only one that the server lists. `remote_ca_file` is
@@ -46,19 +46,19 @@ class EngineSettings(BaseSettings):
     slot_tokens: int = Field(default=640, ge=64)
     memory_gib: float | None = Field(default=None, gt=0)
     cross_kv: Literal["full", "fp8"] = "full"
-    shared_encodings_mib: int = Field(default=1024, ge=0)
-    side_by_side: bool = True
+    encoder_cache_mib: int = Field(default=1024, ge=0)
+    overlap_prefill: bool = True
     threads: int | None = Field(default=None, ge=1)
     start_timeout_s: float = Field(default=900, gt=0)
     hang_timeout_s: float = Field(default=120, gt=0)
-    max_deaths_in_a_row: int = Field(default=20, ge=1)
+    max_consecutive_crashes: int = Field(default=20, ge=1)
     remote_url: str | None = None
     remote_model: str | None = None
     remote_api_key: SecretStr | None = None
     remote_ca_file: Path | None = None
     remote_image: Literal["png", "jpeg"] = "png"
     remote_timeout_s: float = Field(default=300, gt=0)
-    simulated_seconds: float = Field(default=0.05, ge=0)
+    simulated_s: float = Field(default=0.05, ge=0)
 
     @property
     def batch(self) -> int:

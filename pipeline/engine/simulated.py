@@ -7,7 +7,7 @@ import os
 import time
 from collections import deque
 
-from sightstream.pipeline.engine.protocol import Beat
+from sightstream.pipeline.engine.protocol import ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob
@@ -20,9 +20,9 @@ SAMPLES = 512
 
 
 class SimulatedEngine:
-    """Answers a batch in `simulated_seconds`; the text depends on the pixels alone."""
+    """Answers a batch in `simulated_s`; the text depends on the pixels alone."""
 
-    def __init__(self, settings: EngineSettings, beat: Beat) -> None:
+    def __init__(self, settings: EngineSettings, beat: ProgressCallback) -> None:
         self._settings = settings
         self._beat = beat
         self._queue: deque[EngineJob] = deque()
@@ -34,7 +34,7 @@ class SimulatedEngine:
 
     def finished(self, timeout: float) -> list[FinishedJob]:
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._settings.batch))]
-        time.sleep(self._settings.simulated_seconds if batch else timeout)
+        time.sleep(self._settings.simulated_s if batch else timeout)
         self._beat()
         cancelled, self._cancelled = self._cancelled, []
         return cancelled + [FinishedJob(job.id, _outcome(job)) for job in batch]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from sightstream.pipeline.engine.probe import PROBE
+from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import EngineJob, FinishedJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
@@ -73,7 +73,7 @@ class Triage:
         self._alive = True
         if not self._sent:
             self._on_trial = 0
-        return self._verdicts() if finished.id == PROBE.id else [finished]
+        return self._verdicts() if finished.id == HEALTH_CHECK_JOB.id else [finished]
 
     def died(self) -> None:
         """The process is gone with all that it held."""
@@ -95,9 +95,9 @@ class Triage:
             self._suspects.extendleft(reversed(groups))
 
     def _accuse(self, job: EngineJob) -> None:
-        if job.id != PROBE.id:
+        if job.id != HEALTH_CHECK_JOB.id:
             self._accused.append(job)
-        self._suspects.appendleft([PROBE])
+        self._suspects.appendleft([HEALTH_CHECK_JOB])
 
     def _verdicts(self) -> list[FinishedJob]:
         accused, self._accused = self._accused, []

@@ -63,7 +63,7 @@ class Bench:
             "worker_transaction_timeout_ms": 9000,
             "worker_commit_interval_s": 0.1,
             "engine_kind": "simulated",
-            "engine_simulated_seconds": 0.05,
+            "engine_simulated_s": 0.05,
             "engine_max_batch": 4,
             "flow_max_in_flight": 16,
             # All ask the same of the same picture, and each is to be worked on.

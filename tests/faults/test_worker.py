@@ -80,7 +80,7 @@ def test_what_can_not_be_answered_becomes_a_dead_letter_with_its_bytes(bench: Be
 
 @pytest.mark.parametrize("round_", range(2))
 def test_a_worker_killed_in_mid_batch_loses_nothing(bench: Bench, round_: int) -> None:
-    bench.settings = {"engine_simulated_seconds": "0.15"}  # so that there is work left
+    bench.settings = {"engine_simulated_s": "0.15"}  # so that there is work left
     bench.publish(300)
     first, _ = bench.start_worker(), bench.start_worker()
     bench.wait_outcomes(40 + 60 * round_)
@@ -102,7 +102,7 @@ def test_the_only_worker_killed_and_restarted_under_its_name(bench: Bench) -> No
 
 
 def test_a_worker_asleep_past_its_session_can_not_answer_twice(bench: Bench) -> None:
-    bench.settings = {"engine_simulated_seconds": "0.15"}  # so that there is work left
+    bench.settings = {"engine_simulated_s": "0.15"}  # so that there is work left
     bench.publish(300)
     sleeper, _ = bench.start_worker(), bench.start_worker()
     bench.wait_outcomes(40)
@@ -116,7 +116,7 @@ def test_a_worker_asleep_past_its_session_can_not_answer_twice(bench: Bench) -> 
 
 
 def test_workers_that_come_and_go_share_the_partitions(bench: Bench) -> None:
-    bench.settings = {"engine_simulated_seconds": "0.2"}  # for those who join
+    bench.settings = {"engine_simulated_s": "0.2"}  # for those who join
     bench.publish(400)
     bench.start_worker()
     bench.wait_outcomes(30)
@@ -179,7 +179,7 @@ def test_no_transaction_stays_open_behind_the_workers(bench: Bench) -> None:
 
 def test_partitions_that_left_while_paused_are_read_when_they_come_back(bench: Bench) -> None:
     """librdkafka keeps a partition's pause over its revocation and its next assignment (#1849)."""
-    bench.settings = {"engine_simulated_seconds": "0.5", "flow_max_in_flight": "1", "engine_max_batch": "1"}
+    bench.settings = {"engine_simulated_s": "0.5", "flow_max_in_flight": "1", "engine_max_batch": "1"}
     bench.publish(24)
     bench.start_worker()
     bench.wait_outcomes(4)

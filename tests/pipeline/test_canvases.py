@@ -22,7 +22,7 @@ from sightstream.pipeline.decode.inline import decode
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling, to_tiles
 from sightstream.pipeline.engine.host import EngineHost
-from sightstream.pipeline.engine.protocol import Beat, Engine
+from sightstream.pipeline.engine.protocol import Engine, ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.simulated import CRASH, SimulatedEngine, _fingerprint
 from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Rejected
@@ -37,7 +37,7 @@ from sightstream.schemas.wire.result import ImageResult
 CHECKPOINT = Path(__file__).parents[2] / "infra" / "lab" / "demo_model" / "checkpoint"
 TILING = Tiling(32, 4)
 DECODE = DecodeSettings(processes=1)
-ENGINE = EngineSettings(kind="simulated", simulated_seconds=0.01, max_batch=4, hang_timeout_s=20)
+ENGINE = EngineSettings(kind="simulated", simulated_s=0.01, max_batch=4, hang_timeout_s=20)
 
 
 class FakeFetcher:
@@ -149,7 +149,7 @@ def test_the_engine_reads_pixels_in_place() -> None:
 
 
 def test_canvases_survive_the_death_of_the_engine(build: Callable[..., FlowHarness]) -> None:
-    harness = build(simulated_seconds=0.3)
+    harness = build(simulated_s=0.3)
     assert harness.host.identity
     for number in range(12):
         harness.flow.submit(number, request(number))
@@ -165,7 +165,7 @@ def test_canvases_survive_the_death_of_the_engine(build: Callable[..., FlowHarne
 
 
 def test_however_a_request_ends_its_block_is_released(build: Callable[..., FlowHarness]) -> None:
-    harness = build(simulated_seconds=0.1)
+    harness = build(simulated_s=0.1)
     for number in range(12):
         harness.flow.submit(number, request(number, CRASH if number == 3 else "what?"))
     for number in range(100, 103):
@@ -178,7 +178,7 @@ def test_however_a_request_ends_its_block_is_released(build: Callable[..., FlowH
 
 
 def test_stopping_does_not_wait_for_blocks(build: Callable[..., FlowHarness]) -> None:
-    harness = build(simulated_seconds=20)
+    harness = build(simulated_s=20)
     assert harness.host.identity
     for number in range(12):
         harness.flow.submit(number, request(number))
@@ -206,7 +206,7 @@ class LargeEngine(SimulatedEngine):
         return 200
 
 
-def build_large_engine(settings: EngineSettings, beat: Beat) -> Engine:
+def build_large_engine(settings: EngineSettings, beat: ProgressCallback) -> Engine:
     return LargeEngine(settings, beat)
 
 

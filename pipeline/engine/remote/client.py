@@ -7,8 +7,8 @@ import time
 import traceback
 from collections.abc import Callable
 
-from sightstream.pipeline.engine.probe import PROBE
-from sightstream.pipeline.engine.protocol import Beat
+from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
+from sightstream.pipeline.engine.protocol import ProgressCallback
 from sightstream.pipeline.engine.remote.protocol import only_model, question_body, read_answer
 from sightstream.pipeline.engine.remote.server import ModelServer
 from sightstream.pipeline.engine.settings import EngineSettings
@@ -24,7 +24,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
 class ModelClient:
     """Thread safe; `model` is the model's name there. A refusal counts only where a plain picture is answered."""
 
-    def __init__(self, settings: EngineSettings, beat: Beat, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: EngineSettings, beat: ProgressCallback, clock: Callable[[], float]) -> None:
         """Blocks until the server has answered once, `start_timeout_s` at most. Raises Fatal with what to change."""
         self._settings, self._clock = settings, clock
         self._server = ModelServer(settings)
@@ -72,7 +72,7 @@ class ModelClient:
         if isinstance(error, Rejected) and error.reason is Reason.DEADLINE_EXCEEDED:
             return error
         try:
-            self._ask(PROBE, self.model, self._settings.remote_timeout_s)
+            self._ask(HEALTH_CHECK_JOB, self.model, self._settings.remote_timeout_s)
         except Retryable as unsure:
             return unsure
         except Rejected as broken:
@@ -81,7 +81,7 @@ class ModelClient:
 
     # --- the first acquaintance ---------------------------------------------------------------------------
 
-    def _meet(self, beat: Beat) -> str:
+    def _meet(self, beat: ProgressCallback) -> str:
         """The model that answers there; a server that is still starting is waited for."""
         end, pause_s = time.monotonic() + self._settings.start_timeout_s, FIRST_PAUSE_S
         while True:
@@ -99,7 +99,7 @@ class ModelClient:
 
     def _introduce(self, limit_s: float) -> str:
         model = self._settings.remote_model or only_model(self._server.get("/models", limit_s))
-        self._ask(PROBE, model, limit_s)
+        self._ask(HEALTH_CHECK_JOB, model, limit_s)
         return model
 
 

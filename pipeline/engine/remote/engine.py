@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sightstream.pipeline.engine.protocol import Beat
+from sightstream.pipeline.engine.protocol import ProgressCallback
 from sightstream.pipeline.engine.remote.client import ModelClient, pixels_of
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled, Fatal
@@ -22,7 +22,9 @@ class RemoteEngine:
     While the server does not answer, jobs end as Retryable. None is asked while it wants to be left alone.
     """
 
-    def __init__(self, settings: EngineSettings, beat: Beat, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, settings: EngineSettings, beat: ProgressCallback, clock: Callable[[], float] = time.time
+    ) -> None:
         """Blocks until the server has answered once, `start_timeout_s` at most. Raises Fatal with what to change."""
         self._settings, self._beat = settings, beat
         self._client = ModelClient(settings, beat, clock)

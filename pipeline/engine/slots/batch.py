@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
 from sightstream.pipeline.engine.slots.request import Request
-from sightstream.pipeline.engine.slots.sampling import Draws
-from sightstream.pipeline.engine.slots.step_table import StepTable
+from sightstream.pipeline.engine.slots.sampler import SamplingBatch
 
 
 class Batch:
     """The rows in use are always the first ones: a leaver's place goes to the last."""
 
-    def __init__(self, table: StepTable) -> None:
+    def __init__(self, table: DecodeInputs) -> None:
         self.table = table
         self.requests: list[Request] = []
-        self._newest: np.ndarray = table.numbers[:, :2].numpy()  # token and position of each row
+        self._newest: np.ndarray = table.packed[:, :2].numpy()  # token and position of each row
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -30,14 +30,14 @@ class Batch:
         self.table.set(len(self.requests), token, len(request.prompt), request.tile_pages, request.pages)
         self.requests.append(request)
 
-    def draws(self) -> Draws | None:
-        return Draws.of([request.sampler for request in self.requests])
+    def draws(self) -> SamplingBatch | None:
+        return SamplingBatch.of([request.sampler for request in self.requests])
 
     def advance(self, sampled: list[int]) -> None:
         """A token more for every row."""
         rows = len(self.requests)
         self._newest[:rows, 0] = [
-            request.answering.say(token) for request, token in zip(self.requests, sampled, strict=True)
+            request.policy.accept(token) for request, token in zip(self.requests, sampled, strict=True)
         ]
         self._newest[:rows, 1] += 1
 

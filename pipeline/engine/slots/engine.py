@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import torch
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
-from sightstream.pipeline.engine.protocol import Beat
+from sightstream.pipeline.engine.protocol import ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.slots.batch import Batch
-from sightstream.pipeline.engine.slots.intake import Intake
-from sightstream.pipeline.engine.slots.machine import Machine
+from sightstream.pipeline.engine.slots.decode_step import PendingTokens
+from sightstream.pipeline.engine.slots.model_runner import ModelRunner
 from sightstream.pipeline.engine.slots.prefill import GROUP, GROUP_TOKENS
 from sightstream.pipeline.engine.slots.request import Request
-from sightstream.pipeline.engine.slots.step import Chosen
+from sightstream.pipeline.engine.slots.request_builder import RequestBuilder
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 GROUPS_AHEAD = 2  # so that the device never waits for the host between two
 WELL_FILLED = 0.95  # of the slots, or of the pages of text
-MOST_SHRINKS = 3  # without an answer between: after that, the batch is not what takes the memory
+MAX_RESTARTS = 3  # without an answer between: after that, the batch is not what takes the memory
 
 
 @dataclass(frozen=True, slots=True)
 class _Prefilling:
     requests: list[Request]
-    first_tokens: Chosen
+    first_tokens: PendingTokens
 
 
 class SlotEngine:
@@ -44,30 +44,34 @@ class SlotEngine:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, settings: EngineSettings, beat: Beat, clock: Callable[[], float] = time.time
+        self,
+        checkpoint: Checkpoint,
+        settings: EngineSettings,
+        beat: ProgressCallback,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """`clock` is the time of day in seconds since 1970, for deadlines. Raises Fatal."""
         self.identity = checkpoint.identity
         self._beat, self._clock = beat, clock
-        self._intake = Intake(checkpoint, settings)
+        self._builder = RequestBuilder(checkpoint, settings)
         with torch.inference_mode():
-            self._machine = Machine(checkpoint, settings, self._intake.max_context)
+            self._runner = ModelRunner(checkpoint, settings, self._builder.max_context)
         self._waiting: deque[Request] = deque()
         self._prefilling: deque[_Prefilling] = deque()
-        self._batch = Batch(self._machine.table)
+        self._batch = Batch(self._runner.table)
         self._ended: list[FinishedJob] = []
-        self._shrinks = 0
+        self._restarts = 0
 
     def submit(self, job: EngineJob) -> None:
         try:
-            self._waiting.append(self._intake.request(job))
+            self._waiting.append(self._builder.build(job))
         except PipelineError as error:
             self._ended.append(FinishedJob(job.id, error))
 
     def finished(self, timeout: float) -> list[FinishedJob]:
         self._drop_late()
         if self._held():
-            self._turn_or_shrink()
+            self._step_or_restart()
         elif not self._ended:
             time.sleep(timeout)
         ended, self._ended = self._ended, []
@@ -80,7 +84,7 @@ class SlotEngine:
                 self._drop(request, Cancelled("cancelled before it was answered"))
 
     def capacity(self) -> int:
-        return self._machine.room.slots
+        return self._runner.capacity.slots
 
     def stop(self) -> None:
         self._waiting.clear()
@@ -89,38 +93,38 @@ class SlotEngine:
 
     # --- one turn -----------------------------------------------------------------------------------------
 
-    def _turn_or_shrink(self) -> None:
-        if not self._turn_fits():
-            self._begin_anew()  # not where the error is handled: its traceback holds on to the pages
+    def _step_or_restart(self) -> None:
+        if not self._step_fits():
+            self._restart_all()  # not where the error is handled: its traceback holds on to the pages
         self._beat()
 
-    def _turn_fits(self) -> bool:
+    def _step_fits(self) -> bool:
         try:
             with torch.inference_mode():
-                self._turn()
+                self._step()
         except torch.OutOfMemoryError:
-            if self._machine.room.slots == 1 or self._shrinks == MOST_SHRINKS:
+            if self._runner.capacity.slots == 1 or self._restarts == MAX_RESTARTS:
                 raise  # it may be one request: a fresh process, and then fewer at a time, will show which
-            log.warning("out of memory with %s slots; going on with fewer", self._machine.room.slots)
+            log.warning("out of memory with %s slots; going on with fewer", self._runner.capacity.slots)
             return False
         return True
 
-    def _turn(self) -> None:
+    def _step(self) -> None:
         self._launch_prefills()
-        rows = 0 if self._behind() else len(self._batch)
+        rows = 0 if self._should_fill_first() else len(self._batch)
         if rows:
-            step = self._machine.decode(rows, self._batch.draws())
+            step = self._runner.decode(rows, self._batch.draws())
             self._batch.advance(step.tokens())
             self._release()
         self._join_prefilled(wait=not rows)
 
-    def _behind(self) -> bool:
+    def _should_fill_first(self) -> bool:
         """Whether the batch is better filled before its next step: a step costs nearly the same for fewer rows."""
         if not (self._waiting and self._prefilling):
             return False
-        room = self._machine.room
+        capacity = self._runner.capacity
         pages = sum(len(request.pages) for request in self._batch)
-        return max(len(self._batch) / room.slots, pages / room.pages) < WELL_FILLED
+        return max(len(self._batch) / capacity.slots, pages / capacity.pages) < WELL_FILLED
 
     def _launch_prefills(self) -> None:
         """A group that is not full goes only when none is before it."""
@@ -129,19 +133,19 @@ class SlotEngine:
             if not group or (self._prefilling and len(group) < GROUP):
                 return
             for request in group:
-                request.pages = self._machine.kv.pages.take(request.pages_needed)
-                request.tile_pages = self._machine.kv.tiles.take(request.tiles)
-            first_tokens = self._machine.prefill(group)  # may find no memory: until then they wait
+                request.pages = self._runner.kv.pages.allocate(request.pages_needed)
+                request.tile_pages = self._runner.kv.tiles.allocate(request.tiles)
+            first_tokens = self._runner.prefill(group)  # may find no memory: until then they wait
             self._prefilling.append(_Prefilling(group, first_tokens))
             for _ in group:
                 self._waiting.popleft()
 
     def _next_group(self) -> list[Request]:
         """The longest waiting, as far as there is room: nobody is overtaken."""
-        kv, in_work = self._machine.kv, len(self._batch) + sum(len(group.requests) for group in self._prefilling)
+        kv, in_work = self._runner.kv, len(self._batch) + sum(len(group.requests) for group in self._prefilling)
         pages, tiles, longest = len(kv.pages), len(kv.tiles), 0
         group: list[Request] = []
-        for request in list(self._waiting)[: min(GROUP, self._machine.room.slots - in_work)]:
+        for request in list(self._waiting)[: min(GROUP, self._runner.capacity.slots - in_work)]:
             pages, tiles = pages - request.pages_needed, tiles - request.tiles
             longest = max(longest, len(request.prompt))
             if min(pages, tiles) < 0 or (group and longest * (len(group) + 1) > GROUP_TOKENS):
@@ -155,24 +159,26 @@ class SlotEngine:
             wait = False
             tokens = self._prefilling[0].first_tokens.tokens()
             for request, token in zip(self._prefilling.popleft().requests, tokens, strict=True):
-                self._batch.join(request, request.answering.say(token))
+                self._batch.join(request, request.policy.accept(token))
             self._release()
 
     def _release(self) -> None:
         """Who is done leaves."""
-        for request in [request for request in self._batch if request.over]:
+        for request in [request for request in self._batch if request.is_finished]:
             self._batch.leave(request)
-            self._machine.kv.pages.give(request.pages)
-            self._machine.kv.tiles.give(request.tile_pages)
+            self._runner.kv.pages.free(request.pages)
+            self._runner.kv.tiles.free(request.tile_pages)
             self._ended.append(FinishedJob(request.job.id, self._outcome(request)))
-            self._shrinks = 0
+            self._restarts = 0
 
     def _outcome(self, request: Request) -> Completion | PipelineError:
         if request.dropped is not None:
             return request.dropped
-        answering = request.answering
-        assert answering.ended is not None  # noqa: S101
-        return Completion(self._intake.text(answering.tokens), answering.ended, len(request.prompt), answering.spent)
+        policy = request.policy
+        assert policy.finish_reason is not None  # noqa: S101
+        return Completion(
+            self._builder.decode(policy.tokens), policy.finish_reason, len(request.prompt), policy.num_tokens
+        )
 
     # --- what does not end in its time --------------------------------------------------------------------
 
@@ -194,14 +200,14 @@ class SlotEngine:
             self._waiting.remove(request)
             self._ended.append(FinishedJob(request.job.id, request.dropped))
 
-    def _begin_anew(self) -> None:
+    def _restart_all(self) -> None:
         held = self._held()
-        self._shrinks += 1
+        self._restarts += 1
         self._waiting.clear()
         self._prefilling.clear()
         with torch.inference_mode():
-            self._machine.shrink()
-        self._batch = Batch(self._machine.table)
+            self._runner.reduce_capacity()
+        self._batch = Batch(self._runner.table)
         for request in held:
             if request.dropped is None:
                 self.submit(request.job)

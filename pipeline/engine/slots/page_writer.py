@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache
 
-from sightstream.pipeline.engine.slots.key_values import KeyValues, Layer
-from sightstream.pipeline.engine.slots.prompt_table import PromptTable
+from sightstream.pipeline.engine.slots.kv_cache import KvCache, Layer
+from sightstream.pipeline.engine.slots.prefill_inputs import PrefillInputs
 
 
 class PageWriter(Cache):
     """Given to the model as its cache for one forward pass; to the model it is always empty."""
 
-    def __init__(self, kv: KeyValues, table: PromptTable, cross_layers: list[int]) -> None:
+    def __init__(self, kv: KvCache, table: PrefillInputs, cross_layers: list[int]) -> None:
         super().__init__(layers=[])
         self._table = table
         self._crossing = dict(zip(cross_layers, kv.cross_layers, strict=True))

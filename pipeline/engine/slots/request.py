@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sightstream.pipeline.engine.slots.answering import Answering
-from sightstream.pipeline.engine.slots.key_values import pages_for
-from sightstream.pipeline.engine.slots.sampling import Sampler
+from sightstream.pipeline.engine.slots.guided_decoding import TokenPolicy
+from sightstream.pipeline.engine.slots.kv_cache import pages_for
+from sightstream.pipeline.engine.slots.sampler import Sampler
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.types import Canvas, EngineJob
 
@@ -19,16 +19,16 @@ class Request:
     canvas: Canvas
     prompt: list[int]
     max_tokens: int
-    answering: Answering
+    policy: TokenPolicy
     sampler: Sampler
     pages: list[int] = field(default_factory=list)
     tile_pages: list[int] = field(default_factory=list)
     dropped: PipelineError | None = None
 
     @property
-    def over(self) -> bool:
+    def is_finished(self) -> bool:
         """Its answer is whole, or nobody waits for it any more."""
-        return self.answering.ended is not None or self.dropped is not None
+        return self.policy.finish_reason is not None or self.dropped is not None
 
     @property
     def pages_needed(self) -> int:

@@ -29,16 +29,16 @@ class Tokenizer(Protocol):
 class SectionPlan:
     """The tags of a guided answer as one tokenizer writes them; made once, shared by all answers of one thread.
 
-    `separator` is what the model was taught to write between sections. `harmless` holds the tokens known so far that
-    neither end anything nor contain a "<": wherever no tag has begun they can be taken unseen.
+    `separator` is what the model was taught to write between sections. `plain_tokens` holds the tokens seen so far that
+    neither end an answer nor contain a "<": wherever no tag has begun they pass without a closer look.
     """
 
     tokenizer: Tokenizer
     ends: frozenset[int]
     separator: str
-    harmless: set[int] = field(default_factory=set, init=False)
+    plain_tokens: set[int] = field(default_factory=set, init=False)
     _texts: dict[int, str] = field(default_factory=dict, init=False)
-    _bridges: dict[tuple[int, str], list[int]] = field(default_factory=dict, init=False)
+    _forced_tokens: dict[tuple[int, str], list[int]] = field(default_factory=dict, init=False)
 
     def fits(self, max_tokens: int) -> bool:
         """Whether there is room for all tags and for eight tokens in each section."""
@@ -64,25 +64,25 @@ class SectionPlan:
         """What a section may say if `left` tokens are left for it and all that follows, tags included."""
         return (left - self.reserves[section]) * SHARES[section] // sum(SHARES[section:])
 
-    def bridge(self, section: int, begun: str) -> list[int]:
+    def forced_tokens(self, section: int, begun: str) -> list[int]:
         """What leads from inside a section into the next (or to the end), after `begun` has been said of it.
 
         `begun` is a part of the closing tag, or all of it and whatever came in the same token. Where going on from
         there would cost more than the bridge may, it starts anew.
         """
-        if (section, begun) not in self._bridges:
-            self._bridges[section, begun] = self._build_bridge(section, begun)
-        return self._bridges[section, begun]
+        if (section, begun) not in self._forced_tokens:
+            self._forced_tokens[section, begun] = self._build_forced_tokens(section, begun)
+        return self._forced_tokens[section, begun]
 
     def text(self, token: int) -> str:
         """One token's text; its bytes may be a part of a character."""
         if token not in self._texts:
             text = self._texts[token] = self.tokenizer.decode([token])
             if "<" not in text and token not in self.ends:
-                self.harmless.add(token)
+                self.plain_tokens.add(token)
         return self._texts[token]
 
-    def _build_bridge(self, section: int, begun: str) -> list[int]:
+    def _build_forced_tokens(self, section: int, begun: str) -> list[int]:
         closing, lead = CLOSINGS[section], self._lead(section)
         if (closing + lead).startswith(begun):
             rest = self._encode((closing + lead)[len(begun) :])

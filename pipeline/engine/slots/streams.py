@@ -10,12 +10,12 @@ import torch
 class Streams:
     """On a CPU everything is done at once, in the order in which it is asked for."""
 
-    def __init__(self, device: torch.device, *, side_by_side: bool = True) -> None:
+    def __init__(self, device: torch.device, *, overlap_prefill: bool = True) -> None:
         self._on_gpu = device.type == "cuda"
         if self._on_gpu:
             self._decode = torch.cuda.Stream(device)
             # The bottleneck goes first: behind the steps it would starve, and the batch run empty.
-            self._prefill = torch.cuda.Stream(device, priority=-1) if side_by_side else self._decode
+            self._prefill = torch.cuda.Stream(device, priority=-1) if overlap_prefill else self._decode
 
     def decode(self) -> AbstractContextManager[object]:
         return torch.cuda.stream(self._decode) if self._on_gpu else nullcontext()

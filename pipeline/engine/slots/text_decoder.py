@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sightstream.pipeline.engine.slots.key_values import KeyValues, Layer
-from sightstream.pipeline.engine.slots.step_table import StepTable
+from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
+from sightstream.pipeline.engine.slots.kv_cache import KvCache, Layer
 
 Product = Callable[[torch.Tensor], torch.Tensor]
 
@@ -39,7 +39,7 @@ class _Block:
 
 
 class TextDecoder:
-    """`ops` is `plain` or `kernels`. Takes over the model's weights: it stays usable, its layers share them."""
+    """`ops` is `ops_torch` or `ops_triton`. Takes over the model's weights: it stays usable, its layers share them."""
 
     def __init__(self, model: Any, ops: ModuleType) -> None:
         text = model.model.language_model
@@ -50,7 +50,7 @@ class TextDecoder:
         self._blocks = [_block(layer) for layer in text.layers]
         self._norm, self._head = text.norm.weight, model.lm_head
 
-    def logits(self, table: StepTable, kv: KeyValues) -> torch.Tensor:
+    def logits(self, table: DecodeInputs, kv: KvCache) -> torch.Tensor:
         """[rows, vocabulary] for the token after each row's newest, whose keys and values are stored on the way."""
         hidden = self._embed(table.tokens)
         cos, sin = (part[:, 0] for part in self._rotary(hidden, table.positions[:, None]))

@@ -13,7 +13,7 @@ from transformers import AttentionInterface
 ATTENTION = "sightstream_text"
 
 
-def speed_up(text_model: Any, ops: ModuleType) -> None:
+def patch_attention_and_norms(text_model: Any, ops: ModuleType) -> None:
     """Only for forward passes that bring their own masks, as a prefill does."""
     AttentionInterface.register(ATTENTION, _attend)
     text_model.config._attn_implementation = ATTENTION

@@ -8,18 +8,18 @@ import numpy as np
 import torch
 
 
-def send(host: torch.Tensor, device: torch.device) -> torch.Tensor:
+def copy_to_device(host: torch.Tensor, device: torch.device) -> torch.Tensor:
     """A small tensor, in the current stream's order."""
     if device.type == "cpu":
         return host
     return host.pin_memory().to(device, non_blocking=True)
 
 
-def send_numbers(numbers: Sequence[int] | Sequence[float], device: torch.device) -> torch.Tensor:
-    return send(torch.tensor(numbers), device)
+def copy_numbers(numbers: Sequence[int] | Sequence[float], device: torch.device) -> torch.Tensor:
+    return copy_to_device(torch.tensor(numbers), device)
 
 
-def send_bytes(data: bytes | memoryview, device: torch.device) -> torch.Tensor:
+def copy_bytes(data: bytes | memoryview, device: torch.device) -> torch.Tensor:
     """[bytes] uint8, in the current stream's order; `data` may change afterwards."""
     host = torch.empty(len(data), dtype=torch.uint8, pin_memory=device.type == "cuda")
     host.numpy()[:] = np.frombuffer(data, dtype=np.uint8)

@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from sightstream.pipeline.decode.tiles import aspect_ratio_id
 from sightstream.pipeline.engine.checkpoint import Checkpoint
-from sightstream.pipeline.engine.slots.graph import Graph
-from sightstream.pipeline.engine.slots.transfer import send_bytes, send_numbers
+from sightstream.pipeline.engine.slots.cuda_graph import CudaGraph
+from sightstream.pipeline.engine.slots.transfer import copy_bytes, copy_numbers
 from sightstream.pipeline.engine.slots.vision_attention import Tokens, VisionAttention
 from sightstream.pipeline.types import Canvas
 
@@ -29,7 +29,7 @@ class VisionEncoder:
         self._attention = VisionAttention(vision)
         counts = range(1, self._max_tiles + 1)
         self._tokens = [Tokens.of(tiles, self._max_tiles, vision.num_patches, self._device) for tiles in counts]
-        self._graphs = [Graph(self._encode, self._example(tiles)) for tiles in counts]
+        self._graphs = [CudaGraph(self._encode, self._example(tiles)) for tiles in counts]
 
     def capture(self) -> None:
         """Makes CUDA graphs, on the current stream."""
@@ -42,11 +42,11 @@ class VisionEncoder:
         an image attends to them too. The next call may overwrite the result."""
         tiles = self._tiles(canvas)
         ratio = aspect_ratio_id(canvas.rows, canvas.columns, self._max_tiles)
-        return self._graphs[len(tiles) - 1](tiles, send_numbers([ratio], self._device)[:, None])
+        return self._graphs[len(tiles) - 1](tiles, copy_numbers([ratio], self._device)[:, None])
 
     def _tiles(self, canvas: Canvas) -> torch.Tensor:
         """[tiles, 3, side, side], row by row."""
-        grid = send_bytes(canvas.buffer(), self._device).view(canvas.rows, self._side, canvas.columns, self._side, 3)
+        grid = copy_bytes(canvas.buffer(), self._device).view(canvas.rows, self._side, canvas.columns, self._side, 3)
         return grid.permute(0, 2, 4, 1, 3).flatten(0, 1)
 
     def _encode(self, tiles: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:

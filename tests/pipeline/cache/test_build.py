@@ -33,7 +33,7 @@ from tests.pipeline.samples import MODEL, request, wait_until
 if TYPE_CHECKING:
     from sightstream.infra.runtime.local import LocalRuntime
 
-ENGINE = EngineSettings(kind="simulated", simulated_seconds=0.01)
+ENGINE = EngineSettings(kind="simulated", simulated_s=0.01)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.pipeline.cache.key import answer_key, question_key
-from sightstream.pipeline.cache.recipe import BY_CONTENT, DECISIVE, DECISIVE_OF_PIXELS, IN_THE_IDENTITY, recipe
+from sightstream.pipeline.cache.recipe import DECISIVE_OF_PIXELS, recipe
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.schemas.wire.request import AnalysisOptions
@@ -83,23 +83,6 @@ def test_a_key_is_the_same_in_every_process_and_version() -> None:
 
 # --- the engine's settings --------------------------------------------------------------------------------
 
-# Changes speed, patience or place, and the text only where rounding decides, as the neighbours in a batch do.
-HARMLESS = {
-    "device",
-    "max_batch",
-    "slot_tokens",
-    "memory_gib",
-    "shared_encodings_mib",
-    "side_by_side",
-    "threads",
-    "start_timeout_s",
-    "hang_timeout_s",
-    "max_deaths_in_a_row",
-    "remote_api_key",
-    "remote_ca_file",
-    "remote_timeout_s",
-    "simulated_seconds",
-}
 # Says which images are refused, and how soon.
 HARMLESS_TO_PIXELS = {
     "processes",
@@ -116,11 +99,7 @@ def cooked(settings: EngineSettings) -> str:
     return recipe(settings, DecodeSettings())
 
 
-def test_of_every_setting_it_is_said_whether_it_decides_the_text() -> None:
-    decisive = {name for names in DECISIVE.values() for name in names}
-    groups = [decisive, set(IN_THE_IDENTITY), set(BY_CONTENT), HARMLESS]
-    assert set().union(*groups) == set(EngineSettings.model_fields)
-    assert sum(map(len, groups)) == len(EngineSettings.model_fields)
+def test_every_decode_setting_is_known_to_decide_the_pixels_or_not() -> None:
     assert HARMLESS_TO_PIXELS | set(DECISIVE_OF_PIXELS) == set(DecodeSettings.model_fields)
 
 

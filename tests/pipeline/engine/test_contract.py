@@ -21,7 +21,7 @@ from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.model_server import running_model_server
 
 CHECKPOINT = Path(__file__).parents[3] / "infra" / "lab" / "demo_model" / "checkpoint"
-SIMULATED = EngineSettings(kind="simulated", simulated_seconds=0.01, max_batch=3)
+SIMULATED = EngineSettings(kind="simulated", simulated_s=0.01, max_batch=3)
 GENERATE = EngineSettings(kind="generate", checkpoint=CHECKPOINT, max_batch=3, threads=1, device="cpu")
 SLOTS = GENERATE.model_copy(update={"kind": "slots", "guided_sections": False})
 

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from sightstream.pipeline.engine.host import EngineHost
-from sightstream.pipeline.engine.protocol import Beat, Engine
+from sightstream.pipeline.engine.protocol import Engine, ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.simulated import CRASH, HANG, REFUSE, SimulatedEngine
 from sightstream.pipeline.errors import Cancelled, Fatal, Rejected
@@ -18,7 +18,7 @@ from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import AnalysisOptions
 from sightstream.schemas.wire.result import ModelIdentity
 
-SETTINGS = EngineSettings(kind="simulated", max_batch=4, simulated_seconds=0.01, hang_timeout_s=2)
+SETTINGS = EngineSettings(kind="simulated", max_batch=4, simulated_s=0.01, hang_timeout_s=2)
 
 
 def job(number: int, question: str = "what?") -> EngineJob:
@@ -94,7 +94,7 @@ def test_poison_among_many_is_found_in_a_few_deaths(start: Callable[..., EngineH
 
 
 def test_a_killed_process_loses_nothing(start: Callable[..., EngineHost]) -> None:
-    host = start(simulated_seconds=0.3)
+    host = start(simulated_s=0.3)
     assert host.identity
     for number in range(8):
         host.submit(job(number))
@@ -113,7 +113,7 @@ def test_a_stopped_process_is_seen_as_hung(start: Callable[..., EngineHost]) -> 
 
 
 def test_a_cancelled_job_ends_as_such(start: Callable[..., EngineHost]) -> None:
-    host = start(simulated_seconds=0.5, max_batch=1)
+    host = start(simulated_s=0.5, max_batch=1)
     assert host.identity
     for number in range(6):
         host.submit(job(number))
@@ -160,7 +160,7 @@ class Elsewhere:
     def stop(self) -> None: ...
 
 
-def build_elsewhere(settings: EngineSettings, beat: Beat) -> Engine:
+def build_elsewhere(settings: EngineSettings, beat: ProgressCallback) -> Engine:
     return Elsewhere()
 
 
@@ -192,12 +192,12 @@ class Broken:
     def stop(self) -> None: ...
 
 
-def build_broken(settings: EngineSettings, beat: Beat) -> Engine:
+def build_broken(settings: EngineSettings, beat: ProgressCallback) -> Engine:
     return Broken()
 
 
 def test_a_broken_engine_is_fatal_and_accuses_no_image() -> None:
-    host = EngineHost(SETTINGS.model_copy(update={"max_deaths_in_a_row": 4}), build_broken)
+    host = EngineHost(SETTINGS.model_copy(update={"max_consecutive_crashes": 4}), build_broken)
     for number in range(6):
         host.submit(job(number))
     error, accused = until_fatal(host)
@@ -225,7 +225,7 @@ class Failing(SimulatedEngine):
         return super().finished(timeout)
 
 
-def build_failing(settings: EngineSettings, beat: Beat) -> Engine:
+def build_failing(settings: EngineSettings, beat: ProgressCallback) -> Engine:
     return Failing(settings, beat)
 
 
@@ -249,7 +249,7 @@ def test_an_engine_that_can_do_no_job_any_more_is_fatal_and_says_why() -> None:
     host.stop()
 
 
-def fail_to_build(settings: EngineSettings, beat: Beat) -> Engine:
+def fail_to_build(settings: EngineSettings, beat: ProgressCallback) -> Engine:
     raise OSError("the disk is on fire")
 
 
@@ -272,7 +272,7 @@ class Forking(SimulatedEngine):
         super().submit(job)
 
 
-def build_forking(settings: EngineSettings, beat: Beat) -> Engine:
+def build_forking(settings: EngineSettings, beat: ProgressCallback) -> Engine:
     return Forking(settings, beat)
 
 
@@ -288,7 +288,7 @@ def test_a_death_is_seen_though_a_process_of_the_engine_lives_on() -> None:
     host.stop()
 
 
-def refuse_to_build(settings: EngineSettings, beat: Beat) -> Engine:
+def refuse_to_build(settings: EngineSettings, beat: ProgressCallback) -> Engine:
     raise Fatal("no such checkpoint")
 
 

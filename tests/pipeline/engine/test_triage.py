@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightstream.pipeline.engine.probe import PROBE
+from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
 from sightstream.pipeline.engine.triage import GROUPS, Triage
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixels
@@ -69,7 +69,7 @@ class Engine:
         self.held.remove(number)
         for ending in self.triage.ended(FinishedJob(number, ANSWER)):
             if isinstance(ending.outcome, Rejected):
-                assert number == PROBE.id
+                assert number == HEALTH_CHECK_JOB.id
                 assert ending.outcome.reason is Reason.ENGINE_CRASH
                 self.guilty.append(ending.id)
             else:
@@ -154,10 +154,10 @@ def test_a_verdict_waits_for_the_plain_picture_however_often_the_engine_dies_of_
     for deaths in range(2, 6):
         while engine.deaths < deaths:
             engine.turn(dies=True)
-        assert [sent.id for sent in engine.triage.to_send(3)] == [PROBE.id]
-        engine.held = [PROBE.id]
+        assert [sent.id for sent in engine.triage.to_send(3)] == [HEALTH_CHECK_JOB.id]
+        engine.held = [HEALTH_CHECK_JOB.id]
         assert engine.guilty == []
-    engine.answer(PROBE.id)
+    engine.answer(HEALTH_CHECK_JOB.id)
     assert len(engine.guilty) == 1
     assert engine.answered == []
 

@@ -16,16 +16,16 @@ from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.prompt import PromptWriter
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.slots import vision_attention
-from sightstream.pipeline.engine.slots.encodings import Encodings
-from sightstream.pipeline.engine.slots.intake import Intake
-from sightstream.pipeline.engine.slots.key_values import KeyValues, PageShape
+from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
+from sightstream.pipeline.engine.slots.decode_step import ops_for
+from sightstream.pipeline.engine.slots.encoder_cache import EncoderCache
+from sightstream.pipeline.engine.slots.kv_cache import KvCache, PageShape
 from sightstream.pipeline.engine.slots.prefill import Prefill
-from sightstream.pipeline.engine.slots.prompt_table import PromptTable
+from sightstream.pipeline.engine.slots.prefill_inputs import PrefillInputs
 from sightstream.pipeline.engine.slots.request import Request
-from sightstream.pipeline.engine.slots.step import operations
-from sightstream.pipeline.engine.slots.step_table import StepTable
+from sightstream.pipeline.engine.slots.request_builder import RequestBuilder
 from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
-from sightstream.pipeline.engine.slots.text_prefill import speed_up
+from sightstream.pipeline.engine.slots.text_prefill import patch_attention_and_norms
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
 from sightstream.pipeline.types import Canvas, EngineJob, Pixels
 from sightstream.schemas.wire.request import AnalysisOptions
@@ -62,11 +62,11 @@ def agreement(bench: Bench, allowance: Allowance) -> Measured:
     """Takes over the model: its attention is the slot engine's afterwards."""
     checkpoint, settings = bench.stock, bench.options.settings
     with torch.inference_mode():
-        intake = Intake(checkpoint, settings.model_copy(update={"guided_sections": False}))
+        builder = RequestBuilder(checkpoint, settings.model_copy(update={"guided_sections": False}))
         jobs = [_job(number, checkpoint, *request) for number, request in enumerate(REQUESTS)]
         stock = [_stock(checkpoint, [job], bench.sizes.agreement_tokens)[0] for job in jobs]
         together = _stock(checkpoint, jobs, bench.sizes.agreement_tokens)
-        ours = _Ours(checkpoint, settings, [intake.request(job) for job in jobs])
+        ours = _Ours(checkpoint, settings, [builder.build(job) for job in jobs])
         rows = ours.rows(stock)
         mutants = {name: _hit(ours, stock, mutant) for name, mutant in MUTANTS.items()}
     errors = [error for row in rows for error in row.errors]
@@ -137,27 +137,27 @@ class _Ours:
     """The slot engine's parts on pages of their own, without graphs, so that a mutant is seen at once."""
 
     def __init__(self, checkpoint: Checkpoint, settings: EngineSettings, requests: list[Request]) -> None:
-        model, ops = checkpoint.model, operations(checkpoint.model.device)
+        model, ops = checkpoint.model, ops_for(checkpoint.model.device)
         shape = PageShape.of(model.config, model.dtype, fp8_tiles=settings.cross_kv == "fp8")
         self.requests = requests
-        self.kv = KeyValues(shape, 2 * len(requests) + 1, 4 * len(requests) + 1, model.device)
+        self.kv = KvCache(shape, 2 * len(requests) + 1, 4 * len(requests) + 1, model.device)
         self.vision = VisionEncoder(checkpoint)
-        self._prefill = Prefill(checkpoint, self.vision, Encodings(0))
+        self._prefill = Prefill(checkpoint, self.vision, EncoderCache(0))
         self._decoder = TextDecoder(model, ops)
         self._device, self._max_tiles = model.device, model.config.vision_config.max_num_tiles
-        speed_up(model.model.language_model, ops)
+        patch_attention_and_norms(model.model.language_model, ops)
         for request in requests:
-            request.pages, request.tile_pages = self.kv.pages.take(2), self.kv.tiles.take(request.tiles)
+            request.pages, request.tile_pages = self.kv.pages.allocate(2), self.kv.tiles.allocate(request.tiles)
 
     def rows(self, stock: list[Stock], tiles_more: int = 0) -> list[Row]:
         """`tiles_more` is how many tiles too many a decoding step attends to."""
         logits = [self._prefill.run(self.requests, self.kv).float().cpu()]
-        table = StepTable.zeros(len(stock), self._max_tiles, 2, pin=False)
+        table = DecodeInputs.zeros(len(stock), self._max_tiles, 2, pin=False)
         for place in range(len(stock[0].tokens) - 1):
             for row, (request, said) in enumerate(zip(self.requests, stock, strict=True)):
                 pages = (request.tile_pages + [1] * tiles_more)[: self._max_tiles]
                 table.set(row, said.tokens[place], len(request.prompt) + place, pages, request.pages)
-            on_device = replace(table, numbers=table.numbers.to(self._device))
+            on_device = replace(table, packed=table.packed.to(self._device))
             logits.append(self._decoder.logits(on_device, self.kv).float().cpu())
         return [_row(torch.stack([step[row] for step in logits]), said) for row, said in enumerate(stock)]
 
@@ -181,17 +181,17 @@ def _hit(ours: _Ours, stock: list[Stock], mutant: Mutant) -> float:
 
 @contextmanager
 def _all_tiles_in_prefill(_: _Ours) -> Iterator[None]:
-    def sees_image(table: PromptTable) -> torch.Tensor:
-        return torch.ones((*table.tokens.shape, 1, table.max_tiles), dtype=torch.long, device=table.numbers.device)
+    def image_mask(table: PrefillInputs) -> torch.Tensor:
+        return torch.ones((*table.tokens.shape, 1, table.max_tiles), dtype=torch.long, device=table.packed.device)
 
-    with mock.patch.object(PromptTable, "sees_image", property(sees_image)):
+    with mock.patch.object(PrefillInputs, "image_mask", property(image_mask)):
         yield
 
 
 @contextmanager
 def _padding_in_prefill(_: _Ours) -> Iterator[None]:
-    there = property(lambda table: torch.ones_like(table.tokens, dtype=torch.bool))
-    with mock.patch.object(PromptTable, "there", there):
+    token_mask = property(lambda table: torch.ones_like(table.tokens, dtype=torch.bool))
+    with mock.patch.object(PrefillInputs, "token_mask", token_mask):
         yield
 
 

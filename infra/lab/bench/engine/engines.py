@@ -15,14 +15,14 @@ from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.host import EngineHost
 from sightstream.pipeline.engine.image_processor import read_tiling
-from sightstream.pipeline.engine.protocol import Beat, Engine
+from sightstream.pipeline.engine.protocol import Engine, ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
 
 # For decoded images: more than any engine has in hand. What is not used is not taken.
 CANVAS_BYTES = 2 * 1024**3
 
 
-def build_engine_for(checkpoint: Checkpoint, settings: EngineSettings, beat: Beat) -> Engine:
+def build_engine_for(checkpoint: Checkpoint, settings: EngineSettings, beat: ProgressCallback) -> Engine:
     """The engine of `settings.kind`, around a model that is loaded already."""
     if settings.kind == "slots":
         from sightstream.pipeline.engine.slots.engine import SlotEngine
@@ -45,7 +45,7 @@ class Recipe:
 
     options: BenchOptions
 
-    def __call__(self, settings: EngineSettings, beat: Beat) -> Engine:
+    def __call__(self, settings: EngineSettings, beat: ProgressCallback) -> Engine:
         return build_engine_for(checkpoint_for(self.options), settings, beat)
 
 

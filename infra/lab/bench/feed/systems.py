@@ -60,7 +60,7 @@ def worker_environment(job: Job) -> dict[str, str]:
         CONFIG_VARIABLE: job.config,
         "SIGHTSTREAM_WORKER_GROUP_ID": job.group_id,
         "SIGHTSTREAM_ENGINE_KIND": "simulated",
-        "SIGHTSTREAM_ENGINE_SIMULATED_SECONDS": "0",
+        "SIGHTSTREAM_ENGINE_SIMULATED_S": "0",
         "SIGHTSTREAM_ENGINE_MAX_BATCH": "64",
         "SIGHTSTREAM_CACHE_KIND": "none",
         "SIGHTSTREAM_CACHE_COALESCE_IN_FLIGHT": "false",

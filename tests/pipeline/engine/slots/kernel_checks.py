@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from sightstream.pipeline.engine.slots import kernels, plain
+from sightstream.pipeline.engine.slots import ops_torch, ops_triton
 
 ROWS, QUERY_HEADS, HEADS, WIDTH = 3, 6, 2, 32
 
@@ -33,7 +33,7 @@ def test_attention_over_pages(page: int, lengths: tuple[int, ...]) -> None:
     keys, values = pools(3 * ROWS, page)
     queries, pages = torch.randn(ROWS, QUERY_HEADS, WIDTH), tables(3)
     args = (queries, keys, values, None, pages, torch.tensor(lengths, dtype=torch.int32))
-    torch.testing.assert_close(kernels.attend(*args), plain.attend(*args), atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(ops_triton.attend(*args), ops_torch.attend(*args), atol=2e-3, rtol=2e-3)
 
 
 def test_attention_over_scaled_pages() -> None:
@@ -41,14 +41,14 @@ def test_attention_over_scaled_pages() -> None:
     scales = (torch.rand(6, HEADS) + 0.5, torch.rand(6, HEADS) + 0.5)
     queries, lengths = torch.randn(ROWS, QUERY_HEADS, WIDTH), torch.tensor([200, 100, 150], dtype=torch.int32)
     args = (queries, keys, values, scales, tables(2), lengths)
-    torch.testing.assert_close(kernels.attend(*args), plain.attend(*args), atol=1e-2, rtol=1e-2)
+    torch.testing.assert_close(ops_triton.attend(*args), ops_torch.attend(*args), atol=1e-2, rtol=1e-2)
 
 
 def test_attention_equals_one_softmax() -> None:
     keys, values = pools(6, 50)
     queries, pages = torch.randn(ROWS, QUERY_HEADS, WIDTH), tables(2)
     lengths = torch.tensor([77, 100, 3], dtype=torch.int32)
-    out = plain.attend(queries, keys, values, None, pages, lengths)
+    out = ops_torch.attend(queries, keys, values, None, pages, lengths)
     for row, length in enumerate(lengths.tolist()):
         key, value = (torch.cat([pool[page] for page in pages[row]], dim=1)[:, :length] for pool in (keys, values))
         for head in range(QUERY_HEADS):
@@ -64,13 +64,13 @@ def test_what_lies_beyond_a_rows_tokens_does_not_matter() -> None:
     for row, length in enumerate(lengths.tolist()):
         pages[row, -(-length // page) :] = 0
     args = (queries, keys, values, None, pages, lengths)
-    clean = plain.attend(*args)
+    clean = ops_torch.attend(*args)
     for pool in (keys, values):
         pool[0] = torch.nan
         for row, length in enumerate(lengths.tolist()):
             pool[pages[row, (length - 1) // page], :, (length - 1) % page + 1 :] = torch.nan
-    torch.testing.assert_close(plain.attend(*args), clean)
-    torch.testing.assert_close(kernels.attend(*args), clean, atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(ops_torch.attend(*args), clean)
+    torch.testing.assert_close(ops_triton.attend(*args), clean, atol=2e-3, rtol=2e-3)
 
 
 @pytest.mark.parametrize("gate", [None, 0.3])
@@ -80,8 +80,8 @@ def test_norm(gate: float | None, changed: bool) -> None:
     change = torch.randn(ROWS, 192) if changed else None
     gated = torch.tensor([gate]) if gate and changed else None
     ours, theirs = hidden.clone(), hidden.clone()
-    normed = kernels.add_norm(ours, change, gated, weight, 1e-5)
-    torch.testing.assert_close(normed, plain.add_norm(theirs, change, gated, weight, 1e-5))
+    normed = ops_triton.add_norm(ours, change, gated, weight, 1e-5)
+    torch.testing.assert_close(normed, ops_torch.add_norm(theirs, change, gated, weight, 1e-5))
     torch.testing.assert_close(ours, theirs)
 
 
@@ -93,12 +93,12 @@ def test_turning_and_storing() -> None:
     angle = torch.randn(ROWS, WIDTH // 2).repeat(1, 2)
     pages = torch.tensor([[1, 2], [3, 4], [7, 5]], dtype=torch.int32)
     rest = (pages, torch.tensor([0, 15, 16], dtype=torch.int32))
-    queries = kernels.rotate_store(qkv, angle.cos(), angle.sin(), *ours, *rest)
-    torch.testing.assert_close(queries, plain.rotate_store(qkv, angle.cos(), angle.sin(), *theirs, *rest))
+    queries = ops_triton.rotate_store(qkv, angle.cos(), angle.sin(), *ours, *rest)
+    torch.testing.assert_close(queries, ops_torch.rotate_store(qkv, angle.cos(), angle.sin(), *theirs, *rest))
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other)
 
 
 def test_activation() -> None:
     gate_up = torch.randn(ROWS, 2 * 1500)
-    torch.testing.assert_close(kernels.silu_product(gate_up), plain.silu_product(gate_up))
+    torch.testing.assert_close(ops_triton.silu_product(gate_up), ops_torch.silu_product(gate_up))

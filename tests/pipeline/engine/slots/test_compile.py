@@ -16,8 +16,8 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime import JITFunction
 
-from sightstream.pipeline.engine.slots import kernels
-from sightstream.pipeline.engine.slots.key_values import TOKENS_A_PAGE
+from sightstream.pipeline.engine.slots import ops_triton
+from sightstream.pipeline.engine.slots.kv_cache import PAGE_SIZE
 
 HOPPER = GPUTarget("cuda", 90, 32)
 SHARED_MEMORY = 227 * 1024  # bytes that one program may take there
@@ -92,9 +92,9 @@ def look_at(compiled: Any) -> None:
 @pytest.fixture(autouse=True)
 def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Compiled]:
     monkeypatch.setattr(triton.knobs.cache, "dir", str(tmp_path))
-    made = {name: Compiled(found) for name, found in vars(kernels).items() if isinstance(found, JITFunction)}
+    made = {name: Compiled(found) for name, found in vars(ops_triton).items() if isinstance(found, JITFunction)}
     for name, kernel in made.items():
-        monkeypatch.setattr(kernels, name, kernel)
+        monkeypatch.setattr(ops_triton, name, kernel)
     return made
 
 
@@ -115,7 +115,7 @@ def numbers(rows: int) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("page", "start", "dtype"),
     [
-        (TOKENS_A_PAGE, 7, torch.bfloat16),
+        (PAGE_SIZE, 7, torch.bfloat16),
         (TILE_TOKENS, 3, torch.bfloat16),
         (TILE_TOKENS, 3, torch.float8_e4m3fn),
     ],
@@ -123,7 +123,7 @@ def numbers(rows: int) -> torch.Tensor:
 def test_attention(compiled: dict[str, Compiled], rows: int, page: int, start: int, dtype: torch.dtype) -> None:
     pool, scale = empty(500, HEADS, page, WIDTH, dtype=dtype), empty(500, HEADS, dtype=torch.float32)
     scales = (scale, scale) if dtype == torch.float8_e4m3fn else None
-    kernels.attend(empty(rows, QUERY_HEADS, WIDTH), pool, pool, scales, table(rows, start), numbers(rows))
+    ops_triton.attend(empty(rows, QUERY_HEADS, WIDTH), pool, pool, scales, table(rows, start), numbers(rows))
     assert compiled["_attend"].launches == 1
 
 
@@ -132,18 +132,18 @@ def test_attention(compiled: dict[str, Compiled], rows: int, page: int, start: i
 @pytest.mark.parametrize("size", [(128, HIDDEN), (128, QUERY_HEADS, WIDTH)])
 def test_norm(compiled: dict[str, Compiled], size: tuple[int, ...], changed: bool, gated: bool) -> None:
     change, gate = empty(*size) if changed else None, empty(1) if changed and gated else None
-    kernels.add_norm(empty(*size), change, gate, empty(size[-1]), 1e-5)
+    ops_triton.add_norm(empty(*size), change, gate, empty(size[-1]), 1e-5)
     assert compiled["_add_norm"].launches == 1
 
 
 @pytest.mark.parametrize("rows", [1, 128])
 def test_turning_and_storing(compiled: dict[str, Compiled], rows: int) -> None:
     qkv, angle = empty(rows, (QUERY_HEADS + 2 * HEADS) * WIDTH), empty(rows, WIDTH)
-    pool = empty(500, HEADS, TOKENS_A_PAGE, WIDTH)
-    kernels.rotate_store(qkv, angle, angle, pool, pool, table(rows, 7), numbers(rows))
+    pool = empty(500, HEADS, PAGE_SIZE, WIDTH)
+    ops_triton.rotate_store(qkv, angle, angle, pool, pool, table(rows, 7), numbers(rows))
     assert compiled["_rotate_store"].launches == 1
 
 
 def test_activation(compiled: dict[str, Compiled]) -> None:
-    kernels.silu_product(empty(128, 2 * INNER))
+    ops_triton.silu_product(empty(128, 2 * INNER))
     assert compiled["_silu_product"].launches == 1

@@ -13,7 +13,7 @@ from sightstream.pipeline.engine.build import build_engine
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.generate import GenerateEngine
 from sightstream.pipeline.engine.slots.engine import SlotEngine
-from sightstream.pipeline.engine.slots.key_values import TOKENS_A_PAGE
+from sightstream.pipeline.engine.slots.kv_cache import PAGE_SIZE
 from sightstream.pipeline.types import Completion, EngineJob
 from tests.pipeline.engine.slots.asking import SIDE, answers, drawn, job, slot_settings, tiled
 
@@ -55,8 +55,8 @@ def test_the_pool_asks_for_all_there_is(expected: dict[int, Completion]) -> None
     assert {answer.finish_reason for answer in said} == {"stop", "length"}
     assert len({answer.text for answer in said}) >= len(JOBS) - 4
     pages = [(answer.prompt_tokens, answer.prompt_tokens + answer.completion_tokens) for answer in said]
-    assert any(start <= TOKENS_A_PAGE < end - 1 for start, end in pages)
-    assert any(start > 2 * TOKENS_A_PAGE for start, _ in pages)
+    assert any(start <= PAGE_SIZE < end - 1 for start, end in pages)
+    assert any(start > 2 * PAGE_SIZE for start, _ in pages)
     full = expected[JOBS[-1].id]
     assert full.prompt_tokens + full.completion_tokens == CONTEXT
     assert full.finish_reason == "length"

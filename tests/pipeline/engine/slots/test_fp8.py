@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
-from sightstream.pipeline.engine.slots import step
+from sightstream.pipeline.engine.slots import decode_step
 from sightstream.pipeline.engine.slots.engine import SlotEngine
-from sightstream.pipeline.engine.slots.key_values import Layer
+from sightstream.pipeline.engine.slots.kv_cache import Layer
 from sightstream.pipeline.types import Completion, EngineJob
 from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
 
@@ -40,11 +40,11 @@ def told(
     """Logits [groups, steps, rows, vocabulary]; the tokens are those that `said`, logits of before, find likeliest."""
     groups: list[list[torch.Tensor]] = []
 
-    def choose(logits: torch.Tensor, _draws: Any) -> torch.Tensor:
+    def sample(logits: torch.Tensor, _draws: Any) -> torch.Tensor:
         groups[-1].append(logits.clone())
         return (logits if said is None else said[len(groups) - 1, len(groups[-1]) - 1]).argmax(dim=-1)
 
-    monkeypatch.setattr(step, "choose", choose)
+    monkeypatch.setattr(decode_step, "sample", sample)
     for jobs in GROUPS:
         groups.append([])
         answers(SlotEngine(checkpoint, slot_settings(**changes), lambda: None), jobs)

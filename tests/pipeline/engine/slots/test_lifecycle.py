@@ -14,7 +14,7 @@ from sightstream.pipeline.errors import Cancelled, Rejected
 from sightstream.pipeline.types import Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason
 from tests.pipeline.engine.slots.asking import endings, job, said, slot_settings, tiled
-from tests.pipeline.engine.slots.fake_machine import FakeMachine, answer
+from tests.pipeline.engine.slots.fake_runner import FakeModelRunner, answer
 
 LONG = 12 * 128  # tokens: more than half of all pages
 
@@ -36,14 +36,14 @@ def clock() -> Clock:
 def engine(
     request: pytest.FixtureRequest, checkpoint: Checkpoint, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> SlotEngine:
-    """On a fake machine, of three slots if nothing else is said."""
-    monkeypatch.setattr(engine_module, "Machine", FakeMachine)
+    """On a fake runner, of three slots if nothing else is said."""
+    monkeypatch.setattr(engine_module, "ModelRunner", FakeModelRunner)
     return SlotEngine(checkpoint, slot_settings(max_batch=getattr(request, "param", 3)), lambda: None, clock)
 
 
 @pytest.fixture
-def machine(engine: SlotEngine) -> Any:
-    return engine._machine
+def runner(engine: SlotEngine) -> Any:
+    return engine._runner
 
 
 def turns(engine: SlotEngine, count: int) -> dict[int, Any]:
@@ -52,8 +52,8 @@ def turns(engine: SlotEngine, count: int) -> dict[int, Any]:
 
 
 def all_free(engine: SlotEngine) -> bool:
-    kv, room = engine._machine.kv, engine._machine.room
-    return (len(kv.pages), len(kv.tiles)) == (room.pages - 1, room.tiles - 1)
+    kv, capacity = engine._runner.kv, engine._runner.capacity
+    return (len(kv.pages), len(kv.tiles)) == (capacity.pages - 1, capacity.tiles - 1)
 
 
 def asked(number: int, max_tokens: int = 100, **rest: Any) -> EngineJob:
@@ -69,32 +69,32 @@ def test_the_fake_is_read_as_it_speaks(engine: SlotEngine) -> None:
     assert all_free(engine)
 
 
-def test_cancelled_while_it_waits(engine: SlotEngine, machine: Any) -> None:
+def test_cancelled_while_it_waits(engine: SlotEngine, runner: Any) -> None:
     for number in range(1, 6):
         engine.submit(asked(number))
     turns(engine, 1)
     engine.cancel(5)
-    assert 5 not in machine.prefilled
+    assert 5 not in runner.prefilled
     assert isinstance(turns(engine, 1)[5], Cancelled)
     assert all(isinstance(outcome, Completion) for outcome in turns(engine, 100).values())
-    assert 5 not in machine.prefilled
+    assert 5 not in runner.prefilled
     assert all_free(engine)
 
 
-def test_cancelled_while_it_is_prefilled(engine: SlotEngine, machine: Any) -> None:
+def test_cancelled_while_it_is_prefilled(engine: SlotEngine, runner: Any) -> None:
     engine.submit(asked(3))
     turns(engine, 1)
-    machine.quick = False
+    runner.quick = False
     engine.submit(asked(6))
     turns(engine, 1)
-    assert machine.prefilled == [3, 6]
-    free = len(machine.kv.pages)
+    assert runner.prefilled == [3, 6]
+    free = len(runner.kv.pages)
     engine.cancel(6)
     assert turns(engine, 3) == {}
-    assert len(machine.kv.pages) == free  # the device may still write there
-    machine.quick = True
+    assert len(runner.kv.pages) == free  # the device may still write there
+    runner.quick = True
     assert isinstance(turns(engine, 1)[6], Cancelled)
-    assert len(machine.kv.pages) > free
+    assert len(runner.kv.pages) > free
     assert isinstance(turns(engine, 40)[3], Completion)
     assert all_free(engine)
 
@@ -111,13 +111,13 @@ def test_cancelled_in_mid_answer(engine: SlotEngine) -> None:
 
 
 @pytest.mark.parametrize("short_of", ["decode", "prefill"])
-def test_cancelled_and_then_memory_runs_out(engine: SlotEngine, machine: Any, short_of: str) -> None:
+def test_cancelled_and_then_memory_runs_out(engine: SlotEngine, runner: Any, short_of: str) -> None:
     for number in (3, 6, 16, 9):
         engine.submit(asked(number))
     turns(engine, 5)
     engine.cancel(6)
     engine.submit(asked(10))
-    machine.short_of = short_of
+    runner.short_of = short_of
     found = turns(engine, 100)
     assert engine.capacity() == 2
     assert isinstance(found.pop(6), Cancelled)
@@ -136,19 +136,19 @@ def test_cancelled_twice_or_after_the_end_or_never_heard_of(engine: SlotEngine) 
 
 
 @pytest.mark.parametrize("where", ["waiting", "in prefill", "in mid-answer"])
-def test_a_deadline_passes(engine: SlotEngine, machine: Any, clock: Clock, where: str) -> None:
+def test_a_deadline_passes(engine: SlotEngine, runner: Any, clock: Clock, where: str) -> None:
     engine.submit(asked(3))
     if where == "waiting":
         for number in (6, 16):
             engine.submit(asked(number))
     turns(engine, 2)
-    machine.quick = where != "in prefill"
+    runner.quick = where != "in prefill"
     engine.submit(asked(9, deadline=1005.0))
     turns(engine, 2)
-    assert (9 in machine.prefilled) == (where != "waiting")
+    assert (9 in runner.prefilled) == (where != "waiting")
     clock.now = 1005.0
     assert 9 not in turns(engine, 1)
-    clock.now, machine.quick = 1005.1, True
+    clock.now, runner.quick = 1005.1, True
     outcome = turns(engine, 1)[9]
     assert isinstance(outcome, Rejected)
     assert outcome.reason == Reason.DEADLINE_EXCEEDED
@@ -156,42 +156,42 @@ def test_a_deadline_passes(engine: SlotEngine, machine: Any, clock: Clock, where
     assert all_free(engine)
 
 
-def test_too_late_when_it_comes(engine: SlotEngine, machine: Any) -> None:
+def test_too_late_when_it_comes(engine: SlotEngine, runner: Any) -> None:
     engine.submit(asked(1, deadline=999.0))
     assert turns(engine, 1)[1].reason == Reason.DEADLINE_EXCEEDED
-    assert machine.prefilled == []
+    assert runner.prefilled == []
 
 
-def test_a_question_too_long(engine: SlotEngine, machine: Any) -> None:
+def test_a_question_too_long(engine: SlotEngine, runner: Any) -> None:
     engine.submit(asked(3, question="word " * 1600))
     engine.submit(asked(6, question="word " * 400))
     found = turns(engine, 60)
     assert found[3].reason == Reason.QUESTION_TOO_LONG
     assert isinstance(found[6], Completion)
-    assert machine.prefilled == [6]
+    assert runner.prefilled == [6]
     assert all_free(engine)
 
 
-def test_who_needs_more_pages_than_are_free_waits_and_is_not_overtaken(engine: SlotEngine, machine: Any) -> None:
+def test_who_needs_more_pages_than_are_free_waits_and_is_not_overtaken(engine: SlotEngine, runner: Any) -> None:
     engine.submit(asked(3, max_tokens=LONG))
     engine.submit(asked(6, max_tokens=LONG))
     engine.submit(asked(9))
     assert turns(engine, 10) == {}
-    assert machine.prefilled == [3]
+    assert runner.prefilled == [3]
     assert sorted(turns(engine, 60)) == [3, 6, 9]
-    assert machine.prefilled == [3, 6, 9]
+    assert runner.prefilled == [3, 6, 9]
     assert all_free(engine)
 
 
 @pytest.mark.parametrize("engine", [1, 3, 7, 10], indirect=True)
-def test_no_more_are_in_work_than_there_are_slots(engine: SlotEngine, machine: Any) -> None:
+def test_no_more_are_in_work_than_there_are_slots(engine: SlotEngine, runner: Any) -> None:
     for number in range(1, 21):
         engine.submit(asked(number))
     ended = 0
     for turn in range(600):
-        machine.quick = turn % 7 == 6
+        runner.quick = turn % 7 == 6
         ended += len(engine.finished(0))
-        assert len(machine.prefilled) - ended <= engine.capacity()
+        assert len(runner.prefilled) - ended <= engine.capacity()
     assert ended == 20
 
 
@@ -204,11 +204,11 @@ def test_an_idle_engine_waits_as_long_as_it_may(engine: SlotEngine, monkeypatch:
     assert naps == [0.25]
 
 
-def test_after_stop_nothing_that_waits_begins(engine: SlotEngine, machine: Any) -> None:
+def test_after_stop_nothing_that_waits_begins(engine: SlotEngine, runner: Any) -> None:
     engine.submit(asked(1))
     engine.stop()
     assert turns(engine, 5) == {}
-    assert machine.prefilled == []
+    assert runner.prefilled == []
 
 
 # --- on the model ---------------------------------------------------------------------------------------------------

@@ -10,10 +10,10 @@ import torch
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.generate import GenerateEngine
-from sightstream.pipeline.engine.slots import step
+from sightstream.pipeline.engine.slots import decode_step
+from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
 from sightstream.pipeline.engine.slots.engine import SlotEngine
-from sightstream.pipeline.engine.slots.prompt_table import PromptTable
-from sightstream.pipeline.engine.slots.step_table import StepTable
+from sightstream.pipeline.engine.slots.prefill_inputs import PrefillInputs
 from sightstream.pipeline.engine.slots.vision_attention import Tokens
 from sightstream.pipeline.types import EngineJob
 from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
@@ -54,11 +54,11 @@ def difference(checkpoint: Checkpoint, expected: torch.Tensor, monkeypatch: pyte
     """The largest between logits [steps, rows, vocabulary]; the tokens of generate() are said, whatever comes out."""
     steps: list[torch.Tensor] = []
 
-    def choose(logits: torch.Tensor, _draws: Any) -> torch.Tensor:
+    def sample(logits: torch.Tensor, _draws: Any) -> torch.Tensor:
         steps.append(logits.clone())
         return expected[len(steps) - 1].argmax(dim=-1)
 
-    monkeypatch.setattr(step, "choose", choose)
+    monkeypatch.setattr(decode_step, "sample", sample)
     answers(SlotEngine(checkpoint, slot_settings(max_batch=len(JOBS)), lambda: None), JOBS)
     return (torch.stack(steps) - expected).abs().max().item()
 
@@ -86,63 +86,63 @@ def mutant(owner: type, name: str) -> Callable[[Callable[..., Any]], None]:
     return register
 
 
-@mutant(PromptTable, "sees_image")
-def every_token_sees_every_tile(right: Any, table: PromptTable) -> torch.Tensor:
+@mutant(PrefillInputs, "image_mask")
+def every_token_sees_every_tile(right: Any, table: PrefillInputs) -> torch.Tensor:
     return torch.ones_like(right(table))
 
 
-@mutant(PromptTable, "sees_image")
-def a_tile_too_many_is_seen(right: Any, table: PromptTable) -> torch.Tensor:
+@mutant(PrefillInputs, "image_mask")
+def a_tile_too_many_is_seen(right: Any, table: PrefillInputs) -> torch.Tensor:
     return (right(table) + right(table).roll(1, dims=-1)).clamp(max=1)
 
 
-@mutant(PromptTable, "sees_image")
-def a_tile_too_few_is_seen(right: Any, table: PromptTable) -> torch.Tensor:
+@mutant(PrefillInputs, "image_mask")
+def a_tile_too_few_is_seen(right: Any, table: PrefillInputs) -> torch.Tensor:
     return right(table) * right(table).roll(-1, dims=-1)
 
 
-@mutant(PromptTable, "sees_image")
-def the_image_is_seen_before_its_token(right: Any, table: PromptTable) -> torch.Tensor:
+@mutant(PrefillInputs, "image_mask")
+def the_image_is_seen_before_its_token(right: Any, table: PrefillInputs) -> torch.Tensor:
     return right(table)[:, -1:].expand_as(right(table))
 
 
-@mutant(PromptTable, "sees_image")
-def the_image_is_seen_a_token_late(right: Any, table: PromptTable) -> torch.Tensor:
+@mutant(PrefillInputs, "image_mask")
+def the_image_is_seen_a_token_late(right: Any, table: PrefillInputs) -> torch.Tensor:
     return right(table) * right(table).roll(1, dims=1)
 
 
-@mutant(PromptTable, "sees_text")
-def padding_is_seen(right: Any, table: PromptTable) -> torch.Tensor:
+@mutant(PrefillInputs, "text_mask")
+def padding_is_seen(right: Any, table: PrefillInputs) -> torch.Tensor:
     return torch.ones_like(right(table)).tril()
 
 
-@mutant(PromptTable, "sees_text")
-def what_comes_is_seen(right: Any, table: PromptTable) -> torch.Tensor:
-    return right(table) | table.there[:, None, None, :]
+@mutant(PrefillInputs, "text_mask")
+def what_comes_is_seen(right: Any, table: PrefillInputs) -> torch.Tensor:
+    return right(table) | table.token_mask[:, None, None, :]
 
 
-@mutant(PromptTable, "positions")
-def padding_is_counted(_: Any, table: PromptTable) -> torch.Tensor:
-    return torch.arange(table.tokens_each).expand(len(table.numbers), -1)
+@mutant(PrefillInputs, "positions")
+def padding_is_counted(_: Any, table: PrefillInputs) -> torch.Tensor:
+    return torch.arange(table.tokens_each).expand(len(table.packed), -1)
 
 
-@mutant(StepTable, "tiles")
-def answers_see_tiles_that_are_not_there(right: Any, table: StepTable) -> torch.Tensor:
+@mutant(DecodeInputs, "tiles")
+def answers_see_tiles_that_are_not_there(right: Any, table: DecodeInputs) -> torch.Tensor:
     return torch.full_like(right(table), table.max_tiles)
 
 
-@mutant(StepTable, "tiles")
-def answers_see_a_tile_too_few(right: Any, table: StepTable) -> torch.Tensor:
+@mutant(DecodeInputs, "tiles")
+def answers_see_a_tile_too_few(right: Any, table: DecodeInputs) -> torch.Tensor:
     return (right(table) - 1).clamp(min=1)
 
 
-@mutant(StepTable, "positions")
-def answers_stand_one_token_late(right: Any, table: StepTable) -> torch.Tensor:
+@mutant(DecodeInputs, "positions")
+def answers_stand_one_token_late(right: Any, table: DecodeInputs) -> torch.Tensor:
     return right(table) + 1
 
 
-@mutant(StepTable, "tile_pages")
-def answers_see_a_neighbours_image(right: Any, table: StepTable) -> torch.Tensor:
+@mutant(DecodeInputs, "tile_pages")
+def answers_see_a_neighbours_image(right: Any, table: DecodeInputs) -> torch.Tensor:
     return right(table).roll(1, dims=0)
 
 

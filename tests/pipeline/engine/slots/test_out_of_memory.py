@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
-from sightstream.pipeline.engine.slots import machine
+from sightstream.pipeline.engine.slots import model_runner
 from sightstream.pipeline.engine.slots.engine import SlotEngine
-from sightstream.pipeline.engine.slots.key_values import KeyValues
+from sightstream.pipeline.engine.slots.kv_cache import KvCache
 from sightstream.pipeline.engine.slots.prefill import Prefill
 from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
@@ -87,14 +87,14 @@ def test_what_no_smaller_batch_helps_ends_the_process(
 def test_pages_that_do_not_fit_at_the_start(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, failures: int, slots: int
 ) -> None:
-    fail(monkeypatch, KeyValues, "__init__", lambda call: call <= failures)
+    fail(monkeypatch, KvCache, "__init__", lambda call: call <= failures)
     engine = SlotEngine(checkpoint, slot_settings(max_batch=8), lambda: None)
     assert engine.capacity() == slots
     assert answers(engine, JOBS[:2])
 
 
 def test_not_a_single_slot_fits(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    fail(monkeypatch, KeyValues, "__init__", lambda _: True)
+    fail(monkeypatch, KvCache, "__init__", lambda _: True)
     with pytest.raises(Fatal, match="memory"):
         SlotEngine(checkpoint, slot_settings(max_batch=2), lambda: None)
 
@@ -104,7 +104,7 @@ def test_the_smaller_pages_may_not_fit_either(
 ) -> None:
     engine = SlotEngine(checkpoint, slot_settings(), lambda: None)
     fail(monkeypatch, TextDecoder, "logits", {5}.__contains__)
-    fail(monkeypatch, KeyValues, "__init__", {1}.__contains__)
+    fail(monkeypatch, KvCache, "__init__", {1}.__contains__)
     assert answers(engine, JOBS, GAPS) == expected
     assert engine.capacity() == 2
 
@@ -114,15 +114,15 @@ def test_the_old_pages_are_gone_before_new_ones_are_asked_for(
     place: str, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error holds on to whatever its frames do: were it still there, nothing would be free."""
-    made: list[weakref.ref[KeyValues]] = []
+    made: list[weakref.ref[KvCache]] = []
 
-    def remembered(*args: Any) -> KeyValues:
+    def remembered(*args: Any) -> KvCache:
         assert [pages() for pages in made if pages() is not None] == []
-        kv = KeyValues(*args)
+        kv = KvCache(*args)
         made.append(weakref.ref(kv))
         return kv
 
-    monkeypatch.setattr(machine, "KeyValues", remembered)
+    monkeypatch.setattr(model_runner, "KvCache", remembered)
     engine = SlotEngine(checkpoint, slot_settings(), lambda: None)
     owner, name, failing = PLACES[place]
     fail(monkeypatch, owner, name, failing.__contains__)

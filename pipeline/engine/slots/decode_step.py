@@ -8,21 +8,21 @@ from typing import Any
 
 import torch
 
-from sightstream.pipeline.engine.slots import plain
-from sightstream.pipeline.engine.slots.graph import Graph
-from sightstream.pipeline.engine.slots.key_values import KeyValues
-from sightstream.pipeline.engine.slots.sampling import Draws, choose
-from sightstream.pipeline.engine.slots.step_table import StepTable
+from sightstream.pipeline.engine.slots import ops_torch
+from sightstream.pipeline.engine.slots.cuda_graph import CudaGraph
+from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
+from sightstream.pipeline.engine.slots.kv_cache import KvCache
+from sightstream.pipeline.engine.slots.sampler import SamplingBatch, sample
 from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
 
 
-def operations(device: torch.device) -> ModuleType:
+def ops_for(device: torch.device) -> ModuleType:
     """The fastest there are for a device."""
     if device.type != "cuda":
-        return plain
-    from sightstream.pipeline.engine.slots import kernels
+        return ops_torch
+    from sightstream.pipeline.engine.slots import ops_triton
 
-    return kernels
+    return ops_triton
 
 
 def batch_sizes(most: int) -> list[int]:
@@ -30,11 +30,11 @@ def batch_sizes(most: int) -> list[int]:
     return sorted({size for size in (1, 2, 4, 8, *range(16, most, 16), most) if size <= most})
 
 
-class Chosen:
+class PendingTokens:
     """Tokens on their way to the host."""
 
-    def __init__(self, logits: torch.Tensor, draws: Draws | None) -> None:
-        tokens = choose(logits, draws)
+    def __init__(self, logits: torch.Tensor, draws: SamplingBatch | None) -> None:
+        tokens = sample(logits, draws)
         self._on_gpu = tokens.device.type == "cuda"
         self._host = torch.empty(tokens.shape, dtype=tokens.dtype, pin_memory=self._on_gpu)
         self._host.copy_(tokens, non_blocking=True)
@@ -55,14 +55,14 @@ class Chosen:
 class DecodeStep:
     """`table` lies on the host and is the caller's; it must not change between `launch` and the tokens' arrival."""
 
-    def __init__(self, decoder: TextDecoder, kv: KeyValues, table: StepTable) -> None:
+    def __init__(self, decoder: TextDecoder, kv: KvCache, table: DecodeInputs) -> None:
         self._table = table
         device = kv.self_layers[0].keys.device
-        on_device = StepTable(table.numbers.to(device, copy=True), table.max_tiles)
-        self._graphs: dict[int, Graph] = {}
-        for size in batch_sizes(len(table.numbers)):
+        on_device = DecodeInputs(table.packed.to(device, copy=True), table.max_tiles)
+        self._graphs: dict[int, CudaGraph] = {}
+        for size in batch_sizes(len(table.packed)):
             run = partial(_logits, decoder, kv, table.max_tiles)
-            self._graphs[size] = Graph(run, (on_device.first(size).numbers,))
+            self._graphs[size] = CudaGraph(run, (on_device.first(size).packed,))
 
     def capture(self) -> None:
         """Makes CUDA graphs, on the current stream."""
@@ -70,11 +70,11 @@ class DecodeStep:
         for size in sorted(self._graphs, reverse=True):
             self._graphs[size].capture(pool)
 
-    def launch(self, rows: int, draws: Draws | None) -> Chosen:
+    def launch(self, rows: int, draws: SamplingBatch | None) -> PendingTokens:
         """The next token of the first `rows` rows of the table; on the current stream."""
         size = min(size for size in self._graphs if size >= rows)
-        return Chosen(self._graphs[size](self._table.first(size).numbers)[:rows], draws)
+        return PendingTokens(self._graphs[size](self._table.first(size).packed)[:rows], draws)
 
 
-def _logits(decoder: TextDecoder, kv: KeyValues, max_tiles: int, numbers: torch.Tensor) -> Any:
-    return decoder.logits(StepTable(numbers, max_tiles), kv)
+def _logits(decoder: TextDecoder, kv: KvCache, max_tiles: int, numbers: torch.Tensor) -> Any:
+    return decoder.logits(DecodeInputs(numbers, max_tiles), kv)

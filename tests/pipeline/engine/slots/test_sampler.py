@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.slots.engine import SlotEngine
-from sightstream.pipeline.engine.slots.sampling import Draws, Sampler, choose, sample
+from sightstream.pipeline.engine.slots.sampler import Sampler, SamplingBatch, sample, sample_nucleus
 from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
 
@@ -38,10 +38,10 @@ def oracle(logits: np.ndarray, temperature: float, top_p: float, chance: float) 
     return found
 
 
-def draws(*rows: tuple[float, float, float]) -> Draws:
+def draws(*rows: tuple[float, float, float]) -> SamplingBatch:
     """Of (temperature, top_p, chance) for each row."""
     temperature, top_p, chance = zip(*rows, strict=True)
-    return Draws(list(range(len(rows))), list(temperature), list(top_p), list(chance))
+    return SamplingBatch(list(range(len(rows))), list(temperature), list(top_p), list(chance))
 
 
 ways = st.tuples(st.floats(0.05, 2), st.floats(0.01, 1), st.floats(0, 1 - 2**-24, width=32))
@@ -52,7 +52,7 @@ seeds = st.integers(0, 2**32 - 1)
 @given(seeds, st.integers(1, 40), st.lists(ways, min_size=1, max_size=4))
 def test_nucleus_sampling(seed: int, vocabulary: int, rows: list[tuple[float, float, float]]) -> None:
     logits = np.random.default_rng(seed).normal(0, 3, (len(rows), vocabulary)).astype(np.float32)
-    tokens = sample(torch.from_numpy(logits), draws(*rows)).tolist()
+    tokens = sample_nucleus(torch.from_numpy(logits), draws(*rows)).tolist()
     for line, way, token in zip(logits, rows, tokens, strict=True):
         assert token in oracle(line, *way)
 
@@ -65,15 +65,15 @@ def test_a_row_knows_nothing_of_its_neighbours(
     logits = torch.randn(len(rows), 50, generator=torch.Generator().manual_seed(seed)) * 3
     chosen = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
     sampled = [row for row, yes in enumerate(chosen) if yes]
-    together = choose(logits, _for(sampled, rows) if sampled else None)
+    together = sample(logits, _for(sampled, rows) if sampled else None)
     for row in range(len(rows)):
-        alone = choose(logits[row : row + 1], draws(rows[row]) if chosen[row] else None)
+        alone = sample(logits[row : row + 1], draws(rows[row]) if chosen[row] else None)
         assert together[row] == alone[0]
 
 
-def _for(numbers: list[int], rows: list[tuple[float, float, float]]) -> Draws:
+def _for(numbers: list[int], rows: list[tuple[float, float, float]]) -> SamplingBatch:
     these = draws(*(rows[row] for row in numbers))
-    return Draws(numbers, these.temperature, these.top_p, these.chance)
+    return SamplingBatch(numbers, these.temperature, these.top_p, these.chance)
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.6, 0.9), (1.7, 0.5)])
@@ -81,7 +81,9 @@ def test_tokens_come_as_often_as_they_are_likely(temperature: float, top_p: floa
     times, logits = 20_000, torch.tensor([2.0, -1.0, 0.5, 1.5, -3.0, 1.0, 0.0])
     options = AnalysisOptions(temperature=temperature, top_p=top_p, seed=11)
     sampler = Sampler(options)
-    found = sample(logits.expand(times, -1), draws(*((temperature, top_p, sampler.draw()) for _ in range(times))))
+    found = sample_nucleus(
+        logits.expand(times, -1), draws(*((temperature, top_p, sampler.draw()) for _ in range(times)))
+    )
     chances = (logits / temperature).softmax(-1)
     ranked, order = chances.sort(descending=True)
     chances[order[ranked.cumsum(-1) - ranked >= top_p]] = 0
@@ -98,7 +100,7 @@ def test_next_to_no_chance_is_greedy(name: str, value: float) -> None:
     options = AnalysisOptions.model_validate({"temperature": 1.0, "seed": 3} | {name: value})
     logits = torch.randn(4, 300, generator=torch.Generator().manual_seed(1)) * 5
     for _ in range(20):
-        tokens = choose(logits, Draws.of([Sampler(options) for _ in range(4)]))
+        tokens = sample(logits, SamplingBatch.of([Sampler(options) for _ in range(4)]))
         assert tokens.tolist() == logits.argmax(dim=-1).tolist()
 
 
@@ -117,14 +119,14 @@ def test_the_greatest_chance_gives_no_token_that_has_none() -> None:
     for seed in range(20):
         logits = torch.randn(1, 5000, generator=torch.Generator().manual_seed(seed))
         logits[:, 2500:] -= 200
-        assert logits[0, sample(logits, Draws.of([sampler]))] > -100  # type: ignore[arg-type]
+        assert logits[0, sample_nucleus(logits, SamplingBatch.of([sampler]))] > -100  # type: ignore[arg-type]
 
 
 def test_broken_logits_of_one_row_end_nobody_else() -> None:
     logits = torch.randn(2, 9, generator=torch.Generator().manual_seed(1))
-    good = sample(logits, draws((1.0, 0.9, 0.3), (1.0, 0.9, 0.3)))[1]
+    good = sample_nucleus(logits, draws((1.0, 0.9, 0.3), (1.0, 0.9, 0.3)))[1]
     logits[0] = torch.nan
-    assert sample(logits, draws((1.0, 0.9, 0.3), (1.0, 0.9, 0.3)))[1] == good
+    assert sample_nucleus(logits, draws((1.0, 0.9, 0.3), (1.0, 0.9, 0.3)))[1] == good
 
 
 # --- on the model ---------------------------------------------------------------------------------------------------

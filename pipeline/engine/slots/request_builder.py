@@ -6,9 +6,9 @@ from sightstream.pipeline.decode.tiles import Tiling, to_tiles
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.prompt import PromptWriter
 from sightstream.pipeline.engine.settings import EngineSettings
-from sightstream.pipeline.engine.slots.answering import answering
+from sightstream.pipeline.engine.slots.guided_decoding import token_policy
 from sightstream.pipeline.engine.slots.request import Request
-from sightstream.pipeline.engine.slots.sampling import Sampler
+from sightstream.pipeline.engine.slots.sampler import Sampler
 from sightstream.pipeline.engine.slots.section_plan import SectionPlan
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import Canvas, EngineJob
@@ -18,7 +18,7 @@ SEPARATOR = "\n\n"  # between sections, of a checkpoint that does not say
 MAX_CONTEXT = 8192  # tokens of prompt and answer; every row of a batch has a table of pages for so many
 
 
-class Intake:
+class RequestBuilder:
     def __init__(self, checkpoint: Checkpoint, settings: EngineSettings) -> None:
         model, images = checkpoint.model, checkpoint.processor.image_processor
         self._tokenizer = checkpoint.processor.tokenizer
@@ -34,7 +34,7 @@ class Intake:
                 separator = getattr(model.generation_config, "section_separator", SEPARATOR)
             self._plan = SectionPlan(self._tokenizer, self._ends, separator)
 
-    def request(self, job: EngineJob) -> Request:
+    def build(self, job: EngineJob) -> Request:
         """Raises Rejected when the question leaves no room for an answer."""
         prompt = self._tokenizer(self._prompts.write(job.question), add_special_tokens=False)["input_ids"]
         room = self.max_context - len(prompt)
@@ -47,9 +47,9 @@ class Intake:
             canvas=job.pixels if isinstance(job.pixels, Canvas) else to_tiles(job.pixels, self._tiling),
             prompt=prompt,
             max_tokens=max_tokens,
-            answering=answering(self._plan, self._ends, max_tokens),
+            policy=token_policy(self._plan, self._ends, max_tokens),
             sampler=Sampler(job.options),
         )
 
-    def text(self, tokens: list[int]) -> str:
+    def decode(self, tokens: list[int]) -> str:
         return self._tokenizer.decode(tokens, skip_special_tokens=True).strip()

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
-from sightstream.pipeline.engine.slots.key_values import TOKENS_A_PAGE, KeyValues, Pages, PageShape, pages_for
-from sightstream.pipeline.engine.slots.memory import MOST_SLOTS, WORKSPACE_BYTES, Room, room_for
+from sightstream.pipeline.engine.slots.kv_cache import PAGE_SIZE, BlockAllocator, KvCache, PageShape, pages_for
+from sightstream.pipeline.engine.slots.memory import MAX_SLOTS, WORKSPACE_BYTES, KvCapacity, capacity_for
 from sightstream.pipeline.errors import Fatal
 from tests.pipeline.engine.slots.asking import slot_settings
 
@@ -32,12 +32,12 @@ def free(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return card
 
 
-def taken(room: Room, shape: PageShape) -> int:
-    return room.pages * shape.page_bytes + room.tiles * shape.tile_bytes
+def taken(capacity: KvCapacity, shape: PageShape) -> int:
+    return capacity.pages * shape.page_bytes + capacity.tiles * shape.tile_bytes
 
 
 def test_the_size_of_a_page() -> None:
-    assert LARGE.page_bytes == TOKENS_A_PAGE * 128 * 1024  # 128 KiB a token
+    assert LARGE.page_bytes == PAGE_SIZE * 128 * 1024  # 128 KiB a token
     assert round(LARGE.tile_bytes / 1e6, 1) == 52.5
     assert dataclasses.replace(LARGE, tile_dtype=torch.float8_e4m3fn).tile_bytes * 2 == LARGE.tile_bytes
 
@@ -45,7 +45,7 @@ def test_the_size_of_a_page() -> None:
 @pytest.mark.parametrize("fp8", [False, True])
 def test_the_sizes_are_those_of_what_is_allocated(checkpoint: Checkpoint, fp8: bool) -> None:
     shape = PageShape.of(checkpoint.model.config, torch.float32, fp8_tiles=fp8)
-    kv = KeyValues(shape, 7, 5, CPU)
+    kv = KvCache(shape, 7, 5, CPU)
     layers = [kv.self_layers, kv.cross_layers]
     found = [sum(layer.keys.nbytes + layer.values.nbytes for layer in some) for some in layers]
     assert found == [7 * shape.page_bytes, 5 * shape.tile_bytes]
@@ -53,8 +53,8 @@ def test_the_sizes_are_those_of_what_is_allocated(checkpoint: Checkpoint, fp8: b
 
 
 def test_on_a_cpu_there_is_what_is_asked_for() -> None:
-    assert room_for(slot_settings(max_batch=3, slot_tokens=300), LARGE, 8192, 4, CPU) == Room(3, 3, 64, 4)
-    assert room_for(slot_settings(max_batch=None), LARGE, 8192, 4, CPU).slots == 8
+    assert capacity_for(slot_settings(max_batch=3, slot_tokens=300), LARGE, 8192, 4, CPU) == KvCapacity(3, 3, 64, 4)
+    assert capacity_for(slot_settings(max_batch=None), LARGE, 8192, 4, CPU).slots == 8
 
 
 @given(
@@ -71,22 +71,22 @@ def test_what_is_shared_out_is_there(
         patch.setattr(torch.cuda, "mem_get_info", lambda: (free, 80 * GIB))
         patch.setattr(torch.cuda, "memory_reserved", lambda: 5 * GIB)
         changes = {"max_batch": most, "memory_gib": bound, "slot_tokens": slot_tokens}
-        settings = slot_settings(shared_encodings_mib=encodings, **changes)
-        room = room_for(settings, LARGE, 8192, 4, GPU)
+        settings = slot_settings(encoder_cache_mib=encodings, **changes)
+        capacity = capacity_for(settings, LARGE, 8192, 4, GPU)
     budget = min(free, bound * GIB - 5 * GIB) if bound else free
     budget -= WORKSPACE_BYTES + encodings * 1024**2
-    assert 1 <= room.slots <= (most or MOST_SLOTS)
-    a_slot = 4 * LARGE.tile_bytes + room.slot_pages * LARGE.page_bytes
+    assert 1 <= capacity.slots <= (most or MAX_SLOTS)
+    a_slot = 4 * LARGE.tile_bytes + capacity.slot_pages * LARGE.page_bytes
     nobodys = LARGE.page_bytes + LARGE.tile_bytes
-    longest = room.max_pages * LARGE.page_bytes  # one answer of full length has to fit, however few slots there are
-    if room.slots > 1:
-        assert taken(room, LARGE) <= budget + nobodys + longest
-    if room.slots < (most or MOST_SLOTS):
-        assert (room.slots + 1) * a_slot > budget
+    longest = capacity.max_pages * LARGE.page_bytes  # one answer of full length has to fit, however few slots there are
+    if capacity.slots > 1:
+        assert taken(capacity, LARGE) <= budget + nobodys + longest
+    if capacity.slots < (most or MAX_SLOTS):
+        assert (capacity.slots + 1) * a_slot > budget
 
 
 def large(**changes: object) -> int:
-    return room_for(slot_settings(max_batch=512, slot_tokens=512, **changes), LARGE, 8192, 4, GPU).slots
+    return capacity_for(slot_settings(max_batch=512, slot_tokens=512, **changes), LARGE, 8192, 4, GPU).slots
 
 
 def test_slots_of_the_large_model(free: SimpleNamespace) -> None:
@@ -94,7 +94,7 @@ def test_slots_of_the_large_model(free: SimpleNamespace) -> None:
     rest = 60 * GIB - WORKSPACE_BYTES - 1 * GIB
     assert large() == rest // (4 * 52_461_568 + 512 * 131_072)
     halves = dataclasses.replace(LARGE, tile_dtype=torch.float8_e4m3fn)
-    fp8 = room_for(slot_settings(max_batch=512, slot_tokens=512), halves, 8192, 4, GPU).slots
+    fp8 = capacity_for(slot_settings(max_batch=512, slot_tokens=512), halves, 8192, 4, GPU).slots
     assert fp8 == rest // (2 * 52_461_568 + 512 * 131_072)
 
 
@@ -114,16 +114,16 @@ def test_a_gpu_that_is_full_still_tries_one(free: SimpleNamespace) -> None:
 
 @pytest.mark.parametrize("slots", [2, 3, 4, 5, 100, 256])
 def test_less_room_is_less_and_ends_at_one(slots: int) -> None:
-    room = Room(slots, 4, 64, 4)
-    while room.slots > 1:
-        less = room.smaller()
-        assert 0 < less.slots < room.slots
-        assert less.pages <= room.pages
-        assert less.tiles < room.tiles
-        room = less
-    assert room.pages == 65
+    capacity = KvCapacity(slots, 4, 64, 4)
+    while capacity.slots > 1:
+        less = capacity.smaller()
+        assert 0 < less.slots < capacity.slots
+        assert less.pages <= capacity.pages
+        assert less.tiles < capacity.tiles
+        capacity = less
+    assert capacity.pages == 65
     with pytest.raises(Fatal, match="memory"):
-        room.smaller()
+        capacity.smaller()
 
 
 @pytest.mark.parametrize(("tokens", "pages"), [(1, 1), (128, 1), (129, 2), (8192, 64)])
@@ -133,9 +133,9 @@ def test_pages_for_tokens(tokens: int, pages: int) -> None:
 
 @given(st.integers(1, 40), st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), max_size=60))
 def test_no_page_is_handed_out_twice(count: int, moves: list[tuple[int, int]]) -> None:
-    pages, held = Pages(count), list[list[int]]()
+    pages, held = BlockAllocator(count), list[list[int]]()
     for wanted, back in moves:
-        taken = pages.take(min(wanted, len(pages)))
+        taken = pages.allocate(min(wanted, len(pages)))
         assert len(taken) == min(wanted, count - 1 - sum(map(len, held)))
         held.append(taken)
         out = [page for some in held for page in some]
@@ -143,10 +143,10 @@ def test_no_page_is_handed_out_twice(count: int, moves: list[tuple[int, int]]) -
         assert set(out) <= {*range(1, count)}
         assert len(pages) == count - 1 - len(out)
         if back < len(held):
-            pages.give(held.pop(back))
+            pages.free(held.pop(back))
     for some in held:
-        pages.give(some)
-    assert sorted(pages.take(len(pages))) == [*range(1, count)]
+        pages.free(some)
+    assert sorted(pages.allocate(len(pages))) == [*range(1, count)]
 
 
 def test_no_device_is_asked_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,4 +154,4 @@ def test_no_device_is_asked_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", asked)
-    room_for(slot_settings(), LARGE, 8192, 4, CPU)
+    capacity_for(slot_settings(), LARGE, 8192, 4, CPU)

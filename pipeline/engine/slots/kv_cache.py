@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-TOKENS_A_PAGE = 128
+PAGE_SIZE = 128
 FP8_MAX = 448.0  # of float8_e4m3fn
 
 
-class Pages:
+class BlockAllocator:
     """Hands out page numbers. Page 0 is nobody's: idle rows of a batch write there."""
 
     def __init__(self, count: int) -> None:
@@ -21,13 +21,13 @@ class Pages:
         """How many are free."""
         return len(self._free)
 
-    def take(self, count: int) -> list[int]:
+    def allocate(self, count: int) -> list[int]:
         """`count` pages, at most as many as are free."""
-        taken = self._free[len(self._free) - count :]
+        allocated = self._free[len(self._free) - count :]
         del self._free[len(self._free) - count :]
-        return taken
+        return allocated
 
-    def give(self, pages: list[int]) -> None:
+    def free(self, pages: list[int]) -> None:
         self._free += pages
 
 
@@ -60,7 +60,7 @@ class PageShape:
     @property
     def page_bytes(self) -> int:
         """Of one page of self-attention, all layers together."""
-        return 2 * self.self_layers * self.heads * TOKENS_A_PAGE * self.width * self.dtype.itemsize
+        return 2 * self.self_layers * self.heads * PAGE_SIZE * self.width * self.dtype.itemsize
 
     @property
     def tile_bytes(self) -> int:
@@ -87,16 +87,16 @@ class Layer:
             pool.view(torch.uint8)[pages] = (new / scale[..., None, None]).to(pool.dtype).view(torch.uint8)
 
 
-class KeyValues:
+class KvCache:
     """All pages of a model, allocated once. Raises torch.OutOfMemoryError."""
 
     def __init__(self, shape: PageShape, pages: int, tiles: int, device: torch.device) -> None:
         self.shape = shape
-        text = (pages, shape.heads, TOKENS_A_PAGE, shape.width)
+        text = (pages, shape.heads, PAGE_SIZE, shape.width)
         image = (tiles, shape.heads, shape.tile_tokens, shape.width)
         self.self_layers = [_layer(text, shape.dtype, device) for _ in range(shape.self_layers)]
         self.cross_layers = [_layer(image, shape.tile_dtype, device) for _ in range(shape.cross_layers)]
-        self.pages, self.tiles = Pages(pages), Pages(tiles)
+        self.pages, self.tiles = BlockAllocator(pages), BlockAllocator(tiles)
 
 
 def _layer(size: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Layer:
@@ -107,5 +107,5 @@ def _layer(size: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> L
 
 
 def pages_for(tokens: int) -> int:
-    """Pages of self-attention that `tokens` take."""
-    return -(-tokens // TOKENS_A_PAGE)
+    """BlockAllocator of self-attention that `tokens` take."""
+    return -(-tokens // PAGE_SIZE)

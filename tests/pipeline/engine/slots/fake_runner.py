@@ -1,4 +1,4 @@
-"""A machine without a model: its pages remember whose they are, and an answer is right only if they are read right."""
+"""A runner without a model: its pages remember whose they are, and an answer is right only if they are read right."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from sightstream.pipeline.engine.slots.key_values import TOKENS_A_PAGE, Pages, pages_for
-from sightstream.pipeline.engine.slots.memory import Room
+from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
+from sightstream.pipeline.engine.slots.kv_cache import PAGE_SIZE, BlockAllocator, pages_for
+from sightstream.pipeline.engine.slots.memory import KvCapacity
 from sightstream.pipeline.engine.slots.request import Request
-from sightstream.pipeline.engine.slots.sampling import Draws
-from sightstream.pipeline.engine.slots.step_table import StepTable
+from sightstream.pipeline.engine.slots.sampler import SamplingBatch
 
 END = 846  # of the embedded model
 SLOT_PAGES = 2  # scarce: many answers need more
@@ -25,20 +25,20 @@ def answer(number: int) -> list[int]:
 
 
 @dataclass
-class FakeChosen:
-    machine: FakeMachine
+class FakePendingTokens:
+    runner: FakeModelRunner
     chosen: list[int]
     read: torch.Tensor  # the table, where a step has read it
 
     def ready(self) -> bool:
-        return self.machine.quick
+        return self.runner.quick
 
     def tokens(self) -> list[int]:
-        assert torch.equal(self.read, self.machine.table.numbers[: len(self.read)]), "changed while it was read"
+        assert torch.equal(self.read, self.runner.table.packed[: len(self.read)]), "changed while it was read"
         return self.chosen
 
 
-class FakeMachine:
+class FakeModelRunner:
     """`quick`: a prefill is done at once. `short_of`: "prefill" or "decode", which then fails once for memory.
 
     `prefilled` holds the numbers of jobs in the order in which they were looked at.
@@ -47,9 +47,9 @@ class FakeMachine:
     def __init__(self, _checkpoint: Any, settings: Any, max_context: int) -> None:
         self.quick, self.short_of = True, ""
         self.prefilled: list[int] = []
-        self._allocate(Room(settings.batch, SLOT_PAGES, pages_for(max_context), max_tiles=4))
+        self._allocate(KvCapacity(settings.batch, SLOT_PAGES, pages_for(max_context), max_tiles=4))
 
-    def prefill(self, requests: Sequence[Request]) -> FakeChosen:
+    def prefill(self, requests: Sequence[Request]) -> FakePendingTokens:
         self._check_memory("prefill")
         for request in requests:
             assert len(request.pages) == pages_for(len(request.prompt) + request.max_tokens)
@@ -58,29 +58,29 @@ class FakeMachine:
             self._pages |= dict.fromkeys(request.pages, request)
             self._tiles |= dict.fromkeys(request.tile_pages, request)
             self.prefilled.append(request.job.id)
-        return FakeChosen(self, [answer(request.job.id)[0] for request in requests], self.table.numbers[:0])
+        return FakePendingTokens(self, [answer(request.job.id)[0] for request in requests], self.table.packed[:0])
 
-    def decode(self, rows: int, draws: Draws | None) -> FakeChosen:
+    def decode(self, rows: int, draws: SamplingBatch | None) -> FakePendingTokens:
         self._check_memory("decode")
-        assert 0 < rows <= self.room.slots
-        assert not self.table.numbers[rows:].any(), "an idle row is not idle"
-        read = self.table.numbers[:rows].clone()
-        owners = [self._owner(row) for row in self.table.numbers[:rows]]
+        assert 0 < rows <= self.capacity.slots
+        assert not self.table.packed[rows:].any(), "an idle row is not idle"
+        read = self.table.packed[:rows].clone()
+        owners = [self._owner(row) for row in self.table.packed[:rows]]
         assert len(set(map(id, owners))) == rows
         assert (draws is None) == all(owner.sampler.greedy for owner in owners)
         steps = [int(row[1]) - len(owner.prompt) + 1 for row, owner in zip(read, owners, strict=True)]
-        return FakeChosen(self, [answer(o.job.id)[step] for o, step in zip(owners, steps, strict=True)], read)
+        return FakePendingTokens(self, [answer(o.job.id)[step] for o, step in zip(owners, steps, strict=True)], read)
 
-    def shrink(self) -> None:
-        self._allocate(self.room.smaller())
+    def reduce_capacity(self) -> None:
+        self._allocate(self.capacity.smaller())
 
     def _owner(self, row: torch.Tensor) -> Request:
         """Whose answer is written in a row; all that the row reads must be its own."""
         token, position, tiles = row[:3].tolist()
-        pages = row[3 + self.room.max_tiles :].tolist()
+        pages = row[3 + self.capacity.max_tiles :].tolist()
         owner = self._pages[pages[0]]
         assert [self._pages[page] for page in pages if page] == [owner] * len(owner.pages)
-        assert all(pages[: position // TOKENS_A_PAGE + 1])
+        assert all(pages[: position // PAGE_SIZE + 1])
         assert [self._tiles[page] for page in row[3 : 3 + tiles].tolist()] == [owner] * len(owner.tile_pages)
         assert token == answer(owner.job.id)[position - len(owner.prompt)]
         return owner
@@ -90,9 +90,9 @@ class FakeMachine:
             self.short_of = ""
             raise torch.OutOfMemoryError("no memory, as the test has it")
 
-    def _allocate(self, room: Room) -> None:
-        self.room = room
-        self.kv = SimpleNamespace(pages=Pages(room.pages), tiles=Pages(room.tiles))
-        self.table = StepTable.zeros(room.slots, room.max_tiles, room.max_pages, pin=False)
+    def _allocate(self, capacity: KvCapacity) -> None:
+        self.capacity = capacity
+        self.kv = SimpleNamespace(pages=BlockAllocator(capacity.pages), tiles=BlockAllocator(capacity.tiles))
+        self.table = DecodeInputs.zeros(capacity.slots, capacity.max_tiles, capacity.max_pages, pin=False)
         self._pages: dict[int, Request] = {}
         self._tiles: dict[int, Request] = {}

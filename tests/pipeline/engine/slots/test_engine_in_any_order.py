@@ -19,13 +19,13 @@ from hypothesis.stateful import (
 from sightstream.pipeline.decode.tiles import arrangements
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.slots import engine as engine_module
-from sightstream.pipeline.engine.slots.engine import MOST_SHRINKS, SlotEngine
+from sightstream.pipeline.engine.slots.engine import MAX_RESTARTS, SlotEngine
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.types import Canvas, Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.slots.asking import slot_settings
-from tests.pipeline.engine.slots.fake_machine import END, FakeMachine, answer
+from tests.pipeline.engine.slots.fake_runner import END, FakeModelRunner, answer
 
 QUESTIONS = {"x": False, "What is it? " * 50: False, "word " * 1600: True}  # which are too long
 ARRIVALS = st.tuples(
@@ -54,9 +54,9 @@ class Turns(RuleBasedStateMachine):
     @initialize(slots=st.integers(1, 12))
     def start(self, slots: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(engine_module, "Machine", FakeMachine)
+            patch.setattr(engine_module, "ModelRunner", FakeModelRunner)
             self.engine = SlotEngine(self.checkpoint, slot_settings(max_batch=slots), lambda: None, lambda: self.now)
-        self.machine: Any = self.engine._machine
+        self.runner: Any = self.engine._runner
 
     @rule(arrivals=st.lists(ARRIVALS, min_size=1, max_size=10))
     def submit(self, arrivals: list[tuple[str, tuple[int, int], AnalysisOptions, int | None]]) -> None:
@@ -78,50 +78,50 @@ class Turns(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 10), quick=st.booleans())
     def work(self, count: int, quick: bool) -> None:
-        self.machine.quick = quick
+        self.runner.quick = quick
         for _ in range(count):
-            self._turn()
+            self._step()
 
     @rule(seconds=st.integers(1, 10))
     def time_passes(self, seconds: int) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.machine.room.slots > 1 and self.engine._shrinks < MOST_SHRINKS)
+    @precondition(lambda self: self.runner.capacity.slots > 1 and self.engine._restarts < MAX_RESTARTS)
     @rule(where=st.sampled_from(["prefill", "decode"]))
     def memory_runs_out(self, where: str) -> None:
-        self.machine.short_of = where
+        self.runner.short_of = where
 
     @invariant()
     def nobody_is_overtaken(self) -> None:
         if self.jobs:
-            first_time = [number for number in self.machine.prefilled if number not in self.begun_anew]
+            first_time = [number for number in self.runner.prefilled if number not in self.begun_anew]
             assert first_time == sorted(set(first_time))
 
     @invariant()
     def no_more_are_in_work_than_there_are_slots(self) -> None:
         if self.jobs:
-            assert len(self.engine._held()) - len(self.engine._waiting) <= self.machine.room.slots
+            assert len(self.engine._held()) - len(self.engine._waiting) <= self.runner.capacity.slots
 
     def teardown(self) -> None:
-        self.machine.quick = True
+        self.runner.quick = True
         for _ in range(DRAIN):
             if len(self.outcomes) == len(self.jobs):
                 break
-            self._turn()
+            self._step()
         assert sorted(self.outcomes) == sorted(self.jobs)
         assert self.engine.finished(0) == []
-        room, kv = self.machine.room, self.machine.kv
-        assert sorted(kv.pages.take(len(kv.pages))) == [*range(1, room.pages)]
-        assert sorted(kv.tiles.take(len(kv.tiles))) == [*range(1, room.tiles)]
-        assert not self.machine.table.numbers.any()
+        capacity, kv = self.runner.capacity, self.runner.kv
+        assert sorted(kv.pages.allocate(len(kv.pages))) == [*range(1, capacity.pages)]
+        assert sorted(kv.tiles.allocate(len(kv.tiles))) == [*range(1, capacity.tiles)]
+        assert not self.runner.table.packed.any()
 
-    def _turn(self) -> None:
-        slots = self.machine.room.slots
+    def _step(self) -> None:
+        slots = self.runner.capacity.slots
         for finished in self.engine.finished(0):
             assert finished.id not in self.outcomes, "ended twice"
             self.outcomes[finished.id] = finished.outcome
             self._check(self.jobs[finished.id], finished.outcome)
-        if self.machine.room.slots < slots:
+        if self.runner.capacity.slots < slots:
             self.begun_anew |= set(self.jobs) - set(self.outcomes)
 
     def _check(self, job: EngineJob, outcome: Completion | PipelineError) -> None:
@@ -150,20 +150,20 @@ def test_a_batch_that_has_all_pages_steps_while_others_are_prefilled(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Long token limits: half of the slots take all pages, and no more than that will ever be in use."""
-    monkeypatch.setattr(engine_module, "Machine", FakeMachine)
+    monkeypatch.setattr(engine_module, "ModelRunner", FakeModelRunner)
     engine = SlotEngine(checkpoint, slot_settings(max_batch=100), lambda: None)
-    machine: Any = engine._machine
-    machine.quick = False
+    runner: Any = engine._runner
+    runner.quick = False
     canvas = Canvas(bytes(128 * 128 * 3), 1, 1, 128, 128, 128, "PNG")
     for number in range(60):
         engine.submit(EngineJob(number, canvas, "x", AnalysisOptions(max_tokens=480)))
-    decode, first = machine.decode, []
+    decode, first = runner.decode, []
 
     def step(rows: int, draws: Any) -> Any:
         first.append((rows, len(engine._prefilling)))
         return decode(rows, draws)
 
-    monkeypatch.setattr(machine, "decode", step)
+    monkeypatch.setattr(runner, "decode", step)
     while not first:
         engine.finished(0)
     rows, prefilling = first[0]

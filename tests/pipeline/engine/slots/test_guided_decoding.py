@@ -14,7 +14,7 @@ from sightstream.infra.lab.demo_model.answers import FAMILIES, answer_text
 from sightstream.infra.lab.demo_model.export import CHECKPOINT
 from sightstream.infra.lab.demo_model.pictures import sample_spec
 from sightstream.pipeline.answer import SECTIONS, parse
-from sightstream.pipeline.engine.slots.answering import Answering, FreeAnswer, GuidedAnswer, answering
+from sightstream.pipeline.engine.slots.guided_decoding import FreeAnswer, GuidedAnswer, TokenPolicy, token_policy
 from sightstream.pipeline.engine.slots.section_plan import SectionPlan
 from sightstream.schemas.wire.result import Answer
 
@@ -58,12 +58,12 @@ def ids(*pieces: str) -> list[int]:
     return [TOY.texts.index(piece) for piece in pieces]
 
 
-def run(answer: Answering, sampled: Iterable[int]) -> Answering:
+def run(answer: TokenPolicy, sampled: Iterable[int]) -> TokenPolicy:
     """Calls `say` until the answer has ended, and counts."""
     for calls, token in enumerate(sampled, start=1):
-        answer.say(token)
-        assert answer.spent == calls
-        if answer.ended:
+        answer.accept(token)
+        assert answer.num_tokens == calls
+        if answer.finish_reason:
             return answer
     raise AssertionError(f"not ended: {TOY.decode(answer.tokens)}")
 
@@ -75,22 +75,22 @@ def guided(*pieces: str, plan: SectionPlan = PLAN, max_tokens: int = 1000) -> tu
     """
     sampled = [END if piece == "*" else TOY.texts.index(piece) for piece in pieces]
     answer = run(GuidedAnswer(plan, max_tokens), chain(sampled, repeat(END)))
-    return TOY.decode(answer.tokens), answer.ended
+    return TOY.decode(answer.tokens), answer.finish_reason
 
 
 def test_a_free_answer_stops_at_an_end_token() -> None:
     answer = run(FreeAnswer(ENDS, 9), ids("a", "b", "[eom]", "a"))
-    assert (answer.tokens, answer.ended, answer.spent) == (ids("a", "b"), "stop", 3)
+    assert (answer.tokens, answer.finish_reason, answer.num_tokens) == (ids("a", "b"), "stop", 3)
 
 
 def test_a_free_answer_is_cut_at_its_limit() -> None:
     answer = run(FreeAnswer(ENDS, 2), ids("a", "b", "<end>"))
-    assert (answer.tokens, answer.ended, answer.spent) == (ids("a", "b"), "length", 2)
+    assert (answer.tokens, answer.finish_reason, answer.num_tokens) == (ids("a", "b"), "length", 2)
 
 
 def test_an_end_token_at_the_limit_is_a_stop() -> None:
     answer = run(FreeAnswer(ENDS, 3), ids("a", "b", "<end>"))
-    assert (answer.tokens, answer.ended, answer.spent) == (ids("a", "b"), "stop", 3)
+    assert (answer.tokens, answer.finish_reason, answer.num_tokens) == (ids("a", "b"), "stop", 3)
 
 
 @pytest.mark.parametrize("plan", [PLAN, TIGHT])
@@ -98,19 +98,19 @@ def test_what_has_its_sections_anyway_is_left_as_it_is(plan: SectionPlan) -> Non
     tokens = TOY.encode(WHOLE.replace("\n\n", plan.separator))
     answer = run(GuidedAnswer(plan, 400), [*tokens, END])
     assert answer.tokens == tokens
-    assert (answer.ended, answer.spent) == ("stop", len(tokens))  # the end token was not needed
+    assert (answer.finish_reason, answer.num_tokens) == ("stop", len(tokens))  # the end token was not needed
 
 
 def test_the_opening_tag_is_fed_whatever_is_sampled() -> None:
     answer = GuidedAnswer(PLAN, 400)
-    assert [answer.say(token) for token in ids("a", "<end>", "\n\n", "><", "b")] == ids("<", "SUM", "MARY", ">", "b")
+    assert [answer.accept(token) for token in ids("a", "<end>", "\n\n", "><", "b")] == ids("<", "SUM", "MARY", ">", "b")
 
 
 @pytest.mark.parametrize("end", [END, EOM])
 def test_end_tokens_alone_give_four_empty_sections(end: int) -> None:
     answer = run(GuidedAnswer(TIGHT, 1000), repeat(end))
     assert TOY.decode(answer.tokens) == "".join(f"<{name}></{name}>" for name in SECTIONS)
-    assert (answer.ended, answer.spent) == ("stop", len(answer.tokens))
+    assert (answer.finish_reason, answer.num_tokens) == ("stop", len(answer.tokens))
 
 
 S = ("*",) * 4  # the tokens of <SUMMARY>
@@ -151,20 +151,20 @@ def test_the_last_tag_ends_the_answer_within_a_token() -> None:
     tokens = TOY.encode(WHOLE.removesuffix(">"))
     answer = run(GuidedAnswer(PLAN, 400), [*tokens, *ids("><")])
     assert TOY.decode(answer.tokens) == WHOLE + "<"
-    assert (answer.ended, answer.spent) == ("stop", len(tokens) + 1)
+    assert (answer.finish_reason, answer.num_tokens) == ("stop", len(tokens) + 1)
 
 
 def test_endless_sections_share_the_room() -> None:
     answer = run(GuidedAnswer(PLAN, FLOOR + 60), repeat(ids("a")[0]))
     assert list(map(len, parse(TOY.decode(answer.tokens)).answer.model_dump().values())) == [25, 25, 30, 20]
-    assert (answer.ended, answer.spent) == ("length", FLOOR + 60)
+    assert (answer.finish_reason, answer.num_tokens) == ("length", FLOOR + 60)
 
 
 def test_what_a_section_leaves_the_later_ones_may_use() -> None:
     short = chain(ids("a", "a", "a", "a", "<end>"), repeat(ids("a")[0]))
     answer = run(GuidedAnswer(PLAN, FLOOR + 60), short)
     assert list(map(len, parse(TOY.decode(answer.tokens)).answer.model_dump().values())) == [0, 33, 40, 27]
-    assert (answer.ended, answer.spent) == ("length", FLOOR + 60)
+    assert (answer.finish_reason, answer.num_tokens) == ("length", FLOOR + 60)
 
 
 SUMMARY_BUDGET = ("a",) * 10  # at FLOOR
@@ -193,9 +193,9 @@ def test_only_a_budget_that_cuts_says_length(said: tuple[str, ...], body: str, e
 def test_a_small_limit_is_answered_freely() -> None:
     tags = "\n\n".join(f"<{name}></{name}>" for name in SECTIONS)
     assert len(TOY.encode(tags.replace("><", "> <"))) - 4 + 40 == FLOOR
-    assert isinstance(answering(PLAN, ENDS, FLOOR), GuidedAnswer)
-    assert isinstance(answering(PLAN, ENDS, FLOOR - 1), FreeAnswer)
-    assert isinstance(answering(None, ENDS, 4096), FreeAnswer)
+    assert isinstance(token_policy(PLAN, ENDS, FLOOR), GuidedAnswer)
+    assert isinstance(token_policy(PLAN, ENDS, FLOOR - 1), FreeAnswer)
+    assert isinstance(token_policy(None, ENDS, 4096), FreeAnswer)
 
 
 tags = st.sampled_from([TOY.encode(f"<{slash}{name}>") for name in SECTIONS for slash in ("", "/")])
@@ -212,10 +212,10 @@ def test_any_stream_gives_four_closed_sections(stream: list[int], tail: int, lim
     answer = run(GuidedAnswer(plan, limit), chain(stream, repeat(tail)))
     text = TOY.decode(answer.tokens)
     assert closed_in_order.fullmatch(text)
-    assert len(answer.tokens) == answer.spent <= limit
+    assert len(answer.tokens) == answer.num_tokens <= limit
     assert not ENDS.intersection(answer.tokens)
     again = run(GuidedAnswer(SectionPlan(TOY, ENDS, plan.separator), limit), chain(stream, repeat(tail)))
-    assert (again.tokens, again.ended) == (answer.tokens, answer.ended)
+    assert (again.tokens, again.finish_reason) == (answer.tokens, answer.finish_reason)
 
 
 @settings(deadline=None)
@@ -226,10 +226,10 @@ def test_length_says_that_a_section_was_cut(stream: list[int], limit: int) -> No
     answer, boundless = (run(GuidedAnswer(PLAN, room), sampled) for room in (limit, 100_000))
     said = zip(answer.tokens, boundless.tokens, strict=False)
     parting = next((at for at, (one, other) in enumerate(said) if one != other), None)
-    assert boundless.ended == "stop"
+    assert boundless.finish_reason == "stop"
     if parting is None:
-        assert (answer.tokens, answer.ended) == (boundless.tokens, "stop")
-    elif answer.ended == "stop":
+        assert (answer.tokens, answer.finish_reason) == (boundless.tokens, "stop")
+    elif answer.finish_reason == "stop":
         before, text = (TOY.decode(boundless.tokens[:end]) for end in (parting, parting + 1))
         closings = [f"</{name}>" for name in SECTIONS]
         begun = tuple(closing[:end] for closing in closings for end in range(1, len(closing)))
@@ -246,7 +246,7 @@ def test_a_model_that_knows_the_form_is_never_corrected(bodies: list[str], plan:
     sections = [f"<{name}>{body}</{name}>" for name, body in zip(SECTIONS, bodies, strict=True)]
     tokens = TOY.encode(plan.separator.join(sections))
     answer = run(GuidedAnswer(plan, 10_000), [*tokens, END])
-    assert (answer.tokens, answer.ended) == (tokens, "stop")
+    assert (answer.tokens, answer.finish_reason) == (tokens, "stop")
     assert parse(TOY.decode(answer.tokens)).complete
 
 
@@ -264,24 +264,24 @@ def test_true_answers_of_the_demo_model_are_not_touched(tokenizer: Any, family: 
     rng = random.Random(family)
     for _ in range(20):
         tokens = tokenizer.encode(answer_text(sample_spec(rng).labels, family), add_special_tokens=False)
-        answer = run(answering(plan, ends, 160), [*tokens, 846])
-        assert (answer.tokens, answer.ended, answer.spent) == (tokens, "stop", len(tokens))
+        answer = run(token_policy(plan, ends, 160), [*tokens, 846])
+        assert (answer.tokens, answer.finish_reason, answer.num_tokens) == (tokens, "stop", len(tokens))
 
 
 def test_the_demo_models_tags_are_fed_as_it_writes_them(tokenizer: Any) -> None:
     plan = SectionPlan(tokenizer, frozenset({846}), "")
-    answer = run(answering(plan, plan.ends, 100), repeat(846))
+    answer = run(token_policy(plan, plan.ends, 100), repeat(846))
     assert answer.tokens == tokenizer.encode("".join(f"<{name}></{name}>" for name in SECTIONS))[-8:]
 
 
 def test_a_tag_that_would_cost_too_much_to_finish_is_written_anew(tokenizer: Any) -> None:
     """One token is a whole tag here: to finish a spelt one takes ten."""
     plan = SectionPlan(tokenizer, frozenset({846}), "")
-    answer = run(answering(plan, plan.ends, 62), repeat(tokenizer.encode("<", add_special_tokens=False)[0]))
+    answer = run(token_policy(plan, plan.ends, 62), repeat(tokenizer.encode("<", add_special_tokens=False)[0]))
     assert [len(body) for body in parse(tokenizer.decode(answer.tokens)).answer.model_dump().values()] == [
         13,
         13,
         16,
         12,
     ]
-    assert (answer.ended, answer.spent) == ("length", 62)
+    assert (answer.finish_reason, answer.num_tokens) == ("length", 62)

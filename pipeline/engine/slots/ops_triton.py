@@ -1,4 +1,4 @@
-"""The Triton kernels of a decode step. Only loaded where there is a CUDA device; each has its plain twin in `plain.py`.
+"""The Triton kernels of a decode step. Only loaded where there is a CUDA device; each has its twin in `ops_torch.py`.
 
 All are bound by memory: each reads its inputs once, in 16-byte pieces, and keeps what lies between in registers.
 """
@@ -110,7 +110,7 @@ def attend(
     pages: torch.Tensor,
     lengths: torch.Tensor,
 ) -> torch.Tensor:
-    """`plain.attend`, each page read once; query heads that share a key head are packed into one product."""
+    """`ops_torch.attend`, each page read once; query heads that share a key head are packed into one product."""
     rows, query_heads, width = queries.shape
     _, heads, page, _ = keys.shape
     splits = max(1, min(MAX_SPLITS, PROGRAMS // (rows * heads)))
@@ -170,7 +170,7 @@ def _add_norm(
 def add_norm(
     hidden: torch.Tensor, change: torch.Tensor | None, gate: torch.Tensor | None, weight: torch.Tensor, eps: float
 ) -> torch.Tensor:
-    """`plain.add_norm`, in one pass."""
+    """`ops_torch.add_norm`, in one pass."""
     out = torch.empty_like(hidden)
     columns = hidden.shape[-1]
     block = triton.next_power_of_2(columns)
@@ -230,7 +230,7 @@ def rotate_store(
     pages: torch.Tensor,
     positions: torch.Tensor,
 ) -> torch.Tensor:
-    """`plain.rotate_store`, in one pass."""
+    """`ops_torch.rotate_store`, in one pass."""
     rows = qkv.shape[0]
     _, heads, page, width = keys.shape
     query_heads = qkv.shape[1] // width - 2 * heads
@@ -267,7 +267,7 @@ def _silu_product(gate_up, out, columns, BLOCK: tl.constexpr):
 
 
 def silu_product(gate_up: torch.Tensor) -> torch.Tensor:
-    """`plain.silu_product`, in one pass."""
+    """`ops_torch.silu_product`, in one pass."""
     rows, columns = gate_up.shape[0], gate_up.shape[1] // 2
     out = torch.empty((rows, columns), dtype=gate_up.dtype, device=gate_up.device)
     _silu_product[(rows, triton.cdiv(columns, 1024))](gate_up, out, columns, BLOCK=1024, num_warps=4)

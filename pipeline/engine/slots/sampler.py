@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from sightstream.pipeline.engine.slots.transfer import send_numbers
+from sightstream.pipeline.engine.slots.transfer import copy_numbers
 from sightstream.schemas.wire.request import AnalysisOptions
 
-COLDEST = 1e-5  # below, nothing but the likeliest token has a chance, and logits overflow
+MIN_TEMPERATURE = 1e-5  # below, nothing but the likeliest token has a chance, and logits overflow
 
 
 ROWS_AT_ONCE = 32  # sorting a vocabulary takes some 5 MB a row
@@ -27,7 +27,7 @@ class Sampler:
 
     @property
     def greedy(self) -> bool:
-        return self.temperature < COLDEST
+        return self.temperature < MIN_TEMPERATURE
 
     def draw(self) -> float:
         """From [0, 1), for the next token; in fp32, too, it is below 1."""
@@ -35,7 +35,7 @@ class Sampler:
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
+class SamplingBatch:
     """What the rows that are not greedy need for one token each."""
 
     rows: list[int]
@@ -44,7 +44,7 @@ class Draws:
     chance: list[float]
 
     @classmethod
-    def of(cls, samplers: Sequence[Sampler]) -> Draws | None:
+    def of(cls, samplers: Sequence[Sampler]) -> SamplingBatch | None:
         """None: all are greedy."""
         found = [(row, sampler) for row, sampler in enumerate(samplers) if not sampler.greedy]
         if not found:
@@ -57,25 +57,27 @@ class Draws:
         )
 
 
-def choose(logits: torch.Tensor, draws: Draws | None) -> torch.Tensor:
+def sample(logits: torch.Tensor, draws: SamplingBatch | None) -> torch.Tensor:
     """A token [rows] for each row of `logits` [rows, vocabulary]."""
     tokens = logits.argmax(dim=-1)
     if draws is not None:
-        rows = send_numbers(draws.rows, logits.device)
-        tokens[rows] = sample(logits[rows], draws)
+        rows = copy_numbers(draws.rows, logits.device)
+        tokens[rows] = sample_nucleus(logits[rows], draws)
     return tokens
 
 
-def sample(logits: torch.Tensor, draws: Draws) -> torch.Tensor:
+def sample_nucleus(logits: torch.Tensor, draws: SamplingBatch) -> torch.Tensor:
     """Nucleus sampling (Holtzman et al. 2020) by inverting the distribution function at `draws.chance`."""
     columns = (
-        send_numbers(numbers, logits.device)[:, None] for numbers in (draws.temperature, draws.top_p, draws.chance)
+        copy_numbers(numbers, logits.device)[:, None] for numbers in (draws.temperature, draws.top_p, draws.chance)
     )
     parts = zip(*(part.split(ROWS_AT_ONCE) for part in (logits, *columns)), strict=True)
-    return torch.cat([_sample(*part) for part in parts])
+    return torch.cat([_invert_cdf(*part) for part in parts])
 
 
-def _sample(logits: torch.Tensor, temperature: torch.Tensor, top_p: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
+def _invert_cdf(
+    logits: torch.Tensor, temperature: torch.Tensor, top_p: torch.Tensor, chance: torch.Tensor
+) -> torch.Tensor:
     chances, order = torch.softmax(logits.float() / temperature, dim=-1).sort(descending=True, stable=True)
     total = chances.cumsum(dim=-1)
     in_nucleus = total - chances < top_p

@@ -6,4 +6,6 @@ from sightstream.pipeline.types import EngineJob, Pixels
 from sightstream.schemas.wire.request import AnalysisOptions
 
 # A grey picture and a short question.
-PROBE = EngineJob(-1, Pixels(bytes([128]) * (64 * 64 * 3), 64, 64, "PNG"), "What is it?", AnalysisOptions(max_tokens=1))
+HEALTH_CHECK_JOB = EngineJob(
+    -1, Pixels(bytes([128]) * (64 * 64 * 3), 64, 64, "PNG"), "What is it?", AnalysisOptions(max_tokens=1)
+)

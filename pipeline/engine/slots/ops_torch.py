@@ -1,4 +1,4 @@
-"""What a decode step does beside its matrix products, in plain torch: for any device, and the model of `kernels.py`.
+"""What a decode step does beside its matrix products, in plain torch: for any device, and the model of `ops_triton.py`.
 
 Shapes: R rows (one token each), Q query heads, H key heads, W head width. A page holds P tokens of one row: keys and
 values lie as [pages, H, P, W].

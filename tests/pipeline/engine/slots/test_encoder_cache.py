@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
-from sightstream.pipeline.engine.slots.encodings import Encodings
+from sightstream.pipeline.engine.slots.encoder_cache import EncoderCache
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
 from sightstream.pipeline.types import Canvas
@@ -60,14 +60,14 @@ def test_without_a_key_or_room_nothing_is_shared(
     checkpoint: Checkpoint, encoded: list[Canvas], key: str | None, limit: int
 ) -> None:
     jobs = [job(n, tiled(1), max_tokens=5, image_key=key) for n in range(4)]
-    found = answers(engine_of(checkpoint, shared_encodings_mib=limit), jobs, [20 if key else 0] * 3)
+    found = answers(engine_of(checkpoint, encoder_cache_mib=limit), jobs, [20 if key else 0] * 3)
     assert len(set(found.values())) == 1
     assert len(encoded) == 4
 
 
 def test_what_was_pushed_out_is_encoded_again(checkpoint: Checkpoint, encoded: list[Canvas]) -> None:
     """A MiB holds few of the embedded model's images."""
-    engine = engine_of(checkpoint, shared_encodings_mib=1, max_batch=1)
+    engine = engine_of(checkpoint, encoder_cache_mib=1, max_batch=1)
     jobs = [job(n, tiled(n % 8), max_tokens=2, image_key=str(n % 8)) for n in range(16)]
     found = answers(engine, jobs)
     assert len(encoded) == 16
@@ -80,7 +80,7 @@ sizes = st.lists(st.tuples(st.sampled_from([*"abcdef", None]), st.integers(1, 6)
 @given(sizes, st.integers(0, 12))
 def test_the_newest_that_fit_are_kept(uses: list[tuple[str | None, int]], limit: int) -> None:
     """Each use asks first, and keeps what it had to make: as the prefill does."""
-    kept, model = Encodings(limit * KIB), dict[str, torch.Tensor]()
+    kept, model = EncoderCache(limit * KIB), dict[str, torch.Tensor]()
     for key, size in uses:
         found = kept.get(key)
         assert found is (None if key is None else model.get(key)) or torch.equal(found, model[key])  # type: ignore[arg-type, index]
@@ -101,7 +101,7 @@ def test_the_newest_that_fit_are_kept(uses: list[tuple[str | None, int]], limit:
 
 
 def test_cleared_it_holds_nothing() -> None:
-    kept = Encodings(KIB)
+    kept = EncoderCache(KIB)
     kept.keep("a", torch.zeros(KIB, dtype=torch.uint8))
     kept.clear()
     assert kept.get("a") is None

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-WARM_UPS = 2  # libraries choose and load their kernels before a capture, which may not wait for anything
+WARM_UP_RUNS = 2  # libraries choose and load their kernels before a capture, which may not wait for anything
 
 
-class Graph:
+class CudaGraph:
     """Calls `function` on tensors shaped as `example`; once captured, by replaying its kernels as a CUDA graph.
 
     The result then is the same tensors at every call, overwritten.
@@ -23,7 +23,7 @@ class Graph:
 
     def capture(self, pool: Any) -> None:
         """On the current stream, which must not be the default one. Graphs of one `pool` must not run side by side."""
-        for _ in range(WARM_UPS):
+        for _ in range(WARM_UP_RUNS):
             self._function(*self._inputs)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, pool=pool, stream=torch.cuda.current_stream()):

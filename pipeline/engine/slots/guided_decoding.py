@@ -16,23 +16,23 @@ from sightstream.pipeline.engine.slots.section_plan import CLOSINGS, LATER, Sect
 from sightstream.schemas.wire.result import FinishReason
 
 
-class Answering(Protocol):
+class TokenPolicy(Protocol):
     """Decides, token by token, what an answer says and when it ends.
 
-    `tokens` is what has been said, without an end token. `spent` counts against the request's max_tokens, an end
-    token that ended the answer included. `ended` is None while it goes on.
+    `tokens` is what has been said, without an end token. `num_tokens` counts against the request's max_tokens, an end
+    token that ended the answer included. `finish_reason` is None while it goes on.
     """
 
     tokens: list[int]
-    ended: FinishReason | None
-    spent: int
+    finish_reason: FinishReason | None
+    num_tokens: int
 
-    def say(self, sampled: int) -> int:
-        """The token the answer goes on with, given the one sampled; means nothing once `ended` is set."""
+    def accept(self, sampled: int) -> int:
+        """The token the answer goes on with, given the one sampled; means nothing once `finish_reason` is set."""
         ...
 
 
-def answering(plan: SectionPlan | None, ends: frozenset[int], max_tokens: int) -> Answering:
+def token_policy(plan: SectionPlan | None, ends: frozenset[int], max_tokens: int) -> TokenPolicy:
     """Free without a plan, and where `max_tokens` is too small for four sections."""
     if plan is None or not plan.fits(max_tokens):
         return FreeAnswer(ends, max_tokens)
@@ -44,18 +44,18 @@ class FreeAnswer:
 
     def __init__(self, ends: frozenset[int], max_tokens: int) -> None:
         self.tokens: list[int] = []
-        self.ended: FinishReason | None = None
-        self.spent = 0
+        self.finish_reason: FinishReason | None = None
+        self.num_tokens = 0
         self._ends, self._max_tokens = ends, max_tokens
 
-    def say(self, sampled: int) -> int:
-        self.spent += 1
+    def accept(self, sampled: int) -> int:
+        self.num_tokens += 1
         if sampled in self._ends:
-            self.ended = "stop"
+            self.finish_reason = "stop"
             return sampled
         self.tokens.append(sampled)
-        if self.spent >= self._max_tokens:
-            self.ended = "length"
+        if self.num_tokens >= self._max_tokens:
+            self.finish_reason = "length"
         return sampled
 
 
@@ -68,36 +68,36 @@ class GuidedAnswer:
 
     def __init__(self, plan: SectionPlan, max_tokens: int) -> None:
         self.tokens: list[int] = []
-        self.ended: FinishReason | None = None
-        self.spent = 0
-        self._plan, self._harmless, self._max_tokens = plan, plan.harmless, max_tokens
+        self.finish_reason: FinishReason | None = None
+        self.num_tokens = 0
+        self._plan, self._plain_tokens, self._max_tokens = plan, plan.plain_tokens, max_tokens
         self._section = -1
-        self._bridge = deque(plan.opening)  # tokens to feed
-        self._last = 0  # where `spent` stands at the section's last token; 0 between sections
+        self._forced = deque(plan.opening)  # tokens to feed
+        self._last = 0  # where `num_tokens` stands at the section's last token; 0 between sections
         self._held = ""  # what may become a tag
         self._cut = False
 
-    def say(self, sampled: int) -> int:
-        self.spent += 1
-        if self.spent <= self._last and not self._held and sampled in self._harmless:
+    def accept(self, sampled: int) -> int:
+        self.num_tokens += 1
+        if self.num_tokens <= self._last and not self._held and sampled in self._plain_tokens:
             self.tokens.append(sampled)
             return sampled
-        token = self._bridge.popleft() if self._bridge else self._listen(sampled)
+        token = self._forced.popleft() if self._forced else self._observe(sampled)
         self.tokens.append(token)
-        if not self._last and not self._bridge:
+        if not self._last and not self._forced:
             self._open_section()
         return token
 
-    def _listen(self, sampled: int) -> int:
+    def _observe(self, sampled: int) -> int:
         """Inside a section: what was sampled, or the first token of the bridge."""
         closing, text = CLOSINGS[self._section], self._plan.text(sampled)
         before, closed, after = (self._held + text).partition(closing)
         moves_on = sampled in self._plan.ends or any(tag in before for tag in LATER[self._section])
-        if moves_on or self.spent > self._last:
+        if moves_on or self.num_tokens > self._last:
             begun = self._held if closing.startswith(self._held) else ""
             self._cut |= not (moves_on or _goes_on_with(closing[len(begun) :], text))
             self._close_section(begun)
-            return self._bridge.popleft()
+            return self._forced.popleft()
         if closed:
             self._close_section(closed + after)
         else:
@@ -105,15 +105,15 @@ class GuidedAnswer:
         return sampled
 
     def _close_section(self, begun: str) -> None:
-        self._bridge.extend(self._plan.bridge(self._section, begun))
+        self._forced.extend(self._plan.forced_tokens(self._section, begun))
         self._last, self._held = 0, ""
 
     def _open_section(self) -> None:
         self._section += 1
         if self._section == len(SECTIONS):
-            self.ended = "length" if self._cut else "stop"
+            self.finish_reason = "length" if self._cut else "stop"
             return
-        self._last = self.spent + self._plan.budget(self._section, self._max_tokens - self.spent)
+        self._last = self.num_tokens + self._plan.budget(self._section, self._max_tokens - self.num_tokens)
 
 
 def _begun_tag(text: str, tags: tuple[str, ...]) -> str:

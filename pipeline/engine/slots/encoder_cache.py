@@ -7,7 +7,7 @@ from collections import OrderedDict
 import torch
 
 
-class Encodings:
+class EncoderCache:
     """At most `limit` bytes, the longest unused go first. An image without a key is never kept."""
 
     def __init__(self, limit: int) -> None:
