@@ -1,30 +1,41 @@
-# `make demo` and `make test` are each alone enough on a fresh machine; both start with `make setup`.
+# `make demo` and `make test` each suffice on a fresh machine; both start with `make setup`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3 || echo python3)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test check lint format setup clean
+.PHONY: demo test check soak lint format lock setup clean help
 
-demo: setup ## Real images through a real Kafka and a real S3 to real answers: ARGS=--keep leaves it all running.
+demo: setup ## Send real images through a real Kafka and a real S3 to real answers; ARGS=--keep leaves it all running.
 	@$(BIN)/sightstream demo $(ARGS)
 
-test: lint ## Everything that CI runs: format, lint, types, all tests; most of them wait, so two files at a time.
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+test: lint ## Run all that CI runs: format, lint, types and all tests but soak; two test files at a time, as most wait.
+	$(BIN)/pytest -n 2 --dist loadfile -m "not soak" $(ARGS)
 
-check: lint ## As `test`, but only the fast tests: no Kafka, no S3.
-	$(BIN)/pytest -m "not real" $(ARGS)
+check: lint ## Run format, lint, types and the fast tests: no Kafka, no S3.
+	$(BIN)/pytest -m "not real and not soak" $(ARGS)
 
-lint: setup
+soak: setup ## Run the tests that take many minutes to hours.
+	$(BIN)/pytest -m soak $(ARGS) || [ $$? -eq 5 ] # 5: there are none
+
+lint: setup ## Check format, lint rules and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup ## Rewrites the code as `test` wants it.
+format: setup ## Rewrite the code as `make lint` wants it.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-setup: ## Python packages, Java, Kafka; a second when nothing changed.
+lock: setup ## Write requirements.txt from pyproject.toml; ARGS=--upgrade takes the newest versions.
+	uv=$$($(PYTHON) -c "from sightstream.infra.bootstrap.environment import ensure_uv; print(ensure_uv())") && \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $$uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+		--group dev --generate-hashes --no-annotate $(ARGS) --output-file requirements.txt pyproject.toml
+
+setup: ## Install Python packages, Java and Kafka; takes a second when nothing has changed.
 	@$(PYTHON) -m sightstream.infra.bootstrap
 
-clean: ## Removes what was made here; the jars shared by all clones stay in the user's cache.
+clean: ## Remove what was made here; the jars shared by all clones stay in the user's cache.
 	rm -rf .venv .tools .sightstream build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+help: ## Show this list.
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile

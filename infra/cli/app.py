@@ -24,9 +24,12 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
+        from importlib import metadata
 
-        print(f"sightstream {version('sightstream')}")
+        try:
+            print(f"sightstream {metadata.version('sightstream')}")
+        except metadata.PackageNotFoundError:
+            print("sightstream (a checkout that is not installed)")
         raise typer.Exit
 
 

@@ -1,4 +1,4 @@
-"""`sightstream demo`: the whole pipeline on this machine, with a worker killed half-way."""
+"""`sightstream demo`: runs the whole pipeline on this machine and kills a worker half-way."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ import typer
 
 
 def demo(
-    directory: Annotated[Path, typer.Option("--dir", help="Data and logs; emptied at the start of a run.")] = Path(
-        ".sightstream/demo"
-    ),
-    images: Annotated[int, typer.Option(min=10, max=100_000, help="Pictures, the broken ones not counted.")] = 200,
-    seed: Annotated[int, typer.Option(help="Another seed draws other pictures.")] = 2026,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Folder for data and logs; emptied at the start of a run.")
+    ] = Path(".sightstream/demo"),
+    images: Annotated[int, typer.Option(min=10, max=100_000, help="Number of images, not counting broken ones.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the drawn images.")] = 2026,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object on standard output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
-    """Draw pictures, put them through Kafka and S3, kill a worker, and check the books. Exit code 0: they hold."""
+    """Send drawn images through Kafka and S3, kill a worker, and check the counts (needs a checkout).
+
+    Exits 0 if every request has exactly one outcome.
+    """
+    from sightstream.infra.cli.checkout import require_checkout
+
+    require_checkout("demo")
     import json
 
     from rich.console import Console
