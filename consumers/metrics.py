@@ -14,16 +14,18 @@ from prometheus_client.core import GaugeMetricFamily
 from sightstream.pipeline.metrics import SECONDS_BUCKETS
 
 # --- worker -----------------------------------------------------------------------------------------------
-REQUESTS_TAKEN = Counter("sightstream_worker_requests_taken", "Records taken from the request topic.")
+REQUESTS_TAKEN = Counter("sightstream_worker_requests_taken", "Records consumed from the request topic.")
 RESULTS = Counter("sightstream_worker_results", "Results committed.")
 DEAD_LETTERS = Counter("sightstream_worker_dead_letters", "Dead letters committed.", ["reason"])
-RETRIES = Counter("sightstream_worker_retries", "Attempts that will be made again.", ["stage"])
-IN_FLIGHT = Gauge("sightstream_worker_in_flight", "Requests taken and not yet committed.")
+RETRIES = Counter("sightstream_worker_retries", "Failed attempts that may be retried.", ["stage"])
+IN_FLIGHT = Gauge("sightstream_worker_in_flight", "Requests consumed and not yet committed.")
 IN_FLIGHT_BYTES = Gauge("sightstream_worker_in_flight_bytes", "Image bytes and pixels held by the flow.")
 PARTITIONS = Gauge("sightstream_worker_partitions", "Partitions assigned to this worker.")
-PAUSED = Gauge("sightstream_worker_paused", "1 while this worker takes no new records.")
-BREAKER_OPEN = Gauge("sightstream_worker_breaker_open", "1 while a dependency is held to be down.", ["dependency"])
-COMMITS = Counter("sightstream_worker_commits", "Transactions by how they ended.", ["outcome"])
+PAUSED = Gauge("sightstream_worker_paused", "1 while this worker consumes no new records.")
+BREAKER_OPEN = Gauge(
+    "sightstream_worker_breaker_open", "1 while the circuit breaker of a dependency is open.", ["dependency"]
+)
+COMMITS = Counter("sightstream_worker_commits", "Transactions by outcome.", ["outcome"])
 COMMIT_SECONDS = Histogram("sightstream_worker_commit_seconds", "Duration of one transaction.", buckets=SECONDS_BUCKETS)
 REBALANCES = Counter("sightstream_worker_rebalances", "Assignments, revocations, losses.", ["event"])
 
@@ -37,14 +39,14 @@ STORE_RESETS = Counter(
     "sightstream_store_resets", "Partitions whose stored position was gone on the broker.", ["cause"]
 )
 
-# --- look-up ----------------------------------------------------------------------------------------------
-LOOKUP_RECORDS = Counter("sightstream_lookup_records", "Result records by what became of them.", ["outcome"])
-LOOKUP_REQUESTS = Counter("sightstream_lookup_requests", "Look-ups by HTTP status.", ["status"])
+# --- lookup -----------------------------------------------------------------------------------------------
+LOOKUP_RECORDS = Counter("sightstream_lookup_records", "Result records by outcome.", ["outcome"])
+LOOKUP_REQUESTS = Counter("sightstream_lookup_requests", "Lookups by HTTP status.", ["status"])
 LOOKUP_REREADS = Counter("sightstream_lookup_rereads", "Times a partition was read again to find a dropped record.")
-LOOKUP_READY = Gauge("sightstream_lookup_ready", "1 while the table is whole and answers look-ups.")
+LOOKUP_READY = Gauge("sightstream_lookup_ready", "1 while the table is complete and answers lookups.")
 
 # --- lag --------------------------------------------------------------------------------------------------
-LAG_READS = Counter("sightstream_lag_reads", "Readings of lag by how they ended.", ["outcome"])
+LAG_READS = Counter("sightstream_lag_reads", "Readings of lag by outcome.", ["outcome"])
 
 
 class Exported(NamedTuple):

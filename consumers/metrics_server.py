@@ -1,4 +1,4 @@
-"""Serves /metrics of this process on loopback; a scraper elsewhere comes through a proxy that asks who it is."""
+"""Serves /metrics of this process on loopback; remote scrapers must go through an authenticating proxy."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 LOOPBACK = "127.0.0.1"
 
 
-class MetricsPortTaken(OSError):
+class MetricsPortInUse(OSError):
     """Another process listens on the port for metrics."""
 
 
 @contextmanager
-def metrics_served(port: int, registry: CollectorRegistry = REGISTRY) -> Iterator[None]:
-    """http://127.0.0.1:`port`/metrics while the block runs, from a thread of its own; port 0 serves nothing.
+def serve_metrics(port: int, registry: CollectorRegistry = REGISTRY) -> Iterator[None]:
+    """Serve http://127.0.0.1:`port`/metrics while the block runs, on a thread of its own; port 0 serves nothing.
 
-    Raises MetricsPortTaken.
+    Raises MetricsPortInUse.
     """
     if port == 0:
         yield
@@ -26,8 +26,8 @@ def metrics_served(port: int, registry: CollectorRegistry = REGISTRY) -> Iterato
     try:
         server, thread = start_http_server(port, LOOPBACK, registry)
     except OSError as error:
-        raise MetricsPortTaken(
-            f"can't serve metrics on {LOOPBACK}:{port}: {error.strerror}; name another port"
+        raise MetricsPortInUse(
+            f"can't serve metrics on {LOOPBACK}:{port}: {error.strerror}; set another metrics_port"
         ) from None
     try:
         yield

@@ -1,1 +1,21 @@
-"""Takes requests, runs them through the flow, commits their outcomes with the offsets in one transaction."""
+"""Consumes requests, runs them through the flow, and commits their outcomes with the offsets in one transaction.
+
+In call order:
+
+    run.py           starts a worker from its settings: name, topic check, flow, signals, metrics
+    name.py          gives it a name that is unique among live workers and stable over restarts
+    topic_check.py   checks at start that the topics fit
+    worker.py        the loop, and the answers to the group's rebalances
+    intake.py        polls the consumer, registers each record in its partition and submits it to the flow
+    delivery.py      a record in this worker's hands, with its attempts
+    outcomes.py      collects outcomes from the flow: an end goes to the ledger, a failure to the retry queue
+    retry_queue.py   decides when a request is tried again, with one circuit breaker per dependency
+    records.py       turns results and rejections into the records of the result and dead-letter topics
+    committer.py     decides when to commit, and what; `Committer._commit` IS WHERE OFFSETS ARE COMMITTED
+    transactions.py  sends records and offsets in one Kafka transaction (`Transactions.commit`), and names its failures
+    assignment.py    the partitions that this worker owns now, and the deliveries of each
+    ledger.py        the offsets of one partition: pending, finished, committed
+    settings.py      the settings of all of them
+
+The text that is committed beside an offset is described in consumers/kafka/offset_metadata.py.
+"""

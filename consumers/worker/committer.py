@@ -1,4 +1,4 @@
-"""When to commit, what goes into the transaction, and how to go on after one that failed."""
+"""Decides when to commit and what belongs into the transaction, and goes on after one that failed."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, TopicPartition
 
 from sightstream.consumers.metrics import COMMIT_SECONDS, COMMITS, DEAD_LETTERS, RESULTS
-from sightstream.consumers.worker.claims import Claim, Claims
+from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.ledger import CommitPoint
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.consumers.worker.settings import WorkerSettings
-from sightstream.consumers.worker.transactions import Aborted, CommitError, NotAMember, Transactions, Unsure
+from sightstream.consumers.worker.transactions import Aborted, CommitError, InDoubt, NotAMember, Transactions
 
 log = logging.getLogger(__name__)
 
 PAUSE_AFTER_FAILURE_S = 1.0
-# So that a commit stays within its time on a slow link, however much has piled up.
+# Bounded, so that a commit stays within its time limit on a slow link however much is ready.
 MAX_TRANSACTION_BYTES = 8 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
-class _Share:
+class PartitionCommit:
     """One partition's part of a transaction."""
 
-    claim: Claim
+    state: PartitionState
     ready: dict[int, OutgoingRecord]
     point: CommitPoint
 
 
 @dataclass(slots=True)
-class _Room:
-    """What still fits one transaction. The first record always does."""
+class TransactionBudget:
+    """The records and bytes that still fit one transaction. The first record always fits."""
 
-    records: int
-    bytes: int
+    remaining_records: int
+    remaining_bytes: int
     _used: bool = False
 
-    def takes(self, record: OutgoingRecord) -> bool:
-        self.records -= 1
-        self.bytes -= len(record.value or b"")
-        fits = not self._used or (self.records >= 0 and self.bytes >= 0)
+    def admits(self, record: OutgoingRecord) -> bool:
+        self.remaining_records -= 1
+        self.remaining_bytes -= len(record.value or b"")
+        fits = not self._used or (self.remaining_records >= 0 and self.remaining_bytes >= 0)
         self._used = True
         return fits
 
@@ -54,83 +54,88 @@ class Committer:
         self,
         settings: WorkerSettings,
         topic: str,
-        claims: Claims,
+        assignment: Assignment,
         transactions: Transactions,
         consumer: Consumer,
         clock: Callable[[], float],
     ) -> None:
         self._settings, self._topic, self._clock = settings, topic, clock
-        self._claims, self._transactions, self._consumer = claims, transactions, consumer
-        self._unsure = True
+        self._assignment, self._transactions, self._consumer = assignment, transactions, consumer
+        self._in_doubt = True
         self._next_try = 0.0
 
     def start(self) -> bool:
-        """Ends what a predecessor of the same name left open. Blocks; False: the broker can't be reached yet."""
+        """End the transaction that a predecessor of the same name left open. Blocks.
+
+        Returns False when the broker can't be reached yet.
+        """
         try:
-            self._find_out()
-        except Unsure as error:
+            self._resolve_doubt()
+        except InDoubt as error:
             log.warning("no transactions yet: %s", error)
-        return not self._unsure
+        return not self._in_doubt
 
     def commit_if_due(self) -> None:
-        """Commits what is ready once the interval is over or the batch is full. Raises Fatal."""
+        """Commit the ready outcomes once the interval is over or a batch is full. Raises Fatal."""
         now = self._clock()
-        shares = self._shares() if now >= self._next_try else []
-        if shares:
-            full = sum(len(share.ready) for share in shares) >= self._settings.commit_batch
+        parts = self._parts() if now >= self._next_try else []
+        if parts:
+            full = sum(len(part.ready) for part in parts) >= self._settings.commit_batch_records
             self._next_try = now + (0 if full else self._settings.commit_interval_s)
-            self._try(shares)
+            self._try(parts)
 
     def commit_or_give_up(self) -> None:
-        """One try, now: the partitions are about to go. Raises Fatal."""
-        if shares := self._shares():
-            self._try(shares)
+        """Try once, now: the partitions are about to be revoked. Raises Fatal."""
+        if parts := self._parts():
+            self._try(parts)
 
     def close(self) -> None:
         self._transactions.close()
 
-    def _shares(self) -> list[_Share]:
-        """The partitions that have something to say."""
-        found, room = [], _Room(self._settings.commit_batch, MAX_TRANSACTION_BYTES)
-        for claim in self._claims:
-            ready = claim.ledger.publishable(room.takes)
-            point = claim.ledger.commit_point(ready)
-            if ready or claim.ledger.has_news(point):
-                found.append(_Share(claim, ready, point))
-        return found
+    def _parts(self) -> list[PartitionCommit]:
+        """Return the per-partition parts of the next transaction, without partitions that have nothing to commit."""
+        parts, budget = [], TransactionBudget(self._settings.commit_batch_records, MAX_TRANSACTION_BYTES)
+        for state in self._assignment:
+            ready = state.ledger.publishable(budget.admits)
+            point = state.ledger.commit_point(ready)
+            if ready or state.ledger.has_changes(point):
+                parts.append(PartitionCommit(state, ready, point))
+        return parts
 
-    def _try(self, shares: list[_Share]) -> None:
+    def _try(self, parts: list[PartitionCommit]) -> None:
         try:
-            if self._unsure:
-                self._find_out()
-                shares = self._shares()
+            if self._in_doubt:
+                self._resolve_doubt()
+                parts = self._parts()
             with COMMIT_SECONDS.time():
-                self._commit(shares)
+                self._commit(parts)
         except CommitError as error:
-            self._unsure = self._unsure or isinstance(error, Unsure)
+            self._in_doubt = self._in_doubt or isinstance(error, InDoubt)
             self._next_try = self._clock() + PAUSE_AFTER_FAILURE_S
-            COMMITS.labels(_NAMES[type(error)]).inc()
-            log.warning("not committed (%s): %s", _NAMES[type(error)], error)
+            COMMITS.labels(_METRIC_LABELS[type(error)]).inc()
+            log.warning("not committed (%s): %s", _METRIC_LABELS[type(error)], error)
 
-    def _find_out(self) -> None:
-        """After a transaction of unknown end: a fresh producer ends it, then Kafka says what holds."""
+    def _resolve_doubt(self) -> None:
+        """Find out what is committed, after a transaction of unknown outcome: end it by a fresh producer, then ask."""
         self._transactions.renew()
-        self._claims.settle_from_broker()
-        self._unsure = False
+        self._assignment.reload_committed()
+        self._in_doubt = False
 
-    def _commit(self, shares: list[_Share]) -> None:
-        records = [record for share in shares for record in share.ready.values()]
+    def _commit(self, parts: list[PartitionCommit]) -> None:
+        """Commit records and offsets in one transaction. This is the only place where a worker commits an offset."""
+        records = [record for part in parts for record in part.ready.values()]
         offsets = [
-            TopicPartition(self._topic, share.claim.partition, share.point.offset, share.point.note) for share in shares
+            TopicPartition(self._topic, part.state.partition, part.point.offset, part.point.metadata) for part in parts
         ]
         self._transactions.commit(records, offsets, self._consumer)
-        for share in shares:
-            self._claims.settle(share.claim, share.point)
+        for part in parts:
+            part.state.mark_committed(part.point)
         COMMITS.labels("committed").inc()
         _count(records)
 
 
-_NAMES: dict[type[CommitError], str] = {Aborted: "aborted", NotAMember: "not_a_member", Unsure: "unsure"}
+# These values are known to dashboards, so they stay.
+_METRIC_LABELS: dict[type[CommitError], str] = {Aborted: "aborted", NotAMember: "not_a_member", InDoubt: "unsure"}
 
 
 def _count(records: list[OutgoingRecord]) -> None:

@@ -1,4 +1,4 @@
-"""A worker's name: unique among live workers, stable over restarts, so that its transactions can be fenced."""
+"""A worker's name: unique among live workers and stable over restarts, so that its transactions can be fenced."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from sightstream.pipeline.errors import Fatal
 
 
 @contextmanager
-def worker_name(group: str, chosen: str | None) -> Iterator[str]:
-    """`chosen`, or this host's name with the first free slot number. Held until left, or until this process ends.
+def reserve_name(group_id: str, configured: str | None) -> Iterator[str]:
+    """Yield `configured`, or this host's name with the first free instance number, reserved while the block runs.
 
-    Raises Fatal when a live process of this machine has taken `chosen`.
+    The system releases the name of a process that ends. Raises Fatal when a live process of this machine has it.
     """
     folder = Path(tempfile.gettempdir()) / f"sightstream-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    names = iter([chosen]) if chosen else (f"{socket.gethostname()}-{slot}" for slot in count())
+    names = iter([configured]) if configured else (f"{socket.gethostname()}-{instance}" for instance in count())
     for name in names:
-        file = (folder / f"{_plain(group)}-{_plain(name)}.lock").open("w")
+        file = (folder / f"{_plain(group_id)}-{_plain(name)}.lock").open("w")
         with file:
             if _lock(file.fileno()):
                 yield name
                 return
-    raise Fatal(f"another worker of this machine is named {chosen!r}; give each its own SIGHTSTREAM_WORKER_NAME")
+    raise Fatal(f"another worker of this machine is named {configured!r}; give each its own SIGHTSTREAM_WORKER_NAME")
 
 
 def _lock(descriptor: int) -> bool:

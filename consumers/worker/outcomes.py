@@ -1,14 +1,14 @@
-"""From the flow into the ledgers: answers and rejections at once, what may pass later back into the flow."""
+"""Moves outcomes from the flow into the ledgers: ends at once, failures that may pass through the retry queue."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 from sightstream.consumers.metrics import RETRIES
-from sightstream.consumers.worker.claims import Claims
+from sightstream.consumers.worker.assignment import Assignment, PartitionState
+from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.records import OutgoingRecord, dead_letter_record, result_record
-from sightstream.consumers.worker.retries import Retries
-from sightstream.consumers.worker.ticket import Ticket
+from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.types import Outcome
@@ -16,67 +16,75 @@ from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.result import ImageResult
 from sightstream.schemas.wire.topics import TopicSettings
 
-# Rejected before the image's source was asked: says nothing of whether it is up.
-_NEVER_ASKED = {Reason.DEADLINE_EXCEEDED, Reason.UNSUPPORTED_URI, Reason.FORBIDDEN_LOCATION}
+# Rejected before a request to the image's source was sent: proves nothing about whether the source is up.
+_SENT_NO_REQUEST = {Reason.DEADLINE_EXCEEDED, Reason.UNSUPPORTED_URI, Reason.FORBIDDEN_LOCATION}
 
 
 class Outcomes:
     """Used by the thread that owns the consumer."""
 
-    def __init__(self, topics: TopicSettings, claims: Claims, flow: Flow, retries: Retries) -> None:
-        self._topics, self._claims, self._flow, self._retries = topics, claims, flow, retries
+    def __init__(self, topics: TopicSettings, assignment: Assignment, flow: Flow, retry_queue: RetryQueue) -> None:
+        self._topics, self._assignment, self._flow, self._retry_queue = topics, assignment, flow, retry_queue
 
-    def collect(self, wait_s: float = 0) -> None:
-        """Blocks for `wait_s` at most when there is none. Raises Fatal when the flow can't go on."""
-        for outcome in self._flow.collect(wait_s):
-            self._settle(outcome)
+    def collect(self, timeout_s: float = 0) -> None:
+        """Handle all outcomes of the flow; wait `timeout_s` at most when there is none.
 
-    def try_again(self) -> None:
-        """Hands the flow what is due for another attempt."""
-        for ticket in self._retries.due():
-            if self._claims.holds(ticket) and ticket.request is not None:
-                self._flow.submit(ticket, ticket.request)
+        Raises Fatal when the flow can't go on.
+        """
+        for outcome in self._flow.collect(timeout_s):
+            self._handle(outcome)
 
-    def reject(self, ticket: Ticket, error: Rejected) -> None:
-        """The ticket ends as a dead letter."""
-        self._enter(ticket, dead_letter_record(ticket, error, self._topics, datetime.now(UTC)))
+    def retry_due(self) -> None:
+        """Submit the requests whose next attempt is due."""
+        for delivery in self._retry_queue.due():
+            if self._assignment.find(delivery) and delivery.request is not None:
+                self._flow.submit(delivery, delivery.request)
 
-    def _settle(self, outcome: Outcome) -> None:
-        ticket, result = outcome.ticket, outcome.result
-        assert isinstance(ticket, Ticket)  # noqa: S101
-        if isinstance(result, Cancelled) or not self._claims.holds(ticket):
+    def reject(self, delivery: Delivery, error: Rejected) -> None:
+        """End the delivery as a dead letter."""
+        if state := self._assignment.find(delivery):
+            self._reject(state, delivery, error)
+
+    def _handle(self, outcome: Outcome) -> None:
+        delivery, result = outcome.ticket, outcome.result
+        assert isinstance(delivery, Delivery)  # noqa: S101
+        state = self._assignment.find(delivery)
+        if state is None or isinstance(result, Cancelled):
             return
+        delivery.attempts += 1
         if isinstance(result, Retryable):
-            self._settle_failure(ticket, result)
+            self._handle_failure(state, delivery, result)
             return
-        if not (isinstance(result, Rejected) and result.reason in _NEVER_ASKED):
-            self._retries.succeeded(ticket, _reached(result))
-        self._settle_end(ticket, result)
+        if not (isinstance(result, Rejected) and result.reason in _SENT_NO_REQUEST):
+            self._retry_queue.record_success(delivery, _last_stage(result))
+        self._handle_end(state, delivery, result)
 
-    def _settle_failure(self, ticket: Ticket, error: Retryable) -> None:
+    def _handle_failure(self, state: PartitionState, delivery: Delivery, error: Retryable) -> None:
         RETRIES.labels(error.stage.value).inc()
-        if not self._retries.failed(ticket, error):
-            detail = f"{error}; given up after {ticket.attempts} attempts"
-            self.reject(ticket, Rejected(Reason.RETRIES_EXHAUSTED, error.stage, detail))
+        if not self._retry_queue.add(delivery, error):
+            detail = f"{error}; given up after {delivery.attempts} attempts"
+            self._reject(state, delivery, Rejected(Reason.RETRIES_EXHAUSTED, error.stage, detail))
 
-    def _settle_end(self, ticket: Ticket, result: ImageResult | PipelineError) -> None:
-        ticket.attempts += 1
+    def _handle_end(self, state: PartitionState, delivery: Delivery, result: ImageResult | PipelineError) -> None:
         try:
             if isinstance(result, PipelineError):
                 raise result
-            self._enter(ticket, result_record(ticket, result, self._topics))
+            _finish(state, delivery, result_record(delivery, result, self._topics))
         except Rejected as error:
-            self.reject(ticket, error)
+            self._reject(state, delivery, error)
 
-    def _enter(self, ticket: Ticket, record: OutgoingRecord) -> None:
-        if claim := self._claims.holds(ticket):
-            claim.ledger.finish(ticket.source.offset, record)
+    def _reject(self, state: PartitionState, delivery: Delivery, error: Rejected) -> None:
+        _finish(state, delivery, dead_letter_record(delivery, error, self._topics, datetime.now(UTC)))
 
 
-def _reached(result: ImageResult | PipelineError) -> Stage:
-    """How far the request came: an image that is missing or broken, too, was answered about.
+def _finish(state: PartitionState, delivery: Delivery, record: OutgoingRecord) -> None:
+    state.ledger.finish(delivery.record_id.offset, record)
 
-    A cached answer says nothing of whether the engine is up.
+
+def _last_stage(result: ImageResult | PipelineError) -> Stage:
+    """Return the last stage that responded. A missing or corrupt image still proves that its source is up.
+
+    A cached answer proves nothing about the engine.
     """
     if isinstance(result, Rejected):
         return result.stage

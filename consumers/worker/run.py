@@ -1,12 +1,12 @@
-"""A whole worker from settings: name, topics, flow, loop, metrics."""
+"""Runs a whole worker from its settings: name, topics, flow, loop, metrics."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
 
-from sightstream.consumers.metrics_server import metrics_served
-from sightstream.consumers.worker.name import worker_name
+from sightstream.consumers.metrics_server import serve_metrics
+from sightstream.consumers.worker.name import reserve_name
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.topic_check import check_topics
 from sightstream.consumers.worker.worker import Worker
@@ -18,8 +18,8 @@ from sightstream.schemas.wire.topics import TopicSettings
 def run_worker(
     settings: WorkerSettings, kafka: KafkaSettings, topics: TopicSettings, start_flow: Callable[[], Flow]
 ) -> None:
-    """Blocks until SIGTERM or SIGINT; to be called on the main thread. Raises Fatal or MetricsPortTaken."""
-    with worker_name(settings.group_id, settings.name) as name, metrics_served(settings.metrics_port):
+    """Run until SIGTERM or SIGINT. Call it on the main thread. Raises Fatal or MetricsPortInUse."""
+    with reserve_name(settings.group_id, settings.name) as name, serve_metrics(settings.metrics_port):
         check_topics(kafka, topics)
         flow = start_flow()
         try:

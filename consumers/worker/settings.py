@@ -1,41 +1,117 @@
-"""How a worker takes part in the group, commits, retries and leaves."""
+"""Settings of a worker."""
 
 from __future__ import annotations
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sightstream.consumers.worker.ledger import NOTE_LIMIT
+from sightstream.consumers.worker.ledger import METADATA_LIMIT_BYTES
 
 
 class WorkerSettings(BaseSettings):
-    """`name` must be unique among live workers and stable over restarts (a pod's or a GPU's name): it fences a dead
-    predecessor's transaction at once. Without it, the first free slot of this machine is taken.
-
-    `max_unpublished` bounds what is taken and not yet committed, requests that wait for an outage to end included.
-    A request to a foreign host is given up after `max_attempts`; one to a dependency (the object store, a host of
-    `allowed_hosts`) after `patience_s`, and after `outage_patience_s` where the dependency is down. It is held to be
-    down after `outage_failures` failures without a success between: it is then tried every `probe_interval_s`, and
-    once a quarter of `max_unpublished` waits, next to nothing new is taken.
-    """
+    """Settings of a worker: how it takes part in its group, commits, retries and stops."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_WORKER_", frozen=True, extra="forbid")
 
-    group_id: str = "sightstream-workers"
-    name: str | None = None
-    session_timeout_ms: int = Field(default=15_000, ge=1_000)
-    max_poll_interval_ms: int = Field(default=120_000, ge=10_000)
-    transaction_timeout_ms: int = Field(default=15_000, ge=1_000)
-    commit_interval_s: float = Field(default=0.5, ge=0)
-    commit_batch: int = Field(default=256, ge=1)
-    note_limit: int = Field(default=NOTE_LIMIT, ge=16)
-    max_unpublished: int = Field(default=1024, ge=1)
-    drain_timeout_s: float = Field(default=20, ge=0)
-    max_attempts: int = Field(default=6, ge=1)
-    backoff_s: float = Field(default=0.5, gt=0)
-    max_backoff_s: float = Field(default=30, gt=0)
-    patience_s: float = Field(default=1800, ge=0)
-    outage_patience_s: float = Field(default=6 * 3600, ge=0)
-    outage_failures: int = Field(default=8, ge=1)
-    probe_interval_s: float = Field(default=2, gt=0)
-    metrics_port: int = Field(default=0, ge=0, le=65_535)
+    group_id: str = Field(
+        default="sightstream-workers",
+        description="Consumer group of the workers; those that share it share the partitions. Another name starts from "
+        "the oldest request.",
+    )
+    name: str | None = Field(
+        default=None,
+        description="Name that is unique among live workers and stable over restarts, such as a pod's or a GPU's: it "
+        "ends a dead predecessor's transaction at once. Unset, it is this host's name with the first free instance "
+        "number. Set it where the host's name changes at a restart.",
+    )
+    session_timeout_s: float = Field(
+        default=15,
+        ge=1,
+        description="Seconds without a heartbeat after which Kafka gives a dead worker's partitions to others; lower "
+        "it for a faster takeover, raise it on a slow network.",
+    )
+    max_poll_interval_s: float = Field(
+        default=120,
+        ge=10,
+        description="Seconds without a poll after which a worker counts as hung and loses its partitions; raise it on "
+        "machines that stand still for long.",
+    )
+    transaction_timeout_s: float = Field(
+        default=15,
+        ge=1,
+        description="Seconds after which Kafka aborts a transaction that a dead worker left open; readers wait that "
+        "long for it. Raise it when commits fail on a slow link.",
+    )
+    commit_interval_s: float = Field(
+        default=0.5,
+        ge=0,
+        description="Seconds between two commits; a result waits up to that long before readers see it. Raise it for "
+        "fewer transactions.",
+    )
+    commit_batch_records: int = Field(
+        default=256,
+        ge=1,
+        description="Most records per transaction; when so many are ready, they are committed before the interval is "
+        "over. Raise it when commits limit the throughput.",
+    )
+    offset_metadata_limit_bytes: int = Field(
+        default=METADATA_LIMIT_BYTES,
+        ge=16,
+        description="Most bytes of metadata that are committed beside an offset: the offsets that finished out of "
+        "order. Keep it below the broker's offset.metadata.max.bytes (4,096 by default).",
+    )
+    max_unpublished: int = Field(
+        default=1024,
+        ge=1,
+        description="Most requests that are consumed and not yet committed, those that wait for an outage to end "
+        "included; raise it for large engines, lower it to save memory.",
+    )
+    drain_timeout_s: float = Field(
+        default=20,
+        ge=0,
+        description="Seconds that a stopping worker gives to the requests in flight before it hands them back; keep it "
+        "below the grace period of your supervisor.",
+    )
+    max_attempts: int = Field(
+        default=6,
+        ge=1,
+        description="Attempts for an image on a foreign host before the request becomes a dead letter; raise it when "
+        "your publishers' hosts fail for long.",
+    )
+    backoff_s: float = Field(
+        default=0.5,
+        gt=0,
+        description="Seconds before the second attempt; each further one waits twice as long. Raise it to spare hosts.",
+    )
+    max_backoff_s: float = Field(
+        default=30,
+        gt=0,
+        description="Most seconds between two attempts; lower it so that requests go on sooner after a failure.",
+    )
+    retry_timeout_s: float = Field(
+        default=1800,
+        ge=0,
+        description="Seconds for which a request is retried while its dependency (the object store, a host of "
+        "allowed_hosts, a model server) is up, half an hour by default; then it becomes a dead letter.",
+    )
+    outage_retry_timeout_s: float = Field(
+        default=6 * 3600,
+        ge=0,
+        description="Seconds for which a request is retried while its dependency is down, six hours by default; then "
+        "it becomes a dead letter. Raise it to survive longer outages.",
+    )
+    breaker_failures: int = Field(
+        default=8,
+        ge=1,
+        description="Failures without a success between them after which a dependency counts as down; raise it when "
+        "single broken images look like an outage.",
+    )
+    breaker_probe_s: float = Field(
+        default=2,
+        gt=0,
+        description="Seconds between two probes of a dependency that is down; once a quarter of max_unpublished waits "
+        "for it, one new record is consumed per probe. Raise it to spare the dependency.",
+    )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65_535, description="Loopback port that serves /metrics for Prometheus; 0 serves none."
+    )

@@ -1,8 +1,8 @@
-"""Outcomes and offsets in one Kafka transaction, and what each way to fail means.
+"""Commits outcomes and offsets in one Kafka transaction, and names what each way to fail means.
 
-The work is done before a transaction begins, so that none stays open longer than a commit takes: an open one holds
-back every `read_committed` reader. Offsets are sent with the group's metadata (KIP-447), so that a worker which has
-lost its partitions can't commit for them.
+The work is done before a transaction begins, so that none stays open longer than a commit takes: an open one holds back
+every `read_committed` reader. Offsets are sent with the group's metadata (KIP-447), so that a worker which has lost its
+partitions can't commit for them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import NoReturn, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
@@ -23,10 +23,10 @@ from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_tim
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 RETRY_PAUSE_S = 0.1
-MAX_FENCINGS_A_MINUTE = 6
+MAX_FENCINGS_PER_MINUTE = 6
 
 
 class CommitError(Exception):
@@ -34,99 +34,104 @@ class CommitError(Exception):
 
 
 class NotAMember(CommitError):
-    """The group does not know us now; Kafka would not fence this commit. Nothing was sent."""
+    """The group does not count us as a member now, and Kafka would not fence this commit. Nothing was sent."""
 
 
 class Aborted(CommitError):
-    """Nothing of it happened: send the same again later."""
+    """The transaction was aborted and nothing became visible. Retry it unchanged."""
 
 
-class Unsure(CommitError):
-    """It may or may not have happened: call `renew`, read the committed offsets, and go on from there."""
+class InDoubt(CommitError):
+    """The transaction may or may not be committed: call `renew`, read the committed offsets, and go on from there."""
 
 
 class Transactions:
-    """One transactional producer, made anew when it can't be trusted. Used by one thread."""
+    """One transactional producer, replaced whenever its state is unknown. Used by one thread."""
 
     def __init__(
         self,
         kafka: KafkaSettings,
         transactional_id: str,
-        timeout_ms: int,
+        timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = kafka.producer_config() | {
             "transactional.id": transactional_id,
-            "transaction.timeout.ms": timeout_ms,
+            "transaction.timeout.ms": round(timeout_s * 1000),
             "linger.ms": 5,
             "compression.type": "lz4",
         }
         self._id = transactional_id
         # Two calls and the produce before them must end sooner than the broker's own limit, or it fences us.
-        self._timeout_s = timeout_ms / 1000 / 3
+        self._call_timeout_s = timeout_s / 3
         self._clock = clock
         self._producer: Producer | None = None
-        self._fencings: deque[float] = deque(maxlen=MAX_FENCINGS_A_MINUTE)
+        self._fencings: deque[float] = deque(maxlen=MAX_FENCINGS_PER_MINUTE)
 
     def renew(self) -> None:
-        """A fresh producer: ends the transaction that this id left open, fences who else uses it. Blocks.
+        """Start a fresh producer, which ends the open transaction of this id and fences any other producer with it.
 
-        Raises Unsure while the broker can't be reached.
+        Blocks. Raises InDoubt while the broker can't be reached.
         """
         self._discard()
         producer = Producer(self._config)
         try:
-            self._repeat(producer.init_transactions, self._timeout_s)
+            self._call(producer.init_transactions, self._call_timeout_s)
         except (KafkaException, CallTimedOut) as error:
-            raise Unsure(f"the producer can't start: {error}") from error
+            raise InDoubt(f"the producer can't start: {error}") from error
         self._producer = producer
 
     def commit(self, records: Iterable[OutgoingRecord], offsets: list[TopicPartition], consumer: Consumer) -> None:
-        """All of it or nothing. Blocks for about the transaction timeout at most. Raises a CommitError or Fatal."""
+        """Commit all of it or nothing. Blocks for about the transaction timeout at most.
+
+        Raises a CommitError, or Fatal when another live worker uses the same name.
+        """
         if self._producer is None:
-            raise Unsure("there is no producer")
+            raise InDoubt("there is no producer")
         group = consumer.consumer_group_metadata()
-        # Read after the metadata: had the group thrown us out before, this would be empty now, and stays so
-        # until the next poll. Kafka checks no generation for a commit without a member id.
+        # Read the member id after the metadata: if the group had excluded us before, it would be empty now, and it
+        # stays so until the next poll. Kafka checks no generation for a commit without a member id.
         if not consumer.memberid():
             raise NotAMember("not a member of the group")
         try:
             self._producer.begin_transaction()
             for record in records:
                 self._produce(record)
-            self._repeat(self._producer.send_offsets_to_transaction, offsets, group, self._timeout_s)
-            self._repeat(self._producer.commit_transaction, self._timeout_s)
+            self._call(self._producer.send_offsets_to_transaction, offsets, group, self._call_timeout_s)
+            self._call(self._producer.commit_transaction, self._call_timeout_s)
         except KafkaException as error:
-            self._failed(error)
+            self._fail(error)
         except (CallTimedOut, SystemError) as error:  # SystemError: confluent-kafka lost the real one
             self._discard()
-            raise Unsure(str(error)) from error
+            raise InDoubt(str(error)) from error
 
     def close(self) -> None:
-        """Gives the producer up; an open transaction of it is ended by the next one with its id, or by time."""
+        """Give the producer up. The next one with its id ends its open transaction, or the broker does after a time."""
         self._discard()
+
+    # The producer stays in `self` alone: a local variable could be its last owner, and then free it on this thread.
 
     def _produce(self, record: OutgoingRecord) -> None:
         assert self._producer is not None  # noqa: S101
         while True:
             try:
-                self._producer.produce(record.topic, key=record.key, value=record.value, headers=list(record.headers))
+                self._producer.produce(record.topic, key=record.key, value=record.value, headers=[*record.headers])
                 return
             except BufferError:
                 self._producer.poll(RETRY_PAUSE_S)
 
-    def _repeat(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
-        """Repeats a retriable failure with the same arguments, as the protocol asks, within the time limit."""
-        deadline = self._clock() + self._timeout_s
+    def _call(self, call: Callable[..., T], *arguments: object) -> T:
+        """Call; repeat a retriable failure with the same arguments, as the protocol asks, within the timeout."""
+        deadline = self._clock() + self._call_timeout_s
         while True:
             try:
-                return call_with_timeout(call, *arguments, timeout_s=2 * self._timeout_s)
+                return call_with_timeout(call, *arguments, timeout_s=2 * self._call_timeout_s)
             except KafkaException as error:
                 if not error.args[0].retriable() or self._clock() > deadline:
                     raise
                 time.sleep(RETRY_PAUSE_S)
 
-    def _failed(self, error: KafkaException) -> None:
+    def _fail(self, error: KafkaException) -> NoReturn:
         reason: KafkaError = error.args[0]
         log.warning("transaction failed: %s", reason)
         if reason.txn_requires_abort() and self._abort():
@@ -134,25 +139,27 @@ class Transactions:
         self._discard()
         if reason.code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED):
             self._count_fencing()
-        raise Unsure(str(reason)) from error
+        raise InDoubt(str(reason)) from error
 
     def _abort(self) -> bool:
         assert self._producer is not None  # noqa: S101
         try:
-            self._repeat(self._producer.abort_transaction, self._timeout_s)
+            self._call(self._producer.abort_transaction, self._call_timeout_s)
         except (KafkaException, CallTimedOut) as error:
             log.warning("abort failed: %s", error)
             return False
         return True
 
     def _count_fencing(self) -> None:
-        """Once can be our own past; again and again is a twin."""
+        """Raise Fatal at repeated fencing: one may come from our own previous run, more mean a second live worker."""
         self._fencings.append(self._clock())
-        if len(self._fencings) == MAX_FENCINGS_A_MINUTE and self._fencings[-1] - self._fencings[0] < 60:
-            raise Fatal(f"another live worker uses the name {self._id!r}; set SIGHTSTREAM_WORKER_NAME apart")
+        if len(self._fencings) == MAX_FENCINGS_PER_MINUTE and self._fencings[-1] - self._fencings[0] < 60:
+            raise Fatal(
+                f"another live worker uses the name {self._id!r}; give each worker its own SIGHTSTREAM_WORKER_NAME"
+            )
 
     def _discard(self) -> None:
-        """Freeing a producer can wait for the broker, so another thread does it."""
+        """Free the producer on another thread: that can wait for the broker."""
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.purge(in_queue=True, in_flight=True, blocking=False)

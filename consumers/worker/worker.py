@@ -1,4 +1,4 @@
-"""The worker's loop: take, run, finish, commit; never blocked by an image.
+"""The worker's loop: poll, collect outcomes, retry, commit; it never waits for an image.
 
 One thread owns the consumer, the ledgers and the producer; the flow works on threads and processes of its own.
 """
@@ -14,11 +14,11 @@ from random import Random
 from confluent_kafka import Consumer, TopicPartition
 
 from sightstream.consumers.metrics import IN_FLIGHT, IN_FLIGHT_BYTES, REBALANCES
-from sightstream.consumers.worker.claims import Claims
+from sightstream.consumers.worker.assignment import Assignment
 from sightstream.consumers.worker.committer import Committer
 from sightstream.consumers.worker.intake import Intake
 from sightstream.consumers.worker.outcomes import Outcomes
-from sightstream.consumers.worker.retries import Retries
+from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.transactions import Transactions
 from sightstream.pipeline.flow import Flow
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 IDLE_POLL_S = 0.2
 BUSY_POLL_S = 0.02
-CLOSE_PATIENCE_S = 30.0
+CLOSE_TIMEOUT_S = 30.0
 
 
 class Worker:
@@ -47,91 +47,94 @@ class Worker:
     ) -> None:
         self._settings, self._topics, self._flow, self._clock = settings, topics, flow, clock
         self._consumer = Consumer(consumer_config(settings, kafka) | {"client.id": transactional_id})
-        self._claims = Claims(self._consumer, topics.requests, settings.note_limit)
-        self._retries = Retries(settings, clock, Random())  # noqa: S311 - jitter
-        self._outcomes = Outcomes(topics, self._claims, flow, self._retries)
-        self._intake = Intake(settings, self._consumer, self._claims, flow, self._retries, self._outcomes.reject, clock)
-        transactions = Transactions(kafka, transactional_id, settings.transaction_timeout_ms)
-        self._committer = Committer(settings, topics.requests, self._claims, transactions, self._consumer, clock)
-        self._leaving = threading.Event()
+        self._assignment = Assignment(self._consumer, topics.requests, settings.offset_metadata_limit_bytes)
+        self._retry_queue = RetryQueue(settings, clock, Random())  # noqa: S311 - jitter
+        self._outcomes = Outcomes(topics, self._assignment, flow, self._retry_queue)
+        self._intake = Intake(
+            settings, self._consumer, self._assignment, flow, self._retry_queue, self._outcomes.reject, clock
+        )
+        transactions = Transactions(kafka, transactional_id, settings.transaction_timeout_s)
+        self._committer = Committer(settings, topics.requests, self._assignment, transactions, self._consumer, clock)
+        self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Finish or hand back within `drain_timeout_s`, commit, leave the group."""
-        self._leaving.set()
+        """Make `run` end: requests finish or go back within `drain_timeout_s`, then the worker leaves its group."""
+        self._stopping.set()
 
     def run(self) -> None:
-        """Raises Fatal when this worker can't go on; what was finished is committed first."""
+        """Consume until `stop`. Raises Fatal when this worker can't go on; finished work is committed first."""
         try:
-            self._join()
-            while not self._leaving.is_set():
-                self._turn()
+            self._join_group()
+            while not self._stopping.is_set():
+                self._run_once()
             self._drain()
         finally:
-            self._leave()
+            self._leave_group()
 
-    def _turn(self) -> None:
-        asked = self._intake.take(BUSY_POLL_S if self._claims.unpublished else IDLE_POLL_S)
-        self._outcomes.collect(0 if asked else BUSY_POLL_S)
-        self._outcomes.try_again()
+    def _run_once(self) -> None:
+        polled = self._intake.poll(BUSY_POLL_S if self._assignment.unpublished else IDLE_POLL_S)
+        self._outcomes.collect(0 if polled else BUSY_POLL_S)
+        self._outcomes.retry_due()
         self._committer.commit_if_due()
-        IN_FLIGHT.set(self._claims.unpublished)
+        IN_FLIGHT.set(self._assignment.unpublished)
         IN_FLIGHT_BYTES.set(self._flow.held_bytes)
 
-    # --- joining and leaving ------------------------------------------------------------------------------
+    # --- joining and leaving the group --------------------------------------------------------------------
 
-    def _join(self) -> None:
-        while not self._committer.start() and not self._leaving.wait(1):
+    def _join_group(self) -> None:
+        while not self._committer.start() and not self._stopping.wait(1):
             pass
         self._consumer.subscribe(
             [self._topics.requests], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
     def _drain(self) -> None:
-        """Waits for what runs, within bounds; what waits for an outage to end is handed back."""
-        self._intake.shut()
+        """Wait for the requests in flight, within bounds; those that wait for an outage to end are handed back."""
+        self._intake.close()
         deadline = self._clock() + self._settings.drain_timeout_s
-        while self._claims.unpublished > len(self._retries) and self._clock() < deadline:
-            self._turn()
+        while self._assignment.unpublished > len(self._retry_queue) and self._clock() < deadline:
+            self._run_once()
 
-    def _leave(self) -> None:
-        """`close` hands the partitions over through `_on_revoke`; it can hang, so it is bounded."""
+    def _leave_group(self) -> None:
+        """Close the consumer, which hands the partitions over through `_on_revoke`. It can hang, so it is bounded."""
         try:
-            call_with_timeout(self._consumer.close, timeout_s=CLOSE_PATIENCE_S)
+            call_with_timeout(self._consumer.close, timeout_s=CLOSE_TIMEOUT_S)
         except CallTimedOut:
-            log.error("the consumer did not close; the group will notice by its session timeout")
+            log.error("the consumer did not close; the group will notice after the session timeout")
         except Exception:
             log.exception("closing the consumer failed")
         self._committer.close()
 
-    # --- the group's rebalances, from within `take` -------------------------------------------------------
+    # --- the group's rebalances, called from within `Intake.poll` -----------------------------------------
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         REBALANCES.labels("assigned").inc()
-        consumer.incremental_assign(self._claims.open(at.partition for at in partitions))
+        consumer.incremental_assign(self._assignment.assign(at.partition for at in partitions))
         consumer.resume(partitions)  # a pause of an earlier assignment would still hold (librdkafka #1849)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Finished work is still ours to commit; the next owner does the rest."""
+        """Commit what is finished while the partitions are still ours; the next owner does the rest."""
         REBALANCES.labels("revoked").inc()
         self._committer.commit_or_give_up()
         self._drop(partitions)
         consumer.incremental_unassign(partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Others may own them already: nothing of ours is committed for them."""
+        """Commit nothing: others may own these partitions already."""
         REBALANCES.labels("lost").inc()
         self._drop(partitions)
         consumer.incremental_unassign(partitions)
 
     def _drop(self, partitions: list[TopicPartition]) -> None:
-        claims = self._claims.close(at.partition for at in partitions)
-        tickets = {ticket for claim in claims for ticket in claim.tickets.values()}
-        self._retries.forget(tickets)
-        self._flow.cancel(set(tickets))
+        revoked = self._assignment.revoke(at.partition for at in partitions)
+        deliveries = {delivery for state in revoked for delivery in state.deliveries.values()}
+        self._retry_queue.discard(deliveries)
+        self._flow.cancel(set(deliveries))
 
 
 def consumer_config(settings: WorkerSettings, kafka: KafkaSettings) -> dict[str, str | int | float | bool]:
-    """What a worker's consumer needs to be exact: nothing is committed but by our transactions."""
+    """Return the consumer's settings for exactly-once work: only our transactions commit offsets."""
+    session_timeout_ms = round(settings.session_timeout_s * 1000)
     return kafka.client_config() | {
         "group.id": settings.group_id,
         "partition.assignment.strategy": "cooperative-sticky",
@@ -140,9 +143,9 @@ def consumer_config(settings: WorkerSettings, kafka: KafkaSettings) -> dict[str,
         "isolation.level": "read_committed",
         "auto.offset.reset": "earliest",
         "enable.partition.eof": True,
-        "session.timeout.ms": settings.session_timeout_ms,
-        "heartbeat.interval.ms": max(300, settings.session_timeout_ms // 5),
-        "max.poll.interval.ms": settings.max_poll_interval_ms,
+        "session.timeout.ms": session_timeout_ms,
+        "heartbeat.interval.ms": max(300, session_timeout_ms // 5),
+        "max.poll.interval.ms": round(settings.max_poll_interval_s * 1000),
         # Requests are small and wait behind a GPU: a deep prefetch would only be thrown away at a pause.
         "queued.max.messages.kbytes": 16 * 1024,
         "fetch.message.max.bytes": MAX_REQUEST_RECORD_BYTES,

@@ -63,7 +63,7 @@ def _serve(reader: LagReader, settings: LagSettings) -> None:
     from prometheus_client import REGISTRY
 
     from sightstream.consumers.lag.exporter import LagCollector, keep_reading
-    from sightstream.consumers.metrics_server import MetricsPortTaken, metrics_served
+    from sightstream.consumers.metrics_server import MetricsPortInUse, serve_metrics
     from sightstream.infra.logs import log_to_stderr
 
     log_to_stderr()
@@ -73,10 +73,10 @@ def _serve(reader: LagReader, settings: LagSettings) -> None:
     collector = LagCollector(settings.cluster_name)
     REGISTRY.register(collector)
     try:
-        with metrics_served(settings.metrics_port):
+        with serve_metrics(settings.metrics_port):
             print(f"http://127.0.0.1:{settings.metrics_port}/metrics", flush=True)
             keep_reading(reader, collector, settings.interval_s, stop)
-    except MetricsPortTaken as error:
+    except MetricsPortInUse as error:
         raise CommandError(str(error)) from error
     finally:
         REGISTRY.unregister(collector)

@@ -23,7 +23,7 @@ def store(
 
     from confluent_kafka import KafkaException
 
-    from sightstream.consumers.metrics_server import MetricsPortTaken, metrics_served
+    from sightstream.consumers.metrics_server import MetricsPortInUse, serve_metrics
     from sightstream.consumers.store.errors import StoreError
     from sightstream.consumers.store.run import run_store
     from sightstream.consumers.store.settings import StoreSettings
@@ -37,9 +37,9 @@ def store(
     log_to_stderr()
     received = _stop_on_signals()
     try:
-        with metrics_served(settings.metrics_port):
+        with serve_metrics(settings.metrics_port):
             written = run_store(settings, load(KafkaSettings), load(TopicSettings), received.is_set, until_idle)
-    except (StoreError, MetricsPortTaken, sqlite3.Error, KafkaException) as error:
+    except (StoreError, MetricsPortInUse, sqlite3.Error, KafkaException) as error:
         raise CommandError(str(error)) from error
     print(f"{settings.path}: {', '.join(f'{count} {table}' for table, count in written.items())} written")
 

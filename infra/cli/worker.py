@@ -17,7 +17,7 @@ def worker(
 
     Run one worker per GPU. It stops on Ctrl-C or SIGTERM.
     """
-    from sightstream.consumers.metrics_server import MetricsPortTaken
+    from sightstream.consumers.metrics_server import MetricsPortInUse
     from sightstream.consumers.worker.run import run_worker
     from sightstream.consumers.worker.settings import WorkerSettings
     from sightstream.infra.errors import CommandError
@@ -32,5 +32,5 @@ def worker(
     settings, kafka, topics = load(WorkerSettings), load(KafkaSettings), load(TopicSettings)
     try:
         run_worker(settings, kafka, topics, lambda: start_flow(checkpoint))
-    except (Fatal, MetricsPortTaken) as error:
+    except (Fatal, MetricsPortInUse) as error:
         raise CommandError(str(error)) from error

@@ -51,7 +51,7 @@ class Bench:
     published: int = 0
 
     def start_worker(self, name: str | None = None, **settings: object) -> subprocess.Popen[bytes]:
-        """Settings as TOML sections would name them: worker_session_timeout_ms=6000."""
+        """Settings as TOML sections would name them: worker_session_timeout_s=6."""
         chosen = {
             "kafka_bootstrap_servers": self.kafka.bootstrap_servers,
             "topics_requests": self.topics.requests,
@@ -59,8 +59,8 @@ class Bench:
             "topics_dead_letters": self.topics.dead_letters,
             "worker_group_id": self.group,
             "worker_name": name or f"{self.group}-{len(self.workers)}",
-            "worker_session_timeout_ms": 6000,
-            "worker_transaction_timeout_ms": 9000,
+            "worker_session_timeout_s": 6,
+            "worker_transaction_timeout_s": 9,
             "worker_commit_interval_s": 0.1,
             "engine_kind": "simulated",
             "engine_simulated_s": 0.05,

@@ -43,7 +43,7 @@ def bench(fragile: LocalRuntime, tmp_path: Path) -> Iterator[Bench]:
         "fetch_connect_timeout_s": "1",
         "fetch_total_timeout_s": "2",
         "worker_max_attempts": "3",
-        "worker_probe_interval_s": "0.5",
+        "worker_breaker_probe_s": "0.5",
     }
     yield bench
     bench.stop()

@@ -93,9 +93,9 @@ def settings(runtime: LocalRuntime, port: int) -> dict[str, object]:
         # What is refused for now is given up soon: a dead letter is one of the things to look at.
         "worker_max_attempts": 2,
         "worker_backoff_s": 0.05,
-        "worker_patience_s": 0.5,
-        "worker_outage_patience_s": 0.5,
-        "worker_probe_interval_s": 0.1,
+        "worker_retry_timeout_s": 0.5,
+        "worker_outage_retry_timeout_s": 0.5,
+        "worker_breaker_probe_s": 0.1,
         "fetch_total_timeout_s": 2,
     }
 

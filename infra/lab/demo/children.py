@@ -29,8 +29,8 @@ def write_settings(folder: Path, runtime_config: Path) -> Path:
     sections: dict[str, dict[str, object]] = {
         "worker": {
             "group_id": WORKER_GROUP,
-            "session_timeout_ms": 6000,  # so that a killed worker's partitions move while one watches
-            "transaction_timeout_ms": 6000,
+            "session_timeout_s": 6,  # so that a killed worker's partitions move while one watches
+            "transaction_timeout_s": 6,
             "commit_interval_s": 0.25,
         },
         "engine": {"checkpoint": str(CHECKPOINT), "model_name": "sightstream-demo", "threads": threads},

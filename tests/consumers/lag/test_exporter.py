@@ -12,7 +12,7 @@ from sightstream.consumers.kafka.broker import Member
 from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.lag.exporter import LagCollector, keep_reading
 from sightstream.consumers.lag.types import GroupLag, PartitionLag
-from sightstream.consumers.metrics_server import MetricsPortTaken, metrics_served
+from sightstream.consumers.metrics_server import MetricsPortInUse, serve_metrics
 
 OWNER = Member("m-1", "worker-1", "10.0.0.1")
 PARTS = (
@@ -79,11 +79,11 @@ def test_served_on_loopback_and_read_until_stopped(unused_port: int) -> None:
     registry = CollectorRegistry()
     registry.register(made)
     reader = Reader([], [GroupLag("g", (), PARTS)])
-    with metrics_served(unused_port, registry):
+    with serve_metrics(unused_port, registry):
         while reader._readings:
             keep_reading(reader, made, 0, _after_one(stop))
         shown = urllib.request.urlopen(f"http://127.0.0.1:{unused_port}/metrics").read().decode()
-        with pytest.raises(MetricsPortTaken, match=str(unused_port)), metrics_served(unused_port, registry):
+        with pytest.raises(MetricsPortInUse, match=str(unused_port)), serve_metrics(unused_port, registry):
             pass
     assert 'kafka_consumergroup_lag{consumergroup="g",partition="1",topic="t"} 3.0' in shown
 

@@ -1,155 +1,194 @@
-"""When the consumer is asked, when it is left alone, and when it is told to pause."""
+"""When the consumer is polled, when it is left alone, and when it is paused."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
-from typing import Any
+from typing import cast
 
 import pytest
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from sightstream.consumers.worker.claims import Claim
+from sightstream.consumers.worker.assignment import Assignment, PartitionState
+from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.intake import PAUSE_AFTER_S, Intake
 from sightstream.consumers.worker.ledger import Ledger
 from sightstream.consumers.worker.records import OutgoingRecord
-from sightstream.consumers.worker.retries import Retries
+from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.pipeline.errors import Fatal, Rejected
+from sightstream.pipeline.flow import Flow
+from sightstream.schemas.wire.dead_letter import Reason
 
 
-class FakeMessage:
-    """A record that can't be read."""
+def unreadable(offset: int | None, topic: str | None = "requests", partition: int | None = 0) -> Message:
+    """A record that does not parse."""
+    return Message(topic=topic, partition=partition, offset=offset, key=b"p", value=b"no request")
 
-    def __init__(self, offset: int) -> None:
-        self._offset = offset
 
-    def error(self) -> None:
-        return None
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return self._offset
-
-    def topic(self) -> str:
-        return "requests"
-
-    def key(self) -> bytes:
-        return b"p"
-
-    def value(self) -> bytes:
-        return b"no request"
-
-    def headers(self) -> list[Any]:
-        return []
+def end(offset: int | None) -> Message:
+    return Message(topic="requests", partition=0, offset=offset, error=KafkaError(KafkaError._PARTITION_EOF))
 
 
 class FakeConsumer:
-    """Delivers what it is given; writes down what it was asked."""
+    """Delivers `messages` and writes down its calls."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.messages: list[FakeMessage] = []
+        self.calls: list[str] = []
+        self.messages: list[Message] = []
 
-    def poll(self, wait_s: float) -> FakeMessage | None:
-        self.asked.append("poll")
+    def poll(self, timeout: float) -> Message | None:
+        self.calls.append("poll")
         return self.messages.pop(0) if self.messages else None
 
-    def pause(self, partitions: list[Any]) -> None:
-        self.asked.append("pause")
+    def pause(self, partitions: list[TopicPartition]) -> None:
+        self.calls.append("pause")
 
-    def resume(self, partitions: list[Any]) -> None:
-        self.asked.append("resume")
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        self.calls.append("resume")
 
 
-class FakeClaims:
+class FakeAssignment:
+    """Partition 0, read from already."""
+
     topic, unpublished = "requests", 0
 
     def __init__(self) -> None:
-        self.claim: Claim = Claim(0, Ledger[OutgoingRecord](0), settled=True)
+        self.state = PartitionState(0, Ledger[OutgoingRecord](0), has_polled=True)
 
-    def __iter__(self) -> Any:
-        return iter([self.claim])
+    def __iter__(self) -> Iterator[PartitionState]:
+        return iter([self.state])
 
-    def get(self, partition: int) -> Claim:
-        return self.claim
+    def get(self, partition: int) -> PartitionState:
+        return self.state
 
 
 class FakeFlow:
     free_capacity = 1
 
 
-class Door:
+class IntakeHarness:
+    """An intake between fakes, with a clock that a test moves; `rejected` keeps the deliveries that were rejected."""
+
     def __init__(self) -> None:
         self.now = 100.0
-        self.consumer: Any = FakeConsumer()
-        self.claims: Any = FakeClaims()
-        self.flow: Any = FakeFlow()
+        self.consumer, self.assignment, self.flow = FakeConsumer(), FakeAssignment(), FakeFlow()
+        self.rejected: list[tuple[Delivery, Rejected]] = []
         settings = WorkerSettings(max_unpublished=100)
-        retries = Retries(settings, self.clock, Random(1))
-        self.intake = Intake(settings, self.consumer, self.claims, self.flow, retries, lambda *_: None, self.clock)
+        self.intake = Intake(
+            settings,
+            cast(Consumer, self.consumer),  # the fakes have the parts that Intake uses
+            cast(Assignment, self.assignment),
+            cast(Flow, self.flow),
+            RetryQueue(settings, self.clock, Random(1)),
+            lambda delivery, error: self.rejected.append((delivery, error)),
+            self.clock,
+        )
 
     def clock(self) -> float:
         return self.now
 
-    def take(self) -> list[str]:
-        """What the consumer was asked in one turn."""
-        self.consumer.asked = []
-        told = self.intake.take(0.02)
-        assert told == ("poll" in self.consumer.asked)
-        asked: list[str] = self.consumer.asked
-        return asked
+    def poll(self) -> list[str]:
+        """Poll once and return the consumer's calls."""
+        self.consumer.calls = []
+        polled = self.intake.poll(0.02)
+        assert polled == ("poll" in self.consumer.calls)
+        return self.consumer.calls
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door()
+def harness() -> IntakeHarness:
+    return IntakeHarness()
 
 
-def test_a_worker_that_is_full_for_a_moment_pauses_nothing(door: Door) -> None:
-    assert door.take() == ["poll"]
+def test_a_worker_that_is_full_for_a_moment_pauses_nothing(harness: IntakeHarness) -> None:
+    assert harness.poll() == ["poll"]
     for _ in range(10):
-        door.flow.free_capacity = 0
-        assert door.take() == []
-        door.now += 0.9 * PAUSE_AFTER_S
-        assert door.take() == []
-        door.flow.free_capacity = 1
-        assert door.take() == ["poll"]
+        harness.flow.free_capacity = 0
+        assert harness.poll() == []
+        harness.now += 0.9 * PAUSE_AFTER_S
+        assert harness.poll() == []
+        harness.flow.free_capacity = 1
+        assert harness.poll() == ["poll"]
 
 
-def test_one_that_stays_full_pauses_and_polls_on(door: Door) -> None:
-    door.flow.free_capacity = 0
-    assert door.take() == []
-    door.now += PAUSE_AFTER_S
-    assert door.take() == ["pause", "poll"]
-    door.now += 10
-    assert door.take() == ["poll"]
-    door.flow.free_capacity = 1
-    assert door.take() == ["resume", "poll"]
-    door.flow.free_capacity = 0
-    assert door.take() == []
+def test_one_that_stays_full_pauses_and_polls_on(harness: IntakeHarness) -> None:
+    harness.flow.free_capacity = 0
+    assert harness.poll() == []
+    harness.now += PAUSE_AFTER_S
+    assert harness.poll() == ["pause", "poll"]
+    harness.now += 10
+    assert harness.poll() == ["poll"]
+    harness.flow.free_capacity = 1
+    assert harness.poll() == ["resume", "poll"]
+    harness.flow.free_capacity = 0
+    assert harness.poll() == []
 
 
-def test_a_partition_that_was_not_read_from_yet_stays_open(door: Door) -> None:
-    door.claims.claim.settled = False
-    door.flow.free_capacity = 0
-    door.take()
-    door.now += PAUSE_AFTER_S
-    assert door.take() == ["poll"]
-    door.claims.claim.settled = True
-    assert door.take() == ["pause", "poll"]
+def test_a_partition_that_was_not_read_from_yet_is_not_paused(harness: IntakeHarness) -> None:
+    harness.assignment.state.has_polled = False
+    harness.flow.free_capacity = 0
+    harness.poll()
+    harness.now += PAUSE_AFTER_S
+    assert harness.poll() == ["poll"]
+    harness.assignment.state.has_polled = True
+    assert harness.poll() == ["pause", "poll"]
 
 
-def test_one_that_is_leaving_takes_nothing_and_polls_on(door: Door) -> None:
-    door.intake.shut()
-    assert door.take() == []
-    door.now += PAUSE_AFTER_S
-    assert door.take() == ["pause", "poll"]
+def test_one_that_is_stopping_consumes_nothing_and_polls_on(harness: IntakeHarness) -> None:
+    harness.intake.close()
+    assert harness.poll() == []
+    harness.now += PAUSE_AFTER_S
+    assert harness.poll() == ["pause", "poll"]
 
 
-@pytest.mark.parametrize(("room", "unpublished", "taken"), [(3, 0, 3), (50, 96, 4), (50, 0, 10)])
-def test_no_more_is_taken_in_a_turn_than_there_is_room_for(room: int, unpublished: int, taken: int, door: Door) -> None:
-    door.consumer.messages = [FakeMessage(offset) for offset in range(10)]
-    door.flow.free_capacity, door.claims.unpublished = room, unpublished
-    polls = taken if taken < 10 else taken + 1
-    assert door.take() == ["poll"] * polls
-    assert len(door.claims.claim.ledger) == taken
+@pytest.mark.parametrize(("capacity", "unpublished", "consumed"), [(3, 0, 3), (50, 96, 4), (50, 0, 10)])
+def test_no_more_is_consumed_at_once_than_the_free_capacity(
+    capacity: int, unpublished: int, consumed: int, harness: IntakeHarness
+) -> None:
+    harness.consumer.messages = [unreadable(offset) for offset in range(10)]
+    harness.flow.free_capacity, harness.assignment.unpublished = capacity, unpublished
+    polls = consumed if consumed < 10 else consumed + 1
+    assert harness.poll() == ["poll"] * polls
+    assert len(harness.assignment.state.ledger) == consumed
+
+
+@pytest.mark.parametrize(
+    "message", [unreadable(None), unreadable(0, partition=None), unreadable(0, topic=None), end(None)]
+)
+def test_a_message_without_coordinates_is_an_internal_error_that_stops_the_worker(
+    message: Message, harness: IntakeHarness
+) -> None:
+    harness.consumer.messages = [message]
+    with pytest.raises(Fatal, match="internal error"):
+        harness.poll()
+
+
+class BadHeaders(Message):
+    """confluent-kafka raises when a header's name is not UTF-8."""
+
+    def headers(self) -> None:
+        raise SystemError("a broken list")
+
+
+def test_a_header_name_that_is_not_text_makes_the_record_malformed(harness: IntakeHarness) -> None:
+    harness.consumer.messages = [BadHeaders(topic="requests", partition=0, offset=0, value=b"{}")]
+    harness.poll()
+    ((delivery, error),) = harness.rejected
+    assert (error.reason, delivery.headers) == (Reason.MALFORMED, [])
+    assert "header" in str(error)
+
+
+def test_a_partition_is_read_up_to_its_end(harness: IntakeHarness) -> None:
+    harness.assignment.state.has_polled = False
+    harness.consumer.messages = [end(7)]
+    harness.poll()
+    assert harness.assignment.state.has_polled
+    assert harness.assignment.state.ledger.commit_point().offset == 7
+
+
+def test_an_offset_that_goes_backwards_stops_the_worker(harness: IntakeHarness) -> None:
+    harness.flow.free_capacity = 10
+    harness.consumer.messages = [unreadable(5), unreadable(4)]
+    with pytest.raises(Fatal, match="requests/0: offset 4 was delivered after 5"):
+        harness.poll()

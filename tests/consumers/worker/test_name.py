@@ -1,31 +1,33 @@
+"""Names of workers: one per live worker, the same one after a restart."""
+
 from __future__ import annotations
 
 from uuid import uuid4
 
 import pytest
 
-from sightstream.consumers.worker.name import worker_name
+from sightstream.consumers.worker.name import reserve_name
 from sightstream.pipeline.errors import Fatal
 
 
 def test_each_worker_of_a_machine_has_a_name_of_its_own_and_gets_it_back() -> None:
     group = uuid4().hex
-    with worker_name(group, None) as first:
-        with worker_name(group, None) as second, worker_name(uuid4().hex, None) as elsewhere:
+    with reserve_name(group, None) as first:
+        with reserve_name(group, None) as second, reserve_name(uuid4().hex, None) as elsewhere:
             assert first != second
             assert first == elsewhere
-        with worker_name(group, None) as again:
+        with reserve_name(group, None) as again:
             assert again == second
-    with worker_name(group, None) as restarted:
+    with reserve_name(group, None) as restarted:
         assert restarted == first
 
 
-def test_a_chosen_name_is_taken_once() -> None:
+def test_a_configured_name_is_reserved_once() -> None:
     group = uuid4().hex
     with (
-        worker_name(group, "gpu/0") as name,
+        reserve_name(group, "gpu/0") as name,
         pytest.raises(Fatal, match="SIGHTSTREAM_WORKER_NAME"),
-        worker_name(group, "gpu/0"),
+        reserve_name(group, "gpu/0"),
     ):
         pass
     assert name == "gpu/0"

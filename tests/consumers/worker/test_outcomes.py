@@ -1,19 +1,22 @@
+"""What each outcome of the flow does to the ledger, the retry queue and the circuit breakers."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from random import Random
-from typing import Any
+from typing import cast
 
 import pytest
 
-from sightstream.consumers.worker.claims import Claim
+from sightstream.consumers.worker.assignment import Assignment, PartitionState
+from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.ledger import Ledger
 from sightstream.consumers.worker.outcomes import Outcomes
 from sightstream.consumers.worker.records import OutgoingRecord
-from sightstream.consumers.worker.retries import Retries
+from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
-from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
+from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.types import Outcome
 from sightstream.schemas.wire.dead_letter import Failure, Reason, RecordId, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
@@ -27,41 +30,42 @@ LATE = Rejected(Reason.DEADLINE_EXCEEDED, Stage.TAKE, "late")
 
 
 class FakeFlow:
-    """Hands out what the test puts in."""
+    """Returns the outcomes that a test puts in, and keeps the deliveries that are submitted."""
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
-        self.submitted: list[Any] = []
+        self.submitted: list[Delivery] = []
 
     def collect(self, timeout: float) -> list[Outcome]:
         found, self.outcomes = self.outcomes, []
         return found
 
-    def submit(self, ticket: Any, request: ImageRequest) -> None:
+    def submit(self, ticket: Delivery, request: ImageRequest) -> None:
         self.submitted.append(ticket)
 
 
-class FakeClaims:
-    """One partition whose tickets stay held."""
+class FakeAssignment:
+    """One partition that stays assigned."""
 
     def __init__(self) -> None:
-        self.claim: Claim = Claim(0, Ledger[OutgoingRecord](0))
+        self.state = PartitionState(0, Ledger[OutgoingRecord](0))
 
-    def holds(self, ticket: Ticket) -> Claim | None:
-        return self.claim if self.claim.tickets.get(ticket.source.offset) is ticket else None
+    def find(self, delivery: Delivery) -> PartitionState | None:
+        return self.state if self.state.deliveries.get(delivery.record_id.offset) is delivery else None
 
 
-class Desk:
+class OutcomesHarness:
+    """Outcomes between fakes, with a clock that a test moves."""
+
     def __init__(self) -> None:
         self.now = 100.0
-        self.flow, self.claims = FakeFlow(), FakeClaims()
-        settings = WorkerSettings(max_attempts=2, outage_failures=2, probe_interval_s=1)
-        self.retries = Retries(settings, lambda: self.now, Random(1))
-        flow: Any = self.flow
-        claims: Any = self.claims
-        self.outcomes = Outcomes(TopicSettings(), claims, flow, self.retries)
+        self.flow, self.assignment = FakeFlow(), FakeAssignment()
+        settings = WorkerSettings(max_attempts=2, breaker_failures=2, breaker_probe_s=1)
+        self.retry_queue = RetryQueue(settings, lambda: self.now, Random(1))
+        assignment = cast(Assignment, self.assignment)  # the fakes have the parts that Outcomes uses
+        self.outcomes = Outcomes(TopicSettings(), assignment, cast(Flow, self.flow), self.retry_queue)
 
-    def take(self, offset: int) -> Ticket:
+    def start(self, offset: int) -> Delivery:
         request = ImageRequest(
             request_id="r",
             product_id=f"p{offset}",
@@ -69,58 +73,57 @@ class Desk:
             question="?",
             submitted_at=datetime.now(UTC),
         )
-        ticket = Ticket(RecordId("t", 0, offset), None, b"{}", [], request)
-        self.claims.claim.ledger.take(offset, None)
-        self.claims.claim.tickets[offset] = ticket
-        return ticket
+        delivery = Delivery(RecordId("t", 0, offset), None, b"{}", [], request)
+        assert self.assignment.state.start(delivery)
+        return delivery
 
-    def end(self, ticket: Ticket, result: ImageResult | PipelineError) -> None:
-        self.flow.outcomes.append(Outcome(ticket, result))
+    def end(self, delivery: Delivery, result: ImageResult | PipelineError) -> None:
+        self.flow.outcomes.append(Outcome(delivery, result))
         self.outcomes.collect()
 
     @property
     def reasons(self) -> dict[int, Reason]:
-        ready = self.claims.claim.ledger.publishable()
+        ready = self.assignment.state.ledger.publishable()
         return {offset: Failure.from_headers(record.headers).reason for offset, record in ready.items()}
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def harness() -> OutcomesHarness:
+    return OutcomesHarness()
 
 
-def test_a_rejection_is_a_dead_letter_at_once(desk: Desk) -> None:
-    desk.end(desk.take(0), GONE)
-    assert desk.reasons == {0: Reason.IMAGE_NOT_FOUND}
+def test_a_rejection_is_a_dead_letter_at_once(harness: OutcomesHarness) -> None:
+    harness.end(harness.start(0), GONE)
+    assert harness.reasons == {0: Reason.IMAGE_NOT_FOUND}
 
 
-def test_what_may_pass_is_submitted_again_and_given_up_in_the_end(desk: Desk) -> None:
-    ticket = desk.take(0)
-    desk.end(ticket, FOREIGN_DOWN)
-    assert desk.reasons == {}
-    desk.now += 60
-    desk.outcomes.try_again()
-    assert desk.flow.submitted == [ticket]
-    desk.end(ticket, FOREIGN_DOWN)
-    assert desk.reasons == {0: Reason.RETRIES_EXHAUSTED}
+def test_a_passing_failure_is_submitted_again_and_given_up_in_the_end(harness: OutcomesHarness) -> None:
+    delivery = harness.start(0)
+    harness.end(delivery, FOREIGN_DOWN)
+    assert harness.reasons == {}
+    harness.now += 60
+    harness.outcomes.retry_due()
+    assert harness.flow.submitted == [delivery]
+    harness.end(delivery, FOREIGN_DOWN)
+    assert harness.reasons == {0: Reason.RETRIES_EXHAUSTED}
 
 
 @pytest.mark.parametrize(("answer", "ends_it"), [(GONE, True), (LATE, False)])
-def test_an_answer_about_any_image_ends_an_outage(desk: Desk, answer: Rejected, ends_it: bool) -> None:
+def test_an_answer_about_any_image_ends_an_outage(harness: OutcomesHarness, answer: Rejected, ends_it: bool) -> None:
     for offset in range(3):
-        desk.end(desk.take(offset), STORE_DOWN)
-    assert desk.retries.down == {"s3"}
-    desk.end(desk.take(3), answer)
-    assert (desk.retries.down == set()) == ends_it
+        harness.end(harness.start(offset), STORE_DOWN)
+    assert harness.retry_queue.down == {"s3"}
+    harness.end(harness.start(3), answer)
+    assert (harness.retry_queue.down == set()) == ends_it
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_an_answer_from_a_cache_does_not_end_an_outage_of_the_engine(desk: Desk, cached: bool) -> None:
+def test_an_answer_from_a_cache_does_not_end_an_outage_of_the_engine(harness: OutcomesHarness, cached: bool) -> None:
     for offset in range(3):
-        desk.end(desk.take(2 * offset), Retryable(Stage.INFER, "503", "engine"))
-        desk.end(desk.take(2 * offset + 1), STORE_DOWN)
-    desk.end(desk.take(6), answered(cached))
-    assert desk.retries.down == ({"engine"} if cached else set())
+        harness.end(harness.start(2 * offset), Retryable(Stage.INFER, "503", "engine"))
+        harness.end(harness.start(2 * offset + 1), STORE_DOWN)
+    harness.end(harness.start(6), answered(cached))
+    assert harness.retry_queue.down == ({"engine"} if cached else set())
 
 
 def answered(cached: bool) -> ImageResult:
@@ -141,9 +144,9 @@ def answered(cached: bool) -> ImageResult:
     )
 
 
-def test_what_is_no_longer_held_leaves_no_trace(desk: Desk) -> None:
-    ticket = desk.take(0)
-    desk.claims.claim.tickets.clear()
-    desk.end(ticket, GONE)
-    desk.end(desk.take(1), Cancelled("handed back"))
-    assert desk.reasons == {}
+def test_deliveries_of_revoked_partitions_change_nothing(harness: OutcomesHarness) -> None:
+    delivery = harness.start(0)
+    harness.assignment.state.deliveries.clear()
+    harness.end(delivery, GONE)
+    harness.end(harness.start(1), Cancelled("handed back"))
+    assert harness.reasons == {}

@@ -1,11 +1,13 @@
+"""The records of results and dead letters."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 import pytest
 
+from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.records import dead_letter_record, result_record
-from sightstream.consumers.worker.ticket import Ticket
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.codec import decode_result
 from sightstream.schemas.wire.dead_letter import Failure, Reason, RecordId, Stage
@@ -34,22 +36,22 @@ def result(raw_text: str) -> ImageResult:
 
 
 def test_a_result_is_keyed_by_its_product_and_says_where_it_came_from() -> None:
-    record = result_record(Ticket(SOURCE, b"other", b"", []), result("text"), TOPICS)
+    record = result_record(Delivery(SOURCE, b"other", b"", []), result("text"), TOPICS)
     assert (record.topic, record.key, record.reason) == (TOPICS.results, b"p", None)
     assert decode_result(record.value).raw_text == "text"
     assert RecordId.from_headers(record.headers) == SOURCE
 
 
-def test_a_result_that_no_topic_takes_is_rejected() -> None:
+def test_a_result_that_no_topic_accepts_is_rejected() -> None:
     with pytest.raises(Rejected) as caught:
-        result_record(Ticket(SOURCE, b"p", b"", []), result("x" * 1_100_000), TOPICS)
+        result_record(Delivery(SOURCE, b"p", b"", []), result("x" * 1_100_000), TOPICS)
     assert (caught.value.reason, caught.value.stage) == (Reason.RESULT_TOO_LARGE, Stage.PUBLISH)
 
 
-def test_a_dead_letter_keeps_the_record_and_escapes_what_it_says() -> None:
-    ticket = Ticket(SOURCE, b"k\x00", None, [("trace", b"1"), ("sightstream-reason", b"forged")], attempts=2)
+def test_a_dead_letter_keeps_the_record_and_escapes_its_detail() -> None:
+    delivery = Delivery(SOURCE, b"k\x00", None, [("trace", b"1"), ("sightstream-reason", b"forged")], attempts=2)
     error = Rejected(Reason.IMAGE_CORRUPT, Stage.DECODE, "bad\x1b[31m")
-    record = dead_letter_record(ticket, error, TOPICS, datetime.now(UTC))
+    record = dead_letter_record(delivery, error, TOPICS, datetime.now(UTC))
     assert (record.topic, record.key, record.value) == (TOPICS.dead_letters, b"k\x00", None)
     assert record.headers[0] == ("trace", b"1")
     failure = Failure.from_headers(record.headers)

@@ -1,4 +1,4 @@
-"""A request in this worker's hands: the record it came as, and what has been tried."""
+"""A request in this worker's hands: the record that it came as, and the attempts so far."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from sightstream.schemas.wire.request import ImageRequest
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
-    """`request` is None when the record does not parse. Compared by identity: a record taken twice is two tickets."""
+class Delivery:
+    """`request` is None when the record does not parse. Compared by identity: a record read twice is two deliveries.
 
-    source: RecordId
+    Outcomes alone counts `attempts`; RetryQueue alone sets `failing_since`.
+    """
+
+    record_id: RecordId
     key: bytes | None
     value: bytes | None
     headers: Headers
@@ -22,5 +25,5 @@ class Ticket:
 
     @property
     def order_key(self) -> bytes | None:
-        """Tickets that share it are published in order of their offsets."""
+        """Deliveries with the same key are published in the order of their offsets."""
         return self.request.product_id.encode() if self.request else self.key

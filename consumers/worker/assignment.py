@@ -1,0 +1,135 @@
+"""The partitions that this worker owns now, each with its ledger and its deliveries."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+
+from sightstream.consumers.kafka.offset_metadata import Ranges, UnreadableMetadata, decode
+from sightstream.consumers.metrics import PARTITIONS
+from sightstream.consumers.worker.delivery import Delivery
+from sightstream.consumers.worker.ledger import CommitPoint, Ledger
+from sightstream.consumers.worker.records import OutgoingRecord
+from sightstream.pipeline.errors import Fatal
+
+log = logging.getLogger(__name__)
+
+# A worker that was killed inside a transaction leaves its offsets pending until the transaction times out.
+COMMITTED_TIMEOUT_S = 90.0
+
+
+@dataclass(slots=True, eq=False)
+class PartitionState:
+    """One partition, from its assignment to its revocation; never the same object twice.
+
+    Its methods alone change the ledger's offsets, `deliveries` and `has_polled` (something was read since it was
+    assigned); Outcomes finishes offsets in the ledger, and Intake sets `paused`.
+    """
+
+    partition: int
+    ledger: Ledger[OutgoingRecord]
+    deliveries: dict[int, Delivery] = field(default_factory=dict)
+    has_polled: bool = False
+    paused: bool = False
+
+    def start(self, delivery: Delivery) -> bool:
+        """Register a delivery. Return False if its offset was published before. Raises LedgerError."""
+        self.has_polled = True
+        offset = delivery.record_id.offset
+        if not self.ledger.start(offset, delivery.order_key):
+            return False
+        self.deliveries[offset] = delivery
+        return True
+
+    def advance_to(self, position: int) -> None:
+        """Record that the partition was read up to `position`. Raises LedgerError."""
+        self.has_polled = True
+        self.ledger.advance_to(position)
+
+    def mark_committed(self, point: CommitPoint) -> None:
+        """Record that Kafka has committed `point`, and drop the deliveries that it covers."""
+        self.ledger.mark_committed(point, decode(point.metadata, point.offset))
+        for offset in [offset for offset in self.deliveries if not self.ledger.is_pending(offset)]:
+            del self.deliveries[offset]
+
+
+class Assignment:
+    """The state of every owned partition. Used by the thread that owns the consumer."""
+
+    def __init__(self, consumer: Consumer, topic: str, metadata_limit_bytes: int) -> None:
+        self._consumer = consumer
+        self.topic = topic
+        self._metadata_limit_bytes = metadata_limit_bytes
+        self._states: dict[int, PartitionState] = {}
+
+    def __iter__(self) -> Iterator[PartitionState]:
+        return iter(self._states.values())
+
+    def get(self, partition: int) -> PartitionState | None:
+        return self._states.get(partition)
+
+    def find(self, delivery: Delivery) -> PartitionState | None:
+        """Return the state in which this very delivery was registered, None once that has ended."""
+        state = self._states.get(delivery.record_id.partition)
+        return state if state and state.deliveries.get(delivery.record_id.offset) is delivery else None
+
+    @property
+    def unpublished(self) -> int:
+        return sum(len(state.ledger) for state in self)
+
+    def assign(self, partitions: Iterable[int]) -> list[TopicPartition]:
+        """Start tracking these partitions at their committed offsets and return the positions for `incremental_assign`.
+
+        Blocks. Raises Fatal.
+        """
+        starts = []
+        for at in self._committed(list(partitions)):
+            base, metadata = max(at.offset, 0), at.metadata if at.offset >= 0 else ""
+            ledger: Ledger[OutgoingRecord] = Ledger(base, _published(metadata, at), self._metadata_limit_bytes)
+            self._states[at.partition] = PartitionState(at.partition, ledger)
+            start = base if at.offset >= 0 else OFFSET_BEGINNING
+            starts.append(TopicPartition(self.topic, at.partition, start))
+        PARTITIONS.set(len(self._states))
+        return starts
+
+    def revoke(self, partitions: Iterable[int]) -> list[PartitionState]:
+        """Stop tracking these partitions and return their last states."""
+        revoked = [state for partition in partitions if (state := self._states.pop(partition, None))]
+        PARTITIONS.set(len(self._states))
+        return revoked
+
+    def reload_committed(self) -> None:
+        """Take over what Kafka has committed, after a transaction of unknown outcome. Blocks. Raises Fatal."""
+        for at in self._committed(list(self._states)):
+            if at.offset >= 0:
+                self._states[at.partition].mark_committed(CommitPoint(at.offset, at.metadata or ""))
+
+    def _committed(self, partitions: list[int]) -> list[TopicPartition]:
+        """Read the committed offsets, waiting for transactions that are pending on them."""
+        wanted = [TopicPartition(self.topic, partition) for partition in partitions]
+        deadline = time.monotonic() + COMMITTED_TIMEOUT_S
+        while wanted:
+            try:
+                found = self._consumer.committed(wanted, timeout=10)
+                errors = [at.error for at in found if at.error]
+                if not errors:
+                    return found
+                problem: object = errors[0]
+            except KafkaException as error:
+                problem = error.args[0]
+            log.warning("can't read the committed offsets yet: %s", problem)
+            if time.monotonic() > deadline:
+                raise Fatal(f"can't read the committed offsets: {problem}")
+            time.sleep(0.2)
+        return []
+
+
+def _published(metadata: str | None, at: TopicPartition) -> Ranges:
+    try:
+        return decode(metadata, at.offset)
+    except UnreadableMetadata as error:
+        raise Fatal(f"{at.topic}/{at.partition}: {error}") from error

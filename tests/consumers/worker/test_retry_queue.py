@@ -1,0 +1,175 @@
+"""When a request is tried again, when it is given up, and how an outage is told from broken objects."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+
+from sightstream.consumers.worker.delivery import Delivery
+from sightstream.consumers.worker.retry_queue import RetryQueue
+from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.pipeline.errors import Retryable
+from sightstream.schemas.wire.dead_letter import RecordId, Stage
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
+
+SETTINGS = WorkerSettings(
+    max_attempts=3,
+    backoff_s=1,
+    max_backoff_s=4,
+    breaker_failures=4,
+    breaker_probe_s=2,
+    max_unpublished=16,
+    retry_timeout_s=60,
+    outage_retry_timeout_s=7200,
+)
+STORE_DOWN = Retryable(Stage.FETCH, "503", "s3")
+SERVER_DOWN = Retryable(Stage.INFER, "503", "model-server")
+HOST_DOWN = Retryable(Stage.FETCH, "503")
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def queue(clock: Clock) -> RetryQueue:
+    return RetryQueue(SETTINGS, clock, Random(1))
+
+
+def delivery(uri: str = "s3://b/k") -> Delivery:
+    request = ImageRequest(
+        request_id="r", product_id="p", image=ImageRef(uri=uri), question="?", submitted_at=datetime.now(UTC)
+    )
+    return Delivery(RecordId("t", 0, 0), None, b"", [], request)
+
+
+def fail(queue: RetryQueue, delivery: Delivery, error: Retryable) -> bool:
+    """One more attempt that failed, counted as Outcomes counts it."""
+    delivery.attempts += 1
+    return queue.add(delivery, error)
+
+
+def test_backs_off_and_gives_up(queue: RetryQueue, clock: Clock) -> None:
+    one = delivery("https://elsewhere.example/x")
+    waits = []
+    while fail(queue, one, HOST_DOWN):
+        start = clock.now
+        while queue.due() != [one]:
+            clock.now += 0.05
+        waits.append(clock.now - start)
+    assert one.attempts == 3
+    assert 0.5 <= waits[0] <= 1.1
+    assert 1 <= waits[1] <= 2.1
+
+
+def test_an_outage_is_waited_out(queue: RetryQueue, clock: Clock) -> None:
+    deliveries = [delivery() for _ in range(30)]
+    assert all(fail(queue, one, STORE_DOWN) for one in deliveries)
+    assert queue.down == {"s3"}
+    probes = 0
+    for _ in range(3600):
+        clock.now += 1
+        for one in queue.due():
+            probes += 1
+            assert fail(queue, one, STORE_DOWN)
+    assert probes == pytest.approx(1800, abs=2)
+    queue.record_success(deliveries[0], Stage.FETCH)
+    clock.now += 10
+    assert sorted(map(id, queue.due())) == sorted(map(id, deliveries))
+
+
+def test_a_model_server_that_is_down_is_probed_until_it_answers(queue: RetryQueue, clock: Clock) -> None:
+    deliveries = [delivery() for _ in range(30)]
+    assert all(fail(queue, one, SERVER_DOWN) for one in deliveries)
+    assert queue.down == {"model-server"}
+    probes = 0
+    for _ in range(60):
+        clock.now += 1
+        for one in queue.due():
+            probes += 1
+            assert fail(queue, one, SERVER_DOWN)
+            queue.record_success(delivery(), Stage.FETCH)  # broken images go on showing that only their store answers
+    assert probes == pytest.approx(30, abs=2)
+    assert queue.down == {"model-server"}
+    queue.record_success(deliveries[0], Stage.INFER)
+    assert queue.down == set()
+    clock.now += 10
+    assert sorted(map(id, queue.due())) == sorted(map(id, deliveries))
+
+
+def test_new_records_trickle_while_a_dependency_is_down(queue: RetryQueue, clock: Clock) -> None:
+    assert all(queue.admits_new() for _ in range(5))
+    for _ in range(4):
+        fail(queue, delivery(), STORE_DOWN)
+    for _ in range(3):
+        assert queue.admits_new()
+        assert queue.admits_new()
+        queue.record_admission()
+        assert not queue.admits_new()
+        clock.now += 2
+
+
+def test_other_hosts_are_tried_while_one_is_down(queue: RetryQueue, clock: Clock) -> None:
+    for _ in range(6):
+        fail(queue, delivery(), STORE_DOWN)
+    elsewhere = delivery("https://elsewhere.example/x")
+    fail(queue, elsewhere, HOST_DOWN)
+    clock.now += 1.5
+    assert elsewhere in queue.due()
+
+
+def test_broken_objects_in_a_working_store_are_given_up(queue: RetryQueue, clock: Clock) -> None:
+    """There are more of them than make an outage; new records that succeed tell the difference."""
+    for _ in range(9):
+        fail(queue, delivery(), STORE_DOWN)
+    given_up = 0
+    for _ in range(200):
+        clock.now += 1
+        if queue.admits_new():
+            queue.record_admission()
+            queue.record_success(delivery(), Stage.INFER)
+        given_up += sum(not fail(queue, one, STORE_DOWN) for one in queue.due())
+    assert given_up == 9
+    assert len(queue) == 0
+
+
+def test_a_brownout_gives_no_request_up_before_its_time(queue: RetryQueue, clock: Clock) -> None:
+    random = Random(3)
+    flaky = [delivery() for _ in range(40)]
+    given_up = [one for one in flaky if not fail(queue, one, STORE_DOWN)]
+    for _ in range(59):
+        clock.now += 1
+        for one in queue.due():
+            if random.random() < 0.1:
+                queue.record_success(one, Stage.INFER)
+            elif not fail(queue, one, STORE_DOWN):
+                given_up.append(one)
+    assert not given_up
+
+
+def test_an_outage_without_end_is_given_up_in_the_end(queue: RetryQueue, clock: Clock) -> None:
+    one = delivery()
+    for _ in range(6):
+        fail(queue, delivery(), STORE_DOWN)
+    assert fail(queue, one, STORE_DOWN)
+    clock.now += 7201
+    assert not fail(queue, one, STORE_DOWN)
+
+
+def test_deliveries_that_were_handed_back_are_discarded(queue: RetryQueue, clock: Clock) -> None:
+    mine, theirs = delivery(), delivery()
+    fail(queue, mine, HOST_DOWN)
+    fail(queue, theirs, HOST_DOWN)
+    queue.discard({theirs})
+    clock.now += 100
+    assert queue.due() == [mine]
