@@ -21,13 +21,12 @@ from sightstream.pipeline.flow import Flow
 from sightstream.schemas.wire.dead_letter import Reason
 
 
-def unreadable(offset: int | None, topic: str | None = "requests", partition: int | None = 0) -> Message:
+def unreadable(offset: int) -> Message:
     """A record that does not parse."""
-    return Message(topic=topic, partition=partition, offset=offset, key=b"p", value=b"no request")
+    return Message(topic="requests", partition=0, offset=offset, key=b"p", value=b"no request")
 
 
-def end(offset: int | None) -> Message:
-    return Message(topic="requests", partition=0, offset=offset, error=KafkaError(KafkaError._PARTITION_EOF))
+END = KafkaError(KafkaError._PARTITION_EOF)
 
 
 class FakeConsumer:
@@ -154,7 +153,13 @@ def test_no_more_is_consumed_at_once_than_the_free_capacity(
 
 
 @pytest.mark.parametrize(
-    "message", [unreadable(None), unreadable(0, partition=None), unreadable(0, topic=None), end(None)]
+    "message",
+    [
+        Message(topic="requests", partition=0),
+        Message(topic="requests", offset=0),
+        Message(partition=0, offset=0),
+        Message(topic="requests", partition=0, error=END),
+    ],
 )
 def test_a_message_without_coordinates_is_an_internal_error_that_stops_the_worker(
     message: Message, harness: IntakeHarness
@@ -181,7 +186,7 @@ def test_a_header_name_that_is_not_text_makes_the_record_malformed(harness: Inta
 
 def test_a_partition_is_read_up_to_its_end(harness: IntakeHarness) -> None:
     harness.assignment.state.has_polled = False
-    harness.consumer.messages = [end(7)]
+    harness.consumer.messages = [Message(topic="requests", partition=0, offset=7, error=END)]
     harness.poll()
     assert harness.assignment.state.has_polled
     assert harness.assignment.state.ledger.commit_point().offset == 7
