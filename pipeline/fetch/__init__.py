@@ -3,7 +3,7 @@
 A fetch passes through these files in this order:
 
     build.py          puts the sources together from the settings, once per worker
-    fetcher.py        picks the source by scheme, retries what may pass, verifies size and sha256
+    fetcher.py        picks the source by scheme, retries transient failures, verifies size and sha256
     retry_policy.py   decides how often an attempt is repeated within the fetch, and after which pause
     image_source.py   defines what every source offers: `ImageSource.read` returns a `Body` or `NotModified`
     http/             reads http:// and https:// (its docstring goes on from here)
@@ -11,7 +11,7 @@ A fetch passes through these files in this order:
     local_file.py     reads file:// below the configured roots
     limiter.py        limits how many attempts run at once per store or host, and slows down for an overloaded one
 
-Every file uses settings.py, deadline.py (the total time of one fetch) and errors.py (what may pass, what is final).
+Every file uses settings.py, deadline.py (the total time of one fetch) and errors.py (transient and final failures).
 
 A reference is refused, which raises Rejected, in these places:
 

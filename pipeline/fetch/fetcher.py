@@ -1,4 +1,4 @@
-"""The entry to every image source: picks it by scheme, retries what may pass, verifies the digest."""
+"""The entry to every image source: picks it by scheme, retries transient failures, verifies the digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the fetch stage: what may be fetched from where, and the caps."""
+"""Settings of the fetch stage: allowed origins, limits and timeouts."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class _SocketReader(io.RawIOBase):
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self.deadline: Deadline | None = None  # None: return what is there, without waiting
+        self.deadline: Deadline | None = None  # None: return the bytes that have arrived, without waiting
 
     def readable(self) -> bool:
         return True

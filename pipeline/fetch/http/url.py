@@ -33,7 +33,7 @@ _MAX_HOST_CHARS = 253
 
 @dataclass(frozen=True, slots=True)
 class HttpUrl:
-    """A URL that is safe to parse. `host` is canonical, `target` is path and query as they are sent."""
+    """A URL that every parser reads alike. `host` is canonical, `target` is path and query as they are sent."""
 
     scheme: str
     host: str
@@ -73,7 +73,7 @@ def resolve_redirect(url: HttpUrl, location: str | None) -> HttpUrl:
     if not location:
         raise rejected(Reason.FETCH_REFUSED, "the host redirects without a Location header")
     try:
-        # A header is bytes: what is not ASCII is sent on as the same bytes.
+        # A header is bytes: its non-ASCII characters are sent on as the same bytes.
         return parse_http_url(urljoin(url.uri, quote(location.encode("latin-1"), safe=_SAFE_IN_A_TARGET + "#\\ ")))
     except ValueError:
         raise _malformed() from None
@@ -86,7 +86,7 @@ def _malformed() -> Exception:
 def canonical_host(host: str) -> str:
     """Return `host` in lower case and IDNA, without a trailing dot; an IPv6 address compressed, without brackets.
 
-    Raises ValueError for what is no host name, and for what programs read differently: numbers that are no plain dotted
+    Raises ValueError when it is no host name, or when programs read it differently: a number that is no plain dotted
     quad, letters that one edition of IDNA maps to others and another keeps.
     """
     if host.startswith("["):
@@ -112,7 +112,7 @@ def _to_ascii(name: str) -> str:
 
 
 def canonical_pattern(pattern: str) -> str:
-    """Do the same for a name that may start with `*.`, which stands for one or more labels. Raises ValueError."""
+    """Return `pattern` canonical. It may start with `*.`, which stands for one or more labels. Raises ValueError."""
     if pattern.startswith("*."):
         return "*." + canonical_host(pattern.removeprefix("*."))
     return canonical_host(pattern)

@@ -1,4 +1,4 @@
-"""Reads through boto3 what obstore cannot ask for: keys with empty segments, buckets of another region. Slower."""
+"""Reads through boto3, which is slower, where obstore cannot: keys with empty segments, buckets of another region."""
 
 from __future__ import annotations
 

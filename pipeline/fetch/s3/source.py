@@ -32,7 +32,7 @@ MAX_BUCKETS_OF_OTHER_REGIONS = 1024
 class S3Source:
     """Reads images from S3. Thread safe.
 
-    obstore reads, with the interpreter's lock released; boto3 reads what obstore cannot ask for.
+    obstore reads, with the interpreter's lock released; boto3 reads the objects that obstore cannot request.
     """
 
     kind = "s3"

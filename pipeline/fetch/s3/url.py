@@ -23,7 +23,7 @@ class S3Url:
 
     @property
     def is_plain(self) -> bool:
-        """Whether obstore asks for the key unchanged: it drops or refuses empty segments."""
+        """Whether obstore requests the key unchanged: it drops or refuses empty segments."""
         return all(self.key.split("/")) and self.key.isprintable()
 
 

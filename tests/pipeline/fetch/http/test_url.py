@@ -78,7 +78,7 @@ def test_any_text_is_one_url_to_every_parser_or_refused(uri: str) -> None:
 
 
 def assert_parsers_agree(uri: str, url: HttpUrl) -> None:
-    """The standard library, urllib3 and yarl name the same host and port."""
+    """Check that the standard library, urllib3 and yarl find the same host and port."""
     parts, other, third = urlsplit(uri), parse_url(uri), yarl.URL(uri)
     default = {"http": 80, "https": 443}[url.scheme]
     assert {parts.scheme, other.scheme, third.scheme} == {url.scheme}
@@ -88,7 +88,7 @@ def assert_parsers_agree(uri: str, url: HttpUrl) -> None:
 
 
 def same(host: str | None) -> str:
-    """A parser's host in one spelling, by other means than the code's."""
+    """Return a parser's host in one spelling, by other means than the code's."""
     bare = (host or "").strip("[]").lower().removesuffix(".")
     try:
         return ipaddress.ip_address(bare).compressed

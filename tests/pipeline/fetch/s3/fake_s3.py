@@ -64,7 +64,7 @@ def trickle(handler: Any, request: Request) -> None:
 
 
 def in_another_region(handler: Any, request: Request) -> None:
-    """The bucket answers to requests that are signed for eu-west-1 only."""
+    """Answer only requests that are signed for eu-west-1."""
     if "/eu-west-1/s3/" in request.headers.get("authorization", ""):
         good(handler)
     else:
@@ -72,7 +72,7 @@ def in_another_region(handler: Any, request: Request) -> None:
 
 
 def known_key(key_id: str) -> Callable[[Any, Request], None]:
-    """Only this key is good."""
+    """Accept only requests that are signed with this key."""
 
     def answer(handler: Any, request: Request) -> None:
         signed = f"Credential={key_id}/" in request.headers.get("authorization", "")
@@ -90,7 +90,7 @@ class _QuietServer(ThreadingHTTPServer):
 
 @contextmanager
 def running() -> Iterator[FakeS3]:
-    """On loopback."""
+    """Run a fake store on loopback."""
     store = FakeS3()
     server = _QuietServer(("127.0.0.1", 0), _handler(store))
     store.url = f"http://127.0.0.1:{server.server_port}"

@@ -32,7 +32,7 @@ def store() -> Iterator[FakeS3]:
 
 @pytest.fixture(autouse=True)
 def keys_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine on which boto3's chain finds this file alone."""
+    """Let boto3's chain find nothing but this file."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ROLE_ARN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

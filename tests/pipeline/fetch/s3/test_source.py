@@ -221,7 +221,7 @@ def test_a_throttled_fetch_is_retried_within_the_fetch(store: FakeS3) -> None:
 
 
 def obstore_text(path: str, status: int, body: str) -> str:
-    """As obstore 0.12 writes it, with a path and a body of the attacker's."""
+    """Return the text that obstore 0.12 writes, with a path and a body of the attacker's."""
     escaped = body.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return (
         f"Object at {path} not found: Error performing GET: {status}: {body}\n\nDebug source:\nNotFound {{\n"
