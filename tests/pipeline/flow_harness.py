@@ -1,8 +1,9 @@
-"""A flow of fakes that the tests drive by hand: nothing happens on a thread unless it is asked for."""
+"""A flow of fakes that a test drives step by step: nothing happens on a thread of its own."""
 
 from __future__ import annotations
 
 import hashlib
+import queue
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -34,7 +35,7 @@ TEXT = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUS
 
 
 class Store:
-    """Contents and their etags by address; says what was asked of it."""
+    """Serves contents and their etags by URL, and records each fetch."""
 
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
@@ -56,7 +57,7 @@ class Store:
 
 
 class Decoder:
-    """Pixels that depend on the data; knows what it has given and not got back."""
+    """Returns pixels that depend on the data, and knows which are not released yet."""
 
     def __init__(self) -> None:
         self.out: list[Pixels | Canvas] = []
@@ -78,7 +79,7 @@ class Decoder:
 
 
 class Engine:
-    """Holds its jobs until the test ends them."""
+    """Keeps its jobs until the test ends them."""
 
     identity = MODEL
 
@@ -91,7 +92,7 @@ class Engine:
         self.jobs[job.id] = job
 
     def finished(self, timeout: float) -> list[FinishedJob]:
-        raise AssertionError("the test hands over what is finished")
+        raise AssertionError("the test itself ends the jobs")
 
     def cancel(self, job_id: int) -> None:
         self.cancelled.add(job_id)
@@ -103,24 +104,24 @@ class Engine:
         pass
 
 
-class ByHand:
-    """Stands for the queue of the preparing threads: what was put there, until it is run."""
+class ManualQueue(queue.SimpleQueue[InFlightRequest | None]):
+    """Stands for the queue of the preparation threads: keeps each task until the test runs it."""
 
     def __init__(self, prepare: Callable[[InFlightRequest], None]) -> None:
         self.tasks: deque[Callable[[], None]] = deque()
         self.prepare = prepare
-        self.shut = False
+        self.closed = False
 
-    def put(self, trip: InFlightRequest | None) -> None:
-        if trip is None:
-            self.shut = True
+    def put(self, item: InFlightRequest | None, block: bool = True, timeout: float | None = None) -> None:
+        if item is None:
+            self.closed = True
             self.tasks.clear()
-        elif not self.shut:
-            self.tasks.append(lambda: self.prepare(trip))
+        elif not self.closed:
+            self.tasks.append(lambda: self.prepare(item))
 
 
 class StillFlow(Flow):
-    """Its threads have nothing to do: the test prepares and ends jobs itself."""
+    """A flow whose threads do nothing: the test prepares and ends the jobs itself."""
 
     def _prepare_each(self) -> None:
         pass
@@ -130,21 +131,21 @@ class StillFlow(Flow):
 
 
 class FlowHarness:
-    """`kept` is where answers are kept; None: nowhere. `model` is what is known of the engine's identity."""
+    """A flow of fakes. `kept` stores answers, None keeps none; `model` is the engine's identity, if known."""
 
-    def __init__(self, kept: ResultCache | None = None, most: int | None = None, coalesce: bool = True) -> None:
+    def __init__(self, kept: ResultCache | None = None, limit: int | None = None, coalesce: bool = True) -> None:
         self.store, self.decoder, self.engine = Store(), Decoder(), Engine()
         self.seconds, self.now = 0.0, datetime(2026, 1, 1, tzinfo=UTC)
         self.model: ModelIdentity | None = MODEL
-        answers = kept and AnswerCache(kept, lambda: self.model, "recipe", EtagMemory(100))
+        cache = AnswerCache(kept, lambda: self.model, "fingerprint", EtagMemory(100)) if kept else None
         clocks = Clocks(lambda: self.seconds, lambda: self.now)
-        settings = FlowSettings(max_in_flight=most)
-        self.flow = StillFlow(settings, self.store, self.decoder, self.engine, clocks, answers, coalesce)
-        self.hand = ByHand(self.flow._prepare)
-        self.flow._unprepared = self.hand  # type: ignore[assignment]
+        settings = FlowSettings(max_in_flight=limit)
+        self.flow = StillFlow(settings, self.store, self.decoder, self.engine, clocks, cache, coalesce)
+        self.hand = ManualQueue(self.flow._prepare)
+        self.flow._unprepared = self.hand
 
     def run(self) -> None:
-        """All that waits for a thread."""
+        """Run every task that waits for a thread."""
         while self.hand.tasks:
             self.hand.tasks.popleft()()
 
@@ -163,7 +164,7 @@ class FlowHarness:
         return job
 
     def outcomes(self) -> dict[Any, Any]:
-        """What ended since the last call, by ticket."""
+        """Return the outcomes since the last call, by ticket."""
         found: list[Outcome] = self.flow.collect(0)
         by_ticket = {outcome.ticket: outcome.result for outcome in found}
         assert len(by_ticket) == len(found)

@@ -1,4 +1,4 @@
-"""Answers, requests and a clock for the tests of the cache."""
+"""Answers, requests and a clock for the tests of the flow and the cache."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def answer(text: str = "<CONCLUSION>a mug</CONCLUSION>", **changes: object) -> C
     return CachedAnswer.model_validate(fields | changes)
 
 
-def request(number: int = 0, uri: str = "https://shop.example/0.jpg", **changes: object) -> ImageRequest:
+def request(number: int = 0, uri: str = "https://shop.example/0.jpg", /, **changes: object) -> ImageRequest:
     fields: dict[str, object] = {
         "request_id": f"r{number}",
         "product_id": f"p{number}",

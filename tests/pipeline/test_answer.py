@@ -1,3 +1,5 @@
+"""Parsing of the four sections, and of what models write instead."""
+
 from __future__ import annotations
 
 import pytest
@@ -28,17 +30,17 @@ WHOLE = Answer(summary="s", caption="c", reasoning="r", conclusion="k")
         TAGGED + TAGGED.replace(">s<", ">other<"),
     ],
 )
-def test_every_known_form_is_whole(text: str) -> None:
+def test_every_known_form_is_complete(text: str) -> None:
     parsed = parse(text)
     assert parsed.answer == WHOLE
     assert parsed.complete
 
 
-@pytest.mark.parametrize("spoken_of", ["SUMMARY", "Caption", "conclusion", "b"])
-def test_a_tag_that_is_spoken_of_cuts_nothing(spoken_of: str) -> None:
-    spoken = f"the <{spoken_of}> above"
-    text = TAGGED.replace(">r<", f">{spoken}<")
-    assert parse(text).answer == WHOLE.model_copy(update={"reasoning": spoken})
+@pytest.mark.parametrize("mentioned", ["SUMMARY", "Caption", "conclusion", "b"])
+def test_a_tag_that_is_mentioned_cuts_nothing(mentioned: str) -> None:
+    body = f"the <{mentioned}> above"
+    text = TAGGED.replace(">r<", f">{body}<")
+    assert parse(text).answer == WHOLE.model_copy(update={"reasoning": body})
     assert parse(text).complete
 
 
@@ -46,11 +48,11 @@ def test_a_tag_that_is_spoken_of_cuts_nothing(spoken_of: str) -> None:
     "piece", ["<SUMMARY>", "<CAPTION><SUMMARY>", "</SUMMARY>", "<SUMMARY></SUMMARY>", "SUMMARY:\n"]
 )
 def test_many_tags_take_linear_time(piece: str) -> None:
-    """A quadratic search would hold this up for minutes."""
+    """A quadratic search would need minutes."""
     assert not parse("<REASONING>r" + piece * 100_000).complete
 
 
-def test_a_cut_tail_keeps_what_was_said() -> None:
+def test_a_cut_tail_keeps_the_text_so_far() -> None:
     parsed = parse("<SUMMARY>s</SUMMARY><CAPTION>half a capt")
     assert parsed.answer == Answer(summary="s", caption="half a capt")
     assert not parsed.complete
@@ -67,7 +69,7 @@ def test_text_without_sections_is_the_conclusion() -> None:
 
 @pytest.mark.parametrize("filler", ["\n", "-", "* ", "#", "< "])
 def test_long_runs_of_filler_take_linear_time(filler: str) -> None:
-    """A quadratic search would hold this up for minutes."""
+    """A quadratic search would need minutes."""
     assert not parse("x" + filler * 200_000 + "x").complete
 
 
@@ -79,7 +81,7 @@ bodies = st.text(st.characters(exclude_characters="<>()", exclude_categories=["C
 
 
 @given(st.lists(bodies.filter(bool), min_size=4, max_size=4))
-def test_what_is_tagged_comes_back(texts: list[str]) -> None:
+def test_tagged_sections_come_back(texts: list[str]) -> None:
     text = "".join(f"<{name}>{body}</{name}>" for name, body in zip(SECTIONS, texts, strict=True))
     assert list(parse(text).answer.model_dump().values()) == texts
 

@@ -1,14 +1,19 @@
-"""Equal requests in progress: one works, the others wait and hold nothing, and each ends once with its due."""
+"""Equal requests in progress: one does the work, the others wait and hold nothing, and each ends once."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
 
+from sightstream.pipeline import in_flight
+from sightstream.pipeline.cache.key import question_key
+from sightstream.pipeline.coalescing import Lead, Restart, SingleFlight, Wait
 from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Rejected, Retryable
-from sightstream.pipeline.types import EngineJob
+from sightstream.pipeline.types import EngineJob, FetchedImage, NotModified
 from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.request import AnalysisOptions, ImageRef
 from sightstream.schemas.wire.result import ImageResult
 from tests.pipeline.flow_harness import FlowHarness, memory
 from tests.pipeline.samples import request
@@ -17,7 +22,7 @@ URI = request().image.uri
 
 
 def waiting(count: int, harness: FlowHarness, **changes: object) -> EngineJob:
-    """Requests 0 to count - 1, equal ones; the first leads."""
+    """Submit equal requests 0 to count - 1, of which the first leads, and return its job."""
     for number in range(count):
         harness.flow.submit(number, request(number, **changes))
     harness.run()
@@ -25,7 +30,7 @@ def waiting(count: int, harness: FlowHarness, **changes: object) -> EngineJob:
     return harness.job
 
 
-def test_the_others_get_the_answer_as_their_own() -> None:
+def test_waiters_get_the_answer_as_their_own() -> None:
     harness = FlowHarness()
     job = waiting(5, harness)
     assert harness.decoder.decoded == 1
@@ -39,8 +44,8 @@ def test_the_others_get_the_answer_as_their_own() -> None:
     assert (outcomes[4].seconds.decode, outcomes[4].image) == (0, outcomes[0].image)
 
 
-def test_those_that_wait_hold_neither_bytes_nor_pixels_and_count_as_in_flight() -> None:
-    harness = FlowHarness(most=10)
+def test_waiters_hold_neither_bytes_nor_pixels_and_count_as_in_flight() -> None:
+    harness = FlowHarness(limit=10)
     job = waiting(6, harness)
     assert harness.flow.free_capacity == 4
     assert harness.flow.held_bytes == len(job.pixels.rgb)
@@ -50,7 +55,7 @@ def test_those_that_wait_hold_neither_bytes_nor_pixels_and_count_as_in_flight() 
     assert (harness.flow.free_capacity, harness.flow.held_bytes, harness.decoder.out) == (10, 0, [])
 
 
-def test_others_go_their_own_ways() -> None:
+def test_requests_that_differ_do_not_wait() -> None:
     harness = FlowHarness()
     harness.store.contents["https://shop.example/b.jpg"] = b"b"
     harness.flow.submit("a", request(0))
@@ -72,7 +77,7 @@ def test_it_can_be_switched_off() -> None:
     "error",
     [Rejected(Reason.ENGINE_CRASH, Stage.INFER, "died"), Rejected(Reason.QUESTION_TOO_LONG, Stage.INFER, "long")],
 )
-def test_what_is_wrong_with_the_question_is_wrong_for_all(error: Rejected) -> None:
+def test_a_rejected_question_is_rejected_for_all_waiters(error: Rejected) -> None:
     harness = FlowHarness()
     harness.end(waiting(3, harness), error)
     outcomes = harness.outcomes()
@@ -82,7 +87,7 @@ def test_what_is_wrong_with_the_question_is_wrong_for_all(error: Rejected) -> No
     assert len({id(outcome) for outcome in outcomes.values()}) == 3
 
 
-def test_a_broken_image_is_broken_for_all_that_wait() -> None:
+def test_a_broken_image_is_broken_for_all_waiters(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = FlowHarness()
     for number in range(3):
         harness.flow.submit(number, request(number))
@@ -93,7 +98,7 @@ def test_a_broken_image_is_broken_for_all_that_wait() -> None:
             task()
         raise Rejected(Reason.IMAGE_CORRUPT, Stage.DECODE, "broken")
 
-    harness.decoder.decode = decode  # type: ignore[assignment, method-assign]
+    monkeypatch.setattr(harness.decoder, "decode", decode)
     first()
     outcomes = harness.outcomes()
     assert [outcomes[n].reason for n in range(3)] == [Reason.IMAGE_CORRUPT] * 3
@@ -108,7 +113,7 @@ def test_a_broken_image_is_broken_for_all_that_wait() -> None:
         Fatal("broken"),
     ],
 )
-def test_what_concerns_the_first_alone_leaves_the_work_to_the_next(error: PipelineError) -> None:
+def test_an_error_of_the_leader_alone_promotes_the_next(error: PipelineError) -> None:
     harness = FlowHarness()
     harness.end(waiting(3, harness), error)
     assert harness.outcomes() == {0: error}
@@ -120,7 +125,9 @@ def test_what_concerns_the_first_alone_leaves_the_work_to_the_next(error: Pipeli
     assert [outcomes[n].cached for n in (1, 2)] == [False, True]
 
 
-def test_bytes_are_counted_while_they_are_decoded_and_not_while_one_waits() -> None:
+def test_bytes_count_while_they_are_decoded_and_not_while_a_request_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     harness = FlowHarness()
     decode, held = harness.decoder.decode, []
 
@@ -128,12 +135,12 @@ def test_bytes_are_counted_while_they_are_decoded_and_not_while_one_waits() -> N
         held.append(harness.flow.held_bytes)
         return decode(data)
 
-    harness.decoder.decode = watched  # type: ignore[assignment, method-assign]
+    monkeypatch.setattr(harness.decoder, "decode", watched)
     waiting(3, harness)
     assert held == [10]
 
 
-def test_the_time_waited_in_vain_is_not_the_fetchers() -> None:
+def test_the_time_before_a_promotion_counts_as_inference() -> None:
     harness = FlowHarness()
     job = waiting(2, harness)
     harness.pass_time(30)
@@ -145,7 +152,7 @@ def test_the_time_waited_in_vain_is_not_the_fetchers() -> None:
     assert (seconds.fetch, seconds.infer, seconds.total) == (0, 34, 34)
 
 
-def test_a_leader_that_can_no_longer_fetch_leaves_it_to_the_next() -> None:
+def test_a_leader_that_can_no_longer_fetch_promotes_the_next() -> None:
     harness = FlowHarness()
     other = "https://shop.example/copy.jpg"
     harness.flow.submit(0, request(0))
@@ -161,7 +168,7 @@ def test_a_leader_that_can_no_longer_fetch_leaves_it_to_the_next() -> None:
     assert isinstance(harness.outcomes()[2], ImageResult)
 
 
-def test_one_cancelled_while_it_waits_ends_at_once_and_the_others_do_not() -> None:
+def test_a_waiter_that_is_cancelled_ends_at_once_and_the_others_do_not() -> None:
     harness = FlowHarness()
     job = waiting(4, harness)
     harness.flow.cancel({1, 3})
@@ -170,24 +177,24 @@ def test_one_cancelled_while_it_waits_ends_at_once_and_the_others_do_not() -> No
     assert set(harness.outcomes()) == {0, 2}
 
 
-def test_one_cancelled_on_its_way_to_wait_ends_at_once() -> None:
+def test_a_request_cancelled_just_before_it_waits_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = FlowHarness()
     job = waiting(1, harness)
     harness.flow.submit("late", request(9))
     fetch = harness.store.fetch
 
-    def fetch_and_cancel(*arguments: object) -> object:
+    def fetch_and_cancel(image: ImageRef, known_etag: str | None = None) -> FetchedImage | NotModified:
         harness.flow.cancel({"late"})
-        return fetch(*arguments)  # type: ignore[arg-type]
+        return fetch(image, known_etag)
 
-    harness.store.fetch = fetch_and_cancel  # type: ignore[assignment, method-assign]
+    monkeypatch.setattr(harness.store, "fetch", fetch_and_cancel)
     harness.run()
     assert isinstance(harness.outcomes()["late"], Cancelled)
     harness.end(job)
     assert set(harness.outcomes()) == {0}
 
 
-def test_a_cancelled_leader_whose_answer_comes_all_the_same_shares_it() -> None:
+def test_a_cancelled_leader_that_is_answered_nevertheless_shares_its_answer() -> None:
     harness = FlowHarness()
     job = waiting(2, harness)
     harness.flow.cancel({0})
@@ -196,7 +203,7 @@ def test_a_cancelled_leader_whose_answer_comes_all_the_same_shares_it() -> None:
     assert {type(outcome) for outcome in harness.outcomes().values()} == {ImageResult}
 
 
-def test_deadlines_are_each_ones_own() -> None:
+def test_each_waiter_keeps_its_own_deadline() -> None:
     harness = FlowHarness()
     harness.flow.submit(0, request(0))
     for number, seconds in ((1, 5), (2, 50)):
@@ -210,7 +217,7 @@ def test_deadlines_are_each_ones_own() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_one_whose_deadline_has_passed_ends_with_the_leader_even_if_that_fails(number: int) -> None:
+def test_a_waiter_past_its_deadline_ends_with_the_leader_even_if_that_fails(number: int) -> None:
     harness = FlowHarness()
     for ticket in range(4):
         deadline = harness.now + timedelta(seconds=5) if ticket == number else None
@@ -225,7 +232,7 @@ def test_one_whose_deadline_has_passed_ends_with_the_leader_even_if_that_fails(n
     assert harness.job.id == 3 - number if number == 2 else 2
 
 
-def test_one_that_is_late_is_late_whatever_is_wrong_with_the_question() -> None:
+def test_a_waiter_past_its_deadline_is_late_even_if_the_question_is_rejected() -> None:
     harness = FlowHarness()
     harness.flow.submit(0, request(0))
     harness.flow.submit(1, request(1, deadline=harness.now + timedelta(seconds=5)))
@@ -238,7 +245,7 @@ def test_one_that_is_late_is_late_whatever_is_wrong_with_the_question() -> None:
     }
 
 
-def test_the_leaders_own_deadline_is_nobody_elses() -> None:
+def test_the_deadline_of_the_leader_does_not_end_its_waiters() -> None:
     harness = FlowHarness()
     harness.flow.submit(0, request(0, deadline=harness.now + timedelta(seconds=5)))
     harness.flow.submit(1, request(1))
@@ -249,7 +256,7 @@ def test_the_leaders_own_deadline_is_nobody_elses() -> None:
     assert harness.job.id == 1
 
 
-def test_an_image_that_changes_meanwhile_parts_them() -> None:
+def test_an_image_that_changes_meanwhile_separates_requests() -> None:
     harness = FlowHarness(memory())
     old = "https://shop.example/old-copy.jpg"
     harness.flow.submit(0, request(0))
@@ -270,8 +277,8 @@ def test_an_image_that_changes_meanwhile_parts_them() -> None:
         assert outcomes[number].answer.conclusion == outcomes[number].image.sha256 == seen[number]
 
 
-def test_one_that_takes_over_is_not_answered_about_another_content() -> None:
-    """Its place now holds what was answered before: those that wait for the old content must not get that."""
+def test_a_promoted_request_does_not_answer_its_waiters_about_another_content() -> None:
+    """Its URL now has a content that was answered before; the waiters for the old content must not get that answer."""
     harness = FlowHarness(memory())
     harness.store.contents[URI] = b"new"
     harness.flow.submit("before", request(8))
@@ -294,7 +301,7 @@ def test_one_that_takes_over_is_not_answered_about_another_content() -> None:
     assert harness.outcomes()[2].answer.conclusion == "old"
 
 
-def test_an_answer_found_by_the_leader_is_shared() -> None:
+def test_a_cached_answer_found_by_the_leader_is_shared() -> None:
     kept = memory()
     harness = FlowHarness(kept)
     harness.model = None
@@ -320,3 +327,86 @@ def test_after_the_stop_nothing_starts_and_nothing_raises() -> None:
     assert set(harness.outcomes()) == {0}
     harness.flow.cancel({1, 2})
     harness.run()
+
+
+# --- the decisions of SingleFlight alone ------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class FakeWaiter:
+    """A request of which only the key and what happens to its wait matter."""
+
+    id: int
+    question_key: str | None = "a"
+    cancelled: bool = False
+    reason: PipelineError | None = None
+    promoted: bool = False
+
+    def raise_if_cancelled(self) -> None:
+        if self.cancelled:
+            raise Cancelled("cancelled")
+
+    def abort_reason(self) -> PipelineError | None:
+        return self.reason
+
+    def record_wait(self) -> None:
+        self.promoted = True
+
+    def outcome_for(self, outcome: ImageResult | PipelineError) -> ImageResult | PipelineError:
+        return outcome
+
+
+def test_the_first_leads_and_equal_ones_wait() -> None:
+    flight: SingleFlight[FakeWaiter] = SingleFlight()
+    first, second, other, alone = FakeWaiter(1), FakeWaiter(2), FakeWaiter(3, "b"), FakeWaiter(4, None)
+    decisions = [flight.join(waiter) for waiter in (first, second, other, alone, first)]
+    assert decisions == [Lead(), Wait(), Lead(), Lead(), Lead()]
+    assert (flight.cancel_wait(second), flight.cancel_wait(second), flight.cancel_wait(first)) == (True, False, False)
+
+
+def test_a_leader_with_another_key_hands_its_waiters_over_and_joins_again() -> None:
+    flight: SingleFlight[FakeWaiter] = SingleFlight()
+    late = Rejected(Reason.DEADLINE_EXCEEDED, Stage.TAKE, "late")
+    leader, aborted, successor = FakeWaiter(1), FakeWaiter(2, reason=late), FakeWaiter(3)
+    for waiter in (leader, aborted, successor):
+        flight.join(waiter)
+    leader.question_key = "b"
+    decision = flight.join(leader)
+    assert isinstance(decision, Restart)
+    assert decision.handover.successor is successor
+    assert successor.promoted
+    assert decision.handover.endings == ((aborted, late),)
+    assert (flight.join(leader), flight.join(successor)) == (Lead(), Lead())
+
+
+def test_a_cancelled_request_neither_leads_nor_waits() -> None:
+    flight: SingleFlight[FakeWaiter] = SingleFlight()
+    with pytest.raises(Cancelled):
+        flight.join(FakeWaiter(1, cancelled=True))
+    assert flight.join(FakeWaiter(2)) == Lead()
+
+
+def test_an_outcome_is_resolved_once() -> None:
+    flight: SingleFlight[FakeWaiter] = SingleFlight()
+    leader, waiter = FakeWaiter(1), FakeWaiter(2)
+    for each in (leader, waiter):
+        flight.join(each)
+    refused = Rejected(Reason.ENGINE_REFUSED, Stage.INFER, "refused")
+    assert flight.resolve(leader, refused).endings == ((waiter, refused),)
+    assert flight.resolve(leader, refused).endings == ()
+
+
+def test_the_key_is_computed_once_per_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[str] = []
+
+    def counted(image_sha256: str, question: str, options: AnalysisOptions) -> str | None:
+        computed.append(image_sha256)
+        return question_key(image_sha256, question, options)
+
+    monkeypatch.setattr(in_flight, "question_key", counted)
+    harness = FlowHarness(memory())
+    harness.end(waiting(3, harness))
+    harness.flow.submit("unchanged", request(9))
+    harness.run()
+    assert harness.outcomes()["unchanged"].cached
+    assert len(computed) == 4

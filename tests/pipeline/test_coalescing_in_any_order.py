@@ -1,4 +1,4 @@
-"""Requests submitted, cancelled, late, answered, failed, handed over, and images changed, in any order."""
+"""Requests are submitted, cancelled, late, answered, failed and handed over, and images change, in any order."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ BY_CHANCE = AnalysisOptions(temperature=1.0)
 
 
 class Machine(RuleBasedStateMachine):
-    """Threads run when the machine says so, in any order; so every interleaving of whole steps can be seen."""
+    """Runs the steps of threads in any order, so that every interleaving of whole steps can occur."""
 
     def __init__(self) -> None:
         super().__init__()
         self.requests: dict[int, ImageRequest] = {}
         self.cancelled: set[int] = set()
         self.ended: dict[int, Any] = {}
-        self.lay_there: dict[int, set[str]] = {}
+        self.contents_seen: dict[int, set[str]] = {}
         self.stopped = False
 
     @initialize(keeps=st.booleans())
@@ -54,32 +54,32 @@ class Machine(RuleBasedStateMachine):
         self.harness = FlowHarness(memory() if keeps else None)
         self.harness.store.contents = dict.fromkeys(URIS, CONTENTS[0])
 
-    # --- what may happen ----------------------------------------------------------------------------------
+    # --- the steps ----------------------------------------------------------------------------------------
 
     @rule(
         uri=st.sampled_from(URIS),
         question=st.sampled_from(QUESTIONS),
-        patience=st.none() | st.integers(0, 20),
+        deadline_s=st.none() | st.integers(0, 20),
         by_chance=st.integers(0, 9).map(lambda n: n == 0),
     )
-    def submit(self, uri: str, question: str, patience: int | None, by_chance: bool) -> None:
+    def submit(self, uri: str, question: str, deadline_s: int | None, by_chance: bool) -> None:
         number = len(self.requests)
         changes: dict[str, object] = {"question": question}
-        if patience is not None:
-            changes["deadline"] = self.harness.now + timedelta(seconds=patience)
+        if deadline_s is not None:
+            changes["deadline"] = self.harness.now + timedelta(seconds=deadline_s)
         if by_chance:
             changes["options"] = BY_CHANCE
         self.requests[number] = request(number, uri, **changes)
-        self.lay_there[number] = {_sha256(self.harness.store.contents[uri])}
+        self.contents_seen[number] = {_sha256(self.harness.store.contents[uri])}
         self.harness.flow.submit(number, self.requests[number])
 
     @precondition(lambda self: self.harness.hand.tasks)
     @rule(data=st.data())
     def work(self, data: st.DataObject) -> None:
         tasks = self.harness.hand.tasks
-        place = data.draw(st.integers(0, len(tasks) - 1))
-        task = tasks[place]
-        del tasks[place]
+        index = data.draw(st.integers(0, len(tasks) - 1))
+        task = tasks[index]
+        del tasks[index]
         task()
 
     @precondition(lambda self: self.harness.engine.jobs)
@@ -96,10 +96,10 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        chosen = data.draw(st.sets(st.sampled_from(range(len(self.requests))), max_size=3)) if self.requests else set()
-        waited = chosen & self._waiting()
-        self.harness.flow.cancel(set(chosen))
-        self.cancelled |= chosen - self.ended.keys()
+        tickets = data.draw(st.sets(st.sampled_from(range(len(self.requests))), max_size=3)) if self.requests else set()
+        waited = tickets & self._waiting()
+        self.harness.flow.cancel(set(tickets))
+        self.cancelled |= tickets - self.ended.keys()
         self._collect()
         assert all(isinstance(self.ended[number], Cancelled) for number in waited), "ends soon"
 
@@ -112,7 +112,7 @@ class Machine(RuleBasedStateMachine):
         self.harness.store.contents[uri] = content
         for number in self.requests.keys() - self.ended.keys():
             if self.requests[number].image.uri == uri:
-                self.lay_there[number].add(_sha256(content))
+                self.contents_seen[number].add(_sha256(content))
 
     @rule(uri=st.sampled_from(URIS), error=st.none() | st.sampled_from(FETCH_ERRORS))
     def break_store(self, uri: str, error: PipelineError | None) -> None:
@@ -130,16 +130,16 @@ class Machine(RuleBasedStateMachine):
             self.harness.flow.stop()
             self.stopped = True
 
-    # --- what always holds --------------------------------------------------------------------------------
+    # --- the invariants -----------------------------------------------------------------------------------
 
     @invariant()
-    def nobody_waits_with_anything_in_hand(self) -> None:
+    def waiters_hold_nothing(self) -> None:
         jobs = self.harness.engine.jobs.values()
         assert self.harness.flow.held_bytes == sum(len(job.pixels.rgb) for job in jobs)
         assert len(self.harness.decoder.out) == len(jobs)
 
     @invariant()
-    def equal_ones_are_worked_on_once(self) -> None:
+    def equal_requests_are_computed_once(self) -> None:
         jobs = [job for job in self.harness.engine.jobs.values() if job.options != BY_CHANCE]
         assert len({(job.image_key, job.question) for job in jobs}) == len(jobs)
 
@@ -149,7 +149,7 @@ class Machine(RuleBasedStateMachine):
         assert len(self.requests) == len(self.ended) + len(self.harness.flow._in_flight)
 
     def teardown(self) -> None:
-        """Left to themselves, all end; after a stop, some are dropped."""
+        """Every request ends if nothing more happens; after a stop, some are dropped."""
         self.harness.store.errors.clear()
         self.harness.decoder.error = None
         for _ in range(10 * len(self.requests) + 10):
@@ -164,26 +164,26 @@ class Machine(RuleBasedStateMachine):
         flights = self.harness.flow._single_flight
         assert (flights._flights, flights._led, flights._awaited) == ({}, {}, {})
 
-    # --- how it is seen -----------------------------------------------------------------------------------
+    # --- the observations ---------------------------------------------------------------------------------
 
     def _end(self, job: EngineJob, error: PipelineError | None) -> None:
-        said = f"{job.image_key} {job.question} {'by chance' if job.options == BY_CHANCE else ''}"
-        self.harness.end(job, error or said)
+        text = f"{job.image_key} {job.question} {'by chance' if job.options == BY_CHANCE else ''}"
+        self.harness.end(job, error or text)
 
     def _collect(self) -> None:
         for number, outcome in self.harness.outcomes().items():
             assert number not in self.ended, "ended twice"
             self.ended[number] = outcome
-            self._judge(number, outcome)
+            self._check(number, outcome)
 
-    def _judge(self, number: int, outcome: ImageResult | PipelineError) -> None:
+    def _check(self, number: int, outcome: ImageResult | PipelineError) -> None:
         asked = self.requests[number]
         if isinstance(outcome, Cancelled):
             assert number in self.cancelled or str(outcome) == "cancelled"
         if isinstance(outcome, ImageResult):
             chance = "by chance" if asked.options == BY_CHANCE else ""
             assert outcome.answer.conclusion == f"{outcome.image.sha256} {asked.question} {chance}".strip()
-            assert outcome.image.sha256 in self.lay_there[number], "the content of another place or time"
+            assert outcome.image.sha256 in self.contents_seen[number], "the content of another URL or time"
             assert (outcome.request_id, outcome.image.uri) == (asked.request_id, asked.image.uri)
             assert not (outcome.cached and (chance or self._is_late(number))), "chance is its own, and late is late"
 
@@ -212,7 +212,7 @@ TestInAnyOrder = Machine.TestCase
 
 
 class QuickStore(flow_harness.Store):
-    """Takes a moment, so that threads meet."""
+    """Needs a moment per fetch, so that threads meet."""
 
     def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | NotModified:
         time.sleep(random.random() / 2000)
@@ -220,7 +220,7 @@ class QuickStore(flow_harness.Store):
 
 
 class QuickEngine(flow_harness.Engine):
-    """Ends what it has in groups, now and then in vain."""
+    """Ends its jobs in groups, some of them with errors."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__()
@@ -245,7 +245,7 @@ class QuickEngine(flow_harness.Engine):
         return Completion(f"<CONCLUSION>{job.image_key} {job.question}</CONCLUSION>", "stop", 1, 1)
 
 
-def test_on_many_threads_too_each_ends_once_and_rightly() -> None:
+def test_on_many_threads_each_request_ends_once_with_the_right_outcome() -> None:
     chance = random.Random(5)
     store, decoder, engine = QuickStore(), flow_harness.Decoder(), QuickEngine(chance)
     store.contents = {uri: uri.encode() for uri in URIS}

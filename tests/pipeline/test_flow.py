@@ -1,3 +1,5 @@
+"""The flow on real threads: one outcome per request, bounded, cancelled, stopped."""
+
 from __future__ import annotations
 
 import hashlib
@@ -33,7 +35,7 @@ def request(number: int = 0, **changes: object) -> ImageRequest:
 
 
 class FakeFetcher:
-    """Yields 10 bytes, or raises what the address maps to; can be held shut."""
+    """Returns 10 bytes, or raises the error set for the URL; waits at a gate that a test can close."""
 
     def __init__(self) -> None:
         self.errors: dict[str, Exception] = {}
@@ -55,7 +57,7 @@ class FakeFetcher:
 
 
 class FakeDecoder:
-    """Knows what it has given and not got back."""
+    """Knows which pixels are not released yet."""
 
     def __init__(self) -> None:
         self.out: list[Pixels | Canvas] = []
@@ -72,7 +74,7 @@ class FakeDecoder:
 
 
 class FakeEngine:
-    """AnswerCache at once, unless told to wait."""
+    """Answers at once, unless `holding`."""
 
     identity = ModelIdentity(name="fake", quantization="none", engine="fake")
 
@@ -106,10 +108,12 @@ class FakeEngine:
 
 
 class FlowHarness:
+    """A flow between fakes."""
+
     def __init__(self, **settings: int) -> None:
         self.fetcher, self.decoder, self.engine = FakeFetcher(), FakeDecoder(), FakeEngine()
         engine: Engine = self.engine
-        self.flow = Flow(FlowSettings(**settings), self.fetcher, self.decoder, engine)
+        self.flow = Flow(FlowSettings.model_validate(settings), self.fetcher, self.decoder, engine)
 
     def collect(self, count: int) -> list[Outcome]:
         found: list[Outcome] = []
@@ -181,7 +185,7 @@ def test_a_passed_deadline_is_rejected_before_any_work(build: Callable[..., Flow
     assert harness.fetcher.most_running == 0
 
 
-def test_room_falls_with_what_is_in_flight(build: Callable[..., FlowHarness]) -> None:
+def test_free_capacity_falls_with_the_requests_in_flight(build: Callable[..., FlowHarness]) -> None:
     harness = build(max_in_flight=3, prepare_threads=2)
     harness.engine.holding = True
     assert harness.flow.free_capacity == 3
@@ -194,7 +198,7 @@ def test_room_falls_with_what_is_in_flight(build: Callable[..., FlowHarness]) ->
     assert harness.fetcher.most_running <= 2
 
 
-def test_room_follows_what_the_engine_turns_out_to_hold(build: Callable[..., FlowHarness]) -> None:
+def test_free_capacity_follows_the_capacity_that_the_engine_reports(build: Callable[..., FlowHarness]) -> None:
     harness = build(prepare_threads=4)
     harness.engine.holding = True
     assert harness.flow.free_capacity == 2 * 8 + 4
@@ -204,7 +208,7 @@ def test_room_follows_what_the_engine_turns_out_to_hold(build: Callable[..., Flo
     assert harness.flow.free_capacity == 2 * 200 + 4 - 30
 
 
-def test_bytes_in_hand_are_bounded(build: Callable[..., FlowHarness]) -> None:
+def test_held_bytes_are_bounded(build: Callable[..., FlowHarness]) -> None:
     harness = build(max_bytes=1024**2, prepare_threads=1)
     harness.engine.holding = True
     harness.flow._budget.reserve(-1, 1024**2)
@@ -242,14 +246,16 @@ def test_pixels_are_released_once_and_not_before_the_engine_is_done(build: Calla
     assert harness.decoder.out == []
 
 
-def test_pixels_that_come_too_late_are_released_too(build: Callable[..., FlowHarness]) -> None:
+def test_pixels_that_come_too_late_are_released_too(
+    build: Callable[..., FlowHarness], monkeypatch: pytest.MonkeyPatch
+) -> None:
     harness = build()
 
     def decode_slowly(data: bytes) -> Pixels | Canvas:
         harness.flow.cancel({"late"})
         return FakeDecoder.decode(harness.decoder, data)
 
-    harness.decoder.decode = decode_slowly  # type: ignore[method-assign]
+    monkeypatch.setattr(harness.decoder, "decode", decode_slowly)
     harness.flow.submit("late", request())
     (outcome,) = harness.collect(1)
     assert isinstance(outcome.result, Cancelled)
@@ -257,7 +263,7 @@ def test_pixels_that_come_too_late_are_released_too(build: Callable[..., FlowHar
     assert harness.engine.jobs == []
 
 
-def test_a_dead_engine_is_fatal_at_every_call_after_what_was_done(build: Callable[..., FlowHarness]) -> None:
+def test_a_dead_engine_is_fatal_at_every_call_after_the_finished_outcomes(build: Callable[..., FlowHarness]) -> None:
     harness = build()
     harness.flow.submit("done", request())
     harness.collect(1)
@@ -267,7 +273,7 @@ def test_a_dead_engine_is_fatal_at_every_call_after_what_was_done(build: Callabl
             harness.collect(1)
 
 
-def test_a_stop_waits_for_the_fetches_under_way_and_starts_no_more(build: Callable[..., FlowHarness]) -> None:
+def test_a_stop_waits_for_running_fetches_and_starts_no_more(build: Callable[..., FlowHarness]) -> None:
     harness = build(prepare_threads=1)
     harness.fetcher.gate.clear()
     for number in range(3):
@@ -284,7 +290,9 @@ def test_a_stop_waits_for_the_fetches_under_way_and_starts_no_more(build: Callab
     assert harness.fetcher.asked == 1
 
 
-def test_a_thread_that_ends_ends_the_worker(build: Callable[..., FlowHarness], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_fails_makes_the_flow_fatal(
+    build: Callable[..., FlowHarness], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(job: EngineJob) -> None:
         raise Retryable(Stage.INFER, "down")
 

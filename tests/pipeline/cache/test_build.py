@@ -1,4 +1,4 @@
-"""From settings to answers that are kept, with real processes; and a model that is not known yet."""
+"""A cache built from settings, with real processes; and an engine whose model is not known yet."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def ask(flow: Flow, asked: ImageRequest) -> ImageResult:
     raise AssertionError("no answer")
 
 
-def test_by_default_a_flow_keeps_what_was_answered(kept: Flow, photo: str) -> None:
+def test_by_default_a_flow_keeps_answers(kept: Flow, photo: str) -> None:
     first, second = (ask(kept, request(number, photo)) for number in range(2))
     assert (first.cached, second.cached) == (False, True)
     assert second.answer == first.answer
     assert second.image == first.image
 
 
-def test_kept_nowhere_it_is_computed_again(tmp_path: Path, photo: str) -> None:
+def test_without_a_cache_an_answer_is_computed_again(tmp_path: Path, photo: str) -> None:
     flow = build(CacheSettings(kind="none"), tmp_path)
     try:
         assert [ask(flow, request(number, photo)).cached for number in range(2)] == [False, False]
@@ -105,7 +105,7 @@ def test_an_unchanged_object_is_not_downloaded_again(runtime: LocalRuntime, s3_c
 
 
 class Loading:
-    """An engine whose model is known later, or never."""
+    """An engine that reports its model later, or never."""
 
     def __init__(self) -> None:
         self.loaded = threading.Event()
@@ -119,7 +119,7 @@ class Loading:
         return MODEL
 
 
-def test_a_model_that_loads_is_not_waited_for() -> None:
+def test_a_model_that_loads_blocks_nobody() -> None:
     engine = Loading()
     model = EngineIdentity(engine)
     assert model() is None
@@ -128,7 +128,7 @@ def test_a_model_that_loads_is_not_waited_for() -> None:
     assert model() == MODEL
 
 
-def test_a_model_that_never_loads_is_never_known() -> None:
+def test_a_model_that_fails_to_load_is_never_known() -> None:
     engine = Loading()
     engine.fatal = Fatal("no")
     model = EngineIdentity(engine)
@@ -137,7 +137,7 @@ def test_a_model_that_never_loads_is_never_known() -> None:
     assert model() is None
 
 
-def test_a_checkpoint_that_cannot_be_read_keeps_nothing_and_stops_nobody(tmp_path: Path) -> None:
+def test_with_an_unreadable_checkpoint_nothing_is_kept_and_the_flow_runs(tmp_path: Path) -> None:
     engine = Loading()
     engine.loaded.set()
     answers = build_answer_cache(

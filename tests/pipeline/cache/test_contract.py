@@ -1,4 +1,4 @@
-"""What every cache that keeps something does."""
+"""The contract of every cache that keeps answers."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class InMemory:
     clock: Clock
     cache: ResultCache
 
-    def settle(self) -> None:
-        """What was put is where it belongs."""
+    def flush(self) -> None:
+        """Wait until every answer is written."""
 
     def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds
@@ -38,12 +38,12 @@ class InRedis:
     prefix: str
     cache: RedisCache
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         wait_until(lambda: not self.cache._writer._waiting)
 
     def pass_time(self, seconds: float) -> None:
-        """Brings each key's end nearer, by the server's own reckoning."""
-        self.settle()
+        """Shorten the remaining life of each key on the server."""
+        self.flush()
         client: Any = self.server.client
         for name in client.scan_iter(f"{self.prefix}*"):
             left_ms = client.pttl(name)
@@ -74,13 +74,13 @@ def kept(request: pytest.FixtureRequest) -> Iterator[InMemory | InRedis]:
     cache.close()
 
 
-def test_what_was_put_comes_back_as_it_was(kept: InMemory | InRedis) -> None:
+def test_an_answer_comes_back_unchanged(kept: InMemory | InRedis) -> None:
     odd = 'é 猫 \U0001f408 "\\n" \r\n\t\x01\x7f\u2028 <SUMMARY>'
-    said = {key(n): answer(odd * n, completion_tokens=n, finish_reason="length") for n in range(5)}
-    for name, one in said.items():
+    answers = {key(n): answer(odd * n, completion_tokens=n, finish_reason="length") for n in range(5)}
+    for name, one in answers.items():
         kept.cache.put(name, one)
-    kept.settle()
-    assert {name: kept.cache.get(name) for name in said} == said
+    kept.flush()
+    assert {name: kept.cache.get(name) for name in answers} == answers
 
 
 def test_it_can_be_read_at_once(kept: InMemory | InRedis) -> None:
@@ -89,19 +89,19 @@ def test_it_can_be_read_at_once(kept: InMemory | InRedis) -> None:
         assert kept.cache.get(key(number)) == answer(str(number))
 
 
-def test_what_was_never_put_is_not_there(kept: InMemory | InRedis) -> None:
+def test_a_key_never_put_is_a_miss(kept: InMemory | InRedis) -> None:
     kept.cache.put(key(1), answer())
     assert kept.cache.get(key(2)) is None
 
 
-def test_the_last_one_put_counts(kept: InMemory | InRedis) -> None:
+def test_the_last_put_wins(kept: InMemory | InRedis) -> None:
     for text in ("old", "new"):
         kept.cache.put(key(), answer(text))
-        kept.settle()
+        kept.flush()
     assert kept.cache.get(key()) == answer("new")
 
 
-def test_it_ends_with_its_time(kept: InMemory | InRedis) -> None:
+def test_an_answer_expires(kept: InMemory | InRedis) -> None:
     kept.cache.put(key(), answer())
     kept.pass_time(TTL_S / 2)
     assert kept.cache.get(key()) == answer()
@@ -109,7 +109,7 @@ def test_it_ends_with_its_time(kept: InMemory | InRedis) -> None:
     assert kept.cache.get(key()) is None
 
 
-def test_reading_does_not_make_it_last_longer(kept: InMemory | InRedis) -> None:
+def test_reading_does_not_extend_the_life_of_an_answer(kept: InMemory | InRedis) -> None:
     kept.cache.put(key(), answer())
     for _ in range(4):
         assert kept.cache.get(key()) is not None
@@ -117,15 +117,15 @@ def test_reading_does_not_make_it_last_longer(kept: InMemory | InRedis) -> None:
     assert kept.cache.get(key()) is None
 
 
-def test_one_too_large_is_not_kept_and_hurts_nobody(kept: InMemory | InRedis) -> None:
+def test_an_answer_that_is_too_large_is_not_kept_and_harms_no_other(kept: InMemory | InRedis) -> None:
     kept.cache.put(key(1), answer("small"))
     kept.cache.put(key(2), answer("x" * 300_000))
-    kept.settle()
+    kept.flush()
     assert kept.cache.get(key(1)) == answer("small")
     assert kept.cache.get(key(2)) is None
 
 
-def test_after_the_end_it_raises_nothing(kept: InMemory | InRedis) -> None:
+def test_after_close_it_raises_nothing(kept: InMemory | InRedis) -> None:
     kept.cache.put(key(), answer())
     kept.cache.close()
     kept.cache.put(key(1), answer())

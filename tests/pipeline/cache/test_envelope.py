@@ -1,4 +1,4 @@
-"""Garbage, lies and accidents are nothing; what was sealed comes back whole."""
+"""A sealed answer comes back unchanged; garbage, forgeries and accidents give nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sealed(one: CachedAnswer, signing_key: bytes | None) -> bytes:
 
 @pytest.mark.parametrize("signing_key", SIGNING_KEYS)
 @given(one=answers)
-def test_what_was_sealed_comes_back(signing_key: bytes | None, one: CachedAnswer) -> None:
+def test_a_sealed_answer_comes_back(signing_key: bytes | None, one: CachedAnswer) -> None:
     assert unseal(key(), sealed(one, signing_key), signing_key) == one
 
 
@@ -50,14 +50,14 @@ def test_arbitrary_bytes_are_nothing(signing_key: bytes | None, data: bytes | st
 
 
 @pytest.mark.parametrize("signing_key", SIGNING_KEYS)
-@given(one=answers, draw=st.data())
+@given(one=answers, source=st.data())
 def test_mutated_bytes_are_nothing_or_the_original(
-    signing_key: bytes | None, one: CachedAnswer, draw: st.DataObject
+    signing_key: bytes | None, one: CachedAnswer, source: st.DataObject
 ) -> None:
     data = sealed(one, signing_key)
-    start = draw.draw(st.integers(0, len(data)))
-    end = draw.draw(st.integers(start, min(len(data), start + 8)))
-    put = draw.draw(st.binary(max_size=8) | st.sampled_from([b" ", b"\n", b"0", b"9", b'"', b"}", b"1.0", b"true"]))
+    start = source.draw(st.integers(0, len(data)))
+    end = source.draw(st.integers(start, min(len(data), start + 8)))
+    put = source.draw(st.binary(max_size=8) | st.sampled_from([b" ", b"\n", b"0", b"9", b'"', b"}", b"1.0", b"true"]))
     assert unseal(key(), data[:start] + put + data[end:], signing_key) in (None, one)
 
 
@@ -66,18 +66,21 @@ def test_no_truncation_and_no_flipped_bit_passes(signing_key: bytes | None) -> N
     data = sealed(answer("a mug"), signing_key)
     for length in range(len(data)):
         assert unseal(key(), data[:length], signing_key) is None
-    for place in range(len(data)):
+    for index in range(len(data)):
         for bit in range(8):
             flipped = bytearray(data)
-            flipped[place] ^= 1 << bit
+            flipped[index] ^= 1 << bit
             assert unseal(key(), bytes(flipped), signing_key) in (None, answer("a mug"))
 
 
-def forged(**changes: object) -> bytes:
-    """With a right plain digest, as anybody can reckon it who may write; `answer` holds changes of its own."""
-    said = answer("a mug").model_dump() | dict(changes.pop("answer", {}))  # type: ignore[call-overload]
-    fields: dict[str, Any] = {"version": 1, "key": key(), "answer": said} | changes
-    text = json.dumps([1, fields["key"], said], sort_keys=True, separators=(",", ":"))
+def forged(**changes: Any) -> bytes:
+    """Return changed bytes with a correct plain digest, as anyone with write access can compute it.
+
+    `answer` holds the changes of the answer itself.
+    """
+    altered = answer("a mug").model_dump() | changes.pop("answer", {})
+    fields: dict[str, Any] = {"version": 1, "key": key(), "answer": altered} | changes
+    text = json.dumps([1, fields["key"], altered], sort_keys=True, separators=(",", ":"))
     return json.dumps({**fields, "digest": hashlib.sha256(text.encode()).hexdigest()}).encode()
 
 
@@ -106,7 +109,7 @@ def test_without_a_signing_key_the_digest_stops_no_forger_and_with_one_it_does()
         {"answer": {"cached": True}},
     ],
 )
-def test_a_right_digest_over_wrong_fields_is_nothing(changes: dict[str, object]) -> None:
+def test_a_correct_digest_over_wrong_fields_is_nothing(changes: dict[str, object]) -> None:
     assert unseal(key(), forged(), None) is not None
     assert unseal(key(), forged(**changes), None) is None
 
@@ -136,12 +139,12 @@ def test_another_keys_answer_is_nothing() -> None:
         assert unseal(key(2), data.replace(key().encode(), key(2).encode()), signing_key) is None
 
 
-def test_other_signing_keys_are_not_believed() -> None:
+def test_answers_signed_with_another_key_are_ignored() -> None:
     for ours, theirs in ((b"a", b"b"), (None, b"b"), (b"a", None)):
         assert unseal(key(), sealed(answer(), theirs), ours) is None
 
 
-def test_large_ones_are_neither_sealed_nor_read() -> None:
+def test_large_answers_are_neither_sealed_nor_read() -> None:
     assert seal(key(), answer("x" * MAX_BYTES), None) is None
     padded = sealed(answer(), None) + b" " * MAX_BYTES
     assert unseal(key(), padded, None) is None

@@ -1,4 +1,4 @@
-"""What is remembered of addresses, and what never is."""
+"""Which etags are remembered, and for which URLs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def fetched(etag: str | None = '"e"', content: object = 0) -> FetchedImage:
     return FetchedImage(b"x", key(content), etag)
 
 
-def test_an_address_and_a_version_have_what_was_seen_last() -> None:
+def test_a_url_with_its_version_has_the_last_etag_seen() -> None:
     memory = EtagMemory(9)
     memory.put(image(), fetched('"1"', 1))
     memory.put(image(), fetched('"2"', 2))
@@ -26,7 +26,7 @@ def test_an_address_and_a_version_have_what_was_seen_last() -> None:
     assert memory.get(image("s3://shop/b.jpg")) is None
 
 
-def test_a_name_that_is_none_or_weak_or_endless_is_forgotten() -> None:
+def test_an_etag_that_is_missing_or_weak_or_too_long_is_not_kept() -> None:
     for etag in (None, "", 'W/"1"', "e" * 257):
         memory = EtagMemory(9)
         memory.put(image(), fetched())
@@ -34,7 +34,7 @@ def test_a_name_that_is_none_or_weak_or_endless_is_forgotten() -> None:
         assert memory.get(image()) is None
 
 
-def test_only_the_ones_used_last_are_kept() -> None:
+def test_only_the_most_recently_used_are_kept() -> None:
     memory = EtagMemory(3)
     for number in range(3):
         memory.put(image(f"s3://shop/{number}"), fetched())
@@ -43,13 +43,13 @@ def test_only_the_ones_used_last_are_kept() -> None:
     assert [n for n in range(4) if memory.get(image(f"s3://shop/{n}"))] == [0, 2, 3]
 
 
-def test_addresses_are_secrets() -> None:
+def test_urls_are_not_kept_in_the_clear() -> None:
     memory = EtagMemory(3)
     memory.put(image("https://u:c4n4ry@shop.example/a.jpg?X-Amz-Signature=c4n4ry", "v"), fetched())
     assert "c4n4ry" not in repr(vars(memory))
 
 
-def test_a_place_is_not_two_places() -> None:
+def test_url_and_version_are_not_confused() -> None:
     memory = EtagMemory(3)
     memory.put(image('s3://a", "b', "c"), fetched())
     assert memory.get(image("s3://a", 'b", "c')) is None

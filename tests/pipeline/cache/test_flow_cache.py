@@ -1,4 +1,4 @@
-"""What was answered once is answered at once; nothing wrong ever is."""
+"""The flow answers repeated requests from the cache, and never with a wrong answer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.cache.memory import MemoryCache
 from sightstream.pipeline.errors import Cancelled, Rejected, Retryable
 from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
@@ -23,7 +24,7 @@ def ask(harness: FlowHarness, asked: ImageRequest, ticket: object = "t") -> None
 
 
 def answered(harness: FlowHarness, asked: ImageRequest, text: str = "a mug") -> ImageResult:
-    """Asked for the first time."""
+    """Ask a question that no cached answer fits, and return the engine's result."""
     ask(harness, asked)
     harness.end(harness.job, text)
     result: ImageResult = harness.outcomes()["t"]
@@ -31,7 +32,7 @@ def answered(harness: FlowHarness, asked: ImageRequest, text: str = "a mug") -> 
     return result
 
 
-def test_the_second_asker_gets_the_answer_as_its_own() -> None:
+def test_a_second_request_gets_the_answer_as_its_own() -> None:
     harness = FlowHarness(memory())
     first = answered(harness, request(1))
     other = request(2, "https://u:secret@elsewhere.example/x.png?token=secret", attributes={"own": "yes"})
@@ -49,7 +50,7 @@ def test_the_second_asker_gets_the_answer_as_its_own() -> None:
     assert (harness.flow.held_bytes, harness.flow.free_capacity, harness.decoder.out) == (0, 2 * 8 + 16, [])
 
 
-def test_times_are_this_requests_own_and_measured_stages_are_real_ones() -> None:
+def test_times_are_this_requests_own_and_only_real_stages_are_measured() -> None:
     harness = FlowHarness(memory())
     ask(harness, request(1))
     harness.pass_time(30)
@@ -63,7 +64,7 @@ def test_times_are_this_requests_own_and_measured_stages_are_real_ones() -> None
 
 
 def measured() -> tuple[float, float]:
-    """How many inferences, and how many tokens."""
+    """Return how many inferences and how many tokens were counted."""
     inferences = sum(bucket.get() for bucket in STAGE_SECONDS.labels("infer")._buckets)
     return inferences, TOKENS.labels("completion")._value.get()
 
@@ -84,7 +85,7 @@ def test_another_question_is_another_answer(change: dict[str, object]) -> None:
     assert harness.outcomes()["t"].answer.conclusion == "a mug"
 
 
-def test_another_image_at_the_same_place_is_another_answer() -> None:
+def test_another_image_at_the_same_url_is_another_answer() -> None:
     harness = FlowHarness(memory())
     answered(harness, request(1))
     harness.store.contents[request().image.uri] = b"another"
@@ -98,7 +99,7 @@ def test_another_model_is_another_answer() -> None:
     answered(harness, request(2), "a jug")
 
 
-def test_before_the_model_is_known_nothing_is_looked_up_and_all_is_kept() -> None:
+def test_before_the_model_is_known_nothing_is_looked_up_and_all_answers_are_kept() -> None:
     harness = FlowHarness(memory())
     harness.model = None
     answered(harness, request(1))
@@ -108,7 +109,7 @@ def test_before_the_model_is_known_nothing_is_looked_up_and_all_is_kept() -> Non
     assert harness.outcomes()["t"].cached
 
 
-def test_chance_is_asked_for_every_time() -> None:
+def test_random_sampling_is_never_cached_or_coalesced() -> None:
     harness = FlowHarness(memory())
     by_chance = AnalysisOptions(temperature=0.5)
     for number in range(3):
@@ -134,7 +135,7 @@ def test_chance_is_asked_for_every_time() -> None:
         Cancelled("cancelled"),
     ],
 )
-def test_what_is_no_answer_is_not_kept(error: Rejected | Retryable | Cancelled) -> None:
+def test_errors_are_not_kept(error: Rejected | Retryable | Cancelled) -> None:
     harness = FlowHarness(memory())
     ask(harness, request(1))
     harness.end(harness.job, error)
@@ -142,7 +143,7 @@ def test_what_is_no_answer_is_not_kept(error: Rejected | Retryable | Cancelled) 
     answered(harness, request(2))
 
 
-def test_an_answer_that_is_known_is_of_no_use_after_the_deadline_or_to_nobody() -> None:
+def test_a_cached_answer_is_not_given_after_the_deadline_or_a_cancellation() -> None:
     harness = FlowHarness(memory())
     answered(harness, request(1))
     harness.flow.submit("late", request(2, deadline=harness.now - timedelta(seconds=1)))
@@ -181,14 +182,14 @@ def test_an_unchanged_image_with_a_known_answer_is_not_downloaded() -> None:
     assert [etag is None for _, etag in harness.store.asked] == [True, False]
 
 
-def test_without_a_known_answer_nothing_is_asked_for_in_vain() -> None:
+def test_without_a_cached_answer_the_fetch_is_not_conditional() -> None:
     harness = FlowHarness(memory())
     answered(harness, request(1))
     answered(harness, request(2, question="why?"))
     assert [etag for _, etag in harness.store.asked] == [None, None]
 
 
-def test_a_changed_image_is_answered_anew_and_remembered_as_it_is_now() -> None:
+def test_a_changed_image_is_answered_anew_and_its_new_etag_remembered() -> None:
     harness = FlowHarness(memory())
     answered(harness, request(1))
     harness.store.contents[request().image.uri] = b"another"
@@ -198,7 +199,7 @@ def test_a_changed_image_is_answered_anew_and_remembered_as_it_is_now() -> None:
     assert harness.store.downloads == 2
 
 
-def test_a_store_without_etags_is_asked_for_everything() -> None:
+def test_from_a_store_without_etags_everything_is_downloaded() -> None:
     harness = FlowHarness(memory())
     harness.store.has_etags = False
     answered(harness, request(1))
@@ -207,17 +208,21 @@ def test_a_store_without_etags_is_asked_for_everything() -> None:
     assert harness.store.asked == [(request().image.uri, None)] * 2
 
 
-def test_a_declared_digest_is_held_against_what_is_remembered() -> None:
+def test_a_declared_digest_is_compared_with_the_remembered_one() -> None:
     harness = FlowHarness(memory())
     sha256 = answered(harness, request(1)).image.sha256
     uri = request().image.uri
     ask(harness, request(2, image=ImageRef(uri=uri, sha256=sha256)))
     assert harness.outcomes()["t"].cached
     ask(harness, request(3, image=ImageRef(uri=uri, sha256=key("another"))))
-    assert [etag is None for _, etag in harness.store.asked] == [True, False, True]  # the last: the fetcher is to judge
+    assert [etag is None for _, etag in harness.store.asked] == [
+        True,
+        False,
+        True,
+    ]  # the last: the fetcher decides
 
 
-def test_versions_and_signatures_are_places_of_their_own() -> None:
+def test_versions_and_signatures_have_etags_of_their_own() -> None:
     harness = FlowHarness(memory())
     answered(harness, request(1))
     ask(harness, request(2, image=ImageRef(uri=request().image.uri, version_id="v")))
@@ -225,7 +230,7 @@ def test_versions_and_signatures_are_places_of_their_own() -> None:
     assert [etag for _, etag in harness.store.asked] == [None, None, None]
 
 
-def test_access_that_is_refused_now_is_refused_though_the_answer_is_known() -> None:
+def test_revoked_access_is_rejected_even_if_the_answer_is_cached() -> None:
     harness = FlowHarness(memory())
     answered(harness, request(1))
     harness.store.errors[request().image.uri] = Rejected(Reason.ACCESS_DENIED, Stage.FETCH, "no")
@@ -234,16 +239,16 @@ def test_access_that_is_refused_now_is_refused_though_the_answer_is_known() -> N
 
 
 class Forgetful(MemoryCache):
-    """Has forgotten by the next look-up."""
+    """Forgets an answer as soon as it was read."""
 
-    def get(self, key: str) -> None:
-        found = super().get(key)
+    def get(self, key: str) -> CachedAnswer | None:
+        answer = super().get(key)
         self._entries.clear()
         self._bytes = 0
-        return found  # type: ignore[return-value]
+        return answer
 
 
-def test_an_answer_that_goes_while_the_store_is_asked_is_in_hand() -> None:
+def test_an_answer_that_expires_during_the_fetch_is_still_given() -> None:
     harness = FlowHarness(Forgetful(10, 10**6, 1000))
     ask(harness, request(1))
     harness.end(harness.job)
@@ -254,18 +259,18 @@ def test_an_answer_that_goes_while_the_store_is_asked_is_in_hand() -> None:
     assert harness.store.downloads == 2
 
 
-def test_a_fetcher_that_calls_the_unknown_unchanged_is_not_believed() -> None:
+def test_a_store_that_calls_an_unknown_image_unchanged_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = FlowHarness(memory())
 
     def unchanged(image: ImageRef, known_etag: str | None = None) -> FetchedImage | NotModified:
         return NotModified()
 
-    harness.store.fetch = unchanged  # type: ignore[method-assign]
+    monkeypatch.setattr(harness.store, "fetch", unchanged)
     ask(harness, request(1))
     assert isinstance(harness.outcomes()["t"], Retryable)
 
 
-def test_with_no_cache_every_request_is_worked_on() -> None:
+def test_with_no_cache_every_request_is_computed() -> None:
     harness = FlowHarness(None)
     for number in range(3):
         answered(harness, request(number))

@@ -1,4 +1,4 @@
-"""Equal keys exactly where the answers are equal."""
+"""Keys are equal exactly where the answers are equal."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ options = st.builds(
 questions = st.tuples(st.sampled_from([key(1), key(2)]), st.text(max_size=5), options)
 
 
-def weight(asked: tuple[str, str, AnalysisOptions]) -> tuple[object, ...]:
-    """What the answer depends on, said once more."""
-    image, question, chosen = asked
-    how = (chosen.temperature, chosen.top_p, chosen.seed) if chosen.temperature > 0 else ()
-    return (image, question, chosen.max_tokens, how)
+def deciding_parts(asked: tuple[str, str, AnalysisOptions]) -> tuple[object, ...]:
+    """Return what the answer depends on, stated independently of the code."""
+    image, question, options_ = asked
+    how = (options_.temperature, options_.top_p, options_.seed) if options_.temperature > 0 else ()
+    return (image, question, options_.max_tokens, how)
 
 
 @given(questions, questions)
-def test_equal_questions_have_equal_keys_and_others_have_not(
+def test_equal_questions_and_only_they_have_equal_keys(
     one: tuple[str, str, AnalysisOptions], other: tuple[str, str, AnalysisOptions]
 ) -> None:
     keys = question_key(*one), question_key(*other)
     if None not in keys:
-        assert (keys[0] == keys[1]) == (weight(one) == weight(other))
+        assert (keys[0] == keys[1]) == (deciding_parts(one) == deciding_parts(other))
 
 
 @given(options, options)
-def test_options_alone(one: AnalysisOptions, other: AnalysisOptions) -> None:
-    test_equal = weight(("", "", one)) == weight(("", "", other))
+def test_options_that_decide_nothing_do_not_change_the_key(one: AnalysisOptions, other: AnalysisOptions) -> None:
+    are_equal = deciding_parts(("", "", one)) == deciding_parts(("", "", other))
     keys = question_key(key(), "what?", one), question_key(key(), "what?", other)
     if None not in keys:
-        assert (keys[0] == keys[1]) == test_equal
+        assert (keys[0] == keys[1]) == are_equal
 
 
-def test_chance_is_neither_kept_nor_shared() -> None:
+def test_random_sampling_has_a_key_only_with_a_seed() -> None:
     assert question_key(key(), "what?", AnalysisOptions(temperature=0.1)) is None
     assert question_key(key(), "what?", AnalysisOptions(temperature=0.1, seed=7)) is not None
     assert question_key(key(), "what?", AnalysisOptions(temperature=0.0)) is not None
@@ -65,13 +65,13 @@ def test_any_text_has_a_key() -> None:
 
 
 @pytest.mark.parametrize("field", ModelIdentity.model_fields)
-def test_each_part_of_the_models_identity_counts(field: str) -> None:
+def test_each_part_of_the_models_identity_changes_the_key(field: str) -> None:
     value = key("weights") if field == "weights_sha256" else "another"
     assert answer_key(key(), MODEL, "r") != answer_key(key(), MODEL.model_copy(update={field: value}), "r")
 
 
-def test_the_question_and_the_recipe_count() -> None:
-    assert len({answer_key(question, MODEL, recipe) for question in (key(1), key(2)) for recipe in "rs"}) == 4
+def test_the_question_and_the_fingerprint_change_the_key() -> None:
+    assert len({answer_key(question, MODEL, fingerprint) for question in (key(1), key(2)) for fingerprint in "rs"}) == 4
 
 
 def test_a_key_is_the_same_in_every_process_and_version() -> None:

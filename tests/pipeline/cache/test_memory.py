@@ -16,7 +16,7 @@ def kept(cache: MemoryCache, count: int) -> list[int]:
     return [n for n in range(count) if cache.get(key(n)) is not None]
 
 
-def test_what_was_not_asked_for_the_longest_goes_first() -> None:
+def test_the_least_recently_used_goes_first() -> None:
     cache = MemoryCache(max_entries=3, max_bytes=10**9, ttl_s=60)
     for number in range(3):
         cache.put(key(number), answer())
@@ -27,11 +27,11 @@ def test_what_was_not_asked_for_the_longest_goes_first() -> None:
 
 
 def test_bytes_are_bounded() -> None:
-    room = 2 * OVERHEAD_BYTES + 2 * 50
-    cache = MemoryCache(max_entries=100, max_bytes=room, ttl_s=60)
+    limit_bytes = 2 * OVERHEAD_BYTES + 2 * 50
+    cache = MemoryCache(max_entries=100, max_bytes=limit_bytes, ttl_s=60)
     cache.put(key(0), answer("x" * 50))
     cache.put(key(1), answer("x" * 50))
-    assert CACHE_BYTES._value.get() == room
+    assert CACHE_BYTES._value.get() == limit_bytes
     cache.put(key(1), answer("x" * 50))
     assert kept(cache, 2) == [0, 1]
     cache.put(key(2), answer("x" * 51))
@@ -39,7 +39,7 @@ def test_bytes_are_bounded() -> None:
     assert CACHE_BYTES._value.get() == OVERHEAD_BYTES + 51
 
 
-def test_one_that_can_never_fit_leaves_the_others_and_not_its_own_past() -> None:
+def test_an_answer_that_never_fits_drops_only_its_own_older_version() -> None:
     cache = MemoryCache(max_entries=9, max_bytes=2 * OVERHEAD_BYTES, ttl_s=60)
     cache.put(key(0), answer(""))
     cache.put(key(1), answer(""))
@@ -48,7 +48,7 @@ def test_one_that_can_never_fit_leaves_the_others_and_not_its_own_past() -> None
 
 
 @pytest.mark.parametrize("text", ["", "x" * 1000, "é" * 1000, "猫" * 1000, "\U0001f408" * 1000])
-def test_no_entry_is_larger_than_reckoned(text: str) -> None:
+def test_no_entry_is_larger_than_estimated(text: str) -> None:
     cache = MemoryCache(max_entries=2, max_bytes=10**6, ttl_s=60)
     cache.put(key(), answer(text))
     assert cache.get(key()) == answer(text)

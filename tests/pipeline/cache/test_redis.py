@@ -1,4 +1,4 @@
-"""Redis down, slow, shut, not a Redis at all, or full of lies: nothing raises, nothing waits, no lie passes."""
+"""Redis is down, slow, closed, no Redis at all, or full of forgeries: nothing raises, blocks or is believed."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from sightstream.pipeline.cache.redis_cache import RedisCache
 from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.errors import Fatal
 from sightstream.pipeline.metrics import CACHE_LOOKUPS, CACHE_WRITES
-from tests.pipeline.cache.fake_servers import Conduct, FakeServer, drips, floods, hangs_up, is_silent, says
+from tests.pipeline.cache.fake_servers import Behaviour, FakeServer, drips, floods, hangs_up, is_silent, says
 from tests.pipeline.cache.redis_server import RedisServer, free_port
 from tests.pipeline.samples import Clock, answer, key, wait_until
 
-PATIENT = 10.0
+LONG_TIMEOUT_S = 10.0
 
 Build = Callable[..., RedisCache]
 
 
 class Counted:
-    """What a counter counted since it was made, by outcome."""
+    """Returns what a counter has counted since this was made, by outcome."""
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
@@ -45,11 +45,16 @@ class Counted:
 
 @pytest.fixture
 def build() -> Iterator[Build]:
-    """`build(url)`: a cache of its own keys; patient, so that a busy machine is no failure."""
+    """Return `build(url)`: a cache with keys of its own and long timeouts, so that a busy machine is no failure."""
     made: list[RedisCache] = []
 
     def build(url: str, clock: Callable[[], float] = time.monotonic, **changes: Any) -> RedisCache:
-        fields = {"connect_timeout_s": PATIENT, "read_timeout_s": PATIENT, "key_prefix": f"{uuid4().hex}:", **changes}
+        fields = {
+            "connect_timeout_s": LONG_TIMEOUT_S,
+            "read_timeout_s": LONG_TIMEOUT_S,
+            "key_prefix": f"{uuid4().hex}:",
+            **changes,
+        }
         made.append(RedisCache(CacheSettings(kind="redis", url=SecretStr(url), **fields), clock))
         return made[-1]
 
@@ -59,11 +64,11 @@ def build() -> Iterator[Build]:
 
 
 @pytest.fixture
-def fake() -> Iterator[Callable[[Conduct], FakeServer]]:
+def fake() -> Iterator[Callable[[Behaviour], FakeServer]]:
     made: list[FakeServer] = []
 
-    def start(conduct: Conduct) -> FakeServer:
-        made.append(FakeServer(conduct))
+    def start(behave: Behaviour) -> FakeServer:
+        made.append(FakeServer(behave))
         return made[-1]
 
     yield start
@@ -71,13 +76,13 @@ def fake() -> Iterator[Callable[[Conduct], FakeServer]]:
         server.stop()
 
 
-def settle(cache: RedisCache) -> None:
+def flush(cache: RedisCache) -> None:
     wait_until(lambda: not cache._writer._waiting)
 
 
-def put(cache: RedisCache, name: str, text: str = "said") -> None:
+def put(cache: RedisCache, name: str, text: str = "a mug") -> None:
     cache.put(name, answer(text))
-    settle(cache)
+    flush(cache)
 
 
 # --- outages ----------------------------------------------------------------------------------------------
@@ -93,7 +98,7 @@ def test_nothing_listens(build: Build) -> None:
     assert writes() == {"skipped": 1}
 
 
-def test_it_is_killed_and_comes_back(build: Build, fragile: RedisServer) -> None:
+def test_a_killed_server_comes_back(build: Build, fragile: RedisServer) -> None:
     clock = Clock()
     cache = build(fragile.url, clock, breaker_failures=2, breaker_probe_s=10)
     put(cache, key(1))
@@ -113,7 +118,7 @@ def test_it_is_killed_and_comes_back(build: Build, fragile: RedisServer) -> None
     assert cache.get(key(1)) is not None
 
 
-def test_a_probe_that_fails_keeps_it_shut_for_all(build: Build) -> None:
+def test_a_failed_probe_keeps_the_breaker_open_for_all(build: Build) -> None:
     clock, lookups = Clock(), Counted(CACHE_LOOKUPS)
     cache = build(f"redis://127.0.0.1:{free_port()}/0", clock, breaker_failures=1, breaker_probe_s=10)
     for _ in range(3):
@@ -123,7 +128,7 @@ def test_a_probe_that_fails_keeps_it_shut_for_all(build: Build) -> None:
     assert lookups() == {"error": 3, "skipped": 9}
 
 
-def test_a_frozen_one_costs_little_time_and_then_none(build: Build, fragile: RedisServer) -> None:
+def test_a_frozen_server_costs_little_time_and_then_none(build: Build, fragile: RedisServer) -> None:
     clock = Clock()
     cache = build(
         fragile.url, clock, connect_timeout_s=0.05, read_timeout_s=0.05, breaker_failures=2, breaker_probe_s=10
@@ -138,11 +143,11 @@ def test_a_frozen_one_costs_little_time_and_then_none(build: Build, fragile: Red
     fragile.thaw()
     fragile.client.ping()
     clock.now += 10
-    wait_until(lambda: _tried(cache, clock))
+    wait_until(lambda: _is_back(cache, clock))
 
 
-def _tried(cache: RedisCache, clock: Clock) -> bool:
-    """On a busy machine 50 ms may pass now and then: another probe tells."""
+def _is_back(cache: RedisCache, clock: Clock) -> bool:
+    """On a busy machine a probe may exceed 50 ms now and then, so try another."""
     clock.now += 10
     put(cache, key())
     return cache.get(key()) is not None
@@ -180,8 +185,8 @@ def test_a_wrong_password_is_a_failure_like_others(
         b"-READONLY no\r\n",
     ],
 )
-def test_it_is_no_redis(
-    build: Build, fake: Callable[[Conduct], FakeServer], reply: bytes, caplog: pytest.LogCaptureFixture
+def test_a_server_that_is_no_redis(
+    build: Build, fake: Callable[[Behaviour], FakeServer], reply: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = build(fake(says(reply)).url, connect_timeout_s=0.2, read_timeout_s=0.2, breaker_failures=3)
     lookups = Counted(CACHE_LOOKUPS)
@@ -195,8 +200,8 @@ def test_it_is_no_redis(
 
 
 @pytest.mark.parametrize("reply", [b"+OK\r\n", b"$3\r\nabc\r\n", b"$4\r\n{}\r\n\r\n", b"*2\r\n:1\r\n:2\r\n", b":7\r\n"])
-def test_a_well_formed_reply_of_the_wrong_kind_is_a_lie(
-    build: Build, fake: Callable[[Conduct], FakeServer], reply: bytes
+def test_a_well_formed_reply_of_the_wrong_type_is_poisoned(
+    build: Build, fake: Callable[[Behaviour], FakeServer], reply: bytes
 ) -> None:
     cache = build(fake(says(reply)).url)
     lookups = Counted(CACHE_LOOKUPS)
@@ -204,11 +209,11 @@ def test_a_well_formed_reply_of_the_wrong_kind_is_a_lie(
     assert lookups() == {"poisoned": 1}
 
 
-@pytest.mark.parametrize("conduct", [drips, floods, hangs_up, is_silent])
+@pytest.mark.parametrize("behave", [drips, floods, hangs_up, is_silent])
 def test_replies_that_never_end_or_never_begin(
-    build: Build, fake: Callable[[Conduct], FakeServer], conduct: Conduct
+    build: Build, fake: Callable[[Behaviour], FakeServer], behave: Behaviour
 ) -> None:
-    server = fake(conduct)
+    server = fake(behave)
     cache = build(server.url, connect_timeout_s=0.1, read_timeout_s=0.1, breaker_failures=2)
     lookups = Counted(CACHE_LOOKUPS)
     started = time.monotonic()
@@ -227,38 +232,38 @@ def test_no_name_no_route(build: Build) -> None:
     assert lookups() == {"error": 1}
 
 
-def test_an_address_that_cannot_be_meant_stops_the_start_and_is_not_repeated(build: Build) -> None:
+def test_a_malformed_url_stops_the_start_and_is_not_repeated(build: Build) -> None:
     with pytest.raises(Fatal, match="can't be read") as caught:
         build("redis://:c4n4ry@localhost:6379/0?socket_timeout=c4n4ry")
     assert "c4n4ry" not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
-def test_writes_never_hold_up_who_puts_and_what_is_too_much_is_dropped(
-    build: Build, fake: Callable[[Conduct], FakeServer]
-) -> None:
+def test_put_never_blocks_and_excess_writes_are_dropped(build: Build, fake: Callable[[Behaviour], FakeServer]) -> None:
     server = fake(is_silent)
     cache = build(server.url, max_unwritten=10, breaker_failures=1)
     writes = Counted(CACHE_WRITES)
     started = time.monotonic()
     for number in range(50):
         cache.put(key(number), answer())
-    assert time.monotonic() - started < PATIENT
+    assert time.monotonic() - started < LONG_TIMEOUT_S
     assert writes() == {"dropped": 40}
     assert cache.get(key(9)) == answer()
     wait_until(lambda: server.accepted)
     server.stop()  # ends the first write's wait; the others are not tried
-    settle(cache)
+    flush(cache)
     assert writes() == {"dropped": 40, "error": 1, "skipped": 9}
 
 
-# --- lies -------------------------------------------------------------------------------------------------
+# --- forgeries---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("signing_key", [None, "k" * 32])
-@pytest.mark.parametrize("lie", ["garbage", "truncated", "another key's", "too long", "a list", "unsigned or foreign"])
-def test_a_lie_is_a_miss_and_is_deleted(
-    build: Build, redis_server: RedisServer, lie: str, signing_key: str | None
+@pytest.mark.parametrize(
+    "forgery", ["garbage", "truncated", "another key's", "too long", "a list", "unsigned or foreign"]
+)
+def test_a_forgery_is_a_miss_and_is_deleted(
+    build: Build, redis_server: RedisServer, forgery: str, signing_key: str | None
 ) -> None:
     key_prefix = f"{uuid4().hex}:"
     cache = build(redis_server.url, signing_key=signing_key and SecretStr(signing_key), key_prefix=key_prefix)
@@ -267,19 +272,19 @@ def test_a_lie_is_a_miss_and_is_deleted(
     put(cache, key("other"), "other")
     good = client.get(name)
     assert isinstance(good, bytes)
-    if lie == "a list":
+    if forgery == "a list":
         client.delete(name)
         client.rpush(name, good)
     else:
-        foreign = seal(key(), answer("said"), None if signing_key else b"theirs")
-        lies: dict[str, Any] = {
+        unsigned = seal(key(), answer("a mug"), None if signing_key else b"theirs")
+        forgeries: dict[str, Any] = {
             "garbage": b"\xff\x00{",
             "truncated": good[:-1],
             "another key's": client.get(key_prefix + key("other")),
             "too long": good + b" " * 300_000,
-            "unsigned or foreign": foreign,
+            "unsigned or foreign": unsigned,
         }
-        client.set(name, lies[lie])
+        client.set(name, forgeries[forgery])
     lookups = Counted(CACHE_LOOKUPS)
     assert cache.get(key()) is None
     assert lookups() == {"poisoned": 1}
@@ -289,28 +294,27 @@ def test_a_lie_is_a_miss_and_is_deleted(
     assert cache.get(key()) == answer("again")
 
 
-def test_workers_share_what_they_know_and_not_beyond_their_prefix(build: Build, redis_server: RedisServer) -> None:
+def test_workers_with_one_prefix_have_a_common_cache(build: Build, redis_server: RedisServer) -> None:
     prefix = f"{uuid4().hex}:"
     one, other = (build(redis_server.url, key_prefix=prefix) for _ in range(2))
     put(one, key())
-    assert other.get(key()) == answer("said")
+    assert other.get(key()) == answer("a mug")
     assert build(redis_server.url).get(key()) is None
 
 
-def test_three_commands_are_all_that_its_user_needs(build: Build, redis_server: RedisServer) -> None:
+def test_its_user_needs_three_commands_only(build: Build, redis_server: RedisServer) -> None:
     prefix = f"{uuid4().hex}:"
-    redis_server.client.execute_command(
-        *("ACL", "SETUSER", "worker", "on", ">pa55", f"~{prefix}*", "+getrange", "+set", "+del")
-    )
+    client: Any = redis_server.client
+    client.execute_command(*("ACL", "SETUSER", "worker", "on", ">pa55", f"~{prefix}*", "+getrange", "+set", "+del"))
     cache = build(redis_server.url.replace("redis://", "redis://worker:pa55@"), key_prefix=prefix)
     put(cache, key())
-    assert cache.get(key()) == answer("said")
-    redis_server.client.set(prefix + key(), "a lie")
+    assert cache.get(key()) == answer("a mug")
+    redis_server.client.set(prefix + key(), "forged")
     assert cache.get(key()) is None
     assert not redis_server.client.exists(prefix + key())
 
 
-def test_what_was_put_last_is_written_at_the_end(build: Build, redis_server: RedisServer) -> None:
+def test_the_last_answers_are_written_at_close(build: Build, redis_server: RedisServer) -> None:
     prefix = f"{uuid4().hex}:"
     leaving = build(redis_server.url, key_prefix=prefix)
     leaving.put(key(), answer())

@@ -1,4 +1,4 @@
-"""What may be set, and that secrets stay secret."""
+"""The settings of the cache: what they build, and that secrets stay secret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sightstream.pipeline.cache.settings import CacheSettings
 CANARY = "c4n4ry-secret"
 
 
-def test_each_kind_builds_what_it_says() -> None:
+def test_each_kind_builds_its_own_cache() -> None:
     assert isinstance(build_result_cache(CacheSettings()), MemoryCache)
     assert build_result_cache(CacheSettings(kind="none")) is None
     redis = build_result_cache(CacheSettings(kind="redis", url=SecretStr("redis://cache.example")))
@@ -21,7 +21,7 @@ def test_each_kind_builds_what_it_says() -> None:
     redis.close()
 
 
-def test_the_address_is_read_from_the_environment_and_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_url_is_read_from_the_environment_and_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGHTSTREAM_CACHE_KIND", "redis")
     monkeypatch.setenv("SIGHTSTREAM_CACHE_URL", f"rediss://user:{CANARY}@cache.example:6379/0")
     settings = CacheSettings()
@@ -35,14 +35,14 @@ def test_the_address_is_read_from_the_environment_and_never_printed(monkeypatch:
     "url",
     [f"http://{CANARY}", CANARY, "", f"redis://{CANARY}:port", f"redis://:{CANARY}@h:99999", f"redis://[{CANARY}"],
 )
-def test_a_wrong_address_stops_the_start_and_is_not_repeated(url: str) -> None:
+def test_a_wrong_url_stops_the_start_and_is_not_repeated(url: str) -> None:
     with pytest.raises(ValidationError, match="write it as redis://") as caught:
         CacheSettings(kind="redis", url=SecretStr(url))
     details = caught.value.errors(include_input=False, include_url=False, include_context=False)
     assert CANARY not in str(details)
 
 
-def test_redis_needs_an_address_and_a_key_needs_content() -> None:
+def test_redis_needs_a_url_and_a_signing_key_must_not_be_empty() -> None:
     with pytest.raises(ValidationError, match="SIGHTSTREAM_CACHE_URL"):
         CacheSettings(kind="redis")
     with pytest.raises(ValidationError, match="signs nothing"):

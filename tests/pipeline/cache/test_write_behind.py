@@ -1,4 +1,4 @@
-"""Answers on their way to be written."""
+"""Answers are written on a thread of their own, in order, and at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.pipeline.samples import answer, key, wait_until
 
 
 class Sink:
-    """Writes when it is let."""
+    """Writes once its gate is open."""
 
     def __init__(self) -> None:
         self.written: list[tuple[str, CachedAnswer]] = []
@@ -26,7 +26,7 @@ class Sink:
         self.written.append((name, one))
 
 
-def test_in_order_and_the_last_word_counts() -> None:
+def test_answers_are_written_in_order_and_the_last_put_wins() -> None:
     sink = Sink()
     writer = WriteBehind(sink, 10)
     for number in range(3):
@@ -39,7 +39,7 @@ def test_in_order_and_the_last_word_counts() -> None:
     writer.close()
 
 
-def test_what_is_put_while_it_is_written_is_written_again() -> None:
+def test_an_answer_put_during_its_own_write_is_written_again() -> None:
     sink = Sink()
     writer = WriteBehind(sink, 10)
     writer.put(key(), answer("old"))
@@ -64,7 +64,7 @@ def test_a_write_that_fails_does_not_stop_the_others() -> None:
     writer.close()
 
 
-def test_the_end_writes_what_waits_and_takes_no_more() -> None:
+def test_close_writes_the_waiting_answers_and_accepts_no_more() -> None:
     sink = Sink()
     sink.gate.set()
     writer = WriteBehind(sink, 1000)
@@ -77,7 +77,7 @@ def test_the_end_writes_what_waits_and_takes_no_more() -> None:
     assert not writer._thread.is_alive()
 
 
-def test_the_end_does_not_wait_for_ever() -> None:
+def test_close_does_not_wait_for_ever() -> None:
     sink = Sink()
     writer = WriteBehind(sink, 10)
     writer.put(key(), answer())
