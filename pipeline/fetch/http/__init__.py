@@ -7,8 +7,7 @@ A GET passes through these files in this order, once per redirect:
     access_rules.py   refuses hosts and ports that are not allowed, https to http, and addresses that are not public
     ../limiter.py     waits until the host's concurrency limit admits one more request
     resolver.py       resolves the name once and vets every address that DNS returns
-    client.py         sends the request over a kept or a new connection and maps network errors
-    connector.py      keeps idle connections, and connects to a vetted address, with TLS for https
-    connection.py     writes the request and reads the response within the deadline
+    client.py         sends the request over a kept connection, or connects to a vetted address, with TLS for https
+    connection.py     writes the request and reads the response within the deadline; keeps idle connections
     response.py       checks the status and the headers, then reads the body under the cap of size
 """

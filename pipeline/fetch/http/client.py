@@ -1,22 +1,39 @@
-"""Sends one GET over a kept or a new connection, and maps network errors to those of the fetch stage."""
+"""Sends one GET over a kept connection or a new one to a vetted address, and maps network errors to fetch errors."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
+
+import certifi
 
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.errors import FailureKind, TransientError, rejected
-from sightstream.pipeline.fetch.http.connection import Connection
-from sightstream.pipeline.fetch.http.connector import ConnectionPool, Connector, Network, Route
+from sightstream.pipeline.fetch.http.connection import Connection, ConnectionPool, Route
+from sightstream.pipeline.fetch.http.resolver import GetAddrInfo
 from sightstream.pipeline.fetch.http.url import HttpUrl
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.schemas.wire.dead_letter import Reason
 
 _HEADERS = {"Accept": "image/*, */*;q=0.1", "Accept-Encoding": "identity", "User-Agent": "sightstream"}
+
+
+Connect = Callable[[tuple[str, int], float], socket.socket]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The functions that reach outside this process; tests pass their own. `tls` defaults to certifi's authorities."""
+
+    getaddrinfo: GetAddrInfo = socket.getaddrinfo
+    connect: Connect = socket.create_connection
+    tls: ssl.SSLContext | None = None
 
 
 class HttpClient:
@@ -92,6 +109,52 @@ class HttpClient:
             self._pool.release(route, connection)
         else:
             connection.close()
+
+
+class Connector:
+    """Gives a connection to one of the vetted addresses of a host: a kept or a new one. Thread safe."""
+
+    def __init__(
+        self,
+        settings: FetchSettings,
+        pool: ConnectionPool,
+        clock: Callable[[], float],
+        network: Network,
+    ) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._clock = clock
+        self._connect = network.connect
+        self._tls = network.tls or ssl.create_default_context(cafile=certifi.where())
+
+    def reuse(self, url: HttpUrl, addresses: Sequence[str]) -> tuple[Route, Connection] | None:
+        """Return an idle connection to one of `addresses`, or None."""
+        for address in addresses:
+            route = Route(url.scheme, url.host, url.port, address)
+            if (connection := self._pool.acquire(route)) is not None:
+                return route, connection
+        return None
+
+    def connect(self, url: HttpUrl, addresses: Sequence[str], deadline: Deadline) -> tuple[Route, Connection]:
+        """Connect to the first address that answers. Raises the last one's OSError; TransientError at the deadline."""
+        *others, last = addresses
+        for address in others:
+            with contextlib.suppress(OSError):
+                return self._connect_to(url, address, deadline)
+        return self._connect_to(url, last, deadline)
+
+    def _connect_to(self, url: HttpUrl, address: str, deadline: Deadline) -> tuple[Route, Connection]:
+        timeout_s = min(self._settings.connect_timeout_s, deadline.remaining_s())
+        stream = self._connect((address, url.port), timeout_s)
+        try:
+            if url.scheme == "https":
+                stream.settimeout(min(self._settings.connect_timeout_s, deadline.remaining_s()))
+                stream = self._tls.wrap_socket(stream, server_hostname=url.host)
+        except BaseException:
+            stream.close()
+            raise
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return Route(url.scheme, url.host, url.port, address), Connection(stream, self._clock())
 
 
 def _request(connection: Connection, url: HttpUrl, headers: dict[str, str], deadline: Deadline) -> HTTPResponse:

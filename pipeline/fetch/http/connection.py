@@ -1,16 +1,23 @@
-"""One HTTP/1.1 connection. Every read and write ends at the deadline of the fetch that uses it."""
+"""HTTP/1.1 connections and the pool that keeps idle ones. Reads and writes end at the deadline of their fetch.
+
+A connection is kept by scheme, host, port and the very address that was vetted.
+"""
 
 from __future__ import annotations
 
 import io
 import socket
 import ssl
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, cast
 
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.http.url import HttpUrl
+from sightstream.pipeline.fetch.settings import FetchSettings
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -85,3 +92,68 @@ class Connection:
 
     def close(self) -> None:
         self._stream.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The endpoint of a connection. Another address is another route, whatever its host is called."""
+
+    scheme: str
+    host: str
+    port: int
+    address: str
+
+
+class ConnectionPool:
+    """Keeps idle connections. Thread safe. A connection belongs to its user from `acquire` to `release` or `close`."""
+
+    def __init__(self, settings: FetchSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._idle: list[tuple[Route, Connection]] = []  # sorted by last use, the latest at the end
+
+    def acquire(self, route: Route) -> Connection | None:
+        """Return an open connection that was used before, or None."""
+        while (connection := self._pop(route)) is not None:
+            if self._is_young(connection) and connection.is_reusable():
+                return connection
+            connection.close()
+        return None
+
+    def release(self, route: Route, connection: Connection) -> None:
+        """Keep a connection whose last response was read to its end."""
+        connection.last_used_at = self._clock()
+        with self._lock:
+            self._idle.append((route, connection))
+            surplus = self._remove_surplus()
+        for old in surplus:
+            old.close()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.close()
+
+    def _pop(self, route: Route) -> Connection | None:
+        with self._lock:
+            for index in range(len(self._idle) - 1, -1, -1):
+                if self._idle[index][0] == route:
+                    return self._idle.pop(index)[1]
+        return None
+
+    def _remove_surplus(self) -> list[Connection]:
+        """Remove and return the connections that are too old or too many, oldest first."""
+        young = [entry for entry in self._idle if self._is_young(entry[1])]
+        keep = young[max(0, len(young) - self._settings.max_idle_connections) :]
+        kept = {id(connection) for _, connection in keep}
+        surplus = [connection for _, connection in self._idle if id(connection) not in kept]
+        self._idle = keep
+        return surplus
+
+    def _is_young(self, connection: Connection) -> bool:
+        now = self._clock()
+        idle_s, age_s = now - connection.last_used_at, now - connection.opened_at
+        return idle_s < self._settings.idle_connection_s and age_s < self._settings.connection_age_s

@@ -15,8 +15,7 @@ from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.errors import rejected
 from sightstream.pipeline.fetch.http.access_rules import AccessRules
-from sightstream.pipeline.fetch.http.client import HttpClient
-from sightstream.pipeline.fetch.http.connector import Network
+from sightstream.pipeline.fetch.http.client import HttpClient, Network
 from sightstream.pipeline.fetch.http.resolver import Resolver
 from sightstream.pipeline.fetch.http.response import check_response, read_body
 from sightstream.pipeline.fetch.http.url import HttpUrl, parse_http_url, resolve_redirect

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sightstream.pipeline.fetch.fetcher import Fetcher
-from sightstream.pipeline.fetch.http.connector import Network
+from sightstream.pipeline.fetch.http.client import Network
 from sightstream.pipeline.fetch.http.source import HttpSource
 from sightstream.pipeline.fetch.retry_policy import RetryPolicy
 from sightstream.pipeline.fetch.settings import FetchSettings

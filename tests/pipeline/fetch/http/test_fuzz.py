@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.fetch.fetcher import Fetcher
-from sightstream.pipeline.fetch.http.connector import Network
+from sightstream.pipeline.fetch.http.client import Network
 from sightstream.pipeline.fetch.http.source import HttpSource
 from tests.pipeline.fetch.conftest import get
 from tests.pipeline.fetch.http.conftest import SETTINGS, SHOP

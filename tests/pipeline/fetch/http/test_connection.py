@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sightstream.pipeline.fetch.http.connection import Connection
-from sightstream.pipeline.fetch.http.connector import ConnectionPool, Route
+from sightstream.pipeline.fetch.http.connection import Connection, ConnectionPool, Route
 from sightstream.pipeline.fetch.settings import FetchSettings
 from tests.pipeline.fetch.conftest import ManualClock
 
