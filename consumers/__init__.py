@@ -4,7 +4,7 @@ worker/            consumes requests and publishes their outcomes
 store/             writes every outcome as a row into SQLite
 lookup/            serves the newest result of each product over HTTP
 lag/               measures how far each of them is behind
-kafka/             the reading of Kafka that they share; they never import each other
+kafka/             common reading of Kafka; the four packages above use it and never import each other
 metrics.py         the metrics of all of them
 metrics_server.py  serves /metrics on loopback
 """

@@ -1,6 +1,6 @@
 """Every metric of the worker, the store, the lookup and the lag exporter, each with the thing that it counts.
 
-Units stand in the names (`_seconds`, `_bytes`); labels come from closed sets, never from a message. The metrics of the
+Units are in the names (`_seconds`, `_bytes`); labels come from closed sets, never from a message. The metrics of the
 stages that an image passes through are in pipeline/metrics.py.
 """
 
@@ -19,7 +19,7 @@ RESULTS = Counter("sightstream_worker_results", "Results committed.")
 DEAD_LETTERS = Counter("sightstream_worker_dead_letters", "Dead letters committed.", ["reason"])
 RETRIES = Counter("sightstream_worker_retries", "Failed attempts that may be retried.", ["stage"])
 IN_FLIGHT = Gauge("sightstream_worker_in_flight", "Requests consumed and not yet committed.")
-IN_FLIGHT_BYTES = Gauge("sightstream_worker_in_flight_bytes", "Image bytes and pixels held by the flow.")
+IN_FLIGHT_BYTES = Gauge("sightstream_worker_in_flight_bytes", "Image bytes and pixels in the flow.")
 PARTITIONS = Gauge("sightstream_worker_partitions", "Partitions assigned to this worker.")
 PAUSED = Gauge("sightstream_worker_paused", "1 while this worker consumes no new records.")
 BREAKER_OPEN = Gauge(
@@ -36,7 +36,7 @@ STORE_WRITE_SECONDS = Histogram(
 )
 STORE_PARTITIONS = Gauge("sightstream_store_partitions", "Partitions assigned to this store.")
 STORE_RESETS = Counter(
-    "sightstream_store_resets", "Partitions whose stored position was gone on the broker.", ["cause"]
+    "sightstream_store_resets", "Partitions whose stored position the broker no longer had.", ["cause"]
 )
 
 # --- lookup -----------------------------------------------------------------------------------------------
@@ -79,5 +79,5 @@ GROUP_MAX_LAG_SECONDS = Exported(
     "kafka_consumergroup_group_max_lag_seconds", "Age of the oldest unfinished record.", ("cluster_name", "group")
 )
 QUEUE_EMPTY_SECONDS = Exported(
-    "sightstream_queue_empty_seconds", "When the group's lag will be gone; absent while it does not fall.", ("group",)
+    "sightstream_queue_empty_seconds", "Seconds until the group's lag is 0; absent while it does not fall.", ("group",)
 )

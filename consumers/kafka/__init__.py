@@ -1,4 +1,4 @@
-"""The reading of Kafka that the worker, the store, the lookup and lag share; they never import each other.
+"""Reads Kafka for the worker, the store, the lookup and lag, which use this package and never each other.
 
 types.py            the partition as a key, and the error of a read that may work later
 broker.py           groups, committed offsets and partition ends, through one admin client

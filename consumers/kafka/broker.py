@@ -26,6 +26,9 @@ from confluent_kafka.admin import (
 from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
 
 T = TypeVar("T")
+# confluent-kafka gives these two methods no types.
+_EARLIEST: Callable[[], OffsetSpec] = OffsetSpec.earliest
+_LATEST: Callable[[], OffsetSpec] = OffsetSpec.latest
 _NO_GROUP = {KafkaError.GROUP_ID_NOT_FOUND, KafkaError.INVALID_GROUP_ID}
 
 
@@ -99,11 +102,11 @@ class Broker:
 
     def stable_ends(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]:
         """Return the offsets up to which a read_committed reader can read."""
-        return self._offsets(partitions, OffsetSpec.latest())
+        return self._offsets(partitions, _LATEST())
 
     def starts(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]:
         """Return the earliest offsets that the broker still has."""
-        return self._offsets(partitions, OffsetSpec.earliest())
+        return self._offsets(partitions, _EARLIEST())
 
     def _offsets(self, partitions: Iterable[PartitionId], spec: OffsetSpec) -> dict[PartitionId, int]:
         wanted = {TopicPartition(*partition): spec for partition in partitions}

@@ -30,9 +30,9 @@ class Span:
 
 @dataclass(slots=True)
 class Tail:
-    """The unfinished records of a span. `records` counts those that were read, and all there are once `complete`.
+    """The unfinished records of a span. `records` counts the records read so far, and is final once `complete`.
 
-    `first_offset` and `first_ms` (milliseconds since 1970) belong to the oldest of them.
+    `first_offset` and `first_ms` (milliseconds since 1970) belong to the oldest one.
     """
 
     records: int = 0

@@ -43,7 +43,7 @@ class FinishedOffsets:
         return isinstance(offset, int) and any(start <= offset < end for start, end in self.ranges)
 
     def between(self, start: int, end: int) -> int:
-        """Count those in [`start`, `end`)."""
+        """Count the finished offsets in [`start`, `end`)."""
         return sum(max(0, min(stop, end) - max(first, start)) for first, stop in self.ranges)
 
 
@@ -142,7 +142,7 @@ class LagReader:
 def unfinished_records(span: Span, tail: Tail, finished: FinishedOffsets) -> int:
     """Return how many records are left.
 
-    A tail that was read completely is counted; otherwise the offsets from its first record on are, less those finished.
+    A tail that was read completely is counted; otherwise the unfinished offsets from its first record on.
     """
     if tail.complete:
         return tail.records

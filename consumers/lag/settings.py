@@ -51,8 +51,8 @@ class LagSettings(BaseSettings):
         default=10,
         gt=0,
         le=300,
-        description="Seconds that the broker has to answer a request, and that the records of one group may take to "
-        "read; raise it when a slow broker makes readings fail.",
+        description="Seconds that the broker has to answer a request, and that reading the records of one group may "
+        "last; raise it when a slow broker makes readings fail.",
     )
     count_within: int = Field(
         default=500,

@@ -1,4 +1,4 @@
-"""Estimates from a falling lag when it will be gone."""
+"""Estimates from a falling lag when the queue is empty."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Trend:
         self._samples: deque[tuple[float, int]] = deque()
 
     def add(self, at_s: float, records: int) -> None:
-        """Add a reading, taken at `at_s` on a clock that never goes back."""
+        """Add a reading of time `at_s` on a clock that never goes back."""
         self._samples.append((at_s, records))
         while self._samples[0][0] < at_s - self._window_s:
             self._samples.popleft()

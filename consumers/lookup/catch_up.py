@@ -29,7 +29,7 @@ class OffsetBroker(Protocol):
 class CatchUp:
     """Remembers the stable ends of one moment as the goal, and finds the records that are missing before them.
 
-    `set_goal` and `missing` block for seconds at most and take turns; `mark_processed` is quick and may be called
+    `set_goal` and `missing` block for seconds at most, one at a time; `mark_processed` is quick and may be called
     meanwhile from another thread.
     """
 

@@ -1,4 +1,4 @@
-"""Translates the settings that librdkafka gets into those of Faust and aiokafka."""
+"""Translates the broker settings of librdkafka for Faust and aiokafka."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def is_newer(position: ResultPosition, stored: bytes | None) -> bool:
         return True
     known = json.loads(stored)
     if (known["topic_id"], known["partition"]) != (position.topic_id, position.partition):
-        return True  # the topic was created again: its records replace those of the old one
+        return True  # the topic was created again: its records replace the old ones
     return bool(position.offset > known["offset"])
 
 

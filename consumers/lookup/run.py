@@ -66,7 +66,7 @@ class Lookup:
             return "the table is catching up with the result topic"
         partition = None if key is None else self._table.partition_of(key)
         if partition is not None and partition not in self._table.held_partitions():
-            return f"partition {partition} is held by another lookup"
+            return f"partition {partition} belongs to another lookup"
         return None
 
     def get(self, key: bytes) -> bytes | None:

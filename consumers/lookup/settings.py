@@ -16,8 +16,8 @@ class LookupSettings(BaseSettings):
     group_id: str = Field(
         default="sightstream-lookup",
         pattern=r"^[A-Za-z0-9._-]{1,150}$",
-        description="Consumer group, and the first part of the changelog topic's name; lookups that share it share the "
-        "partitions. Another name builds the table anew.",
+        description="Consumer group, and the first part of the changelog topic's name; lookups with the same group "
+        "divide the partitions. Another name builds a new table.",
     )
     data_dir: Path = Field(
         default=Path(".sightstream/lookup"),
@@ -41,7 +41,7 @@ class LookupSettings(BaseSettings):
         default=4 * 1024 * 1024,
         ge=64 * 1024,
         description="Bytes of memory per partition that collect writes before they go to disk (4 MiB); raise it when "
-        "results come faster than the disk takes them.",
+        "results come faster than the disk writes them.",
     )
     commit_interval_s: float = Field(
         default=1,
@@ -62,5 +62,5 @@ class LookupSettings(BaseSettings):
         ge=10,
         le=3600,
         description="Seconds after which a table that has not recovered ends the process with exit code 1, so that a "
-        "supervisor restarts it; raise it when an honest rebuild takes longer.",
+        "supervisor restarts it; raise it when a normal rebuild needs longer.",
     )

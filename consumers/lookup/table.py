@@ -41,7 +41,7 @@ class NewestTable:
     failure: Exception | None = None
 
     def get(self, key: bytes) -> bytes | None:
-        """Return the newest entry of a product whose partition is held here."""
+        """Return the newest entry of a product whose partition this process has."""
         entry: bytes | None = self.table.get(key)
         return entry
 
@@ -99,8 +99,6 @@ def build_table(settings: LookupSettings, kafka: KafkaSettings, topics: TableTop
     newest = NewestTable(app, table, topics)
     results = app.topic(topics.results, partitions=topics.partitions, **raw)
 
-    # One record at a time: acknowledged out of order, Faust's offsets go wrong at transaction markers.
-    @app.agent(results, name="newest", concurrency=1)
     async def keep_newest(stream: faust.StreamT) -> None:
         async for event in stream.events():
             try:
@@ -109,6 +107,8 @@ def build_table(settings: LookupSettings, kafka: KafkaSettings, topics: TableTop
                 newest.failure = error
                 await asyncio.Event().wait()  # forever: going on would acknowledge the record
 
+    # One record at a time: acknowledged out of order, Faust's offsets go wrong at transaction markers.
+    app.agent(results, name="newest", concurrency=1)(keep_newest)
     return newest
 
 

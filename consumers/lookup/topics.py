@@ -35,13 +35,13 @@ def ensure_topics(admin: AdminClient, results: str, group_id: str, replication_f
     if changelog_partitions != partitions:
         raise LookupFailure(
             f"{changelog} has {changelog_partitions} partitions and {results} has {partitions}; they must be the same: "
-            f"delete {changelog}, or set another group_id, and the table is built anew"
+            f"delete {changelog}, or set another group_id, and the table is built again"
         )
     return TableTopics(results, results_id, changelog, changelog_id, partitions)
 
 
 def _describe(admin: AdminClient, topic: str, appears_within_s: float = 0) -> tuple[str, int]:
-    """Return the topic's id and partition count. A topic just created may take a moment to appear."""
+    """Return the topic's id and partition count. A topic just created may appear a moment later."""
     deadline = time.monotonic() + appears_within_s
     while True:
         try:

@@ -96,7 +96,7 @@ def _insert(row: Row) -> str:
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30)
     connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the writer
-    # After a power cut the last transactions may be gone, rows and positions together: they are read again.
+    # After a power cut the last transactions may be lost, rows and positions together: they are read again.
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
 

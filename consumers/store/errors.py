@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class StoreError(Exception):
-    """The store can't go on. Nothing is lost: a later run continues where the database stands."""
+    """The store can't go on. Nothing is lost: a later run continues from the positions in the database."""
 
 
 class StoreBusy(StoreError):

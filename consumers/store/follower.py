@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.1  # how soon a stop is noticed
 _LOG_INTERVAL_S = 10
 _ERRORS_THAT_STOP = {
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic is gone; create it again and start with a new database",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic does not exist; create it again and start with a new database",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read the topic",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read with this group",
     KafkaError.FENCED_INSTANCE_ID: "another store runs under the same identity; stop one of them",
@@ -54,7 +54,7 @@ class StoreConsumer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TopicRowMapping:
-    """How the records of each topic become rows, and Kafka's present identity of those topics."""
+    """How the records of each topic become rows, and Kafka's present identity of each topic."""
 
     to_row: Mapping[str, Callable[[Record], Row]]
     topic_ids: Callable[[], Mapping[str, str]]

@@ -22,8 +22,8 @@ class StoreSettings(BaseSettings):
         default="sightstream-store",
         min_length=1,
         max_length=249,
-        description="Consumer group; stores that share it share the partitions, each with a file of its own. Change it "
-        "for a second, complete database.",
+        description="Consumer group; stores with the same group divide the partitions, each with a file of its own. "
+        "Change it for a second, complete database.",
     )
     batch_records: int = Field(
         default=500,

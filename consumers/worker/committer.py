@@ -1,4 +1,4 @@
-"""Decides when to commit and what belongs into the transaction, and goes on after one that failed."""
+"""Decides when to commit and what belongs into the transaction, and recovers from one that failed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Tracks which offsets of one partition are pending, finished and published.
 
 Work finishes out of order. The committed offset is the lowest unpublished one; offsets that are published beyond it are
-written into the offset's metadata, so that an answer goes out as soon as it is there and is never computed twice.
+written into the offset's metadata, so that an answer is published as soon as it is there and is never computed twice.
 
 An offset that is never delivered (a transaction marker, an aborted or compacted record) needs no entry: a partition is
 delivered in order, so once the log has been read past it, it can't come.

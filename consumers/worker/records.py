@@ -39,7 +39,7 @@ def result_record(delivery: Delivery, result: ImageResult, topics: TopicSettings
 def dead_letter_record(delivery: Delivery, error: Rejected, topics: TopicSettings, now: datetime) -> OutgoingRecord:
     """Return the dead letter: key, value and the publisher's headers as they came, ours behind them.
 
-    A record that no topic of ours can hold is replaced by its size and digest; the source headers say where it is.
+    A record that is too large for our topics is replaced by its size and digest; the source headers say where it is.
     """
     failure = Failure(error.reason, error.stage, str(error), delivery.attempts, now, delivery.record_id)
     headers = original_headers(delivery.headers)

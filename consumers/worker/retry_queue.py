@@ -84,7 +84,7 @@ class RetryQueue:
                 BREAKER_OPEN.labels(dependency).set(False)
 
     def due(self) -> list[Delivery]:
-        """Remove and return the deliveries to submit now; those of a dependency that is down go one per probe."""
+        """Remove and return the deliveries to submit now; for a dependency that is down, one per probe."""
         now, down = self._clock(), self.down
         due: list[Delivery] = []
         delayed: list[tuple[float, int, Delivery, str | None]] = []
@@ -114,7 +114,7 @@ class RetryQueue:
 
     def _delay_s(self, attempts: int) -> float:
         """Return an exponential backoff, with full jitter over its upper half."""
-        longest = min(self._settings.max_backoff_s, self._settings.backoff_s * 2 ** min(attempts - 1, 30))
+        longest = min(self._settings.max_backoff_s, self._settings.backoff_s * 2.0 ** min(attempts - 1, 30))
         return longest * self._random.uniform(0.5, 1)
 
 

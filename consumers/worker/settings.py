@@ -15,8 +15,8 @@ class WorkerSettings(BaseSettings):
 
     group_id: str = Field(
         default="sightstream-workers",
-        description="Consumer group of the workers; those that share it share the partitions. Another name starts from "
-        "the oldest request.",
+        description="Consumer group of the workers; workers with the same group divide the partitions. Another name "
+        "starts from the oldest request.",
     )
     name: str | None = Field(
         default=None,
@@ -34,7 +34,7 @@ class WorkerSettings(BaseSettings):
         default=120,
         ge=10,
         description="Seconds without a poll after which a worker counts as hung and loses its partitions; raise it on "
-        "machines that stand still for long.",
+        "machines that freeze for long.",
     )
     transaction_timeout_s: float = Field(
         default=15,
@@ -63,8 +63,8 @@ class WorkerSettings(BaseSettings):
     max_unpublished: int = Field(
         default=1024,
         ge=1,
-        description="Most requests that are consumed and not yet committed, those that wait for an outage to end "
-        "included; raise it for large engines, lower it to save memory.",
+        description="Most requests that are consumed and not yet committed, requests that wait for an outage "
+        "to end included; raise it for large engines, lower it to save memory.",
     )
     drain_timeout_s: float = Field(
         default=20,

@@ -1,7 +1,7 @@
 """Commits outcomes and offsets in one Kafka transaction, and names what each way to fail means.
 
-The work is done before a transaction begins, so that none stays open longer than a commit takes: an open one holds back
-every `read_committed` reader. Offsets are sent with the group's metadata (KIP-447), so that a worker which has lost its
+The work is done before a transaction begins, so that none stays open longer than a commit: an open one delays every
+`read_committed` reader. Offsets are sent with the group's metadata (KIP-447), so that a worker which has lost its
 partitions can't commit for them.
 """
 

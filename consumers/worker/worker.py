@@ -89,7 +89,7 @@ class Worker:
         )
 
     def _drain(self) -> None:
-        """Wait for the requests in flight, within bounds; those that wait for an outage to end are handed back."""
+        """Wait for the requests in flight, within bounds; requests that wait for an outage to end are handed back."""
         self._intake.close()
         deadline = self._clock() + self._settings.drain_timeout_s
         while self._assignment.unpublished > len(self._retry_queue) and self._clock() < deadline:

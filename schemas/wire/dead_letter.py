@@ -13,7 +13,8 @@ from enum import StrEnum
 HEADER_PREFIX = "sightstream-"
 MAX_DETAIL_CHARS = 1000
 
-Headers = list[tuple[str, bytes]]
+# Kafka allows a header without a value.
+Headers = list[tuple[str, bytes | None]]
 
 
 class Reason(StrEnum):

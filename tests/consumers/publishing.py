@@ -1,4 +1,4 @@
-"""Puts outcomes on a real broker in transactions, some aborted, and reads them back."""
+"""Publishes outcomes on a real broker in transactions, some aborted, and reads them back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
+from sightstream.consumers.kafka.message import record_id
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.dead_letter import RecordId
 from sightstream.schemas.wire.topics import TopicSettings
@@ -30,22 +31,22 @@ class OutcomePublisher:
         """One transaction; it is aborted, with its records on the topic, when `commit` is false."""
         self._producer.begin_transaction()
         for number in numbers:
-            self._put(number, "" if commit else "aborted-")
+            self._produce(number, "" if commit else "aborted-")
         self._producer.flush(30)  # an abort must find the records on the broker
         (self._producer.commit_transaction if commit else self._producer.abort_transaction)(30)
 
-    def _put(self, number: int, prefix: str) -> None:
+    def _produce(self, number: int, prefix: str) -> None:
         source = RecordId(self._topics.requests, 0, number)
         make, topic = (
             (dead_record, self._topics.dead_letters) if number % 10 == 7 else (result_record, self._topics.results)
         )
         key, value, headers = make(f"{prefix}r-{number}", f"p-{number % 50}", source)
-        self._producer.produce(topic, value, key, headers=headers)
+        self._producer.produce(topic, value, key, headers=[*headers])
 
 
 @contextmanager
-def publishing(kafka: KafkaSettings, topics: TopicSettings) -> Iterator[None]:
-    """Publishes while the block runs: ten outcomes a transaction, every fourth transaction aborted."""
+def publish_in_background(kafka: KafkaSettings, topics: TopicSettings) -> Iterator[None]:
+    """Publish while the block runs: ten outcomes per transaction, every fourth transaction aborted."""
     stop = threading.Event()
     thread = threading.Thread(target=_publish_until, args=(OutcomePublisher(kafka, topics), stop))
     thread.start()
@@ -57,26 +58,27 @@ def publishing(kafka: KafkaSettings, topics: TopicSettings) -> Iterator[None]:
 
 
 def _publish_until(publisher: OutcomePublisher, stop: threading.Event) -> None:
-    for turn in count():
-        publisher.publish(range(turn * 10, turn * 10 + 10), commit=turn % 4 != 3)
+    for number in count():
+        publisher.publish(range(number * 10, number * 10 + 10), commit=number % 4 != 3)
         if stop.wait(0.02):
             return
 
 
 def read_all(kafka: KafkaSettings, names: list[str], partitions: int, isolation: str = "read_committed") -> Seen:
-    """Every record that a reader of that isolation level gets."""
+    """Return every record that a reader of that isolation level gets."""
     consumer = Consumer(
         kafka.client_config() | {"group.id": uuid4().hex, "isolation.level": isolation, "enable.partition.eof": True}
     )
     left = {(name, partition) for name in names for partition in range(partitions)}
-    consumer.assign([TopicPartition(*place, 0) for place in left])
+    consumer.assign([TopicPartition(*partition, 0) for partition in left])
     seen: Seen = {}
     while left:
         message = consumer.poll(30)
         assert message is not None, f"no end of {left}"
         error = message.error()
         if error is None:
-            seen[message.topic(), message.partition(), message.offset()] = message.value()
+            at = record_id(message)
+            seen[at.topic, at.partition, at.offset] = message.value()
         else:
             assert error.code() == KafkaError._PARTITION_EOF, error.str()
             left.discard((message.topic(), message.partition()))

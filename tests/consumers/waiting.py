@@ -1,4 +1,4 @@
-"""Waits for what must come, with a deadline."""
+"""Waits for a condition, with a deadline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def wait_for(condition: Callable[[], T], timeout_s: float = 30, every_s: float = 0.02) -> T:
-    """The first true value of `condition`. Fails when it does not come in time."""
+    """Return the first true value of `condition`. Fails when it does not come in time."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < deadline, f"{condition} did not come true in {timeout_s} s"

@@ -1,3 +1,5 @@
+"""One harness per test, on the session's broker and topics of its own."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -7,11 +9,11 @@ import pytest
 
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.schemas.wire.topics import TopicSettings
-from tests.faults.harness import Bench
+from tests.faults.harness import WorkerHarness
 
 
 @pytest.fixture
-def bench(runtime: LocalRuntime, topics: TopicSettings, tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(runtime.kafka_settings, topics, tmp_path)
-    yield bench
-    bench.stop()
+def harness(runtime: LocalRuntime, topics: TopicSettings, tmp_path: Path) -> Iterator[WorkerHarness]:
+    harness = WorkerHarness(runtime.kafka_settings, topics, tmp_path)
+    yield harness
+    harness.stop()

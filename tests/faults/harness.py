@@ -1,4 +1,4 @@
-"""Real workers as child processes, and the truth about what came of the requests."""
+"""Real workers as child processes, and the outcomes that are really on the topics."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 from PIL import Image
 
+from sightstream.consumers.kafka.message import headers_of, record_id
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import Failure, RecordId
@@ -28,25 +28,25 @@ from sightstream.schemas.wire.topics import TopicSettings, record_key
 ROOT = Path(__file__).parents[2]
 
 
-def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60) -> Any:
-    """The first true answer of `condition`; an AssertionError that says `what` was waited for."""
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
+    """Wait until `condition` is true. Raises an AssertionError that says `what` was waited for."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
+        if condition():
+            return
         time.sleep(0.05)
     raise AssertionError(f"not within {timeout_s} s: {what}")
 
 
 @dataclass
-class Bench:
+class WorkerHarness:
     """One set of topics, an image folder, a group; starts workers on the simulated engine."""
 
     kafka: KafkaSettings
     topics: TopicSettings
     folder: Path
     group: str = field(default_factory=lambda: f"workers-{uuid4().hex[:8]}")
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     published: int = 0
 
@@ -66,7 +66,7 @@ class Bench:
             "engine_simulated_s": 0.05,
             "engine_max_batch": 4,
             "flow_max_in_flight": 16,
-            # All ask the same of the same picture, and each is to be worked on.
+            # All requests ask the same about the same image, and each must go through all stages.
             "cache_kind": "none",
             "cache_coalesce_in_flight": "false",
             "decode_processes": 1,
@@ -92,15 +92,15 @@ class Bench:
                 worker.kill()
             worker.wait()
 
-    def wait_shares(self, count: int) -> None:
-        """Until `count` workers of the group have partitions; a worker that is only starting dies of a signal."""
+    def wait_for_owners(self, count: int) -> None:
+        """Wait until `count` workers of the group have partitions: a signal kills a worker that is only starting."""
         admin = AdminClient(self.kafka.client_config())
 
-        def shared() -> bool:
-            group = admin.describe_consumer_groups([self.group])[self.group].result(30)
+        def assigned() -> bool:
+            group: ConsumerGroupDescription = admin.describe_consumer_groups([self.group])[self.group].result(30)
             return sum(bool(member.assignment.topic_partitions) for member in group.members) == count
 
-        wait_for(shared, f"{count} workers with partitions")
+        wait_for(assigned, f"{count} workers with partitions")
 
     def image(self, name: str = "good.png") -> str:
         path = self.folder / name
@@ -109,7 +109,7 @@ class Bench:
         return path.as_uri()
 
     def publish(self, count: int, products: int = 20, **changes: object) -> None:
-        """Requests in order, numbered over all calls; `changes` replace fields of each."""
+        """Publish requests in order, numbered over all calls; `changes` replace fields of each."""
         producer = Producer(self.kafka.producer_config())
         for number in range(self.published, self.published + count):
             fields: dict[str, object] = {
@@ -125,16 +125,20 @@ class Bench:
         self.published += count
 
     def publish_raw(
-        self, value: bytes | None, key: bytes | None = b"k", compression: str = "none", **more: Any
+        self,
+        value: bytes | None,
+        key: bytes | None = b"k",
+        compression: str = "none",
+        headers: list[tuple[str, str | bytes | None]] | None = None,
     ) -> None:
-        more_room = {"message.max.bytes": 16 * 1024**2, "compression.type": compression}
-        producer = Producer(self.kafka.producer_config() | more_room)
-        producer.produce(self.topics.requests, key=key, value=value, **more)
+        large = {"message.max.bytes": 16 * 1024**2, "compression.type": compression}
+        producer = Producer(self.kafka.producer_config() | large)
+        producer.produce(self.topics.requests, key=key, value=value, headers=headers or [])
         assert producer.flush(30) == 0
         self.published += 1
 
     def outcomes(self) -> Outcomes:
-        """What a `read_committed` reader sees now."""
+        """Return the outcomes that a `read_committed` reader gets now."""
         return read_outcomes(self.kafka, self.topics)
 
     def wait_outcomes(self, count: int, timeout_s: float = 90) -> Outcomes:
@@ -145,7 +149,7 @@ class Bench:
         return self.outcomes()
 
     def check_exactly_once(self) -> Outcomes:
-        """Every record has exactly one outcome, and the outcomes of a product stand in its order."""
+        """Check that every record has exactly one outcome, and the outcomes of a product are in its order."""
         found = self.wait_outcomes(self.published)
         doubles = {source: n for source, n in Counter(found.sources).items() if n > 1}
         assert not doubles
@@ -157,33 +161,35 @@ class Bench:
 
 @dataclass
 class Outcomes:
-    results: list[Any]
-    dead_letters: list[Any]
+    """The messages on the result and dead-letter topics."""
+
+    results: list[Message]
+    dead_letters: list[Message]
 
     @property
     def sources(self) -> list[RecordId]:
-        return [RecordId.from_headers(m.headers()) for m in (*self.results, *self.dead_letters)]
+        return [RecordId.from_headers(headers_of(m) or []) for m in (*self.results, *self.dead_letters)]
 
     @property
     def failures(self) -> list[Failure]:
-        return [Failure.from_headers(m.headers()) for m in self.dead_letters]
+        return [Failure.from_headers(headers_of(m) or []) for m in self.dead_letters]
 
 
-def assert_ordered_by_key(messages: list[Any]) -> None:
+def assert_ordered_by_key(messages: list[Message]) -> None:
     last: dict[tuple[int, bytes | None], int] = {}
-    for message in sorted(messages, key=lambda m: (m.partition(), m.offset())):
-        source = RecordId.from_headers(message.headers())
-        place = (source.partition, message.key())
-        assert source.offset > last.get(place, -1), f"{message.key()!r} out of order"
-        last[place] = source.offset
+    for message in sorted(messages, key=lambda m: (record_id(m).partition, record_id(m).offset)):
+        source = RecordId.from_headers(headers_of(message) or [])
+        sequence = (source.partition, message.key())
+        assert source.offset > last.get(sequence, -1), f"{message.key()!r} out of order"
+        last[sequence] = source.offset
 
 
 def read_outcomes(kafka: KafkaSettings, topics: TopicSettings) -> Outcomes:
     return Outcomes(read_topic(kafka, topics.results), read_topic(kafka, topics.dead_letters))
 
 
-def read_topic(kafka: KafkaSettings, topic: str, isolation: str = "read_committed") -> list[Any]:
-    """The whole topic, up to its last stable offsets."""
+def read_topic(kafka: KafkaSettings, topic: str, isolation: str = "read_committed") -> list[Message]:
+    """Return the whole topic, up to its last stable offsets."""
     consumer = Consumer(
         kafka.client_config()
         | {
@@ -196,14 +202,16 @@ def read_topic(kafka: KafkaSettings, topic: str, isolation: str = "read_committe
     )
     partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-    found, open_partitions = [], set(partitions)
-    while open_partitions:
+    found: list[Message] = []
+    unread = set(partitions)
+    while unread:
         message = consumer.poll(30)
         assert message is not None, "the reader got no answer"
-        if message.error() is None:
+        error = message.error()
+        if error is None:
             found.append(message)
         else:
-            assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
-            open_partitions.discard(message.partition())
+            assert error.code() == KafkaError._PARTITION_EOF, error
+            unread.discard(record_id(message).partition)
     consumer.close()
     return found

@@ -1,4 +1,4 @@
-"""What the workers depend on fails: an outage costs time, never an answer and never a dead letter."""
+"""A dependency of the workers fails: an outage costs time, never an answer and never a dead letter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightstream.infra.runtime.resources import create_bucket, create_topics
 from sightstream.schemas.connections.s3_client import s3_client
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.topics import TopicSettings, topic_specs
-from tests.faults.harness import Bench, wait_for
+from tests.faults.harness import WorkerHarness, wait_for
 
 pytestmark = pytest.mark.real
 
@@ -27,7 +27,7 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
 
 
 @pytest.fixture
-def bench(fragile: LocalRuntime, tmp_path: Path) -> Iterator[Bench]:
+def harness(fragile: LocalRuntime, tmp_path: Path) -> Iterator[WorkerHarness]:
     name = os.urandom(4).hex()
     topics = TopicSettings(
         requests=f"{name}.requests", results=f"{name}.results", dead_letters=f"{name}.dead", partitions=4
@@ -35,8 +35,8 @@ def bench(fragile: LocalRuntime, tmp_path: Path) -> Iterator[Bench]:
     create_topics(fragile.kafka_settings, topic_specs(topics))
     s3 = fragile.s3_settings
     secret = s3.secret_access_key.get_secret_value() if s3.secret_access_key else ""
-    bench = Bench(fragile.kafka_settings, topics, tmp_path)
-    bench.settings = {
+    harness = WorkerHarness(fragile.kafka_settings, topics, tmp_path)
+    harness.settings = {
         "s3_endpoint_url": s3.endpoint_url or "",
         "s3_access_key_id": s3.access_key_id or "",
         "s3_secret_access_key": secret,
@@ -45,53 +45,53 @@ def bench(fragile: LocalRuntime, tmp_path: Path) -> Iterator[Bench]:
         "worker_max_attempts": "3",
         "worker_breaker_probe_s": "0.5",
     }
-    yield bench
-    bench.stop()
+    yield harness
+    harness.stop()
 
 
-def put_image(fragile: LocalRuntime, bench: Bench) -> str:
-    bench.image()
+def put_image(fragile: LocalRuntime, harness: WorkerHarness) -> str:
+    harness.image()
     create_bucket(fragile.s3_settings, "images")
-    s3_client(fragile.s3_settings).upload_file(bench.folder / "good.png", "images", "good.png")
+    s3_client(fragile.s3_settings).upload_file(harness.folder / "good.png", "images", "good.png")
     return "s3://images/good.png"
 
 
-def test_an_object_store_that_is_down_is_waited_for(fragile: LocalRuntime, bench: Bench) -> None:
-    uri = put_image(fragile, bench)
-    bench.publish(20, image={"uri": uri})
-    bench.start_worker()
-    bench.wait_outcomes(20)
+def test_an_object_store_that_is_down_is_waited_for(fragile: LocalRuntime, harness: WorkerHarness) -> None:
+    uri = put_image(fragile, harness)
+    harness.publish(20, image={"uri": uri})
+    harness.start_worker()
+    harness.wait_outcomes(20)
     fragile.s3.kill()
-    bench.publish(100, image={"uri": uri})
+    harness.publish(100, image={"uri": uri})
     down_since = time.monotonic()
     wait_for(lambda: time.monotonic() - down_since > 12, "twelve seconds of outage")
-    assert len(bench.outcomes().sources) == 20, "nothing can have been answered, nothing may have been given up"
+    assert len(harness.outcomes().sources) == 20, "no request can have been answered, none may have been given up"
     fragile.s3.restart()
-    found = bench.check_exactly_once()
+    found = harness.check_exactly_once()
     assert len(found.results) == 120
     assert not found.dead_letters
 
 
-def test_a_missing_object_is_not_an_outage(fragile: LocalRuntime, bench: Bench) -> None:
-    uri = put_image(fragile, bench)
-    bench.publish(30, image={"uri": "s3://images/gone.png"})
-    bench.publish(10, image={"uri": uri})
-    bench.start_worker()
-    found = bench.check_exactly_once()
+def test_a_missing_object_is_not_an_outage(fragile: LocalRuntime, harness: WorkerHarness) -> None:
+    uri = put_image(fragile, harness)
+    harness.publish(30, image={"uri": "s3://images/gone.png"})
+    harness.publish(10, image={"uri": uri})
+    harness.start_worker()
+    found = harness.check_exactly_once()
     assert {failure.reason for failure in found.failures} == {Reason.IMAGE_NOT_FOUND}
     assert len(found.results) == 10
 
 
-def test_a_broker_killed_and_restarted_loses_and_doubles_nothing(fragile: LocalRuntime, bench: Bench) -> None:
-    bench.publish(200)
-    bench.start_worker()
-    bench.start_worker()
-    bench.wait_outcomes(40)
+def test_a_broker_killed_and_restarted_loses_and_doubles_nothing(fragile: LocalRuntime, harness: WorkerHarness) -> None:
+    harness.publish(200)
+    harness.start_worker()
+    harness.start_worker()
+    harness.wait_outcomes(40)
     fragile.kafka.kill()
     fragile.kafka.restart()
-    bench.wait_outcomes(120)
+    harness.wait_outcomes(120)
     fragile.kafka.pause()
     stopped_at = time.monotonic()
     wait_for(lambda: time.monotonic() - stopped_at > 8, "eight seconds of a stopped broker")
     fragile.kafka.resume()
-    bench.check_exactly_once()
+    harness.check_exactly_once()

@@ -1,4 +1,4 @@
-"""Every message has coordinates and headers, or says plainly that it has none."""
+"""Coordinates and headers of every message, and a plain error where they are missing."""
 
 from __future__ import annotations
 

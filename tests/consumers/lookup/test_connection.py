@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Literal
 
 import certifi
 import pytest
@@ -16,10 +17,17 @@ from sightstream.consumers.lookup.table import app_settings, instance_id
 from sightstream.consumers.lookup.topics import TableTopics
 from sightstream.schemas.connections.kafka import KafkaSettings
 
+Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
-def kafka(**settings: object) -> KafkaSettings:
+
+def kafka(security_protocol: Protocol, sasl_mechanism: Mechanism = "SCRAM-SHA-512") -> KafkaSettings:
     return KafkaSettings(
-        sasl_username="me", sasl_password=SecretStr("pass"), ssl_ca_location=certifi.where(), **settings
+        security_protocol=security_protocol,
+        sasl_mechanism=sasl_mechanism,
+        sasl_username="me",
+        sasl_password=SecretStr("pass"),
+        ssl_ca_location=certifi.where(),
     )
 
 
@@ -39,8 +47,9 @@ def test_plaintext_has_no_credentials() -> None:
 @pytest.mark.parametrize(
     ("protocol", "expected"), [("SASL_SSL", AuthProtocol.SASL_SSL), ("SASL_PLAINTEXT", AuthProtocol.SASL_PLAINTEXT)]
 )
-def test_sasl(protocol: str, expected: AuthProtocol, mechanism: str) -> None:
+def test_sasl(protocol: Protocol, expected: AuthProtocol, mechanism: Mechanism) -> None:
     given = credentials(kafka(security_protocol=protocol, sasl_mechanism=mechanism))
+    assert given is not None
     assert given.protocol is expected
     assert (given.username, given.password, given.mechanism.value) == ("me", "pass", mechanism)
     assert "pass" not in repr(given)
@@ -48,6 +57,7 @@ def test_sasl(protocol: str, expected: AuthProtocol, mechanism: str) -> None:
 
 def test_tls_verifies_the_broker_and_its_name() -> None:
     given = credentials(kafka(security_protocol="SSL"))
+    assert given is not None
     assert given.protocol is AuthProtocol.SSL
     assert given.context.verify_mode is ssl.CERT_REQUIRED
     assert given.context.check_hostname
@@ -65,7 +75,7 @@ def test_a_certificate_that_is_not_there_is_an_error() -> None:
 
 def test_fausts_own_pages_are_off_and_reading_starts_at_the_beginning() -> None:
     topics = TableTopics("results", "a", "changelog", "b", 3)
-    given = app_settings(LookupSettings(), kafka(), topics)
+    given = app_settings(LookupSettings(), kafka("PLAINTEXT"), topics)
     assert given["web_enabled"] is False
     assert given["consumer_auto_offset_reset"] == "earliest"
     assert given["topic_partitions"] == 3

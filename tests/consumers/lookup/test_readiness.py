@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -27,7 +28,7 @@ class FakeTable:
         self.on_assigned: Any = None
         self.app = SimpleNamespace(on_partitions_assigned=SimpleNamespace(connect=self._connect))
         self.topics = SimpleNamespace(results="results")
-        self.on_processed = lambda partition, offset: None
+        self.on_processed: Callable[[int, int], None] = lambda partition, offset: None
 
     def _connect(self, handler: Any) -> None:
         self.on_assigned = handler

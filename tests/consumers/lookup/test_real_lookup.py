@@ -98,7 +98,7 @@ def test_right_from_an_empty_topic_through_kills_and_a_lost_folder(
     truth = newest(runtime, topics)
     process = start(folder)
     wait_until_ready(process, folder)
-    assert shown(folder, list(truth)) == truth  # once it says ready, it is right
+    assert shown(folder, list(truth)) == truth  # once it is ready, it is right
 
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
@@ -118,7 +118,7 @@ def test_the_partitions_of_a_killed_lookup_are_taken_over(
     process = start(one)
     wait_for(lambda: shown(one, list(truth)) == truth, 60)
     survivor = start(other)
-    # Each has some of the partitions and says "ask another" for the rest.
+    # Each has some of the partitions and refers to the other for the rest.
     wait_for(lambda: ready_for_some(one, truth) and ready_for_some(other, truth), 60)
     process.send_signal(signal.SIGKILL)
     publisher.publish(range(400, 450))

@@ -109,9 +109,9 @@ def test_a_taken_port_is_an_error_that_names_it() -> None:
         async with serve_pages(Pages(Table({})), port):
             pass
 
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         with pytest.raises(LookupFailure, match=str(port)):
             asyncio.run(serve(port))

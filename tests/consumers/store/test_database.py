@@ -18,7 +18,8 @@ PARTITION = PartitionId("t", 0)
 
 
 def row(offset: int) -> Row:
-    return result_row(Record(*PARTITION, offset, 1, *result_record(f"r-{offset}", "p", RecordId("q", 0, offset))))
+    key, value, headers = result_record(f"r-{offset}", "p", RecordId("q", 0, offset))
+    return result_row(Record("t", 0, offset, 1, key, value, headers))
 
 
 def offsets(path: Path) -> list[int]:
@@ -88,6 +89,6 @@ def test_a_file_from_the_future_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused_and_released(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     path.write_bytes(b"no database at all, but long enough to be read as one" * 30)
-    for _ in range(2):  # the second try says the same: the lock was released
+    for _ in range(2):  # the second try fails in the same way: the lock was released
         with pytest.raises(StoreError, match="can't be opened"):
             Database(path)

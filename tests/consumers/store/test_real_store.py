@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.schemas.wire.topics import TopicSettings
-from tests.consumers.publishing import OutcomePublisher, Seen, publishing, read_all
+from tests.consumers.publishing import OutcomePublisher, Seen, publish_in_background, read_all
 from tests.consumers.waiting import wait_for
 
 pytestmark = pytest.mark.real
@@ -69,6 +70,10 @@ def row_count(database: Path) -> int:
         return 0  # not made yet
 
 
+def has_more_rows(database: Path, count: int) -> bool:
+    return row_count(database) > count
+
+
 def positions_sum(database: Path) -> int:
     try:
         with closing(sqlite3.connect(database)) as connection:
@@ -88,11 +93,11 @@ def test_rows_equal_the_topics_whenever_it_is_killed(
 ) -> None:
     names = [topics.results, topics.dead_letters]
     kafka = runtime.kafka_settings
-    with publishing(kafka, topics):
+    with publish_in_background(kafka, topics):
         for _ in range(4):
             before = row_count(database)
             process = start()
-            wait_for(lambda before=before: row_count(database) > before + 40)
+            wait_for(partial(has_more_rows, database, before + 40))
             process.send_signal(signal.SIGKILL)
             process.wait()
     finish(start)

@@ -1,4 +1,4 @@
-"""When a request is tried again, when it is given up, and how an outage is told from broken objects."""
+"""When a request is tried again, when it is given up, and how an outage differs from broken objects."""
 
 from __future__ import annotations
 
