@@ -1,1 +1,1 @@
-"""Everything around: the command line, the local runtime, the demo and its model, dashboards."""
+"""Holds everything around the pipeline: command line, local runtime, dashboards, demo and benchmarks."""

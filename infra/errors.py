@@ -1,9 +1,9 @@
-"""Errors that a person reads: the command line prints the message alone and ends with the exit code."""
+"""Errors for people: the command line prints only the message and exits with the error's code."""
 
 from __future__ import annotations
 
 
 class CommandError(Exception):
-    """The work failed; the message says what to do."""
+    """The command failed; the message says what to do."""
 
     exit_code = 1

@@ -1,4 +1,4 @@
-"""A flow from the settings in force."""
+"""Builds a flow from the current settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sightstream.schemas.connections.s3 import S3Settings
 
 
 def start_flow(checkpoint: Path | None = None, file_root: Path | None = None) -> Flow:
-    """`checkpoint` and `file_root` come before what is set. Raises SettingsError."""
+    """Start a flow; `checkpoint` and `file_root` override the settings. Raises SettingsError."""
     engine, fetch = load(EngineSettings), load(FetchSettings)
     if checkpoint is not None:
         engine = engine.model_copy(update={"checkpoint": checkpoint})

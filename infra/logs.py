@@ -1,4 +1,4 @@
-"""Logs go to standard error, one line an event, with control characters escaped: what is logged may be hostile."""
+"""Logs to standard error, one line per event, with control characters escaped because logged text may be hostile."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class _OneLine(logging.Formatter):
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """Call once, at the start of a long-running verb."""
+    """Set up logging; call once, at the start of a long-running command."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in ("urllib3", "botocore", "boto3"):  # they name addresses, whose queries can be secrets
+    for name in ("urllib3", "botocore", "boto3"):  # they log URLs, whose queries can hold secrets
         logging.getLogger(name).setLevel(logging.ERROR)

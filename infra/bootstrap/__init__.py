@@ -1,1 +1,1 @@
-"""Makes a fresh machine ready: `python3 -m sightstream.infra.bootstrap`. Standard library only; runs first."""
+"""Prepares a fresh machine: `python3 -m sightstream.infra.bootstrap`. It runs first, on the standard library alone."""

@@ -1,4 +1,4 @@
-"""`python3 -m sightstream.infra.bootstrap`: environment, Java, Kafka's jars. A second run takes a second."""
+"""`python3 -m sightstream.infra.bootstrap`: sets up the environment, Java and Kafka. A rerun takes a second."""
 
 import sys
 
@@ -6,7 +6,7 @@ OLDEST = (3, 11)
 
 
 def main() -> None:
-    if sys.version_info < OLDEST:  # an older Python gets as far as this sentence
+    if sys.version_info < OLDEST:  # an older Python must be able to parse this file
         version = ".".join(map(str, sys.version_info[:2]))
         raise SystemExit(f"Python 3.11 or newer is needed, this is {version}: make PYTHON=python3.11")
     from sightstream.infra.bootstrap.environment import ensure_environment, install_java

@@ -1,4 +1,4 @@
-"""Runs installers: shows what they say only when they fail, and tries again when a registry hiccups."""
+"""Runs installers: shows their output only when they fail, and retries when a registry fails for a moment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAUSES_S = (2.0, 8.0, 20.0)
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-    """Runs it once. Raises SetupError, with the end of its output, when it fails."""
+    """Run a command once. Raises SetupError, with the end of its output, when it fails."""
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -29,8 +29,8 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
         raise SetupError(f"`{' '.join(command[:4])} ...` failed with exit status {done.returncode}:\n{tail}")
 
 
-def run_patiently(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-    """As `run`, several times with growing pauses: for whatever talks to a package registry."""
+def run_with_retries(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    """Run a command that talks to a package registry, several times with growing pauses."""
     for pause_s in PAUSES_S:
         try:
             return run(command, environment)
@@ -41,13 +41,13 @@ def run_patiently(command: Sequence[str], environment: Mapping[str, str] | None 
 
 
 def can_apt() -> bool:
-    """True where we may install Debian packages ourselves."""
+    """Return True if we may install Debian packages ourselves."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
 def apt_install(*packages: str) -> None:
-    """Installs Debian packages, with fresh lists. Raises SetupError."""
+    """Install Debian packages after updating the package lists. Raises SetupError."""
     print(f"Installing {' '.join(packages)} (apt-get)", flush=True)  # noqa: T201
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    run_patiently(["apt-get", "update", "-qq"], quiet)
-    run_patiently(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], quiet)
+    run_with_retries(["apt-get", "update", "-qq"], quiet)
+    run_with_retries(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], quiet)

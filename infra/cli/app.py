@@ -16,7 +16,7 @@ app = typer.Typer(
     name="sightstream",
     help="Ask a vision-language model about millions of images: Kafka in, one structured answer per event out.",
     no_args_is_help=True,
-    rich_markup_mode=None,  # rich's help renderer alone costs 0.2 s at start
+    rich_markup_mode=None,  # rich's help renderer alone costs 0.2 s at every start
     pretty_exceptions_show_locals=False,  # locals can hold secrets
     add_completion=False,
 )

@@ -1,4 +1,4 @@
-"""`sightstream ask`: one image, one question, no Kafka."""
+"""`sightstream ask`: asks one question about one image, without Kafka."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 def ask(
-    image: Annotated[str, typer.Argument(help="A file, or an s3:// or https:// address.")],
-    question: Annotated[str, typer.Argument()] = "Describe the image.",
+    image: Annotated[str, typer.Argument(help="Path of a file, or an s3:// or https:// URL.")],
+    question: Annotated[str, typer.Argument(help="What to ask.")] = "Describe the image.",
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of an Mllama checkpoint.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, max=4096)] = 512,
-    json: Annotated[bool, typer.Option("--json", help="The whole result, as on the result topic.")] = False,
+    max_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Maximum length of the answer, in tokens.")] = 512,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the whole result as JSON, as on the result topic.")
+    ] = False,
 ) -> None:
-    """Ask about one image, through the same flow that a worker runs. Exit code 1 when it can't be answered."""
+    """Ask about one image, through the same pipeline that a worker runs. Exits 1 if it cannot be answered."""
     from sightstream.infra.errors import CommandError
     from sightstream.infra.flow import start_flow
     from sightstream.pipeline.errors import PipelineError

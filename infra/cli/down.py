@@ -1,4 +1,4 @@
-"""`sightstream down`: end what `sightstream up` left running."""
+"""`sightstream down`: stops what `sightstream up --detach` left running."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import typer
 
 
 def down(
-    folder: Annotated[Path, typer.Option("--dir", help="The folder given to `up`.")] = Path(".sightstream"),
+    folder: Annotated[Path, typer.Option("--dir", help="The folder that was given to `up`.")] = Path(".sightstream"),
 ) -> None:
-    """Stop the runtime that owns the folder and wait until all of it is gone; the data stays."""
+    """Stop the Kafka and S3 of a folder and wait until all their processes have ended; their data stays."""
     from sightstream.infra.runtime.detached import stop_owner
 
     stopped = stop_owner(folder)

@@ -1,4 +1,4 @@
-"""`sightstream lag`: how far each consumer group is behind."""
+"""`sightstream lag`: shows how far each consumer group is behind."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def lag(
     *,
     group: Annotated[list[str] | None, typer.Option("--group", help="Only this group; may be repeated.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Read again and again, until stopped.")] = False,
-    interval: Annotated[float, typer.Option(min=0.5, help="Seconds between two readings of --watch.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a reading.")] = False,
-    serve: Annotated[bool, typer.Option("--serve", help="Serve /metrics for Prometheus, until stopped.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Read repeatedly until Ctrl-C.")] = False,
+    interval: Annotated[float, typer.Option(min=0.5, help="Seconds between two readings with --watch.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per reading.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Serve /metrics for Prometheus until stopped.")] = False,
 ) -> None:
     """Show lag in records and in seconds, who owns which partition, and when the queue will be empty.
 
@@ -106,7 +106,7 @@ def _print(groups: Sequence[GroupLag], as_json: bool) -> None:
 
 
 def as_document(groups: Sequence[GroupLag]) -> dict[str, object]:
-    """What `--json` prints."""
+    """Return the document that `--json` prints."""
     from dataclasses import asdict
 
     return {
@@ -125,7 +125,7 @@ def as_document(groups: Sequence[GroupLag]) -> dict[str, object]:
 
 
 def as_table(groups: Sequence[GroupLag]) -> RenderableType:
-    """A line for each group and, under it, one for each of its partitions."""
+    """Return a table with a line for each group and, below it, one for each of its partitions."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""`sightstream lookup`: the newest result of one product, from the Faust table; `--serve` runs the table."""
+"""`sightstream lookup`: shows the newest result of one product, from the Faust table that `--serve` runs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ NOT_ANSWERING = 3
 
 def lookup(
     product: Annotated[str | None, typer.Argument(help="The product's id.")] = None,
-    serve: Annotated[bool, typer.Option("--serve", help="Run the table and its HTTP server, until stopped.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The whole answer as one JSON object.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Run the table and its HTTP server until stopped.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as one JSON object.")] = False,
 ) -> None:
     """Show the newest result of a product. Exit code: 0 found, 1 none is known, 3 no look-up answers (try again)."""
     from sightstream.consumers.lookup.settings import LookupSettings
@@ -50,7 +50,7 @@ def _ask(settings: LookupSettings, product: str, as_json: bool) -> None:
 
 
 def as_text(document: dict[str, Any]) -> str:
-    """A few lines for a person; nothing in them is obeyed by a terminal."""
+    """Return a few lines for a person, with everything escaped that a terminal would obey."""
     from sightstream.schemas.wire.dead_letter import printable
 
     result = document["result"]

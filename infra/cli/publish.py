@@ -1,4 +1,4 @@
-"""`sightstream publish`: put a whole source on the request topic, once."""
+"""`sightstream publish`: publishes each entry of a source to the request topic once."""
 
 from __future__ import annotations
 
@@ -28,24 +28,32 @@ INTERRUPTED = 130
 def publish(
     source: Annotated[str, typer.Argument(help="A .csv or .jsonl file, a folder of images, or s3://bucket/prefix.")],
     *,
-    question: Annotated[str | None, typer.Option(help="Asked where the source brings no question.")] = None,
-    product_column: Annotated[str, typer.Option(help="CSV and JSONL: where the product stands.")] = "product_id",
+    question: Annotated[str | None, typer.Option(help="Question for entries that bring none.")] = None,
+    product_column: Annotated[
+        str, typer.Option(help="CSV and JSONL: column that holds the product id.")
+    ] = "product_id",
     product_from: Annotated[
-        str, typer.Option(help="Folder and S3: parent (directory), stem (file name), or a path segment's number.")
+        str,
+        typer.Option(
+            help="Folder and S3: product id from: parent (directory), stem (file name), or a path segment's number."
+        ),
     ] = "parent",
-    topic: Annotated[str | None, typer.Option(help="Instead of the configured request topic.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Where the source says nothing else.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Where the source says nothing else.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Where the source says nothing else.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Where the source says nothing else.")] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="Topic to publish to instead of the configured request topic.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Default for entries that do not set it.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Default for entries that do not set it.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Default for entries that do not set it.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Default for entries that do not set it.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on where the last run stopped, or publish all again.")
+        bool,
+        typer.Option("--resume/--no-resume", help="Continue where the last run stopped, or publish everything again."),
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
-    """Publish a source; run it again after an interruption, and nothing is published twice.
+    """Publish a source. After an interruption, run the command again: nothing is published twice.
 
-    Exit codes: 0 all delivered, 1 something failed, 2 wrong use, 130 interrupted.
+    Exits 0 if everything was delivered, 1 if something failed, 2 on wrong use and 130 if interrupted.
     """
     from sightstream.infra.cli.publish_display import choose_display
     from sightstream.infra.settings import load
@@ -99,13 +107,13 @@ def _open(source: str, template: RequestTemplate) -> BulkSource:
 
 @contextmanager
 def _stop_on_signals(display: Display) -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C or SIGTERM ends the run after the batch at hand; a second one ends the process on the spot."""
+    """Let the first Ctrl-C or SIGTERM end the run after the current batch, and a second one end the process at once."""
     asked = Event()
 
     def ask(number: int, frame: object) -> None:
         asked.set()
         signal.signal(number, signal.SIG_DFL)
-        display.say("stopping after this batch; once more stops at once, which is safe too")
+        display.say("stopping after this batch; a second Ctrl-C stops at once, which is safe too")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -144,7 +152,7 @@ def _job(
 
 
 def _run(job: PublishJob, display: Display, resume: bool) -> bool:
-    """True when it was asked to stop before the end."""
+    """Run the job; True if it was asked to stop before the end."""
     from sightstream.producers.errors import PublishError, Stopped
 
     try:

@@ -1,4 +1,4 @@
-"""What `sightstream publish` shows while it works: a progress bar on a terminal, a line now and then elsewhere."""
+"""Shows the progress of `sightstream publish`: a bar on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LINE_EVERY_S = 5.0
 
 
 class Display:
-    """Plain lines on stderr. A context manager; the bar builds on it."""
+    """Prints plain lines on stderr. It is a context manager, and the base of the bar."""
 
     def __init__(self, size: int | None) -> None:
         from sightstream.producers.progress import Progress
@@ -33,10 +33,10 @@ class Display:
         self.before = self.progress = progress
         self._next_line = time.monotonic() + LINE_EVERY_S
         if progress.position:
-            self.say(f"going on after {progress.position} entries of an earlier run")
+            self.say(f"continuing after {progress.position} entries of an earlier run")
 
     def on_read(self, size: int) -> None:
-        """Bytes show on the bar only."""
+        """Ignore bytes, which only the bar shows."""
 
     def on_bad_item(self, problem: str) -> None:
         from sightstream.schemas.wire.dead_letter import printable
@@ -59,7 +59,7 @@ class Display:
 
 
 class Bar(Display):
-    """On a terminal: by bytes where the source knows its length, else a pulse beside the counts."""
+    """A bar for terminals: shows bytes where the source knows its length, else a pulse beside the counts."""
 
     def __init__(self, size: int | None) -> None:
         super().__init__(size)

@@ -1,4 +1,4 @@
-"""`sightstream results`: read the results database."""
+"""`sightstream results`: reads the results database."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ def results(
     *,
     product: Annotated[str | None, typer.Option(help="Only this product.")] = None,
     request: Annotated[str | None, typer.Option(help="Only this request.")] = None,
-    status: Annotated[Literal["answered", "dead"] | None, typer.Option(help="Only these outcomes.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
-    path: Annotated[Path | None, typer.Option("--path", help="The database file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    count: Annotated[bool, typer.Option("--count", help="Only how many there are.")] = False,
+    status: Annotated[
+        Literal["answered", "dead"] | None, typer.Option(help="Only answers, or only dead letters.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show, newest first.")] = 20,
+    path: Annotated[Path | None, typer.Option("--path", help="Database file; the configured one by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+    count: Annotated[bool, typer.Option("--count", help="Print only how many there are.")] = False,
 ) -> None:
-    """Show answers and dead letters. Exit code: 0 something was found, 1 nothing matches."""
+    """Show answers and dead letters. Exits 1 if nothing matches."""
     from sightstream.consumers.store.errors import StoreError
     from sightstream.consumers.store.reader import Filter, StoreReader
     from sightstream.consumers.store.settings import StoreSettings
@@ -51,14 +53,14 @@ def _show(reader: StoreReader, wanted: Filter, limit: int, as_json: bool) -> boo
     found = reader.outcomes(wanted, limit)
     if as_json:
         for outcome in found:
-            print(json.dumps(as_document(outcome)))  # ASCII only: no terminal obeys what a model wrote
+            print(json.dumps(as_document(outcome)))  # ASCII only, so that no terminal obeys a model's text
     elif found:
         _print_table(found)
     return bool(found)
 
 
 def as_document(outcome: Outcome) -> dict[str, object]:
-    """What `--json` prints: where the outcome stands, and the whole result or the whole dead letter."""
+    """Return the document that `--json` prints: the record's position and the whole result or dead letter."""
     row = outcome.row
     document: dict[str, object] = {
         "status": outcome.status,
@@ -98,7 +100,7 @@ def _print_table(found: list[Outcome]) -> None:
 def _cells(outcome: Outcome) -> tuple[str, ...]:
     row = {name: str(value) for name, value in outcome.row.items() if value}
     if outcome.status == "answered":
-        said, at = row.get("conclusion") or row.get("summary", ""), row["completed_at"]
+        text, at = row.get("conclusion") or row.get("summary", ""), row["completed_at"]
     else:
-        said, at = f"{row['reason']} ({row['stage']}): {row.get('detail', '')}", row["failed_at"]
-    return row.get("product_id", "?"), row.get("request_id", "?"), outcome.status, said, at[:19]
+        text, at = f"{row['reason']} ({row['stage']}): {row.get('detail', '')}", row["failed_at"]
+    return row.get("product_id", "?"), row.get("request_id", "?"), outcome.status, text, at[:19]

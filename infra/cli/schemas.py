@@ -1,4 +1,4 @@
-"""`sightstream schemas`: write the published documents of the wire, or check that they are up to date."""
+"""`sightstream schemas`: writes the published documents of the wire, or checks that they are up to date."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sightstream.infra.errors import CommandError
 
 app = typer.Typer(help="Write or check the JSON Schema and AsyncAPI documents.", no_args_is_help=True)
 
-FolderOption = Annotated[Path | None, typer.Option(help="Where the documents stand; the package's own by default.")]
+FolderOption = Annotated[Path | None, typer.Option(help="Folder of the documents; the package's own by default.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -27,7 +27,7 @@ def write(folder: FolderOption = None) -> None:
 
 @app.command()
 def check(folder: FolderOption = None, as_json: JsonOption = False) -> None:
-    """Exit 1 and name the documents that no longer say what the models say."""
+    """Check the documents against the models; exits 1 and names those that differ."""
     from sightstream.schemas.wire import published_schemas
 
     stale = published_schemas.stale_files(folder or published_schemas.FOLDER)
@@ -35,5 +35,5 @@ def check(folder: FolderOption = None, as_json: JsonOption = False) -> None:
         print(json.dumps({"drifted": stale}))
         raise typer.Exit(1 if stale else 0)
     if stale:
-        raise CommandError(f"drifted from the models: {', '.join(stale)}; run `sightstream schemas write`")
-    print("the published documents say what the models say")
+        raise CommandError(f"out of date: {', '.join(stale)}; run `sightstream schemas write`")
+    print("the published documents are up to date")

@@ -1,4 +1,4 @@
-"""`sightstream store`: write every result and dead letter into the results database."""
+"""`sightstream store`: writes every result and dead letter into the results database."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from sightstream.infra.errors import CommandError
 
 
 def store(
-    path: Annotated[Path | None, typer.Option("--path", help="The database file.")] = None,
+    path: Annotated[Path | None, typer.Option("--path", help="Database file; the configured one by default.")] = None,
     until_idle: Annotated[
-        float | None, typer.Option(min=0, help="End when both topics were read to the end this many seconds ago.")
+        float | None,
+        typer.Option(min=0, help="Exit once nothing new has arrived on either topic for this many seconds."),
     ] = None,
 ) -> None:
-    """Write results and dead letters into a database whose rows equal the topics, until stopped."""
+    """Write results and dead letters into a database, one row per record, until stopped."""
     import sqlite3
 
     from confluent_kafka import KafkaException
@@ -45,7 +46,7 @@ def store(
 
 
 def _stop_on_signals() -> threading.Event:
-    """SIGTERM and Ctrl-C end the store after the batch at hand."""
+    """Return an event that SIGTERM and Ctrl-C set; the store then ends after the current batch."""
     received = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: received.set())

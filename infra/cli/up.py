@@ -1,4 +1,4 @@
-"""`sightstream up`: a real Kafka and a real S3 on this machine."""
+"""`sightstream up`: runs a real Kafka and a real S3 on this machine."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from sightstream.schemas.wire.topics import TopicSettings
 
 CHECK_S = 0.5
-DirOption = Annotated[Path, typer.Option("--dir", help="Where data, logs and settings are kept.")]
+DirOption = Annotated[Path, typer.Option("--dir", help="Folder for data, logs and settings.")]
 
 
 def up(
     folder: DirOption = Path(".sightstream"),
-    partitions: Annotated[int | None, typer.Option(min=1, help="Of each of the three topics.")] = None,
+    partitions: Annotated[int | None, typer.Option(min=1, help="Partitions of each of the three topics.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running; `sightstream down` stops it.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say what is where as one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the endpoints as JSON.")] = False,
 ) -> None:
     """Start Kafka and S3, create topics and bucket, and keep them running until Ctrl-C."""
     if detach:
         from sightstream.infra.runtime.detached import start_detached
 
         settings_file = start_detached(folder, _arguments(folder, partitions))
-        _say(settings_file, as_json, f"sightstream down --dir {folder}")
+        _print_endpoints(settings_file, as_json, f"sightstream down --dir {folder}")
         return
     _run(folder, _topics(folder, partitions), as_json)
 
@@ -38,19 +38,19 @@ def up(
 def _run(folder: Path, topics: TopicSettings, as_json: bool) -> None:
     from sightstream.infra.runtime.local import LocalRuntime
 
-    for number in (signal.SIGTERM, signal.SIGINT):  # both end it in order, even where a shell has us ignore Ctrl-C
+    for number in (signal.SIGTERM, signal.SIGINT):  # both stop it in order, even if a shell made us ignore Ctrl-C
         signal.signal(number, signal.default_int_handler)
     with LocalRuntime(folder) as runtime:
         settings_file = runtime.prepare(topics)
-        with suppress(KeyboardInterrupt):  # asked to end once it is ready: a success
-            _say(settings_file, as_json, "Ctrl-C")
+        with suppress(KeyboardInterrupt):  # stopped after it became ready: a success
+            _print_endpoints(settings_file, as_json, "Ctrl-C")
             _watch(runtime)
     if not as_json:
         print("Kafka and S3 have stopped; their data stays.")
 
 
 def _watch(runtime: LocalRuntime) -> None:
-    """Blocks until a signal. Raises RuntimeFailedError when Kafka or the object store dies."""
+    """Block until a signal. Raises RuntimeFailedError when Kafka or the object store dies."""
     while True:
         runtime.check()
         time.sleep(CHECK_S)
@@ -62,7 +62,7 @@ def _topics(folder: Path, partitions: int | None) -> TopicSettings:
     from sightstream.infra.settings import CONFIG_VARIABLE, load
     from sightstream.schemas.wire.topics import TopicSettings
 
-    # Somebody who exported the path that the last `up` printed: this run writes that file, it does not read it.
+    # SIGHTSTREAM_CONFIG may still name the file that an earlier `up` wrote. This run rewrites it, so do not read it.
     if os.environ.get(CONFIG_VARIABLE) == str(folder.resolve() / "runtime.toml"):
         del os.environ[CONFIG_VARIABLE]
     settings = load(TopicSettings)
@@ -73,25 +73,26 @@ def _arguments(folder: Path, partitions: int | None) -> list[str]:
     return ["--dir", str(folder), *(["--partitions", str(partitions)] if partitions else [])]
 
 
-def _say(settings_file: Path, as_json: bool, how_to_stop: str) -> None:
+def _print_endpoints(settings_file: Path, as_json: bool, how_to_stop: str) -> None:
     from sightstream.infra.runtime.config_file import read_config
 
-    places = _places(settings_file, read_config(settings_file))
+    endpoints = _endpoints(settings_file, read_config(settings_file))
     if as_json:
-        print(json.dumps(places), flush=True)
+        print(json.dumps(endpoints), flush=True)
         return
+    topics = f"{', '.join(endpoints['topics'])} ({endpoints['partitions']} partitions)"
     print(
-        f"Kafka   {places['bootstrap_servers']}   {', '.join(places['topics'])} ({places['partitions']} partitions)\n"
-        f"S3      {places['endpoint_url']}   bucket {places['bucket']}\n"
-        f"Logs    {places['logs']}\n\n"
+        f"Kafka   {endpoints['bootstrap_servers']}   {topics}\n"
+        f"S3      {endpoints['endpoint_url']}   bucket {endpoints['bucket']}\n"
+        f"Logs    {endpoints['logs']}\n\n"
         f"Point other commands at it:  export SIGHTSTREAM_CONFIG={settings_file}\n"
         f"Stop it:                     {how_to_stop}",
         flush=True,
     )
 
 
-def _places(settings_file: Path, config: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What is where; no secret among it."""
+def _endpoints(settings_file: Path, config: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the endpoints and paths to print, without secrets."""
     kafka, s3, topics = config["kafka"], config["s3"], config["topics"]
     return {
         "config": str(settings_file),

@@ -1,1 +1,1 @@
-"""The Grafana dashboard, written from Python: `python -m sightstream.infra.dashboards`."""
+"""Writes the Grafana dashboard from Python: `python -m sightstream.infra.dashboards`."""

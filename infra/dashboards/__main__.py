@@ -10,10 +10,10 @@ from sightstream.infra.dashboards.dashboard import dashboard
 FILE = Path(__file__).with_name("sightstream.json")
 
 
-def text() -> str:
-    """The file's content."""
+def file_text() -> str:
+    """Return the file's content."""
     return json.dumps(dashboard(), indent=2) + "\n"
 
 
 if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    FILE.write_text(file_text(), encoding="utf-8")

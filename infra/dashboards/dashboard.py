@@ -1,4 +1,4 @@
-"""What the dashboard shows: the queue, the workers, the stages of an image, the store and the look-up."""
+"""Defines the dashboard: the queue, the workers, the stages of an image, the store and the lookup."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def _per_second(metric: str, *by: str) -> str:
     return f"sum{labels} (rate({metric}{_RATE}))"
 
 
-def _quantile(share: float, metric: str, *by: str) -> str:
+def _quantile(fraction: float, metric: str, *by: str) -> str:
     labels = ", ".join(("le", *by))
-    return f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket{_RATE})))"
+    return f"histogram_quantile({fraction}, sum by ({labels}) (rate({metric}_bucket{_RATE})))"
 
 
 def _stat(title: str, expression: str, unit: str = "short", help: str = "") -> Panel:
@@ -30,11 +30,14 @@ QUEUE = Row(
         _stat("Images waiting", 'sum(kafka_consumergroup_lag_sum{consumergroup="$group"})'),
         _stat("Oldest waiting", 'max(kafka_consumergroup_group_max_lag_seconds{group="$group"})', "s"),
         _stat(
-            "Empty in", 'max(sightstream_queue_empty_seconds{group="$group"})', "s", "No value while it does not fall."
+            "Empty in",
+            'max(sightstream_queue_empty_seconds{group="$group"})',
+            "s",
+            "No value while the lag does not fall.",
         ),
         _stat("Members", 'max(kafka_consumergroup_members{consumergroup="$group"})'),
-        _stat("Images a second", f"({_ANSWERS}) + ({_DEAD} or vector(0))"),
-        _stat("Lag readings that failed", 'sum(increase(sightstream_lag_reads_total{outcome="failed"}[$__range]))'),
+        _stat("Images per second", f"({_ANSWERS}) + ({_DEAD} or vector(0))"),
+        _stat("Failed lag readings", 'sum(increase(sightstream_lag_reads_total{outcome="failed"}[$__range]))'),
         Panel(
             "Lag by group",
             (Query("sum by (consumergroup, topic) (kafka_consumergroup_lag_sum)", "{{consumergroup}} {{topic}}"),),
@@ -73,14 +76,14 @@ QUEUE = Row(
 WORKERS = Row(
     "Workers",
     (
-        Panel("Answers and dead letters a second", (Query(_ANSWERS, "answers"), Query(_DEAD, "dead letters"))),
+        Panel("Answers and dead letters per second", (Query(_ANSWERS, "answers"), Query(_DEAD, "dead letters"))),
         Panel(
             "Dead letters by reason",
             (Query(_per_second("sightstream_worker_dead_letters_total", "reason"), "{{reason}}"),),
         ),
         Panel("Retries by stage", (Query(_per_second("sightstream_worker_retries_total", "stage"), "{{stage}}"),)),
         Panel(
-            "Taken a second",
+            "Requests polled per second",
             (Query(_per_second("sightstream_worker_requests_taken_total", "instance"), "{{instance}}"),),
         ),
         Panel("In flight", (Query("sightstream_worker_in_flight", "{{instance}}"),)),
@@ -90,7 +93,7 @@ WORKERS = Row(
             "Paused, breaker open",
             (
                 Query("sightstream_worker_paused", "{{instance}} paused"),
-                Query("sightstream_worker_breaker_open", "{{instance}} {{dependency}} held to be down"),
+                Query("sightstream_worker_breaker_open", "{{instance}} {{dependency}} breaker open"),
             ),
         ),
         Panel("Rebalances", (Query(_per_second("sightstream_worker_rebalances_total", "event"), "{{event}}"),)),
@@ -104,7 +107,7 @@ WORKERS = Row(
             "s",
         ),
         Panel(
-            "Processes started anew",
+            "Process restarts",
             (
                 Query("sum(increase(sightstream_engine_restarts_total[$__range]))", "engine"),
                 Query("sum(increase(sightstream_decoder_restarts_total[$__range]))", "decoder"),
@@ -118,20 +121,20 @@ STAGES = Row(
     (
         Panel("Median by stage", (Query(_quantile(0.5, "sightstream_stage_seconds", "stage"), "{{stage}}"),), "s"),
         Panel("p95 by stage", (Query(_quantile(0.95, "sightstream_stage_seconds", "stage"), "{{stage}}"),), "s"),
-        Panel("Tokens a second", (Query(_per_second("sightstream_engine_tokens_total", "kind"), "{{kind}}"),)),
+        Panel("Tokens per second", (Query(_per_second("sightstream_engine_tokens_total", "kind"), "{{kind}}"),)),
         Panel(
-            "Fetches by how they ended",
+            "Fetches by outcome",
             (Query(_per_second("sightstream_fetch_attempts_total", "kind", "outcome"), "{{kind}} {{outcome}}"),),
         ),
         Panel("Fetched", (Query(_per_second("sightstream_fetched_bytes_total", "kind"), "{{kind}}"),), "Bps"),
         Panel("Fetches at once, limit", (Query("sightstream_fetch_limit", "{{instance}} {{kind}}"),)),
-        Panel("Cache: look-ups", (Query(_per_second("sightstream_cache_lookups_total", "outcome"), "{{outcome}}"),)),
+        Panel("Cache: lookups", (Query(_per_second("sightstream_cache_lookups_total", "outcome"), "{{outcome}}"),)),
         Panel("Cache: writes", (Query(_per_second("sightstream_cache_writes_total", "outcome"), "{{outcome}}"),)),
         Panel(
-            "Work saved a second",
+            "Requests without work of their own, per second",
             (
-                Query(_per_second("sightstream_shared_requests_total"), "waited for an equal request"),
-                Query(_per_second("sightstream_unchanged_images_total"), "not downloaded again"),
+                Query(_per_second("sightstream_shared_requests_total"), "coalesced with an equal request"),
+                Query(_per_second("sightstream_unchanged_images_total"), "image unchanged, not downloaded"),
             ),
         ),
         Panel("Answers in memory", (Query("sightstream_cache_entries", "{{instance}}"),)),
@@ -140,9 +143,9 @@ STAGES = Row(
 )
 
 USE = Row(
-    "Store and look-up",
+    "Store and lookup",
     (
-        Panel("Rows a second", (Query(_per_second("sightstream_store_rows_total", "table"), "{{table}}"),)),
+        Panel("Rows per second", (Query(_per_second("sightstream_store_rows_total", "table"), "{{table}}"),)),
         Panel("Duration of a write, p99", (Query(_quantile(0.99, "sightstream_store_write_seconds"), "p99"),), "s"),
         Panel(
             "Store: partitions, positions lost",
@@ -151,16 +154,16 @@ USE = Row(
                 Query("sum by (cause) (increase(sightstream_store_resets_total[$__range]))", "{{cause}}"),
             ),
         ),
-        Panel("Look-ups a second", (Query(_per_second("sightstream_lookup_requests_total", "status"), "{{status}}"),)),
+        Panel("Lookups per second", (Query(_per_second("sightstream_lookup_requests_total", "status"), "{{status}}"),)),
         Panel(
-            "Results entered a second",
+            "Results applied per second",
             (Query(_per_second("sightstream_lookup_records_total", "outcome"), "{{outcome}}"),),
         ),
         Panel(
-            "Look-up: ready, partitions read again",
+            "Lookup: ready, partitions re-read",
             (
                 Query("min(sightstream_lookup_ready)", "ready"),
-                Query("sum(increase(sightstream_lookup_rereads_total[$__range]))", "read again"),
+                Query("sum(increase(sightstream_lookup_rereads_total[$__range]))", "re-read"),
             ),
         ),
     ),
@@ -170,7 +173,7 @@ ROWS = (QUEUE, WORKERS, STAGES, USE)
 
 
 def dashboard() -> Json:
-    """For Grafana 10 and newer; it asks for the data source when it is imported."""
+    """Return the dashboard for Grafana 10 and newer, which asks for the data source when importing it."""
     return {
         "uid": "sightstream",
         "title": "Sightstream",

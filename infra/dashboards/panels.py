@@ -1,4 +1,4 @@
-"""Grafana's JSON for the few kinds of panels that we use."""
+"""Builds Grafana's JSON for the few kinds of panels that we use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A PromQL expression, and how its series are named: `{{label}}` is filled in."""
+    """A PromQL expression and the legend of its series, in which Grafana fills in `{{label}}`."""
 
     expression: str
     legend: str = ""
@@ -22,7 +22,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """`unit` is Grafana's name of one; `width` is of 24 columns, `height` in grid rows."""
+    """A panel. `unit` is Grafana's name for it, `width` counts of 24 columns, `height` counts grid rows."""
 
     title: str
     queries: tuple[Query, ...]
@@ -35,32 +35,32 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels under one heading, placed from left to right."""
+    """Panels under one heading, from left to right."""
 
     title: str
     panels: tuple[Panel, ...] = field(default_factory=tuple)
 
 
 def layout(rows: tuple[Row, ...]) -> list[Json]:
-    """Every row and panel with its place on the grid."""
-    placed: list[Json] = []
+    """Return every row and panel with its position on the grid."""
+    positioned: list[Json] = []
     top = 0
     for row in rows:
-        placed.append(_row(row, len(placed) + 1, top))
+        positioned.append(_row(row, len(positioned) + 1, top))
         top += 1
         left = height = 0
         for panel in row.panels:
             if left + panel.width > GRID_COLUMNS:
                 left, top, height = 0, top + height, 0
-            placed.append(_panel(panel, len(placed) + 1, left, top))
+            positioned.append(_panel(panel, len(positioned) + 1, left, top))
             left, height = left + panel.width, max(height, panel.height)
         top += height
-    return placed
+    return positioned
 
 
 def _row(row: Row, identity: int, top: int) -> Json:
-    place = {"x": 0, "y": top, "w": GRID_COLUMNS, "h": 1}
-    return {"id": identity, "type": "row", "title": row.title, "collapsed": False, "gridPos": place, "panels": []}
+    position = {"x": 0, "y": top, "w": GRID_COLUMNS, "h": 1}
+    return {"id": identity, "type": "row", "title": row.title, "collapsed": False, "gridPos": position, "panels": []}
 
 
 def _panel(panel: Panel, identity: int, left: int, top: int) -> Json:

@@ -1,4 +1,4 @@
-"""`runtime.toml`: how every other command reaches a local runtime."""
+"""Writes and reads `runtime.toml`, by which every other command reaches a local runtime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightstream.schemas.wire.topics import TopicSettings
 
 
 def write_config(file: Path, kafka: KafkaSettings, s3: S3Settings, topics: TopicSettings) -> None:
-    """Writes the settings file, readable by its owner only: it holds the object store's secret."""
+    """Write the settings file. Only its owner can read it, since it holds the object store's secret."""
     secret = s3.secret_access_key.get_secret_value() if s3.secret_access_key else None
     sections = {
         "kafka": {"bootstrap_servers": kafka.bootstrap_servers, "security_protocol": kafka.security_protocol},
@@ -25,7 +25,7 @@ def write_config(file: Path, kafka: KafkaSettings, s3: S3Settings, topics: Topic
 
 
 def read_config(file: Path) -> dict[str, dict[str, Any]]:
-    """The file's sections, the secret included."""
+    """Return the file's sections, including the secret."""
     return tomllib.loads(file.read_text(encoding="utf-8"))
 
 

@@ -19,9 +19,9 @@ POLL_S = 0.05
 
 
 def start_detached(path: Path, arguments: Sequence[str]) -> Path:
-    """Runs `sightstream up` in a session of its own, waits until it is ready, and returns its settings file.
+    """Run `sightstream up` in a session of its own, wait until it is ready, and return its settings file.
 
-    Raises RuntimeFailedError with what it said when it could not start.
+    Raises RuntimeFailedError with its error message when it cannot start.
     """
     folder = RuntimeFolder(path.resolve())
     folder.create()
@@ -35,8 +35,8 @@ def start_detached(path: Path, arguments: Sequence[str]) -> Path:
             start_new_session=True,
         )
     try:
-        ready = _comes_true(lambda: owner.poll() is not None or folder.is_ready(owner.pid), START_TIMEOUT_S)
-    except BaseException:  # an interrupt: a runtime that nobody was told of may not stay
+        ready = _wait_until(lambda: owner.poll() is not None or folder.is_ready(owner.pid), START_TIMEOUT_S)
+    except BaseException:  # an interrupt: leave no runtime behind that nobody knows of
         owner.terminate()
         raise
     if ready and owner.poll() is None:
@@ -46,22 +46,22 @@ def start_detached(path: Path, arguments: Sequence[str]) -> Path:
 
 
 def stop_owner(path: Path) -> bool:
-    """Ends the process that owns the folder and everything it started; False when nobody owned it.
+    """End the process that owns the folder and everything it started; False if nobody owned it.
 
-    Blocks until all are gone. Only the holder of the folder's lock is ever signalled. Raises RuntimeFailedError.
+    Blocks until all have ended. Signals only the holder of the folder's lock. Raises RuntimeFailedError.
     """
     folder = RuntimeFolder(path.resolve())
     pid = folder.owner_pid()
     if pid is not None:
         os.kill(pid, signal.SIGTERM)
-        if not _comes_true(folder.is_free, STOP_TIMEOUT_S) and folder.owner_pid() == pid:
+        if not _wait_until(folder.is_free, STOP_TIMEOUT_S) and folder.owner_pid() == pid:
             os.kill(pid, signal.SIGKILL)  # stuck; the guardians end its children
-    if not _comes_true(folder.is_free, STOP_TIMEOUT_S):
+    if not _wait_until(folder.is_free, STOP_TIMEOUT_S):
         raise RuntimeFailedError(f"processes that use {folder.path} did not end; see {folder.path / 'logs'}")
     return pid is not None
 
 
-def _comes_true(condition: Callable[[], bool], timeout_s: float) -> bool:
+def _wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What can go wrong with the local runtime; each message says what to do."""
+"""The errors of the local runtime; each message says what to do."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The one folder that holds all of a local runtime: data, logs, identity, and the locks that say who owns it.
+"""Manages the folder of a local runtime: its data, logs and identity, and the locks that show who owns it.
 
-`owner.lock` is held by the owning process and has its process id inside. `children.lock` is held by every process
-started from the folder, so it is free only when all of them are gone. The kernel drops both at a process's death.
+The owning process holds `owner.lock`, which contains its process id. Every process started from the folder holds
+`children.lock`, so that it is free only when all of them have ended. The kernel releases both when a process dies.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from sightstream.infra.runtime.errors import FolderInUseError, RuntimeFailedErro
 from sightstream.infra.runtime.ports import all_free, choose_ports
 
 LEFTOVERS_TIMEOUT_S = 20.0
-REFUSAL_S = 0.5  # whoever only looks whether a lock is held holds it for a moment
+REFUSAL_S = 0.5  # a process that only checks whether a lock is held holds it for a moment
 POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What stays the same when a runtime is started again on its folder."""
+    """The ports and keys that a runtime keeps when it is started again on its folder."""
 
     ports: dict[str, int]
     access_key_id: str
@@ -33,13 +33,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeFolder:
-    """Paths and ownership of a runtime's folder."""
+    """A runtime's folder: its paths and its ownership."""
 
     path: Path
 
     @property
     def config_file(self) -> Path:
-        """The settings file for every other command; there only while the runtime is ready."""
+        """The settings file for every other command; it exists only while the runtime is ready."""
         return self.path / "runtime.toml"
 
     def log(self, name: str) -> Path:
@@ -53,25 +53,25 @@ class RuntimeFolder:
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def owner_pid(self) -> int | None:
-        """The process that owns the folder right now, None when nobody does."""
-        return self._recorded_owner() if _held(self._owner_lock) else None
+        """Return the id of the process that owns the folder now, None if nobody does."""
+        return self._recorded_owner() if _is_locked(self._owner_lock) else None
 
     def is_ready(self, pid: int) -> bool:
-        """True when the runtime of this (living) process has written its settings file."""
+        """Return True once the runtime of this (living) process has written its settings file."""
         return self._recorded_owner() == pid and self.config_file.exists()
 
     def is_free(self) -> bool:
-        """True when neither an owner nor any process it started is alive."""
-        return not _held(self._owner_lock) and not _held(self._children_lock)
+        """Return True when neither an owner nor any process that it started is alive."""
+        return not _is_locked(self._owner_lock) and not _is_locked(self._children_lock)
 
     def _recorded_owner(self) -> int | None:
         text = self._owner_lock.read_text() if self._owner_lock.exists() else ""
         return int(text) if text else None
 
     def own(self) -> Ownership:
-        """Takes the folder; what a killed owner left behind is given time to go.
+        """Acquire the folder, waiting a while for processes of a killed owner to end.
 
-        Raises FolderInUseError when a live runtime has it.
+        Raises FolderInUseError if a live runtime owns it.
         """
         self.create()
         if (owner := _lock_within(self._owner_lock, REFUSAL_S)) is None:
@@ -79,7 +79,7 @@ class RuntimeFolder:
                 f"{self.path} is in use by a running runtime (process {self.owner_pid()}): stop it with "
                 f"`sightstream down --dir {self.path}`, or give another --dir"
             )
-        self.config_file.unlink(missing_ok=True)  # before the process id is there: `up --detach` reads both
+        self.config_file.unlink(missing_ok=True)  # before the process id is written: `up --detach` reads both
         os.truncate(owner, 0)
         os.pwrite(owner, str(os.getpid()).encode(), 0)
         if (children := _lock_within(self._children_lock, LEFTOVERS_TIMEOUT_S)) is None:
@@ -96,7 +96,7 @@ class RuntimeFolder:
         return self.path / "children.lock"
 
     def identity(self) -> Identity:
-        """Ports and keys: those of the last run where its ports are free, else new ports with the same keys."""
+        """Return the ports and keys of the last run if its ports are free, else new ports with the same keys."""
         file = self.path / "identity.json"
         known = Identity(**json.loads(file.read_text())) if file.exists() else None
         if known and all_free(known.ports.values()):
@@ -112,7 +112,7 @@ class RuntimeFolder:
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """The two held locks; `children_lock` is a descriptor to hand down to every child."""
+    """The two held locks; every child inherits the descriptor `children_lock`."""
 
     owner_lock: int
     children_lock: int
@@ -123,7 +123,7 @@ class Ownership:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Writes a file that only its owner may read, all of it or nothing."""
+    """Write a file that only its owner can read, completely or not at all."""
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
@@ -132,14 +132,14 @@ def write_private(file: Path, text: str) -> None:
 
 
 def _lock_within(path: Path, timeout_s: float) -> int | None:
-    """The held lock's descriptor, None when somebody else keeps it for that long."""
+    """Return the held lock's descriptor, None if another process keeps it for that long."""
     deadline = time.monotonic() + timeout_s
     while (lock := _try_lock(path)) is None and time.monotonic() < deadline:
         time.sleep(POLL_S)
     return lock
 
 
-def _held(path: Path) -> bool:
+def _is_locked(path: Path) -> bool:
     if not path.exists():
         return False
     if (lock := _try_lock(path)) is None:

@@ -3,8 +3,8 @@
     python -I guardian.py LOCK_FD COMMAND...
 
 The owner holds the other end of our standard input. End of file there means that the owner has stopped, crashed or
-was killed with SIGKILL: whichever, the child's process group is terminated and, after a grace, killed. The child's
-process id is the one line on our standard output; our exit status is the child's. Standard library only.
+was killed with SIGKILL; in each case the guardian terminates the child's process group and, after a grace period,
+kills it. It prints the child's process id as the only line and exits with the child's status. Standard library only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def _wake_on_signals() -> int:
-    """A pipe that becomes readable when a signal arrives, with the signal's number in it."""
+    """Return a pipe that becomes readable when a signal arrives and then holds the signal's number."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
@@ -45,7 +45,7 @@ def _wake_on_signals() -> int:
 
 
 def _start(command: list[str], lock_fd: int) -> subprocess.Popen[bytes]:
-    # The lock's descriptor goes on to the child: the folder stays locked until the last of us is gone.
+    # The child inherits the lock's descriptor, so the folder stays locked until the last process has ended.
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -62,14 +62,14 @@ def _die_with_the_guardian() -> None:
 
 
 def _should_end(owner: int, woken: int) -> bool:
-    """Waits for news: the owner's end of file, a signal, or (a fork may hold the pipe open) another parent."""
+    """Wait for the owner's end of file, a signal, or (a fork may hold the pipe open) another parent."""
     readable, _, _ = select.select([sys.stdin.fileno(), woken], [], [], OWNER_CHECK_S)
     signals = os.read(woken, 512) if woken in readable else b""
     return sys.stdin.fileno() in readable or signal.SIGTERM in signals or os.getppid() != owner
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGTERM, signal.SIGCONT):  # a paused child has to run to end well
+    for number in (signal.SIGTERM, signal.SIGCONT):  # a paused child must run to end in order
         _signal_group(child, number)
     try:
         child.wait(GRACE_S)
@@ -79,7 +79,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
-    # macOS says "not permitted" of a group whose last process has just died.
+    # macOS reports "not permitted" for a group whose last process has just died.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)
 

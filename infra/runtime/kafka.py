@@ -1,4 +1,4 @@
-"""Apache Kafka on this machine: one KRaft node that is both broker and controller."""
+"""Runs Apache Kafka on this machine as one KRaft node that is both broker and controller."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JVM_FLAGS = (
     "-Xmx512m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",  # the optimizing compiler costs 2 s of processor time at every start
-    "-XX:+ExitOnOutOfMemoryError",  # a dead broker is noticed, a half-dead one is not
+    "-XX:+ExitOnOutOfMemoryError",  # so that a broker without memory dies and is noticed
     "-Djava.awt.headless=true",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -30,7 +30,7 @@ JVM_FLAGS = (
 
 
 def broker_properties(folder: RuntimeFolder, ports: Mapping[str, int], extra: Mapping[str, str]) -> dict[str, str]:
-    """The node's whole configuration; `extra` wins."""
+    """Return the node's whole configuration; `extra` overrides it."""
     broker, controller = f"{LOOPBACK}:{ports['kafka']}", f"{LOOPBACK}:{ports['controller']}"
     one_copy = {
         f"{topic}.{name}": "1"
@@ -51,7 +51,7 @@ def broker_properties(folder: RuntimeFolder, ports: Mapping[str, int], extra: Ma
         "log.dirs": str(folder.data("kafka")),
         "auto.create.topics.enable": "false",
         **one_copy,
-        # Fewer of each than a cluster has: they are created at the first start, one directory each.
+        # Fewer than a cluster has: each one is a directory that the first start creates.
         "offsets.topic.num.partitions": "8",
         "transaction.state.log.num.partitions": "8",
         "share.coordinator.state.topic.num.partitions": "1",
@@ -60,10 +60,10 @@ def broker_properties(folder: RuntimeFolder, ports: Mapping[str, int], extra: Ma
         "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
         "log.index.size.max.bytes": str(1024 * 1024),
         "group.initial.rebalance.delay.ms": "0",
-        # After a kill the broker may register again only when its old lease has run out.
+        # A killed broker can register again only after its old session has expired.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
-        # A dead worker may be noticed fast, and what it left open is aborted fast.
+        # Notice dead workers fast, and abort their open transactions fast.
         "group.min.session.timeout.ms": "1000",
         "transaction.max.timeout.ms": "60000",
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
@@ -74,7 +74,10 @@ def broker_properties(folder: RuntimeFolder, ports: Mapping[str, int], extra: Ma
 def kafka_program(
     folder: RuntimeFolder, properties: Mapping[str, str], settings: KafkaSettings, java: Path, jars: Path
 ) -> Program:
-    """The broker, formatted on its first start. Blocks a second for that; raises RuntimeFailedError."""
+    """Return the broker's program, after formatting its folder on the first start.
+
+    Formatting blocks for a second. Raises RuntimeFailedError.
+    """
     file = folder.path / "server.properties"
     file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
     start_java = [str(java), *JVM_FLAGS, "-cp", f"{jars}/*"]
@@ -84,7 +87,7 @@ def kafka_program(
         name="Kafka",
         command=[*start_java, "kafka.Kafka", str(file)],
         log=folder.log("kafka"),
-        answers=lambda timeout_s: kafka_answers(settings, timeout_s),
+        check_ready=lambda timeout_s: check_kafka(settings, timeout_s),
     )
 
 
@@ -101,11 +104,11 @@ def _format(command: list[str], properties: Path) -> None:
         raise RuntimeFailedError(f"Kafka's folder could not be formatted:\n{done.stdout}{done.stderr}")
 
 
-def kafka_answers(settings: KafkaSettings, timeout_s: float) -> None:
-    """Returns once metadata, group offsets and transactions are served; raises KafkaException while they are not.
+def check_kafka(settings: KafkaSettings, timeout_s: float) -> None:
+    """Return if metadata, group offsets and transactions are served; raises KafkaException if not.
 
-    A cold broker creates its topics for offsets and transactions at first use, which takes a second: here, not in
-    the first worker.
+    A cold broker creates its topics for offsets and transactions at first use, which takes a second. This check
+    triggers it, so that the first worker does not wait for it.
     """
     from confluent_kafka import Consumer, Producer, TopicPartition
     from confluent_kafka.admin import AdminClient

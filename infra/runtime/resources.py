@@ -1,4 +1,4 @@
-"""What a pipeline needs on a broker and in an object store, ours or somebody's: topics and a bucket."""
+"""Creates what a pipeline needs on any broker and in any object store: topics and a bucket."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.topics import TopicSpec
 
 TIMEOUT_S = 60.0
-TRY_S = 10.0  # a broker that was frozen can hold one request for half a minute while the next gets through
+TRY_S = 10.0  # a broker that was frozen can delay one request for half a minute while the next one succeeds
 POLL_S = 0.05
 
 
 def create_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec]) -> list[str]:
-    """Creates the topics that are missing, waits until they are served, and returns their names.
+    """Create the missing topics, wait until the broker serves them, and return their names.
 
     Raises RuntimeFailedError when a topic exists with another partition count or cannot be created, and when the
     broker cannot be reached.
@@ -31,7 +31,7 @@ def create_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec]) -> list[str]
     try:
         return _create(admin, specs)
     except KafkaException as error:
-        admin.poll(0)  # hands over the reasons
+        admin.poll(0)  # runs error_cb
         why = reasons[0] if reasons else error.args[0].str()
         raise RuntimeFailedError(f"the broker at {kafka.bootstrap_servers} cannot be used: {why}") from error
 
@@ -44,7 +44,7 @@ def _create(admin: Any, specs: Sequence[TopicSpec]) -> list[str]:
     deadline = time.monotonic() + TIMEOUT_S
     while left:
         futures = admin.create_topics(list(left.values()), operation_timeout=TRY_S, request_timeout=TRY_S)
-        left = {name: left[name] for name, future in futures.items() if not _created(name, future, deadline)}
+        left = {name: left[name] for name, future in futures.items() if not _is_created(name, future, deadline)}
     _wait_until_served(admin, specs)
     return [spec.name for spec in missing]
 
@@ -60,8 +60,8 @@ def _missing(admin: Any, specs: Sequence[TopicSpec]) -> list[TopicSpec]:
     return [spec for spec in specs if spec.name not in existing]
 
 
-def _created(name: str, future: Any, deadline: float) -> bool:
-    """Whether it is there now; False when the try timed out and there is time for another."""
+def _is_created(name: str, future: Any, deadline: float) -> bool:
+    """Return True if the topic exists now, False if the attempt timed out and there is time for another."""
     from confluent_kafka import KafkaError, KafkaException
 
     try:
@@ -70,26 +70,26 @@ def _created(name: str, future: Any, deadline: float) -> bool:
         code = error.args[0].code()
         if code in (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT) and time.monotonic() < deadline:
             return False
-        if code != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else, or an earlier try, was faster: fine
+        if code != KafkaError.TOPIC_ALREADY_EXISTS:  # another process or an earlier attempt created it: fine
             raise RuntimeFailedError(f"topic {name} could not be created: {error.args[0].str()}") from error
     return True
 
 
 def _wait_until_served(admin: Any, specs: Sequence[TopicSpec]) -> None:
     deadline = time.monotonic() + TIMEOUT_S
-    while _missing(admin, specs) or not _led(admin, specs):
+    while _missing(admin, specs) or not _have_leaders(admin, specs):
         if time.monotonic() > deadline:
             raise RuntimeFailedError(f"topics {[spec.name for spec in specs]} have no leader after {TIMEOUT_S:.0f} s")
         time.sleep(POLL_S)
 
 
-def _led(admin: Any, specs: Sequence[TopicSpec]) -> bool:
+def _have_leaders(admin: Any, specs: Sequence[TopicSpec]) -> bool:
     topics = admin.list_topics(timeout=TIMEOUT_S).topics
     return all(partition.leader >= 0 for spec in specs for partition in topics[spec.name].partitions.values())
 
 
 def create_bucket(s3: S3Settings, bucket: str) -> None:
-    """Creates the bucket unless it is there and ours. Raises botocore's ClientError when it may not be used."""
+    """Create the bucket unless we already have it. Raises botocore's ClientError if we may not use it."""
     from sightstream.schemas.connections.s3_client import s3_client
 
     client = s3_client(s3)

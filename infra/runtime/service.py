@@ -1,4 +1,4 @@
-"""A supervised child process: start, stop, kill, pause, resume, restart; ready when it really answers."""
+"""Supervises a child process: start, stop, kill, pause, resume, restart, and wait until it is ready."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run, and how to tell that it answers."""
+    """A command to run. `check_ready` gets a timeout in seconds and raises while the program is not ready."""
 
     name: str
     command: list[str]
     log: Path
-    answers: Callable[[float], None]  # given seconds at most; raises anything while it does not answer
+    check_ready: Callable[[float], None]
     environment: dict[str, str] = field(default_factory=dict)
 
 
 class Service:
-    """One program under a guardian that outlives us just long enough to end it."""
+    """One program under a guardian process, which ends the program if this process dies."""
 
     def __init__(self, program: Program, lock_fd: int) -> None:
         self.program = program
@@ -40,7 +40,7 @@ class Service:
 
     @property
     def pid(self) -> int:
-        """The program's own process id (not the guardian's). Raises RuntimeFailedError when it does not run."""
+        """The process id of the program, not of its guardian. Raises RuntimeFailedError when it does not run."""
         if not self.running:
             raise RuntimeFailedError(f"{self.program.name} is not running")
         return self._pid
@@ -50,7 +50,7 @@ class Service:
         return self._guardian is not None and self._guardian.poll() is None
 
     def start(self) -> None:
-        """Starts the program and returns at once. Raises RuntimeFailedError when it cannot be executed."""
+        """Start the program and return at once. Raises RuntimeFailedError when it cannot be executed."""
         script = str(Path(guardian.__file__))
         with self.program.log.open("ab") as log:
             self._guardian = subprocess.Popen(
@@ -60,7 +60,7 @@ class Service:
                 stderr=log,
                 env=os.environ | self.program.environment,
                 pass_fds=[self._lock_fd],
-                start_new_session=True,  # a Ctrl-C at the terminal is for us; we end the children in order
+                start_new_session=True,  # Ctrl-C at the terminal reaches only us; we end the children in order
             )
         assert self._guardian.stdout is not None  # noqa: S101 (it is a pipe)
         line = self._guardian.stdout.readline()
@@ -70,49 +70,50 @@ class Service:
         self._pid = int(line)
 
     def wait_until_ready(self, timeout_s: float = 120.0) -> None:
-        """Blocks until it answers. Raises RuntimeFailedError, with the log's end, when it dies or time is up."""
+        """Block until it is ready. Raises RuntimeFailedError, with the log's end, if it dies or the time is over."""
         deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
             if not self.running:
                 raise self._failure(f"ended while starting (exit status {self._exit_status()})")
             try:
-                return self.program.answers(min(left, 5.0))
+                return self.program.check_ready(min(left, 5.0))
             except Exception as error:
                 last: Exception = error
             time.sleep(POLL_S)
         raise self._failure(f"did not answer within {timeout_s:.0f} s ({last})")
 
     def check(self) -> None:
-        """Raises RuntimeFailedError, with the log's end, when the program has died."""
+        """Raise RuntimeFailedError, with the log's end, if the program has died."""
         if not self.running:
             raise self._failure(f"has died (exit status {self._exit_status()})")
 
     def begin_stop(self) -> None:
-        """Asks the program to end (and the guardian to kill it after a grace) without waiting for it."""
+        """Ask the program to end, and the guardian to kill it after a grace period, without waiting."""
         if self._guardian is not None and self._guardian.stdin is not None:
             self._guardian.stdin.close()
 
     def stop(self) -> None:
-        """Ends the program; blocks until it is gone, some seconds at most. Harmless when it is not running."""
+        """End the program and block until it has ended, some seconds at most. Does nothing if it is not running."""
         if self._guardian is not None:
             with self._guardian:  # closes the pipes, then waits
                 self.begin_stop()
             self._guardian = None
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would; blocks until it is gone."""
+        """Send SIGKILL, as in a crash, and block until the program has ended."""
         os.kill(self.pid, signal.SIGKILL)
         self.stop()
 
     def pause(self) -> None:
-        """SIGSTOP: alive, but answers nothing."""
+        """Send SIGSTOP: the program stays alive but does not respond."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
+        """Send SIGCONT to a paused program."""
         os.kill(self.pid, signal.SIGCONT)
 
     def restart(self, timeout_s: float = 120.0) -> None:
-        """Stops it if it runs, starts it on the same ports and data, blocks until it answers."""
+        """Stop it if it runs, start it on the same ports and data, and block until it is ready."""
         self.stop()
         self.start()
         self.wait_until_ready(timeout_s)

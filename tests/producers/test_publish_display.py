@@ -23,7 +23,7 @@ def test_both_displays_follow_a_job(size: int | None, plain: bool, capsys: pytes
     assert display.summary() == "30 delivered (10 of them by an earlier run), 2 failed"
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "going on after 11 entries" in shown.err
+    assert "continuing after 11 entries" in shown.err
     assert "line 7: [red]\\x1b[2J broken" in shown.err
 
 

@@ -1,1 +1,1 @@
-"""`sightstream demo`: real images through a real Kafka and a real S3, a worker killed half-way, and the counts hold."""
+"""`sightstream demo`: sends images through a real Kafka and S3, kills a worker half-way, and checks the counts."""

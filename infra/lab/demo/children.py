@@ -1,4 +1,4 @@
-"""The demo's own processes: workers, store, look-up; each the command that a user would type, on one settings file."""
+"""Starts the demo's processes: workers, store and lookup, each by the command that a user would type."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def lookup_folder(folder: Path) -> Path:
 
 
 def write_settings(folder: Path, runtime_config: Path) -> Path:
-    """The runtime's settings and the demo's own; good for every `sightstream` command from another terminal, too."""
+    """Write the runtime's settings and the demo's own to one file, which other `sightstream` commands can use too."""
     threads = 1  # a model this small gets slower with more
     sections: dict[str, dict[str, object]] = {
         "worker": {
             "group_id": WORKER_GROUP,
-            "session_timeout_s": 6,  # so that a killed worker's partitions move while one watches
+            "session_timeout_s": 6,  # short, so that a killed worker's partitions move while one watches
             "transaction_timeout_s": 6,
             "commit_interval_s": 0.25,
         },
@@ -50,7 +50,7 @@ def _lines(values: dict[str, object]) -> str:
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
 
 
-def program(folder: Path, config: Path, name: str, *arguments: str) -> Program:
-    """A `sightstream` command under its own log."""
+def make_program(folder: Path, config: Path, name: str, *arguments: str) -> Program:
+    """Return a `sightstream` command with a log of its own."""
     command = [sys.executable, "-m", "sightstream", "--config", str(config), *arguments]
     return Program(name, command, folder / "logs" / f"{name}.log", lambda _: None, {"SIGHTSTREAM_WORKER_NAME": name})

@@ -1,4 +1,4 @@
-"""Reads lag in the background: asking the broker can take longer than a screen may stand still."""
+"""Reads lag in the background, since asking the broker can take longer than the screen may stand still."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sightstream.consumers.lag.settings import LagSettings
 from sightstream.consumers.lag.types import GroupLag
 from sightstream.schemas.connections.kafka import KafkaSettings
 
-EVERY_S = 1.0
+INTERVAL_S = 1.0
 
 
 class LagThread:
-    """`newest` is the group's last reading, None before the first. Close it."""
+    """A thread that keeps the group's last reading in `newest`, None before the first. The caller must close it."""
 
     def __init__(self, kafka: KafkaSettings, group: str, topic: str) -> None:
         self.newest: GroupLag | None = None
@@ -29,8 +29,8 @@ class LagThread:
 
     def _run(self) -> None:
         with self._reader:
-            while not self._stop.wait(EVERY_S):
+            while not self._stop.wait(INTERVAL_S):
                 try:
                     (self.newest,) = self._reader.read()
                 except KafkaReadError:
-                    continue  # in the middle of a rebalance; the screen keeps the last reading
+                    continue  # during a rebalance; the screen keeps the last reading

@@ -1,4 +1,4 @@
-"""The end of the demo: do the counts hold, how right were the answers, where to look next."""
+"""Ends the demo: reconciles the counts, compares the answers with the truth, and says where to look next."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sightstream.schemas.wire.dead_letter import printable
 from sightstream.schemas.wire.result import Answer, ImageResult
 
 SAMPLES = 8
-JUDGED = ("kind", "colour", "pattern", "count", "price", "damage")
+LABELS = ("kind", "colour", "pattern", "count", "price", "damage")
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """The books of one run."""
+class Reconciliation:
+    """The counts of one run, compared with each other."""
 
     published: int
     results: int
@@ -36,34 +36,38 @@ class Counts:
 
     @property
     def problems(self) -> list[str]:
-        """What does not hold; empty when all does."""
+        """The equations that do not hold; empty when the run is balanced."""
         checks = {
             "published = results + dead letters": self.published == self.results + self.dead_letters,
             "duplicates = 0": self.duplicates == 0,
             "rows in the store = published": self.store_rows == self.published,
-            "the look-up knows the products": self.looked_up == self.looked_up_of,
+            "the lookup knows the products": self.looked_up == self.looked_up_of,
         }
-        return [what for what, holds in checks.items() if not holds]
+        return [equation for equation, holds in checks.items() if not holds]
+
+    @property
+    def balanced(self) -> bool:
+        return not self.problems
 
     def as_document(self) -> dict[str, object]:
         return asdict(self) | {"problems": self.problems}
 
 
 def accuracy(images: Sequence[ShopImage], watch: OutcomeWatch) -> dict[str, float]:
-    """Share of answered pictures whose answer names each label right."""
+    """Return, by label, the fraction of answered images whose answer has that label right."""
     right: Counter[str] = Counter()
-    judged = 0
+    compared = 0
     for image in images:
         result = watch.results.get(image.request.request_id)
         if image.labels is not None and result is not None:
-            judged += 1
+            compared += 1
             right.update(_right(image.labels, result.answer))
-    return {name: right[name] / judged for name in JUDGED} if judged else {}
+    return {name: right[name] / compared for name in LABELS} if compared else {}
 
 
 def _right(labels: Labels, answer: Answer) -> list[str]:
-    said = labels_from_answer(answer.summary, answer.caption, answer.reasoning, answer.conclusion)
-    return [name for name in JUDGED if said[name] == getattr(labels, name)]
+    answered = labels_from_answer(answer.summary, answer.caption, answer.reasoning, answer.conclusion)
+    return [name for name in LABELS if answered[name] == getattr(labels, name)]
 
 
 def print_answers(console: Console, images: Sequence[ShopImage], watch: OutcomeWatch) -> None:
@@ -90,26 +94,32 @@ def print_dead_letters(console: Console, watch: OutcomeWatch) -> None:
     console.print(table)
 
 
-def print_verdict(console: Console, counts: Counts, right: dict[str, float], seconds: float) -> None:
-    table = Table("count", "value", title="The books")
+def print_reconciliation(
+    console: Console, counts: Reconciliation, accuracy_by_label: dict[str, float], seconds: float
+) -> None:
+    table = Table("count", "value", title="Reconciliation")
     for name, value in asdict(counts).items():
         table.add_row(name.replace("_", " "), str(value))
-    for name, share in right.items():
-        table.add_row(f"right about {name}", f"{share:.1%}")
+    for name, fraction in accuracy_by_label.items():
+        table.add_row(f"right about {name}", f"{fraction:.1%}")
     table.add_row("seconds from the first publish to the last outcome", f"{seconds:.1f}")
     console.print(table)
-    problems = counts.problems
-    console.print("The counts hold." if not problems else f"The counts do NOT hold: {'; '.join(problems)}")
+    if counts.balanced:
+        console.print("Balanced: every published request has exactly one outcome.")
+    else:
+        console.print(f"NOT balanced; these do not hold: {'; '.join(counts.problems)}")
 
 
 def print_next_steps(console: Console, folder: Path, database: Path, kept: bool) -> None:
-    """Where to look now."""
+    """Print commands and folders to look at next."""
     command = Path(sys.executable).with_name("sightstream")
     console.print("\nWhere to look next")
     console.print(f"  {command} results --path {database}    every answer and dead letter of this run", soft_wrap=True)
-    console.print(f"  {folder / 'logs'}    what each process said", soft_wrap=True)
+    console.print(f"  {folder / 'logs'}    the log of each process", soft_wrap=True)
     if not kept:
-        console.print("  make demo ARGS=--keep    the same, and everything keeps running: lag, lookup, publish, ask")
+        console.print(
+            "  make demo ARGS=--keep    the same, and everything keeps running for lag, lookup, publish and ask"
+        )
     console.print("  README.md    your own Kafka, S3 and Llama-3.2V-11B-cot checkpoint")
 
 

@@ -1,4 +1,4 @@
-"""The demo, in order: runtime, pictures, workers, publish, kill, wait, check, report."""
+"""Runs the demo in order: runtime, images, workers, publish, kill, wait, check, report."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.demo import children
 from sightstream.infra.lab.demo.lag_thread import LagThread
 from sightstream.infra.lab.demo.report import (
-    Counts,
+    Reconciliation,
     accuracy,
     print_answers,
     print_dead_letters,
     print_lookups,
     print_next_steps,
-    print_verdict,
+    print_reconciliation,
 )
 from sightstream.infra.lab.demo.screen import Screen
 from sightstream.infra.lab.demo.shop import ShopImage, shop_images
@@ -41,15 +41,15 @@ from sightstream.schemas.wire.topics import TopicSettings
 
 PARTITIONS = 6
 LOOKUPS = 3
-OUTCOME_PATIENCE_S = 600.0
-AFTERWARDS_S = 60.0
+OUTCOME_TIMEOUT_S = 600.0
+CATCH_UP_TIMEOUT_S = 60.0
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """`images` pictures, the broken ones not counted; `keep` leaves everything running until Ctrl-C."""
+    """The options of a run: `images` does not count broken ones; `keep` leaves everything running until Ctrl-C."""
 
     folder: Path
     images: int
@@ -58,17 +58,20 @@ class DemoOptions:
 
 
 def run_demo(options: DemoOptions, console: Console) -> dict[str, object]:
-    """Blocks for a minute or two. The report; its `problems` are empty when the counts hold. Raises CommandError."""
+    """Run the demo and return its report, whose `problems` are empty if it is balanced.
+
+    Blocks for a minute or two. Raises CommandError.
+    """
     topics = TopicSettings(partitions=PARTITIONS)
-    with LocalRuntime(_fresh(options.folder)) as runtime:
-        console.print("Kafka and S3 are up; drawing pictures and putting them into S3")
+    with LocalRuntime(_emptied(options.folder)) as runtime:
+        console.print("Kafka and S3 are up; drawing images and uploading them to S3")
         config = children.write_settings(runtime.folder.path, runtime.prepare(topics))
         images = list(shop_images(options.seed, options.images, DEFAULT_BUCKET))
         _upload(runtime, images)
         with closing(OutcomeWatch(runtime.kafka_settings, topics)) as watch:
             report = _Run(options, console, runtime, config, topics, images, watch).run()
         if options.keep:
-            _keep(console, config)
+            _wait_for_interrupt(console, config)
     return report
 
 
@@ -90,14 +93,14 @@ class _Run:
         return self._report(seconds, lookup)
 
     def _start(self, name: str, *arguments: str) -> Service:
-        return self.runtime.run(children.program(self.runtime.folder.path, self.config, name, *arguments))
+        return self.runtime.run(children.make_program(self.runtime.folder.path, self.config, name, *arguments))
 
     def _answer_all(self, doomed: Service, survivor: Service) -> float:
-        """Publishes, kills one worker half-way, and watches until every request has its outcome."""
+        """Publish, kill one worker half-way, and read until every request has its outcome; return the seconds."""
         topics, total = self.topics, len(self.images)
         lag = LagThread(self.runtime.kafka_settings, children.WORKER_GROUP, topics.requests)
         with closing(lag), Screen(self.console, total, self.watch) as screen:
-            screen.say(f"publishing {total} events; two workers load the model")
+            screen.add_event(f"publishing {total} events; two workers load the model")
             self._publish()
             start, alive = time.monotonic(), True
             while self.watch.outcomes < total:
@@ -106,10 +109,10 @@ class _Run:
                 if alive and self.watch.outcomes >= total // 2:
                     doomed.kill()
                     alive = False
-                    screen.say("worker-1 killed with SIGKILL; worker-2 takes its partitions over in about 6 s")
+                    screen.add_event("worker-1 killed with SIGKILL; worker-2 gets its partitions in about 6 s")
                 self._check(start, survivor)
-            screen.say("every event has its outcome")
-            self.watch.read(2)  # a double would show now
+            screen.add_event("every event has its outcome")
+            self.watch.read(2)  # a duplicate would show now
             screen.show(lag.newest)
         return time.monotonic() - start
 
@@ -121,14 +124,14 @@ class _Run:
     def _check(self, start: float, survivor: Service) -> None:
         self.runtime.check()
         survivor.check()
-        if time.monotonic() - start > OUTCOME_PATIENCE_S:
-            raise CommandError(f"not done after {OUTCOME_PATIENCE_S:.0f} s; see {survivor.program.log}")
+        if time.monotonic() - start > OUTCOME_TIMEOUT_S:
+            raise CommandError(f"not done after {OUTCOME_TIMEOUT_S:.0f} s; see {survivor.program.log}")
 
     def _report(self, seconds: float, lookup: Service) -> dict[str, object]:
         folder = self.runtime.folder.path
-        rows = _wait_for(lambda: _rows(folder), lambda found: found >= len(self.images))
+        rows = _wait_for(lambda: _count_rows(folder), lambda found: found >= len(self.images))
         found = self._look_up(folder, lookup)
-        counts = Counts(
+        counts = Reconciliation(
             published=len(self.images),
             results=len(self.watch.results),
             dead_letters=len(self.watch.dead_letters),
@@ -137,27 +140,27 @@ class _Run:
             looked_up=sum(result is not None for result in found.values()),
             looked_up_of=len(found),
         )
-        right = accuracy(self.images, self.watch)
+        accuracy_by_label = accuracy(self.images, self.watch)
         print_dead_letters(self.console, self.watch)
         print_answers(self.console, self.images, self.watch)
         print_lookups(self.console, found)
-        print_verdict(self.console, counts, right, seconds)
+        print_reconciliation(self.console, counts, accuracy_by_label, seconds)
         print_next_steps(self.console, folder, children.database(folder), self.options.keep)
-        return counts.as_document() | {"accuracy": right, "seconds": round(seconds, 1)}
+        return counts.as_document() | {"accuracy": accuracy_by_label, "seconds": round(seconds, 1)}
 
     def _look_up(self, folder: Path, lookup: Service) -> dict[str, ImageResult | None]:
-        """Three answered products, once the table has caught up."""
+        """Look up three answered products, once the table has caught up."""
         products = sorted({result.product_id for result in self.watch.results.values()})
-        chosen = products[:: max(1, len(products) // LOOKUPS)][:LOOKUPS]
+        sample = products[:: max(1, len(products) // LOOKUPS)][:LOOKUPS]
         lookup.check()
 
-        def look() -> dict[str, ImageResult | None]:
-            return {product: _looked_up(folder, product) for product in chosen}
+        def ask_all() -> dict[str, ImageResult | None]:
+            return {product: _look_up(folder, product) for product in sample}
 
-        return _wait_for(look, lambda found: all(found.values()))
+        return _wait_for(ask_all, lambda found: all(found.values()))
 
 
-def _looked_up(folder: Path, product: str) -> ImageResult | None:
+def _look_up(folder: Path, product: str) -> ImageResult | None:
     address = read_address(children.lookup_folder(folder))
     try:
         answer = ask(address, product) if address else None
@@ -166,7 +169,7 @@ def _looked_up(folder: Path, product: str) -> ImageResult | None:
     return ImageResult.model_validate(answer.document["result"]) if answer else None
 
 
-def _rows(folder: Path) -> int:
+def _count_rows(folder: Path) -> int:
     file = children.database(folder)
     if not file.exists():
         return 0
@@ -175,16 +178,16 @@ def _rows(folder: Path) -> int:
         return sum(cursor.fetchone()[0] for cursor in counts)
 
 
-def _wait_for(look: Callable[[], Found], enough: Callable[[Found], bool]) -> Found:
-    """What `look` finds, at the latest when the patience ends."""
-    deadline = time.monotonic() + AFTERWARDS_S
-    while not enough(found := look()) and time.monotonic() < deadline:
+def _wait_for(read: Callable[[], T], is_enough: Callable[[T], bool]) -> T:
+    """Call `read` until it is enough or the timeout ends, and return what it read last."""
+    deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
+    while not is_enough(found := read()) and time.monotonic() < deadline:
         time.sleep(0.2)
     return found
 
 
-def _fresh(path: Path) -> Path:
-    """The folder, empty: each run starts from nothing, so that its counts are its own."""
+def _emptied(path: Path) -> Path:
+    """Empty the folder and return it, so that a run counts only what it did itself."""
     folder = RuntimeFolder(path.resolve())
     ownership = folder.own()
     try:
@@ -207,12 +210,12 @@ def _upload(runtime: LocalRuntime, images: Sequence[ShopImage]) -> None:
         list(pool.map(lambda item: client.put_object(Bucket=DEFAULT_BUCKET, Key=item[0], Body=item[1]), bodies.items()))
 
 
-def _keep(console: Console, config: Path) -> None:
+def _wait_for_interrupt(console: Console, config: Path) -> None:
     console.print("\nEverything keeps running until Ctrl-C. In another terminal:", soft_wrap=True)
     console.print(f"  export SIGHTSTREAM_CONFIG={config}", soft_wrap=True)
     command = Path(sys.executable).with_name("sightstream")
-    for words in ("lag --watch", "lookup sku-0001", "results --limit 5"):
-        console.print(f"  {command} {words}", soft_wrap=True)
+    for arguments in ("lag --watch", "lookup sku-0001", "results --limit 5"):
+        console.print(f"  {command} {arguments}", soft_wrap=True)
     try:
         while True:
             time.sleep(3600)

@@ -1,4 +1,4 @@
-"""The one live screen: progress, speed, lag, owners, dead letters, what happened."""
+"""Shows progress, speed, lag, partition owners, dead letters and events on one live screen."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from rich.table import Table
 from sightstream.consumers.lag.types import GroupLag
 from sightstream.infra.lab.demo.watch import OutcomeWatch
 
-PLAIN_EVERY_S = 5.0
-SOON_S = 900.0
+LINE_INTERVAL_S = 5.0
+LONGEST_ESTIMATE_S = 900.0
 
 
 @dataclass
 class Screen:
-    """Live on a terminal; elsewhere a line now and then."""
+    """The demo's screen: live on a terminal, a line every few seconds elsewhere."""
 
     console: Console
     total: int
@@ -41,8 +41,8 @@ class Screen:
         if self._live is not None:
             self._live.stop()
 
-    def say(self, event: str) -> None:
-        """Something happened that is worth a line."""
+    def add_event(self, event: str) -> None:
+        """Add a line about something that happened."""
         self.events.append(f"{time.monotonic() - self.started:5.1f} s  {event}")
         if self._live is None:
             self.console.print(self.events[-1])
@@ -50,9 +50,9 @@ class Screen:
     def show(self, lag: GroupLag | None) -> None:
         if self._live is not None:
             self._live.update(Group(*self._panels(lag)), refresh=True)
-        elif time.monotonic() - self._last_line > PLAIN_EVERY_S:
+        elif time.monotonic() - self._last_line > LINE_INTERVAL_S:
             self._last_line = time.monotonic()
-            self.console.print(f"{self.watch.outcomes}/{self.total} done, {self._speed()}, {_lag_words(lag)}")
+            self.console.print(f"{self.watch.outcomes}/{self.total} done, {self._speed()}, {_describe_lag(lag)}")
 
     def _speed(self) -> str:
         return f"{self.watch.per_second:.1f} images/s"
@@ -60,28 +60,28 @@ class Screen:
     def _panels(self, lag: GroupLag | None) -> list[RenderableType]:
         head = Table.grid(padding=(0, 2), expand=True)
         bar = ProgressBar(total=self.total, completed=self.watch.outcomes, width=40)
-        head.add_row(bar, f"{self.watch.outcomes}/{self.total}", self._speed(), _lag_words(lag))
+        head.add_row(bar, f"{self.watch.outcomes}/{self.total}", self._speed(), _describe_lag(lag))
         return [
             Panel(head, title="Sightstream"),
-            Panel(_owners(lag), title="who owns which partition, and its lag"),
+            Panel(_owners(lag), title="partitions by owner (lag)"),
             Panel(_reasons(self.watch), title="dead letters"),
             Panel("\n".join(self.events[-8:]) or " ", title="events"),
         ]
 
 
-def _lag_words(lag: GroupLag | None) -> str:
+def _describe_lag(lag: GroupLag | None) -> str:
     if lag is None:
         return "lag unknown yet"
-    seconds = lag.queue_empty_seconds or 0.0  # while the models load, the estimate says nothing
-    when = f", empty in about {seconds:.0f} s" if 0 < seconds < SOON_S else ""
+    seconds = lag.queue_empty_seconds or 0.0  # the estimate means nothing while the models load
+    when = f", empty in about {seconds:.0f} s" if 0 < seconds < LONGEST_ESTIMATE_S else ""
     return f"lag {lag.records}{when}"
 
 
 def _owners(lag: GroupLag | None) -> RenderableType:
     owned: dict[str, list[str]] = defaultdict(list)
-    for place in lag.partitions if lag else ():
-        owner = place.owner.client_id.removeprefix(f"{place.group}-") if place.owner else "nobody"
-        owned[owner].append(f"{place.partition} ({place.records})")
+    for partition in lag.partitions if lag else ():
+        owner = partition.owner.client_id.removeprefix(f"{partition.group}-") if partition.owner else "nobody"
+        owned[owner].append(f"{partition.partition} ({partition.records})")
     table = Table.grid(padding=(0, 2))
     for owner in sorted(owned):
         table.add_row(owner, "  ".join(owned[owner]))

@@ -1,4 +1,4 @@
-"""The demo's shop: pictures with known labels, questions about them, and a handful of broken ones."""
+"""Draws the demo's images with known labels and questions, and a handful of broken files among them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageReq
 
 IMAGES_PER_PRODUCT = 3
 MAX_TOKENS = 160
-# What the demo's workers are told to refuse, so that a file of a few megabytes is too large.
+# The demo's workers refuse larger files, so that one of a few megabytes is enough to show it.
 MAX_IMAGE_BYTES = 2 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
 class ShopImage:
-    """`body` is what lies under `key` (None: nothing does); `labels` is the truth (None for a broken one)."""
+    """An image: `body` is the object at `key` (None: there is none), `labels` are the truth (None if it is broken)."""
 
     key: str
     body: bytes | None
@@ -30,18 +30,18 @@ class ShopImage:
 
 
 def shop_images(seed: int, count: int, bucket: str) -> Iterator[ShopImage]:
-    """`count` pictures and the broken ones among them, in a fixed order for a seed."""
+    """Yield `count` images with the broken ones among them; the same seed gives the same order."""
     rng = random.Random(seed)  # noqa: S311 - drawn again from the same seed
     broken = _broken(rng)
-    places = dict(zip(sorted(rng.sample(range(count), min(count, len(broken)))), broken, strict=False))
+    broken_after = dict(zip(sorted(rng.sample(range(count), min(count, len(broken)))), broken, strict=False))
     for number in range(count):
-        yield _picture(rng, number, bucket)
-        if number in places:
-            name, body = places[number]
+        yield _image(rng, number, bucket)
+        if number in broken_after:
+            name, body = broken_after[number]
             yield ShopImage(name, body, None, _request(f"broken-{name}", "broken", _uri(bucket, name), "What is it?"))
 
 
-def _picture(rng: random.Random, number: int, bucket: str) -> ShopImage:
+def _image(rng: random.Random, number: int, bucket: str) -> ShopImage:
     spec = sample_spec(rng, "test")
     key = f"photos/{number:04}.jpg"
     out = io.BytesIO()

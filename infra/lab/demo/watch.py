@@ -1,4 +1,4 @@
-"""Reads the outcome topics as any consumer of them would, and keeps the count."""
+"""Reads the outcome topics as any consumer of them would, and counts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATE_WINDOW_S = 10.0
 
 
 class OutcomeWatch:
-    """What a `read_committed` reader has seen so far. Used by one thread; close it."""
+    """Holds what a `read_committed` reader has seen so far. For one thread; the caller must close it."""
 
     def __init__(self, kafka: KafkaSettings, topics: TopicSettings) -> None:
         self.results: dict[str, ImageResult] = {}
@@ -35,34 +35,34 @@ class OutcomeWatch:
 
     @property
     def outcomes(self) -> int:
-        """Requests that have at least one outcome."""
+        """The number of requests that have at least one outcome."""
         return len(self._sources)
 
     @property
     def duplicates(self) -> int:
-        """Outcomes beyond the first of a request."""
+        """The number of outcomes beyond the first of a request."""
         return self._sources.total() - len(self._sources)
 
     @property
     def per_second(self) -> float:
-        """Outcomes a second over the last ten."""
+        """Outcomes per second over the last ten seconds."""
         now = time.monotonic()
         while self._times and self._times[0] < now - RATE_WINDOW_S:
             self._times.popleft()
         return len(self._times) / RATE_WINDOW_S
 
     def read(self, seconds: float) -> None:
-        """Blocks for `seconds`, taking in what comes."""
+        """Read outcomes for `seconds`; blocks that long."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             message = self._consumer.poll(left)
             if message is not None:
-                self._enter(message)
+                self._add(message)
 
     def close(self) -> None:
         self._consumer.close()
 
-    def _enter(self, message: Any) -> None:
+    def _add(self, message: Any) -> None:
         if message.error() is not None:
             raise KafkaException(message.error())
         self._sources[RecordId.from_headers(message.headers())] += 1

@@ -56,7 +56,7 @@ def test_other_jars_than_listed_are_refused(machine: Path, damage: str) -> None:
     assert in_cache(machine) == []
 
 
-def test_a_damaged_cache_is_mended(machine: Path) -> None:
+def test_a_damaged_cache_is_fetched_again(machine: Path) -> None:
     folder = kafka_jars.ensure_kafka_jars()
     (folder / "kafka.jar").write_bytes(b"half a bro")
     assert (kafka_jars.ensure_kafka_jars() / "kafka.jar").read_bytes() == JARS["kafka.jar"]

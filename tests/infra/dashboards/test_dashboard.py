@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
 from sightstream.consumers import metrics as consumer_metrics
-from sightstream.infra.dashboards.__main__ import FILE, text
+from sightstream.infra.dashboards.__main__ import FILE, file_text
 from sightstream.infra.dashboards.dashboard import ROWS, dashboard
 from sightstream.pipeline import metrics as pipeline_metrics
 
@@ -35,7 +35,7 @@ def expressions() -> Iterator[str]:
 
 
 def test_the_file_is_up_to_date() -> None:
-    assert FILE.read_text(encoding="utf-8") == text(), "run `python -m sightstream.infra.dashboards`"
+    assert FILE.read_text(encoding="utf-8") == file_text(), "run `python -m sightstream.infra.dashboards`"
 
 
 def test_every_metric_that_is_asked_for_exists_and_every_one_that_exists_is_shown() -> None:

@@ -27,12 +27,12 @@ def make_service(tmp_path: Path) -> Iterator[Callable[[str], Service]]:
     lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
     made: list[Service] = []
 
-    def answers(_timeout_s: float) -> None:
+    def check_ready(_timeout_s: float) -> None:
         assert "up" in (tmp_path / "log").read_text()
 
     def make(code: str) -> Service:
         command = [sys.executable, "-c", code]
-        made.append(Service(Program("Sleeper", command, tmp_path / "log", answers), lock))
+        made.append(Service(Program("Sleeper", command, tmp_path / "log", check_ready), lock))
         return made[-1]
 
     yield make
@@ -41,7 +41,7 @@ def make_service(tmp_path: Path) -> Iterator[Callable[[str], Service]]:
     os.close(lock)
 
 
-def test_starts_answers_and_stops(make_service: Callable[[str], Service]) -> None:
+def test_starts_becomes_ready_and_stops(make_service: Callable[[str], Service]) -> None:
     service = make_service(SLEEPER)
     service.start()
     service.wait_until_ready(10)

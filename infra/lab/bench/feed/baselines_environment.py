@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sightstream.infra.bootstrap.commands import run, run_patiently
+from sightstream.infra.bootstrap.commands import run, run_with_retries
 from sightstream.infra.bootstrap.environment import ROOT, ensure_uv, uv_environment
 from sightstream.infra.lab.bench.feed.systems import BASELINES
 
@@ -22,6 +22,6 @@ def ensure_baselines() -> Path:
     uv = ensure_uv()
     run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(FOLDER)])
     install = [uv, "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(pins)]
-    run_patiently(install, uv_environment())
+    run_with_retries(install, uv_environment())
     stamp.write_bytes(pins.read_bytes())
     return python

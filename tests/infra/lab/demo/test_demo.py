@@ -1,4 +1,4 @@
-"""The demo as a user runs it, with fewer pictures."""
+"""The demo runs as a user runs it, with fewer images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sightstream.infra.lab.demo.report import Counts
+from sightstream.infra.lab.demo.report import Reconciliation
 from sightstream.infra.lab.demo.shop import shop_images
 
 ROOT = Path(__file__).parents[4]
@@ -28,10 +28,10 @@ def test_a_seed_gives_the_same_shop_again() -> None:
         ({"results": 7}, "published = results + dead letters"),
         ({"duplicates": 1}, "duplicates = 0"),
         ({"store_rows": 9}, "rows in the store = published"),
-        ({"looked_up": 2}, "the look-up knows the products"),
+        ({"looked_up": 2}, "the lookup knows the products"),
     ],
 )
-def test_books_that_do_not_hold_say_which(change: dict[str, int], problem: str) -> None:
+def test_a_run_that_is_not_balanced_names_the_equation(change: dict[str, int], problem: str) -> None:
     good = {
         "published": 10,
         "results": 8,
@@ -41,12 +41,14 @@ def test_books_that_do_not_hold_say_which(change: dict[str, int], problem: str) 
         "looked_up": 3,
         "looked_up_of": 3,
     }
-    assert Counts(**good).problems == []
-    assert Counts(**(good | change)).problems == [problem]
+    assert Reconciliation(**good).problems == []
+    assert Reconciliation(**good).balanced
+    assert Reconciliation(**(good | change)).problems == [problem]
+    assert not Reconciliation(**(good | change)).balanced
 
 
 @pytest.mark.real
-def test_the_books_of_a_small_demo_hold(tmp_path: Path) -> None:
+def test_a_small_demo_is_balanced(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sightstream", "demo", "--images", "24", "--dir", str(tmp_path), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
