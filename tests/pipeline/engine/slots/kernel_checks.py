@@ -20,6 +20,18 @@ def device() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter runs the splits one after another, so it gets few, and not a power of two."""
+    if not torch.cuda.is_available():
+        monkeypatch.setattr(ops_triton, "MAX_SPLITS", 5)
+
+
+@pytest.fixture
+def all_splits(monkeypatch: pytest.MonkeyPatch, splits: None) -> None:
+    monkeypatch.setattr(ops_triton, "MAX_SPLITS", 32)
+
+
 def pools(pages: int, page: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(pages, HEADS, page, WIDTH), torch.randn(pages, HEADS, page, WIDTH)
 
@@ -56,6 +68,7 @@ def test_attention_equals_one_softmax() -> None:
             torch.testing.assert_close(out[row, head], score.softmax(-1) @ value[head // 3])
 
 
+@pytest.mark.usefixtures("all_splits")
 def test_what_lies_beyond_a_rows_tokens_does_not_matter() -> None:
     """Not even if it is no number: pages are used again, and page 0 is anybody's."""
     page, lengths = 64, torch.tensor([1, 70, 129], dtype=torch.int32)
