@@ -1,1 +1,1 @@
-"""Image in, structured answer out; knows no Kafka."""
+"""Turns an image and a question into a structured answer. Knows no Kafka."""

@@ -50,7 +50,7 @@ T = TypeVar("T", bound=Waiter)
 
 @dataclass(frozen=True, slots=True)
 class Handover(Generic[T]):
-    """What becomes of the requests that waited: the next leader, and those that end now."""
+    """Names the request that leads next, and the outcomes of the requests that end now."""
 
     successor: T | None = None
     endings: tuple[tuple[T, ImageResult | PipelineError], ...] = ()

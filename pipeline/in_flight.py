@@ -1,4 +1,4 @@
-"""One request on its way through the flow: what is known of it so far, and its result at the end."""
+"""A request in flight: collects what the stages learn about it, and turns it into a job and a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every metric of the stages that an image passes through, each with the thing that it counts.
+"""Every metric of the stages that an image passes through, each with what it counts.
 
 Units stand in the names (`_seconds`, `_bytes`); labels come from closed sets, never from a message. The metrics of the
 worker, the store, the lookup and lag are in consumers/metrics.py.

@@ -27,17 +27,17 @@ class CacheHit:
 class AnswerCache:
     """Thread safe, raises nothing. `model` returns whose answers are wanted, None while that is unknown.
 
-    `engine_fingerprint` is a digest of the settings that decide the text; without one nothing is kept.
+    `text_fingerprint` is a digest of what decides the text beside the model; without one nothing is kept.
     """
 
     def __init__(
         self,
         cache: ResultCache,
         model: Callable[[], ModelIdentity | None],
-        engine_fingerprint: str | None,
+        text_fingerprint: str | None,
         etags: EtagMemory,
     ) -> None:
-        self._cache, self._model, self._engine_fingerprint, self._etags = cache, model, engine_fingerprint, etags
+        self._cache, self._model, self._text_fingerprint, self._etags = cache, model, text_fingerprint, etags
 
     def get(self, question_key: str | None, image_sha256: str) -> CacheHit | None:
         """Return the answer to a question about this image. Blocks for the cache's time limit at most."""
@@ -57,20 +57,20 @@ class AnswerCache:
 
     def known_etag(self, image: ImageRef) -> KnownEtag | None:
         """Return the etag that this URL had last, unless the request declares another content."""
-        known = None if self._engine_fingerprint is None else self._etags.get(image)
+        known = None if self._text_fingerprint is None else self._etags.get(image)
         return None if known is None or image.sha256 not in (None, known.sha256) else known
 
     def put_etag(self, image: ImageRef, fetched: FetchedImage) -> None:
-        if self._engine_fingerprint is not None:  # otherwise nobody would ask for it
+        if self._text_fingerprint is not None:  # otherwise nobody would ask for it
             self._etags.put(image, fetched)
 
     def close(self) -> None:
         self._cache.close()
 
     def _key(self, question_key: str | None, model: ModelIdentity | None) -> str | None:
-        if question_key is None or model is None or self._engine_fingerprint is None:
+        if question_key is None or model is None or self._text_fingerprint is None:
             return None
-        return answer_key(question_key, model, self._engine_fingerprint)
+        return answer_key(question_key, model, self._text_fingerprint)
 
 
 def disabled_cache() -> AnswerCache:

@@ -9,8 +9,8 @@ from sightstream.pipeline.cache.engine_identity import EngineIdentity, HasIdenti
 from sightstream.pipeline.cache.etags import EtagMemory
 from sightstream.pipeline.cache.memory import MemoryCache
 from sightstream.pipeline.cache.protocol import ResultCache
-from sightstream.pipeline.cache.recipe import recipe
 from sightstream.pipeline.cache.settings import CacheSettings
+from sightstream.pipeline.cache.text_fingerprint import text_fingerprint
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.engine.settings import EngineSettings
 
@@ -36,9 +36,9 @@ def build_answer_cache(
     It keeps nothing until the engine knows its model, nor if the checkpoint is unreadable.
     """
     try:
-        fingerprint: str | None = recipe(engine, decode)
+        fingerprint: str | None = text_fingerprint(engine, decode)
     except OSError as error:
-        # The engine itself says what is wrong with the folder.
+        # The engine itself reports what is wrong with the folder.
         log.warning("no answers are kept: the checkpoint's files can't be read (%s)", type(error).__name__)
         fingerprint = None
     return AnswerCache(cache, EngineIdentity(model), fingerprint, EtagMemory(settings.max_etags))

@@ -14,7 +14,7 @@ class HasIdentity(Protocol):
 
     @property
     def identity(self) -> ModelIdentity:
-        """Blocks until the model has loaded. Raises Fatal if it can't."""
+        """Block until the model has loaded; return at once afterwards. Raises Fatal if it can't load."""
 
 
 class EngineIdentity:

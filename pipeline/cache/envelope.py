@@ -23,7 +23,7 @@ MAX_BYTES = 256 * 1024
 class Envelope(WireModel):
     """The stored form of an answer."""
 
-    version: Annotated[int, Field(ge=1, le=1)]  # a Literal[1] would take true
+    version: Annotated[int, Field(ge=1, le=1)]  # a Literal[1] would accept true
     key: Sha256
     answer: CachedAnswer
     digest: Sha256

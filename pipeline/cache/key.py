@@ -22,9 +22,9 @@ def question_key(image_sha256: str, question: str, options: AnalysisOptions) -> 
     return _digest({"image": image_sha256, "question": question, "options": _deciding_options(options)})
 
 
-def answer_key(question_key: str, model: ModelIdentity, engine_fingerprint: str) -> str:
-    """Return the key under which the answer to a question is kept. It depends on the engine's settings, too."""
-    fields = {"version": VERSION, "question": question_key, "model": model.model_dump(), "recipe": engine_fingerprint}
+def answer_key(question_key: str, model: ModelIdentity, text_fingerprint: str) -> str:
+    """Return the key under which the answer to a question is kept. It depends on the settings, too."""
+    fields = {"version": VERSION, "question": question_key, "model": model.model_dump(), "recipe": text_fingerprint}
     return _digest(fields)  # "recipe" is the field's name since version 1: another one would lose all kept answers
 
 

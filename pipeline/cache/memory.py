@@ -1,4 +1,4 @@
-"""Keeps answers in this process' memory."""
+"""Keeps answers in this process's memory."""
 
 from __future__ import annotations
 

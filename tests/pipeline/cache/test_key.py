@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.pipeline.cache.key import answer_key, question_key
-from sightstream.pipeline.cache.recipe import DECISIVE_OF_PIXELS, recipe
-from sightstream.pipeline.decode.settings import DecodeSettings
-from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.schemas.wire.request import AnalysisOptions
 from sightstream.schemas.wire.result import ModelIdentity
 from tests.pipeline.samples import MODEL, key
-
-CHECKPOINT = Path(__file__).parents[3] / "infra" / "lab" / "demo_model" / "checkpoint"
 
 options = st.builds(
     AnalysisOptions,
@@ -79,71 +71,3 @@ def test_a_key_is_the_same_in_every_process_and_version() -> None:
     question = question_key("a" * 64, "what?", AnalysisOptions(max_tokens=7))
     assert question == "247c6afa5a1af1fede624a98c1fc86129f30a2a990c91bb3d8c684e5d849884b"
     assert answer_key(question, MODEL, "r") == "0ac57d33aa1bb6f8f049d0e39fccc3b814a1ceaccc93ea9c8e8e8eabd28d7c12"
-
-
-# --- the engine's settings --------------------------------------------------------------------------------
-
-# Says which images are refused, and how soon.
-HARMLESS_TO_PIXELS = {
-    "processes",
-    "max_pixels",
-    "max_aspect_ratio",
-    "timeout_s",
-    "memory_bytes",
-    "resident_bytes",
-    "images_per_process",
-}
-
-
-def cooked(settings: EngineSettings) -> str:
-    return recipe(settings, DecodeSettings())
-
-
-def test_every_decode_setting_is_known_to_decide_the_pixels_or_not() -> None:
-    assert HARMLESS_TO_PIXELS | set(DECISIVE_OF_PIXELS) == set(DecodeSettings.model_fields)
-
-
-@pytest.mark.parametrize(
-    ("kind", "change"),
-    [
-        ("slots", {"guided_sections": False}),
-        ("slots", {"section_separator": "\n"}),
-        ("slots", {"cross_kv": "fp8"}),
-        ("remote", {"remote_url": "http://b/v1"}),
-        ("remote", {"remote_model": "b"}),
-        ("remote", {"remote_image": "jpeg"}),
-    ],
-)
-def test_what_decides_the_text_changes_the_cooked(kind: str, change: dict[str, object]) -> None:
-    settings = EngineSettings.model_validate({"kind": kind, "checkpoint": CHECKPOINT, "remote_url": "http://a/v1"})
-    assert cooked(settings.model_copy(update=change)) != cooked(settings)
-
-
-def test_what_decides_the_pixels_changes_the_recipe() -> None:
-    assert recipe(EngineSettings(), DecodeSettings(draft=False)) != recipe(EngineSettings(), DecodeSettings())
-
-
-@pytest.mark.parametrize("change", [{"max_batch": 3}, {"threads": 1}, {"hang_timeout_s": 1.0}])
-def test_what_does_not_leaves_it(change: dict[str, object]) -> None:
-    settings = EngineSettings(checkpoint=CHECKPOINT)
-    assert cooked(settings.model_copy(update=change)) == cooked(settings)
-    unguided = settings.model_copy(update={"guided_sections": False})
-    assert cooked(unguided.model_copy(update={"section_separator": "\n"})) == cooked(unguided)
-
-
-@pytest.mark.parametrize("kind", ["slots", "generate"])
-def test_templates_and_tokens_count_wherever_the_folder_lies(tmp_path: Path, kind: str) -> None:
-    folder = tmp_path / "moved"
-    shutil.copytree(CHECKPOINT, folder)
-    here, there = (EngineSettings.model_validate({"kind": kind, "checkpoint": at}) for at in (CHECKPOINT, folder))
-    assert cooked(here) == cooked(there)
-    for name in ("chat_template.jinja", "tokenizer.json", "generation_config.json", "processor_config.json"):
-        before = cooked(there)
-        (folder / name).write_text((folder / name).read_text() + " ")
-        assert cooked(there) != before
-
-
-def test_a_folder_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="none"):
-        cooked(EngineSettings(checkpoint=tmp_path / "none"))
-    assert cooked(EngineSettings()) == cooked(EngineSettings())
