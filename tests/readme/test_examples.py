@@ -1,0 +1,34 @@
+"""The Python on the pages compiles; the examples that embed the publisher publish, on a real broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.schemas.wire.topics import TopicSettings
+from tests.faults.harness import read_topic
+from tests.readme.pages import ROOT, blocks, name, pages
+
+EMBEDDING = [ROOT / "README.md", ROOT / "docs/how-to/embed-the-publisher.md"]
+
+
+@pytest.mark.parametrize("page", pages(), ids=name)
+def test_every_python_block_compiles(page: Path) -> None:
+    for block in blocks(page, "python"):
+        compile(block, name(page), "exec")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("page", EMBEDDING, ids=name)
+def test_the_embedded_publisher_publishes(
+    page: Path, runtime: LocalRuntime, topics: TopicSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTSTREAM_KAFKA_BOOTSTRAP_SERVERS", runtime.kafka_settings.bootstrap_servers)
+    monkeypatch.setenv("SIGHTSTREAM_TOPICS_REQUESTS", topics.requests)
+    monkeypatch.setenv("SIGHTSTREAM_TOPICS_PARTITIONS", str(topics.partitions))
+    (example,) = blocks(page, "python")
+    exec(compile(example, name(page), "exec"), {})  # noqa: S102 - our own page
+    (record,) = read_topic(runtime.kafka_settings, topics.requests)
+    assert record.key() == b"sku-17"

@@ -1,0 +1,59 @@
+"""The reference pages name exactly what the code has: reasons, metrics, commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from sightstream.schemas.wire.dead_letter import Reason
+from tests.readme.cli_page import PAGE, cli_page
+from tests.readme.pages import ROOT, text
+
+REFERENCE = ROOT / "docs/reference"
+
+
+def rows(page: str) -> list[list[str]]:
+    """The cells of each table row whose first cell is code."""
+    lines = re.findall(r"^\| (`.*) \|$", text(REFERENCE / page), re.MULTILINE)
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
+
+
+def test_every_dead_letter_reason_has_its_cause_and_its_remedy() -> None:
+    table = rows("dead-letter-reasons.md")
+    assert sorted(row[0] for row in table) == sorted(f"`{reason}`" for reason in Reason)
+    assert all(len(row) == 3 and all(row) for row in table)
+
+
+def test_every_metric_is_listed_with_its_labels_and_unit() -> None:
+    table = rows("metrics.md")
+    listed = {row[0].strip("`"): tuple(re.findall(r"\w+", row[1])) for row in table}
+    assert len(listed) == len(table)
+    assert listed == dict(metrics())
+    assert all(row[2] and row[3] for row in table)
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    assert text(PAGE) == cli_page(), "run `python -m tests.readme.cli_page`"
+
+
+def metrics() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Name and labels of every metric that a module named `metrics` defines, as Prometheus sees it."""
+    for file in sorted(ROOT.glob("[!.]*/**/metrics.py")):
+        if file.is_relative_to(ROOT / "tests") or file.is_relative_to(ROOT / "sightstream"):
+            continue
+        module = import_module("sightstream." + ".".join(file.relative_to(ROOT).with_suffix("").parts))
+        for value in vars(module).values():
+            if isinstance(value, Counter | Gauge | Histogram):
+                yield prometheus_name(value), tuple(value._labelnames)
+            elif type(value).__name__ == "Exported":
+                yield value.name, value.labels
+
+
+def prometheus_name(metric: MetricWrapperBase) -> str:
+    """The name under which the metric is scraped."""
+    (described,) = metric.describe()
+    return described.name + ("_total" if described.type == "counter" else "")
