@@ -18,7 +18,7 @@ from sightstream.infra.errors import CommandError
 CONFIG_VARIABLE = "SIGHTSTREAM_CONFIG"
 PREFIX = "SIGHTSTREAM_"
 
-# TOML section -> the class that owns it. Named as text, so that reading one loads only its own room.
+# TOML section -> the class that owns it. Named as text, so that reading one loads only its own package.
 SECTIONS = {
     "kafka": "sightstream.schemas.connections.kafka:KafkaSettings",
     "s3": "sightstream.schemas.connections.s3:S3Settings",
@@ -46,85 +46,138 @@ class SettingsError(CommandError):
 
 
 def load(owner: type[Settings]) -> Settings:
-    """`owner`, filled from the environment and from the file that SIGHTSTREAM_CONFIG names.
+    """Return `owner`, filled from the environment and from the file that SIGHTSTREAM_CONFIG names.
 
-    Raises SettingsError on an unknown setting, whichever section it stands in, and on an invalid one of `owner`.
+    Raises SettingsError on an unknown setting, whichever section it is in, and on an invalid one of `owner`.
     """
     check_environment()
     section = next(name for name, path in SECTIONS.items() if path == f"{owner.__module__}:{owner.__name__}")
-    prefix = owner.model_config["env_prefix"].upper()
-    given = read_file().get(section, {})
-    unset = {name: value for name, value in given.items() if f"{prefix}{name.upper()}" not in _environment()}
+    loaded = _build(owner, section, read_file().get(section, {}))
+    if isinstance(loaded, list):
+        raise SettingsError("; ".join(loaded)) from None
+    return loaded
+
+
+def _build(owner: type[Settings], section: str, given: dict[str, Any]) -> Settings | list[str]:
+    """Return the settings, or what is wrong with them; `given` is the section of the file."""
+    names = environment_names()
+    unset = {name: value for name, value in given.items() if variable(section, name) not in names}
     try:
         return owner(**unset)
     except ValidationError as error:
-        raise SettingsError(_explain(section, prefix, error)) from None
+        return _explain(section, error)
     except UnreadableValue as error:  # a list in the environment is written as JSON
-        raise SettingsError(f'[{section}] {error} ({prefix}...): write it as JSON, such as ["a", "b"]') from None
+        return [f'[{section}] {error} ({variable(section, "...")}): write it as JSON, such as ["a", "b"]']
+
+
+def problems() -> list[str]:
+    """Return everything that is wrong with the settings of all sections, each with what to change."""
+    found = _unknown_variables()
+    try:
+        sections = _parse(_named_file())
+    except SettingsError as error:
+        return [*found, str(error)]
+    found += _unknown_names(_named_file(), sections)
+    for section in SECTIONS:
+        found += _invalid_values(section, sections.get(section, {}))
+    return found
+
+
+def _invalid_values(section: str, given: object) -> list[str]:
+    owner = owner_of(section)
+    table = given if isinstance(given, dict) else {}
+    built = _build(owner, section, {name: value for name, value in table.items() if name in owner.model_fields})
+    return built if isinstance(built, list) else []
 
 
 def read_file() -> dict[str, dict[str, Any]]:
-    """The TOML file's sections, {} when none is named."""
-    named = os.environ.get(CONFIG_VARIABLE)
-    return _read(Path(named)) if named else {}
+    """Return the sections of the TOML file, {} when none is named. Raises SettingsError."""
+    return _read(_named_file())
 
 
 @cache
-def _read(path: Path) -> dict[str, dict[str, Any]]:
+def _read(path: Path | None) -> dict[str, dict[str, Any]]:
+    sections = _parse(path)
+    unknown = _unknown_names(path, sections)
+    if unknown:
+        raise SettingsError("; ".join(unknown))
+    return sections
+
+
+def _parse(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
     try:
-        sections = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"cannot read the settings file {path}: {error.strerror}") from None
     except ValueError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
+
+
+def _unknown_names(path: Path | None, sections: dict[str, Any]) -> list[str]:
+    """Return a problem for the sections and one for the keys of each section that nothing reads."""
     unknown = sorted(name for name, value in sections.items() if name not in SECTIONS or not isinstance(value, dict))
-    if unknown:
-        raise SettingsError(f"{path}: unknown sections {unknown}; known: {sorted(SECTIONS)}")
-    for name, given in sections.items():
-        _check_keys(path, name, given)
-    return sections
-
-
-def _check_keys(path: Path, section: str, given: dict[str, Any]) -> None:
-    known = _owner(SECTIONS[section]).model_fields
-    unknown = sorted(given.keys() - known.keys())
-    if unknown:
-        raise SettingsError(f"{path}: unknown keys {unknown} in [{section}]; known: {sorted(known)}")
+    found = [f"{path}: unknown sections {unknown}; known: {sorted(SECTIONS)}"] if unknown else []
+    for section, given in sections.items():
+        if section in unknown:
+            continue
+        known = owner_of(section).model_fields
+        if keys := sorted(given.keys() - known.keys()):
+            found.append(f"{path}: unknown keys {keys} in [{section}]; known: {sorted(known)}")
+    return found
 
 
 @cache
 def check_environment() -> None:
-    """Raises SettingsError when a SIGHTSTREAM_ variable belongs to no setting."""
-    given = {name for name in _environment() if name.startswith(PREFIX)} - {CONFIG_VARIABLE}
+    """Raise SettingsError when a SIGHTSTREAM_ variable belongs to no setting."""
+    for problem in _unknown_variables():
+        raise SettingsError(problem)
+
+
+def _unknown_variables() -> list[str]:
+    given = {name for name in environment_names() if name.startswith(PREFIX)} - {CONFIG_VARIABLE}
     unknown = sorted(given - known_variables().keys()) if given else []
-    if unknown:
-        raise SettingsError(f"unknown environment variables {unknown}; is one misspelt?")
+    return [f"unknown environment variables {unknown}; is one misspelt?"] if unknown else []
 
 
 def known_variables() -> dict[str, type[BaseSettings]]:
-    """Every environment variable that is read, with the class that reads it."""
+    """Return every environment variable that is read, with the class that reads it."""
     found: dict[str, type[BaseSettings]] = {CONFIG_VARIABLE: BaseSettings}
-    for owner in map(_owner, SECTIONS.values()):
-        found |= {f"{owner.model_config['env_prefix']}{field}".upper(): owner for field in owner.model_fields}
+    for section in SECTIONS:
+        owner = owner_of(section)
+        found |= {variable(section, field): owner for field in owner.model_fields}
     return found
 
 
-def _owner(path: str) -> type[BaseSettings]:
-    module, name = path.split(":")
+def variable(section: str, field: str) -> str:
+    """Return the name of the environment variable of a setting."""
+    return f"{PREFIX}{section}_{field}".upper()
+
+
+def owner_of(section: str) -> type[BaseSettings]:
+    """Return the class that owns a section, and load its module."""
+    module, name = SECTIONS[section].split(":")
     owner: type[BaseSettings] = getattr(import_module(module), name)
     return owner
 
 
-def _environment() -> set[str]:
+def environment_names() -> set[str]:
+    """Return the names of all environment variables in upper case, as settings ignore the case."""
     return {name.upper() for name in os.environ}
 
 
-def _explain(section: str, prefix: str, error: ValidationError) -> str:
-    problems = error.errors(include_input=False, include_url=False, include_context=False)
-    lines = [
-        f"[{section}] {'.'.join(map(str, p['loc']))} (or {prefix}{str(p['loc'][0]).upper()}): {p['msg']}"
+def _named_file() -> Path | None:
+    named = os.environ.get(CONFIG_VARIABLE)
+    return Path(named) if named else None
+
+
+def _explain(section: str, error: ValidationError) -> list[str]:
+    """Return one problem for each wrong value, with where to change it and without the value."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    return [
+        f"[{section}] {'.'.join(map(str, p['loc']))} (or {variable(section, str(p['loc'][0]))}): {p['msg']}"
         if p["loc"]
         else f"[{section}] {p['msg']}"
-        for p in problems
+        for p in found
     ]
-    return "; ".join(lines)

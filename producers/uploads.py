@@ -35,13 +35,29 @@ ENDINGS = {
 
 
 class UploadSettings(BaseSettings):
-    """Uploads lie under `prefix` in the S3 settings' bucket; an address is good for `expires_s`."""
+    """Decides what may be uploaded with a signed URL, where to, and for how long."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_UPLOAD_", frozen=True, extra="forbid")
 
-    prefix: str = Field(default="uploads", pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")
-    expires_s: int = Field(default=900, ge=1, le=7 * 24 * 3600)
-    max_bytes: int = Field(default=32 * 1024**2, ge=1)
+    prefix: str = Field(
+        default="uploads",
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        description="Start of the keys of uploaded images in the bucket of [s3]; change it to keep them apart from "
+        "other objects.",
+    )
+    expires_s: int = Field(
+        default=900,
+        ge=1,
+        le=7 * 24 * 3600,
+        description="Seconds that a signed URL is valid, at most a week; raise it where uploads start long after "
+        "signing.",
+    )
+    max_bytes: int = Field(
+        default=32 * 1024**2,
+        ge=1,
+        description="Most bytes that one upload may have; the default of 32 MiB is also the limit of fetching, so "
+        "raise max_bytes of [fetch] with it.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,53 @@ def test_the_walk_sees_every_kind_of_import() -> None:
     source = "import sightstream.producers.x\nfrom sightstream import pipeline\ndef f():\n    from tests.z import w\n"
     assert imported_packages(source) == {"producers", "pipeline", "tests"}
     assert set(imported_modules("import schemas\nfrom infra.cli import app")) == {"schemas", "infra.cli.app"}
+
+
+def imports_at_start(body: list[ast.stmt]) -> Iterator[str]:
+    """The modules that importing a source imports at once: neither in its functions nor for a type checker only."""
+    for node in body:
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                yield from imported_modules(ast.unparse(node))
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                yield from imports_at_start(node.orelse)
+            case ast.If() | ast.Try() | ast.With():
+                yield from imports_at_start([child for child in ast.walk(node) if isinstance(child, ast.stmt)][1:])
+            case ast.ClassDef():
+                yield from imports_at_start(node.body)
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """The modules of one import circle, [] when there is none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_import_circle_exists() -> None:
+    paths = {
+        ".".join(("sightstream", *path.relative_to(ROOT).with_suffix("").parts)): path for path in sources(*PACKAGES)
+    }
+    known = {name.removesuffix(".__init__"): path for name, path in paths.items()}
+    imports: dict[str, set[str]] = {}
+    for name, path in known.items():
+        found = imports_at_start(ast.parse(path.read_text(encoding="utf-8")).body)
+        targets = (module if module in known else module.rpartition(".")[0] for module in found)
+        imports[name] = {target for target in targets if target in known}
+    assert imports["sightstream.schemas.wire.codec"] >= {"sightstream.schemas.wire.dead_letter"}
+    assert circle(imports) == []
+
+
+def test_a_circle_is_found_among_the_imports_that_run_at_start() -> None:
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    source = (
+        "import a\ntry:\n    import b\nexcept ImportError:\n    from c import d\n"
+        "if TYPE_CHECKING:\n    import e\nelse:\n    import f\ndef g():\n    import h\nclass I:\n    import j\n"
+    )
+    assert set(imports_at_start(ast.parse(source).body)) == {"a", "b", "c.d", "f", "j"}
 
 
 @pytest.mark.parametrize(

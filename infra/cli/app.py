@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from sightstream.infra.cli import ask, bench, demo, down, lag, lookup, publish, results, schemas, store, up, worker
+from sightstream.infra.cli import config as config_command
 from sightstream.infra.errors import CommandError
 
 app = typer.Typer(
@@ -54,6 +55,7 @@ app.command()(ask.ask)
 app.command()(demo.demo)
 app.command()(publish.publish)
 app.add_typer(schemas.app, name="schemas")
+app.add_typer(config_command.app, name="config")
 app.add_typer(bench.app, name="bench")
 app.command()(store.store)
 app.command()(results.results)

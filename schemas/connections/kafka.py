@@ -1,32 +1,63 @@
-"""How every room reaches the broker: settings in, librdkafka client configuration out."""
+"""Turns the settings of the broker into configurations of librdkafka clients."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, PARTITIONER
 
 
 class KafkaSettings(BaseSettings):
-    """The broker's address and how to prove who we are: plain, TLS, mTLS, SASL over TLS."""
+    """The broker's address, and how clients authenticate: plain, TLS, mutual TLS, SASL over TLS."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_KAFKA_", frozen=True, extra="forbid")
 
-    bootstrap_servers: str = "127.0.0.1:9092"
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    ssl_ca_location: str | None = None
-    ssl_certificate_location: str | None = None
-    ssl_key_location: str | None = None
-    ssl_key_password: SecretStr | None = None
+    bootstrap_servers: str = Field(
+        default="127.0.0.1:9092",
+        description="Addresses of some brokers, as host:port, comma-separated; clients learn the others from them. "
+        "The default is a broker on this machine; name two or three brokers of a cluster.",
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT",
+        description="Protocol of the connection: SSL is TLS, also with a client certificate, and SASL_SSL is a "
+        "password over TLS. The default neither encrypts nor authenticates; change it for a broker on another machine.",
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512",
+        description="How the password is proven with SASL_PLAINTEXT and SASL_SSL; set what the broker has enabled.",
+    )
+    sasl_username: str | None = Field(
+        default=None, description="User name for SASL; set it with SASL_PLAINTEXT and SASL_SSL, unset by default."
+    )
+    sasl_password: SecretStr | None = Field(
+        default=None,
+        description="Password for SASL, unset by default; set it in the environment rather than in a file.",
+    )
+    ssl_ca_location: str | None = Field(
+        default=None,
+        description="PEM file of the authorities that sign the brokers' certificates; unset, the system's own are "
+        "trusted. Set it for a private authority.",
+    )
+    ssl_certificate_location: str | None = Field(
+        default=None,
+        description="PEM file of this client's certificate; unset, none is shown. Set it where brokers require mutual "
+        "TLS.",
+    )
+    ssl_key_location: str | None = Field(
+        default=None,
+        description="PEM file of the private key of this client's certificate; set it together with "
+        "ssl_certificate_location, unset by default.",
+    )
+    ssl_key_password: SecretStr | None = Field(
+        default=None,
+        description="Password of the private key file, unset by default; set it where that file is encrypted.",
+    )
 
     def client_config(self) -> dict[str, str | int | float | bool]:
-        """Settings that a consumer, a producer and an admin client share. Holds secrets: never log it."""
+        """Return what consumers, producers and admin clients share. It holds secrets: never log it."""
         config: dict[str, str | int | float | bool] = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol,
@@ -44,7 +75,7 @@ class KafkaSettings(BaseSettings):
         return config | {name: value for name, value in optional.items() if value is not None}
 
     def producer_config(self) -> dict[str, str | int | float | bool]:
-        """What every producer of ours sets: acknowledged by all replicas, idempotent, keys placed by murmur2."""
+        """Return what every producer shares: acknowledged by all replicas, idempotent, keys partitioned by murmur2."""
         return self.client_config() | {
             "acks": "all",
             "enable.idempotence": True,

@@ -1,4 +1,4 @@
-"""How every room reaches the object store (S3, MinIO, SeaweedFS)."""
+"""Turns the settings of the object store into arguments for boto3."""
 
 from __future__ import annotations
 
@@ -7,33 +7,80 @@ from pathlib import Path
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-_ROLE_SESSION = r"^[\w+=,.@-]{2,64}$"  # what STS takes for a name
+_ROLE_SESSION = r"^[\w+=,.@-]{2,64}$"  # what STS accepts as a name
 
 
 class S3Settings(BaseSettings):
-    """`endpoint_url` is set for MinIO and the like.
-
-    Credentials: `access_key_id` and `secret_access_key`, or else boto3's own chain (environment, `profile`, web
-    identity, SSO, the machine's role). With `role_arn` these only serve to assume that role. `anonymous` signs
-    nothing, for public buckets. `ca_file` holds the certificates that vouch for a private endpoint.
-    """
+    """The address of the object store (S3, MinIO, SeaweedFS), and the credentials for it."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_S3_", frozen=True, extra="forbid")
 
-    endpoint_url: str | None = None
-    region: str = "us-east-1"
-    access_key_id: str | None = None
-    secret_access_key: SecretStr | None = None
-    session_token: SecretStr | None = None
-    profile: str | None = None
-    role_arn: str | None = None
-    role_external_id: SecretStr | None = None
-    role_session_name: str = Field(default="sightstream", pattern=_ROLE_SESSION)
-    sts_endpoint_url: str | None = None
-    anonymous: bool = False
-    path_style: bool = True
-    ca_file: Path | None = None
-    bucket: str | None = None
+    endpoint_url: str | None = Field(
+        default=None,
+        description="Address of the store, such as https://minio.internal:9000; unset, AWS's own for the region. Set "
+        "it for MinIO and other stores.",
+    )
+    region: str = Field(
+        default="us-east-1",
+        description="Region of the buckets; set it to yours on AWS. Other stores accept the default.",
+    )
+    access_key_id: str | None = Field(
+        default=None,
+        description="Id of the access key; unset, boto3's own chain finds credentials (environment, profile, web "
+        "identity, SSO, the machine's role). Set it together with secret_access_key.",
+    )
+    secret_access_key: SecretStr | None = Field(
+        default=None,
+        description="Secret of the access key, unset by default; set it in the environment rather than in a file.",
+    )
+    session_token: SecretStr | None = Field(
+        default=None,
+        description="Session token of a temporary access key, unset by default; set it where the key came with one.",
+    )
+    profile: str | None = Field(
+        default=None,
+        description="Profile in AWS's shared configuration files whose credentials are used; unset, boto3's chain "
+        "decides. Not together with access_key_id.",
+    )
+    role_arn: str | None = Field(
+        default=None,
+        description="ARN of a role to assume; the credentials above then serve only to assume it. Unset, they are "
+        "used directly.",
+    )
+    role_external_id: SecretStr | None = Field(
+        default=None,
+        description="External id that the role's trust policy requires, unset by default; set it for a role in "
+        "another account that asks for one.",
+    )
+    role_session_name: str = Field(
+        default="sightstream",
+        pattern=_ROLE_SESSION,
+        description="Session name under which the assumed role appears in audit logs, 2 to 64 characters; change it "
+        "to tell deployments apart.",
+    )
+    sts_endpoint_url: str | None = Field(
+        default=None,
+        description="Address of the token service that assumes the role; unset, AWS's own. Set it for MinIO's STS or "
+        "a private endpoint.",
+    )
+    anonymous: bool = Field(
+        default=False,
+        description="Send requests unsigned, for public buckets; not together with access_key_id, profile or role_arn.",
+    )
+    path_style: bool = Field(
+        default=True,
+        description="Put the bucket in the path of the address, which every store understands; false lets boto3 "
+        "choose, which on AWS puts it into the host name.",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities that sign the store's certificate; unset, the usual public ones. Set "
+        "it for a private endpoint.",
+    )
+    bucket: str | None = Field(
+        default=None,
+        description="Bucket that signed uploads go to; unset, uploads are refused. Set it if you hand out upload URLs.",
+    )
 
     @model_validator(mode="after")
     def _credentials_make_sense(self) -> S3Settings:
@@ -44,21 +91,21 @@ class S3Settings(BaseSettings):
         return self
 
     def client_arguments(self) -> dict[str, object]:
-        """Keyword arguments for `boto3.client("s3", ...)`, its `config` excepted. Holds secrets: never log it."""
+        """Return the arguments of `boto3.client("s3", ...)` except `config`. They hold secrets: never log them."""
         return {"region_name": self.region, **self.endpoint(), **self.keys()}
 
     @property
     def addressing_style(self) -> str:
-        """boto3's word for how the bucket stands in the address."""
+        """Return boto3's name for where the bucket is in the address."""
         return "path" if self.path_style else "auto"
 
     def endpoint(self) -> dict[str, object]:
-        """Return boto3's keyword arguments that say where the store is and whose certificate it must show."""
+        """Return the arguments of boto3 for the store's address and certificate."""
         given = {"endpoint_url": self.endpoint_url, "verify": self.ca_file and str(self.ca_file)}
         return {name: value for name, value in given.items() if value is not None}
 
     def keys(self) -> dict[str, object]:
-        """Return boto3's keyword arguments for the credentials in these settings. Holds secrets: never log it."""
+        """Return the arguments of boto3 for the access key. They hold secrets: never log them."""
         given = {
             "aws_access_key_id": self.access_key_id,
             "aws_secret_access_key": self.secret_access_key and self.secret_access_key.get_secret_value(),

@@ -1,7 +1,7 @@
-"""Topic names, sizes and the key rule.
+"""Defines the topics' names and sizes, and the key rule.
 
-Key rule: every record's key is its `product_id` in UTF-8, and every producer partitions with Java's murmur2
-(`partitioner=murmur2_random`), so that one product lives on the same partition number of every topic.
+The key rule: the key of every record is its `product_id` in UTF-8, and every producer partitions with Java's murmur2
+(`partitioner=murmur2_random`), so that one product has the same partition number on every topic.
 """
 
 from __future__ import annotations
@@ -12,26 +12,48 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PARTITIONER = "murmur2_random"
-# A dead letter is the original record plus headers, so its topic takes more than the request topic does.
+# A dead letter is the original record plus headers, so its topic allows more than the request topic does.
 MAX_REQUEST_RECORD_BYTES = 1024 * 1024
 MAX_OUTCOME_RECORD_BYTES = 2 * 1024 * 1024
 
 
 class TopicSettings(BaseSettings):
-    """Names of the three topics; all have the same number of partitions."""
+    """The three topics, which all have the same number of partitions."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_TOPICS_", frozen=True, extra="forbid")
 
-    requests: str = "image.requests"
-    results: str = "image.results"
-    dead_letters: str = "image.dead-letters"
-    partitions: int = Field(default=12, ge=1, le=10_000)
-    replication_factor: int = Field(default=1, ge=1, le=32)
+    requests: str = Field(
+        default="image.requests",
+        description="Topic that requests are published to; change it to follow your naming rules, everywhere at once.",
+    )
+    results: str = Field(
+        default="image.results",
+        description="Topic that workers write answers to; change it to follow your naming rules, everywhere at once.",
+    )
+    dead_letters: str = Field(
+        default="image.dead-letters",
+        description="Topic for requests that have no answer, with the reason; change it to follow your naming rules, "
+        "everywhere at once.",
+    )
+    partitions: int = Field(
+        default=12,
+        ge=1,
+        le=10_000,
+        description="Number of partitions of each topic, which bounds how many workers can share the work; it must "
+        "equal what the topics really have, and changing it later moves products to other partitions.",
+    )
+    replication_factor: int = Field(
+        default=1,
+        ge=1,
+        le=32,
+        description="Number of brokers that keep each topic that `sightstream up` creates; the default suits one "
+        "broker, production uses 3.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic as it should be created."""
+    """How to create a topic."""
 
     name: str
     partitions: int
@@ -40,7 +62,7 @@ class TopicSpec:
 
 
 def topic_specs(settings: TopicSettings) -> list[TopicSpec]:
-    """The three topics that a pipeline needs."""
+    """Return how to create the three topics that a pipeline needs."""
     sizes = {
         settings.requests: MAX_REQUEST_RECORD_BYTES,
         settings.results: MAX_OUTCOME_RECORD_BYTES,
@@ -53,5 +75,5 @@ def topic_specs(settings: TopicSettings) -> list[TopicSpec]:
 
 
 def record_key(product_id: str) -> bytes:
-    """The Kafka key of every record about this product."""
+    """Return the Kafka key of every record about this product."""
     return product_id.encode()
