@@ -1,49 +1,32 @@
-"""Who sits in which row of the decode batch."""
+"""Keeps the rows of the decode inputs in step with the scheduler's running requests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
+import numpy.typing as npt
 
 from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
 from sightstream.pipeline.engine.slots.request import Request
-from sightstream.pipeline.engine.slots.sampler import SamplingBatch
 
 
-class Batch:
-    """The rows in use are always the first ones: a leaver's place goes to the last."""
+class DecodeBatch:
+    """Writes `inputs`, which lie on the host; a decode step copies them to the device."""
 
-    def __init__(self, table: DecodeInputs) -> None:
-        self.table = table
-        self.requests: list[Request] = []
-        self._newest: np.ndarray = table.packed[:, :2].numpy()  # token and position of each row
+    def __init__(self, inputs: DecodeInputs) -> None:
+        self._inputs = inputs
+        self._newest: npt.NDArray[np.int32] = inputs.packed[:, :2].numpy()  # token and position of each row
 
-    def __len__(self) -> int:
-        return len(self.requests)
+    def add(self, row: int, request: Request, token: int) -> None:
+        """Fill the first idle row; `token` is the first of the request's answer."""
+        self._inputs.set_row(row, token, len(request.prompt), request.tile_pages, request.pages)
 
-    def __iter__(self) -> Iterator[Request]:
-        return iter(self.requests)
-
-    def join(self, request: Request, token: int) -> None:
-        """`token` is the first of its answer."""
-        self.table.set(len(self.requests), token, len(request.prompt), request.tile_pages, request.pages)
-        self.requests.append(request)
-
-    def draws(self) -> SamplingBatch | None:
-        return SamplingBatch.of([request.sampler for request in self.requests])
-
-    def advance(self, sampled: list[int]) -> None:
-        """A token more for every row."""
-        rows = len(self.requests)
-        self._newest[:rows, 0] = [
-            request.policy.accept(token) for request, token in zip(self.requests, sampled, strict=True)
-        ]
+    def advance(self, running: list[Request], sampled: list[int]) -> None:
+        """Append a token to every running request."""
+        rows = len(running)
+        self._newest[:rows, 0] = [request.policy.accept(token) for request, token in zip(running, sampled, strict=True)]
         self._newest[:rows, 1] += 1
 
-    def leave(self, request: Request) -> None:
-        row, last = self.requests.index(request), len(self.requests) - 1
-        self.requests[row] = self.requests[last]
-        self.requests.pop()
-        self.table.move(last, row)
-        self.table.clear(last)
+    def remove(self, row: int, last: int) -> None:
+        """Move the `last` row in use to `row`, whose request has ended, so that the rows in use stay the first ones."""
+        self._inputs.move_row(last, row)
+        self._inputs.clear_row(last)

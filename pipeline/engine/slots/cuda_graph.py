@@ -1,4 +1,4 @@
-"""Work of fixed shapes, launched in one go."""
+"""Captures a function of fixed shapes as a CUDA graph, so that it is launched in one go."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ WARM_UP_RUNS = 2  # libraries choose and load their kernels before a capture, wh
 
 
 class CudaGraph:
-    """Calls `function` on tensors shaped as `example`; once captured, by replaying its kernels as a CUDA graph.
+    """Calls `function` on tensors shaped as `example`; once captured, it replays the kernels as a CUDA graph.
 
-    The result then is the same tensors at every call, overwritten.
+    After the capture every call returns the same tensors, overwritten.
     """
 
     def __init__(self, function: Callable[..., Any], example: tuple[torch.Tensor, ...]) -> None:
@@ -22,7 +22,10 @@ class CudaGraph:
         self._result: Any = None
 
     def capture(self, pool: Any) -> None:
-        """On the current stream, which must not be the default one. Graphs of one `pool` must not run side by side."""
+        """Capture on the current stream, which must not be the default one.
+
+        Graphs of one `pool` share memory, so they must not run at the same time.
+        """
         for _ in range(WARM_UP_RUNS):
             self._function(*self._inputs)
         self._graph = torch.cuda.CUDAGraph()

@@ -1,4 +1,4 @@
-"""What a decoding step has to know about each row, in one block of numbers: one copy to the device a step."""
+"""The decode step's inputs for all rows, in one block of numbers: one copy to the device per step."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ _FIXED = 3
 
 @dataclass(frozen=True, slots=True)
 class DecodeInputs:
-    """`packed` [rows, 3 + max_tiles + max_pages], int32: token, position, tiles, pages of tiles, pages of text.
+    """`packed` [rows, 3 + max_tiles + max_pages], int32. Each row is laid out as
 
-    A row of zeros is an idle row: it reads and writes pages that are nobody's.
+        | token | position | tiles | max_tiles tile pages | max_pages pages of text |
+
+    where unused pages are 0. An idle row is all zeros: it reads and writes page 0, which has no owner.
     """
 
     packed: torch.Tensor
@@ -21,23 +23,24 @@ class DecodeInputs:
 
     @classmethod
     def zeros(cls, rows: int, max_tiles: int, max_pages: int, *, pin: bool) -> DecodeInputs:
-        """On the host."""
+        """Return idle rows on the host."""
         return cls(torch.zeros((rows, _FIXED + max_tiles + max_pages), dtype=torch.int32, pin_memory=pin), max_tiles)
 
     def first(self, rows: int) -> DecodeInputs:
+        """Return a view of the first rows."""
         return DecodeInputs(self.packed[:rows], self.max_tiles)
 
-    def set(self, row: int, token: int, position: int, tile_pages: list[int], pages: list[int]) -> None:
-        """A request moves in."""
+    def set_row(self, row: int, token: int, position: int, tile_pages: list[int], pages: list[int]) -> None:
+        """Fill the row of a request that starts decoding."""
         line = [token, position, len(tile_pages), *tile_pages]
         line += [0] * (_FIXED + self.max_tiles - len(line)) + pages
         self.packed[row].zero_()
         self.packed[row, : len(line)] = torch.tensor(line, dtype=torch.int32)
 
-    def move(self, source: int, target: int) -> None:
+    def move_row(self, source: int, target: int) -> None:
         self.packed[target] = self.packed[source]
 
-    def clear(self, row: int) -> None:
+    def clear_row(self, row: int) -> None:
         self.packed[row].zero_()
 
     @property
@@ -47,7 +50,7 @@ class DecodeInputs:
 
     @property
     def positions(self) -> torch.Tensor:
-        """[rows]: where the newest token stands."""
+        """[rows]: the position of the newest token."""
         return self.packed[:, 1].contiguous()
 
     @property
@@ -57,8 +60,10 @@ class DecodeInputs:
 
     @property
     def tile_pages(self) -> torch.Tensor:
+        """[rows, max_tiles]."""
         return self.packed[:, _FIXED : _FIXED + self.max_tiles]
 
     @property
     def pages(self) -> torch.Tensor:
+        """[rows, max_pages]."""
         return self.packed[:, _FIXED + self.max_tiles :]

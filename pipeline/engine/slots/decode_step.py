@@ -1,10 +1,9 @@
-"""The decode step of the whole batch, launched at once and waited for later."""
+"""The decode step of the whole batch: launched at once, awaited later."""
 
 from __future__ import annotations
 
 from functools import partial
 from types import ModuleType
-from typing import Any
 
 import torch
 
@@ -12,12 +11,14 @@ from sightstream.pipeline.engine.slots import ops_torch
 from sightstream.pipeline.engine.slots.cuda_graph import CudaGraph
 from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
 from sightstream.pipeline.engine.slots.kv_cache import KvCache
-from sightstream.pipeline.engine.slots.sampler import SamplingBatch, sample
+from sightstream.pipeline.engine.slots.sampler import sample
+from sightstream.pipeline.engine.slots.sampling import SamplingBatch
+from sightstream.pipeline.engine.slots.streams import record_event
 from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
 
 
 def ops_for(device: torch.device) -> ModuleType:
-    """The fastest there are for a device."""
+    """Return the module with the fastest operations for a device."""
     if device.type != "cuda":
         return ops_torch
     from sightstream.pipeline.engine.slots import ops_triton
@@ -25,56 +26,58 @@ def ops_for(device: torch.device) -> ModuleType:
     return ops_triton
 
 
-def batch_sizes(most: int) -> list[int]:
-    """What a batch is filled up to: a graph has a fixed size, and each takes memory."""
-    return sorted({size for size in (1, 2, 4, 8, *range(16, most, 16), most) if size <= most})
+def batch_sizes(max_rows: int) -> list[int]:
+    """Return the sizes that batches are padded to: each needs a graph of its own, which takes memory."""
+    return sorted({size for size in (1, 2, 4, 8, *range(16, max_rows, 16), max_rows) if size <= max_rows})
 
 
 class PendingTokens:
-    """Tokens on their way to the host."""
+    """Sampled tokens on their way to the host."""
 
-    def __init__(self, logits: torch.Tensor, draws: SamplingBatch | None) -> None:
-        tokens = sample(logits, draws)
+    def __init__(self, logits: torch.Tensor, batch: SamplingBatch | None) -> None:
+        tokens = sample(logits, batch)
         self._on_gpu = tokens.device.type == "cuda"
         self._host = torch.empty(tokens.shape, dtype=tokens.dtype, pin_memory=self._on_gpu)
         self._host.copy_(tokens, non_blocking=True)
         if self._on_gpu:
-            self._arrived = torch.cuda.Event()
-            self._arrived.record()
+            self._arrived = record_event()
 
     def ready(self) -> bool:
         return not self._on_gpu or self._arrived.query()
 
     def tokens(self) -> list[int]:
-        """Waits for them. Raises what went wrong on the device since the last wait."""
+        """Block until they have arrived. Raises what failed on the device since the last wait."""
         if self._on_gpu:
             self._arrived.synchronize()
         return self._host.tolist()
 
 
 class DecodeStep:
-    """`table` lies on the host and is the caller's; it must not change between `launch` and the tokens' arrival."""
+    """Runs the decoder on `inputs`, which the caller owns, on the host.
 
-    def __init__(self, decoder: TextDecoder, kv: KvCache, table: DecodeInputs) -> None:
-        self._table = table
+    They must not change between `launch` and the arrival of its tokens.
+    """
+
+    def __init__(self, decoder: TextDecoder, kv: KvCache, inputs: DecodeInputs) -> None:
+        self._inputs = inputs
         device = kv.self_layers[0].keys.device
-        on_device = DecodeInputs(table.packed.to(device, copy=True), table.max_tiles)
+        on_device = DecodeInputs(inputs.packed.to(device, copy=True), inputs.max_tiles)
         self._graphs: dict[int, CudaGraph] = {}
-        for size in batch_sizes(len(table.packed)):
-            run = partial(_logits, decoder, kv, table.max_tiles)
+        for size in batch_sizes(len(inputs.packed)):
+            run = partial(_logits, decoder, kv, inputs.max_tiles)
             self._graphs[size] = CudaGraph(run, (on_device.first(size).packed,))
 
     def capture(self) -> None:
-        """Makes CUDA graphs, on the current stream."""
+        """Capture a CUDA graph for each batch size, on the current stream."""
         pool = torch.cuda.graph_pool_handle()
         for size in sorted(self._graphs, reverse=True):
             self._graphs[size].capture(pool)
 
-    def launch(self, rows: int, draws: SamplingBatch | None) -> PendingTokens:
-        """The next token of the first `rows` rows of the table; on the current stream."""
+    def launch(self, rows: int, batch: SamplingBatch | None) -> PendingTokens:
+        """Launch a step of the first `rows` rows on the current stream, and return their next tokens."""
         size = min(size for size in self._graphs if size >= rows)
-        return PendingTokens(self._graphs[size](self._table.first(size).packed)[:rows], draws)
+        return PendingTokens(self._graphs[size](self._inputs.first(size).packed)[:rows], batch)
 
 
-def _logits(decoder: TextDecoder, kv: KvCache, max_tiles: int, numbers: torch.Tensor) -> Any:
-    return decoder.logits(DecodeInputs(numbers, max_tiles), kv)
+def _logits(decoder: TextDecoder, kv: KvCache, max_tiles: int, packed: torch.Tensor) -> torch.Tensor:
+    return decoder.logits(DecodeInputs(packed, max_tiles), kv)

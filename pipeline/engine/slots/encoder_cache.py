@@ -1,4 +1,4 @@
-"""Encoded images, kept for further questions about the same image."""
+"""Encoded images, cached for further questions about the same image."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 
 
 class EncoderCache:
-    """At most `limit` bytes, the longest unused go first. An image without a key is never kept."""
+    """Holds at most `limit_bytes` and evicts the least recently used. An image without a key is never cached."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit, self._used = limit, 0
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes, self._used_bytes = limit_bytes, 0
         self._states: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     def get(self, key: str | None) -> torch.Tensor | None:
@@ -20,16 +20,16 @@ class EncoderCache:
         self._states.move_to_end(key)
         return self._states[key]
 
-    def keep(self, key: str | None, states: torch.Tensor) -> None:
-        """A copy of them."""
-        if key is None or key in self._states or states.nbytes > self._limit:
+    def put(self, key: str | None, states: torch.Tensor) -> None:
+        """Cache a copy of the states, unless it has no key or is larger than the whole cache."""
+        if key is None or key in self._states or states.nbytes > self._limit_bytes:
             return
         self._states[key] = states.clone()
-        self._used += states.nbytes
-        while self._used > self._limit:
+        self._used_bytes += states.nbytes
+        while self._used_bytes > self._limit_bytes:
             _, oldest = self._states.popitem(last=False)
-            self._used -= oldest.nbytes
+            self._used_bytes -= oldest.nbytes
 
     def clear(self) -> None:
         self._states.clear()
-        self._used = 0
+        self._used_bytes = 0

@@ -1,4 +1,4 @@
-"""Where keys and values lie: pages of self-attention, pages of image tiles, and who has which."""
+"""The KV cache: keys and values in pages of self-attention and pages of image tiles, on the device."""
 
 from __future__ import annotations
 
@@ -7,33 +7,14 @@ from typing import Any
 
 import torch
 
-PAGE_SIZE = 128
+from sightstream.pipeline.engine.slots.block_allocator import PAGE_SIZE
+
 FP8_MAX = 448.0  # of float8_e4m3fn
-
-
-class BlockAllocator:
-    """Hands out page numbers. Page 0 is nobody's: idle rows of a batch write there."""
-
-    def __init__(self, count: int) -> None:
-        self._free = list(range(count - 1, 0, -1))
-
-    def __len__(self) -> int:
-        """How many are free."""
-        return len(self._free)
-
-    def allocate(self, count: int) -> list[int]:
-        """`count` pages, at most as many as are free."""
-        allocated = self._free[len(self._free) - count :]
-        del self._free[len(self._free) - count :]
-        return allocated
-
-    def free(self, pages: list[int]) -> None:
-        self._free += pages
 
 
 @dataclass(frozen=True, slots=True)
 class PageShape:
-    """Sizes of a model's pages. `dtype` is that of self-attention, `tile_dtype` that of image tiles."""
+    """Gives the sizes of a model's pages. Self-attention is kept in `dtype`, image tiles in `tile_dtype`."""
 
     self_layers: int
     cross_layers: int
@@ -59,25 +40,28 @@ class PageShape:
 
     @property
     def page_bytes(self) -> int:
-        """Of one page of self-attention, all layers together."""
+        """Return the bytes of one page of self-attention in all layers together."""
         return 2 * self.self_layers * self.heads * PAGE_SIZE * self.width * self.dtype.itemsize
 
     @property
     def tile_bytes(self) -> int:
-        """Of one image tile, all layers together."""
+        """Return the bytes of one image tile in all layers together."""
         return 2 * self.cross_layers * self.heads * self.tile_tokens * self.width * self.tile_dtype.itemsize
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """`keys` and `values` [pages, heads, tokens, width]; `scales`, two of [pages, heads], where they are in FP8."""
+    """One layer's `keys` and `values`, [pages, heads, tokens, width] each.
+
+    `scales`, two of [pages, heads], are there only where keys and values are kept in FP8.
+    """
 
     keys: torch.Tensor
     values: torch.Tensor
     scales: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def store(self, pages: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Fills whole `pages` [n] with [n, heads, tokens, width]."""
+        """Fill whole `pages` [n] with keys and values [n, heads, tokens, width]."""
         if self.scales is None:
             self.keys[pages], self.values[pages] = keys, values
             return
@@ -88,7 +72,7 @@ class Layer:
 
 
 class KvCache:
-    """All pages of a model, allocated once. Raises torch.OutOfMemoryError."""
+    """Holds all pages of a model, allocated once. Raises torch.OutOfMemoryError."""
 
     def __init__(self, shape: PageShape, pages: int, tiles: int, device: torch.device) -> None:
         self.shape = shape
@@ -96,7 +80,6 @@ class KvCache:
         image = (tiles, shape.heads, shape.tile_tokens, shape.width)
         self.self_layers = [_layer(text, shape.dtype, device) for _ in range(shape.self_layers)]
         self.cross_layers = [_layer(image, shape.tile_dtype, device) for _ in range(shape.cross_layers)]
-        self.pages, self.tiles = BlockAllocator(pages), BlockAllocator(tiles)
 
 
 def _layer(size: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Layer:
@@ -104,8 +87,3 @@ def _layer(size: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> L
     if dtype != torch.float8_e4m3fn:
         return Layer(keys, values)
     return Layer(keys, values, (torch.ones(size[:2], device=device), torch.ones(size[:2], device=device)))
-
-
-def pages_for(tokens: int) -> int:
-    """BlockAllocator of self-attention that `tokens` take."""
-    return -(-tokens // PAGE_SIZE)

@@ -1,7 +1,7 @@
-"""What a decode step does beside its matrix products, in plain torch: for any device, and the model of `ops_triton.py`.
+"""The operations of a decode step beside its matrix products, in torch: for any device, and to test `ops_triton.py`.
 
 Shapes: R rows (one token each), Q query heads, H key heads, W head width. A page holds P tokens of one row: keys and
-values lie as [pages, H, P, W].
+values are [pages, H, P, W].
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ def attend(
     pages: torch.Tensor,
     lengths: torch.Tensor,
 ) -> torch.Tensor:
-    """Softmax attention of `queries` [R, Q, W] over each row's first `lengths` [R] tokens; returns [R, Q, W].
+    """Attend with `queries` [R, Q, W] over each row's first `lengths` [R] tokens; return [R, Q, W].
 
     `pages` [R, N] names each row's pages in order. `scales`, two of [pages, H], multiply keys and values.
     """
     rows, query_heads, width = queries.shape
     _, heads, page, _ = keys.shape
     used = -(-int(lengths.max()) // page)
-    there = torch.arange(used * page, device=queries.device) < lengths[:, None]
+    in_row = torch.arange(used * page, device=queries.device) < lengths[:, None]
 
     def gather(pool: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
-        found = pool[pages[:, :used].long()].to(queries.dtype)
+        gathered = pool[pages[:, :used].long()].to(queries.dtype)
         if scale is not None:
-            found *= scale[pages[:, :used].long()][..., None, None].to(queries.dtype)
-        tokens = found.transpose(1, 2).reshape(rows, heads, used * page, width)
-        return tokens.masked_fill(~there[:, None, :, None], 0)  # a former owner's NaN would get through any mask
+            gathered *= scale[pages[:, :used].long()][..., None, None].to(queries.dtype)
+        tokens = gathered.transpose(1, 2).reshape(rows, heads, used * page, width)
+        return tokens.masked_fill(~in_row[:, None, :, None], 0)  # a former owner's NaN would pass any mask
 
     key_scales, value_scales = scales or (None, None)
     packed = queries.view(rows, heads, query_heads // heads, width)
     out = functional.scaled_dot_product_attention(
-        packed, gather(keys, key_scales), gather(values, value_scales), attn_mask=there[:, None, None, :]
+        packed, gather(keys, key_scales), gather(values, value_scales), attn_mask=in_row[:, None, None, :]
     )
     return out.reshape(rows, query_heads, width)
 
@@ -45,7 +45,7 @@ def attend(
 def add_norm(
     hidden: torch.Tensor, change: torch.Tensor | None, gate: torch.Tensor | None, weight: torch.Tensor, eps: float
 ) -> torch.Tensor:
-    """Adds `gate` * `change` to `hidden` in place; returns its root-mean-square norm over the last dimension."""
+    """Add `gate` * `change` to `hidden` in place; return its root-mean-square norm over the last dimension."""
     if change is not None:
         hidden += change if gate is None else gate * change
     wide = hidden.float()
@@ -61,24 +61,25 @@ def rotate_store(
     pages: torch.Tensor,
     positions: torch.Tensor,
 ) -> torch.Tensor:
-    """Turns queries and keys of `qkv` [R, (Q + 2 H) W] to their `positions` [R]; returns the queries [R, Q, W].
+    """Rotate queries and keys of `qkv` [R, (Q + 2 H) W] to their `positions` [R]; return the queries [R, Q, W].
 
-    `cos`, `sin`: [R, W]. Keys and values are stored at their places in the rows' pages.
+    `cos`, `sin`: [R, W]. Keys and values are stored at their positions in the rows' pages.
     """
     rows = qkv.shape[0]
     _, heads, page, width = keys.shape
-    queries, key, value = qkv.view(rows, -1, width).split((qkv.shape[1] // width - 2 * heads, heads, heads), dim=1)
+    sizes = [qkv.shape[1] // width - 2 * heads, heads, heads]
+    queries, key, value = torch.split(qkv.view(rows, -1, width), sizes, dim=1)
 
-    def turned(x: torch.Tensor) -> torch.Tensor:
+    def rotated(x: torch.Tensor) -> torch.Tensor:
         low, high = x.chunk(2, dim=-1)
         return x * cos[:, None] + torch.cat((-high, low), dim=-1) * sin[:, None]
 
-    where = pages.gather(1, (positions // page)[:, None].long())[:, 0].long(), slice(None), (positions % page).long()
-    keys[where], values[where] = turned(key), value
-    return turned(queries)
+    index = pages.gather(1, (positions // page)[:, None].long())[:, 0].long(), slice(None), (positions % page).long()
+    keys[index], values[index] = rotated(key), value
+    return rotated(queries)
 
 
 def silu_product(gate_up: torch.Tensor) -> torch.Tensor:
-    """[R, 2 N] to [R, N]: the first half through SiLU, times the second."""
+    """Multiply SiLU of the first half of [R, 2 N] by the second half; return [R, N]."""
     gate, up = gate_up.chunk(2, dim=-1)
     return functional.silu(gate) * up

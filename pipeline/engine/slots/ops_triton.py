@@ -1,25 +1,36 @@
-"""The Triton kernels of a decode step. Only loaded where there is a CUDA device; each has its twin in `ops_torch.py`.
+"""The Triton kernels of a decode step, loaded only with a CUDA device. `ops_torch.py` has the same operations in torch.
 
-All are bound by memory: each reads its inputs once, in 16-byte pieces, and keeps what lies between in registers.
+All are bound by memory: each reads its inputs once, in 16-byte pieces, and keeps intermediate values in registers.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 import triton
 import triton.language as tl
 
-# Programs that an attention should be cut into: enough to fill any card several times over, so that the last wave
-# costs little.
+
+class _Kernel(Protocol):
+    """Launches a kernel with `kernel[grid](arguments)`."""
+
+    def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]: ...
+
+
+jit: Callable[[Callable[..., Any]], _Kernel] = triton.jit  # typed here, because Triton ships no types
+
+# Programs to cut an attention into: enough to fill any GPU several times over, so that the last wave costs little.
 PROGRAMS = 2048
 MAX_SPLITS = 32
-QUERY_ROWS = 16  # the fewest that a matrix unit takes
-# Keys a block, warps, stages: measured, within 2 to 8 % of what the memory gives.
+QUERY_ROWS = 16  # the fewest that a matrix unit accepts
+# Keys per block, warps, stages: measured, within 2 to 8 % of the memory's bandwidth.
 SHAPE = (64, 2, 4)
 FP8_SHAPE = (32, 2, 5)
 
 
-@triton.jit
+@jit
 def _attend(
     queries,
     keys,
@@ -39,13 +50,13 @@ def _attend(
     ROWS: tl.constexpr,
     SCALED: tl.constexpr,
 ):
-    """One (row, key head, split): online softmax over the split's share of the row's pages."""
+    """One (row, key head, split): online softmax over the split's slice of the row's pages."""
     row, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     heads, splits = tl.num_programs(1), tl.num_programs(2)
-    blocks_a_page: tl.constexpr = (PAGE + BLOCK - 1) // BLOCK
+    blocks_per_page: tl.constexpr = (PAGE + BLOCK - 1) // BLOCK
     length = tl.load(lengths + row)
-    blocks = tl.cdiv(length, PAGE) * blocks_a_page
-    share = tl.cdiv(blocks, splits)
+    blocks = tl.cdiv(length, PAGE) * blocks_per_page
+    split_blocks = tl.cdiv(blocks, splits)
     group, column, token = tl.arange(0, ROWS), tl.arange(0, WIDTH), tl.arange(0, BLOCK)
     in_group = group[:, None] < GROUP
     at = ((row * heads + head) * GROUP + group[:, None]) * WIDTH + column[None, :]
@@ -54,28 +65,28 @@ def _attend(
     best = tl.full([ROWS], -1e30, tl.float32)
     total = tl.zeros([ROWS], tl.float32)
     mean = tl.zeros([ROWS, WIDTH], tl.float32)
-    first, last = split * share, tl.minimum((split + 1) * share, blocks)
-    # Two loops, for the inner one is only pipelined when its loads don't hang on another load.
-    for nth in range(first // blocks_a_page, tl.cdiv(last, blocks_a_page)):
+    first, last = split * split_blocks, tl.minimum((split + 1) * split_blocks, blocks)
+    # Two loops: the inner one is only pipelined when its loads don't depend on another load.
+    for nth in range(first // blocks_per_page, tl.cdiv(last, blocks_per_page)):
         page = tl.load(pages + row * page_stride + nth).to(tl.int64) * heads + head
-        start, end = nth * blocks_a_page, (nth + 1) * blocks_a_page
-        held = tl.minimum(length - nth * PAGE, PAGE)
+        start, end = nth * blocks_per_page, (nth + 1) * blocks_per_page
+        used = tl.minimum(length - nth * PAGE, PAGE)
         key_scale = tl.load(key_scales + page) if SCALED else 1.0
         value_scale = tl.load(value_scales + page) if SCALED else 1.0
         for block in range(tl.maximum(first, start) - start, tl.minimum(last, end) - start):
-            place = block * BLOCK + token
-            there = place < held
-            lies = page * (PAGE * WIDTH) + place[:, None] * WIDTH + column[None, :]
-            key = tl.load(keys + lies, mask=there[:, None], other=0.0)
-            value = tl.load(values + lies, mask=there[:, None], other=0.0)
+            index = block * BLOCK + token
+            in_page = index < used
+            source = page * (PAGE * WIDTH) + index[:, None] * WIDTH + column[None, :]
+            key = tl.load(keys + source, mask=in_page[:, None], other=0.0)
+            value = tl.load(values + source, mask=in_page[:, None], other=0.0)
             if SCALED:
                 key, value = key.to(tl.float16), value.to(tl.float16)
             score = tl.dot(query, tl.trans(key))
             if SCALED:
                 score *= key_scale
-            score = tl.where(there[None, :], score, -1e30)
+            score = tl.where(in_page[None, :], score, -1e30)
             better = tl.maximum(best, tl.max(score, 1))
-            part = tl.where(there[None, :], tl.exp2(score - better[:, None]), 0.0)
+            part = tl.where(in_page[None, :], tl.exp2(score - better[:, None]), 0.0)
             fade = tl.exp2(best - better)
             total = total * fade + tl.sum(part, 1)
             if SCALED:
@@ -88,17 +99,17 @@ def _attend(
     tl.store(weights + out, best + tl.log2(tl.maximum(total, 1e-30)), mask=group < GROUP)
 
 
-@triton.jit
+@jit
 def _combine(sums, weights, out, splits, WIDTH: tl.constexpr, SPLITS: tl.constexpr):
-    """One (row, query head): the splits' means, each by its share of the softmax."""
+    """One (row, query head): the splits' means, each weighted by its part of the softmax."""
     query = tl.program_id(0)
     split, column = tl.arange(0, SPLITS), tl.arange(0, WIDTH)
-    there = split < splits
-    weight = tl.load(weights + query * splits + split, mask=there, other=-1e30)
-    share = tl.where(there, tl.exp2(weight - tl.max(weight, 0)), 0.0)
+    exists = split < splits
+    weight = tl.load(weights + query * splits + split, mask=exists, other=-1e30)
+    fraction = tl.where(exists, tl.exp2(weight - tl.max(weight, 0)), 0.0)
     at = (query * splits + split[:, None]) * WIDTH + column[None, :]
-    mean = tl.load(sums + at, mask=there[:, None], other=0.0)
-    mixed = tl.sum(mean * share[:, None], 0) / tl.sum(share, 0)
+    mean = tl.load(sums + at, mask=exists[:, None], other=0.0)
+    mixed = tl.sum(mean * fraction[:, None], 0) / tl.sum(fraction, 0)
     tl.store(out + query * WIDTH + column, mixed.to(out.dtype.element_ty))
 
 
@@ -110,7 +121,7 @@ def attend(
     pages: torch.Tensor,
     lengths: torch.Tensor,
 ) -> torch.Tensor:
-    """`ops_torch.attend`, each page read once; query heads that share a key head are packed into one product."""
+    """Do `ops_torch.attend` with each page read once; query heads that share a key head form one product."""
     rows, query_heads, width = queries.shape
     _, heads, page, _ = keys.shape
     splits = max(1, min(MAX_SPLITS, PROGRAMS // (rows * heads)))
@@ -146,31 +157,31 @@ def attend(
     return out
 
 
-@triton.jit
+@jit
 def _add_norm(
     hidden, change, gate, weight, out, eps, columns, ADD: tl.constexpr, GATED: tl.constexpr, BLOCK: tl.constexpr
 ):
     row = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
-    there = column < columns
+    in_row = column < columns
     at = row * columns + column
-    x = tl.load(hidden + at, mask=there, other=0.0)
+    x = tl.load(hidden + at, mask=in_row, other=0.0)
     if ADD:
-        step = tl.load(change + at, mask=there, other=0.0)
+        step = tl.load(change + at, mask=in_row, other=0.0)
         if GATED:
             step = (step.to(tl.float32) * tl.load(gate).to(tl.float32)).to(x.dtype)
         x = (x.to(tl.float32) + step.to(tl.float32)).to(x.dtype)
-        tl.store(hidden + at, x, mask=there)
+        tl.store(hidden + at, x, mask=in_row)
     wide = x.to(tl.float32)
     normed = (wide * tl.rsqrt(tl.sum(wide * wide, 0) / columns + eps)).to(x.dtype)
-    scale = tl.load(weight + column, mask=there, other=0.0)
-    tl.store(out + at, (normed.to(tl.float32) * scale.to(tl.float32)).to(x.dtype), mask=there)
+    scale = tl.load(weight + column, mask=in_row, other=0.0)
+    tl.store(out + at, (normed.to(tl.float32) * scale.to(tl.float32)).to(x.dtype), mask=in_row)
 
 
 def add_norm(
     hidden: torch.Tensor, change: torch.Tensor | None, gate: torch.Tensor | None, weight: torch.Tensor, eps: float
 ) -> torch.Tensor:
-    """`ops_torch.add_norm`, in one pass."""
+    """Do `ops_torch.add_norm` in one pass."""
     out = torch.empty_like(hidden)
     columns = hidden.shape[-1]
     block = triton.next_power_of_2(columns)
@@ -190,12 +201,12 @@ def add_norm(
     return out
 
 
-@triton.jit
+@jit
 def _rotate_store(
     qkv, cos, sin, positions, pages, page_stride, queries, keys, values, QUERY: tl.constexpr, HEADS: tl.constexpr,
     PAGE: tl.constexpr, HALF: tl.constexpr,
 ):  # fmt: skip
-    """One (row, head): a query is turned, a key is turned and stored, a value is stored."""
+    """One (row, head): rotates a query, rotates and stores a key, or stores a value."""
     row, head = tl.program_id(0), tl.program_id(1)
     half = tl.arange(0, HALF)
     at = (row * (QUERY + 2 * HEADS) + head) * 2 * HALF + half
@@ -205,20 +216,20 @@ def _rotate_store(
         c, s, a, b = c.to(tl.float32), s.to(tl.float32), low.to(tl.float32), high.to(tl.float32)
         low, high = (a * c - b * s).to(low.dtype), (b * c + a * s).to(high.dtype)
     if head < QUERY:
-        turned = (row * QUERY + head) * 2 * HALF + half
-        tl.store(queries + turned, low)
-        tl.store(queries + turned + HALF, high)
+        target = (row * QUERY + head) * 2 * HALF + half
+        tl.store(queries + target, low)
+        tl.store(queries + target + HALF, high)
     else:
         position = tl.load(positions + row)
         page = tl.load(pages + row * page_stride + position // PAGE).to(tl.int64)
         which = (head - QUERY) % HEADS
-        place = ((page * HEADS + which) * PAGE + position % PAGE) * 2 * HALF + half
+        target = ((page * HEADS + which) * PAGE + position % PAGE) * 2 * HALF + half
         if head < QUERY + HEADS:
-            tl.store(keys + place, low)
-            tl.store(keys + place + HALF, high)
+            tl.store(keys + target, low)
+            tl.store(keys + target + HALF, high)
         else:
-            tl.store(values + place, low)
-            tl.store(values + place + HALF, high)
+            tl.store(values + target, low)
+            tl.store(values + target + HALF, high)
 
 
 def rotate_store(
@@ -230,7 +241,7 @@ def rotate_store(
     pages: torch.Tensor,
     positions: torch.Tensor,
 ) -> torch.Tensor:
-    """`ops_torch.rotate_store`, in one pass."""
+    """Do `ops_torch.rotate_store` in one pass."""
     rows = qkv.shape[0]
     _, heads, page, width = keys.shape
     query_heads = qkv.shape[1] // width - 2 * heads
@@ -254,20 +265,20 @@ def rotate_store(
     return queries
 
 
-@triton.jit
+@jit
 def _silu_product(gate_up, out, columns, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    there = column < columns
-    gate = tl.load(gate_up + row * 2 * columns + column, mask=there, other=0.0)
-    up = tl.load(gate_up + row * 2 * columns + columns + column, mask=there, other=0.0)
+    in_row = column < columns
+    gate = tl.load(gate_up + row * 2 * columns + column, mask=in_row, other=0.0)
+    up = tl.load(gate_up + row * 2 * columns + columns + column, mask=in_row, other=0.0)
     wide = gate.to(tl.float32)
     acted = (wide / (1.0 + tl.exp(-wide))).to(gate.dtype)
-    tl.store(out + row * columns + column, (acted.to(tl.float32) * up.to(tl.float32)).to(gate.dtype), mask=there)
+    tl.store(out + row * columns + column, (acted.to(tl.float32) * up.to(tl.float32)).to(gate.dtype), mask=in_row)
 
 
 def silu_product(gate_up: torch.Tensor) -> torch.Tensor:
-    """`ops_torch.silu_product`, in one pass."""
+    """Do `ops_torch.silu_product` in one pass."""
     rows, columns = gate_up.shape[0], gate_up.shape[1] // 2
     out = torch.empty((rows, columns), dtype=gate_up.dtype, device=gate_up.device)
     _silu_product[(rows, triton.cdiv(columns, 1024))](gate_up, out, columns, BLOCK=1024, num_warps=4)

@@ -1,4 +1,4 @@
-"""The tags of a guided answer, as one tokenizer writes them."""
+"""Plans the tags of a guided answer as one tokenizer encodes them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sightstream.pipeline.answer import SECTIONS
 CLOSINGS = tuple(f"</{name}>" for name in SECTIONS)
 LATER = tuple(tuple(f"<{name}" for name in SECTIONS[index + 1 :]) for index in range(len(SECTIONS)))
 
-# What each section is sure of, in parts of the room that the tags leave. What one does not use, the later ones may:
-# the early shares are therefore wider than a summary or a caption is long.
-SHARES = (25, 25, 30, 20)
-LEAST_ROOM = 40  # tokens: eight for the smallest share
+# The weights by which the tokens that the tags leave are split among the sections. Tokens that a section does not use
+# go to the later ones: the early weights are therefore larger than a summary or a caption needs.
+WEIGHTS = (25, 25, 30, 20)
+MIN_FREE_TOKENS = 40  # eight for the smallest weight
 
 
 class Tokenizer(Protocol):
-    """One token's text may be decoded by itself."""
+    """Encodes and decodes; a single token can be decoded by itself."""
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]: ...
 
@@ -27,10 +27,10 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SectionPlan:
-    """The tags of a guided answer as one tokenizer writes them; made once, shared by all answers of one thread.
+    """Holds the tags of a guided answer as one tokenizer encodes them; made once for all answers of one thread.
 
-    `separator` is what the model was taught to write between sections. `plain_tokens` holds the tokens seen so far that
-    neither end an answer nor contain a "<": wherever no tag has begun they pass without a closer look.
+    `separator` is the text that the model was trained to write between sections. `plain_tokens` are the tokens seen so
+    far that neither end an answer nor contain a "<": wherever no tag has begun they pass without a closer look.
     """
 
     tokenizer: Tokenizer
@@ -41,41 +41,41 @@ class SectionPlan:
     _forced_tokens: dict[tuple[int, str], list[int]] = field(default_factory=dict, init=False)
 
     def fits(self, max_tokens: int) -> bool:
-        """Whether there is room for all tags and for eight tokens in each section."""
-        return max_tokens >= len(self.opening) + self.reserves[0] + LEAST_ROOM
+        """Return whether `max_tokens` suffices for all tags and for eight tokens in each section."""
+        return max_tokens >= len(self.opening) + self.reserves[0] + MIN_FREE_TOKENS
 
     @cached_property
     def opening(self) -> list[int]:
-        """The first section's tag."""
+        """The tokens of the first section's tag."""
         return self._encode(f"<{SECTIONS[0]}>")
 
     @cached_property
     def costs(self) -> list[int]:
-        """By section: the most tokens that one bridge takes."""
+        """By section: the most tokens that can be forced at its end."""
         leads = [(closing, self._lead(index)) for index, closing in enumerate(CLOSINGS)]
         return [max(len(self._encode(closing + lead)), len(self._encode(lead))) for closing, lead in leads]
 
     @cached_property
     def reserves(self) -> list[int]:
-        """By section: the most tokens that are fed from its end to the answer's end."""
+        """By section: the most tokens that are forced from its end to the answer's end."""
         return [sum(self.costs[index:]) for index in range(len(SECTIONS))]
 
     def budget(self, section: int, left: int) -> int:
-        """What a section may say if `left` tokens are left for it and all that follows, tags included."""
-        return (left - self.reserves[section]) * SHARES[section] // sum(SHARES[section:])
+        """Return a section's tokens if `left` are left for it and everything after it, tags included."""
+        return (left - self.reserves[section]) * WEIGHTS[section] // sum(WEIGHTS[section:])
 
     def forced_tokens(self, section: int, begun: str) -> list[int]:
-        """What leads from inside a section into the next (or to the end), after `begun` has been said of it.
+        """Return the tokens that lead from inside a section into the next one, or to the answer's end.
 
-        `begun` is a part of the closing tag, or all of it and whatever came in the same token. Where going on from
-        there would cost more than the bridge may, it starts anew.
+        `begun` is the part of the closing tag that the answer has already, or all of it with the rest of the same
+        token. Where continuing from there would take more tokens than `costs` allows, the tag is repeated in full.
         """
         if (section, begun) not in self._forced_tokens:
             self._forced_tokens[section, begun] = self._build_forced_tokens(section, begun)
         return self._forced_tokens[section, begun]
 
     def text(self, token: int) -> str:
-        """One token's text; its bytes may be a part of a character."""
+        """Return one token's text; its bytes may be a part of a character."""
         if token not in self._texts:
             text = self._texts[token] = self.tokenizer.decode([token])
             if "<" not in text and token not in self.ends:
@@ -91,7 +91,7 @@ class SectionPlan:
         return self._encode(lead if begun.startswith(closing) else closing + lead)
 
     def _lead(self, section: int) -> str:
-        """What stands between a section's closing tag and the next section's text."""
+        """Return the text between a section's closing tag and the next section's text."""
         return "".join(f"{self.separator}<{name}>" for name in SECTIONS[section + 1 : section + 2])
 
     def _encode(self, text: str) -> list[int]:

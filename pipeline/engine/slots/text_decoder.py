@@ -1,7 +1,7 @@
-"""One decoding step of Mllama's text model: a token for every row, over keys and values that lie in pages.
+"""Runs one decoding step of Mllama's text model: a token for every row, over keys and values in pages.
 
-The weights and their layout are the model's own; the order of operations is that of its forward pass. What differs is
-where keys and values lie, that products with one input are made in one go, and that small operations are fused.
+The weights and the order of operations are those of the model's own forward pass. Three things differ: keys and values
+are in pages, matrix products with the same input are made as one, and small operations are fused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Product = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A decoder layer. `into` is the query (cross) or query, key and value (self) projection."""
+    """A decoder layer. `into` projects to queries (cross-attention) or to queries, keys and values (self-attention)."""
 
     cross: bool
     norm: torch.Tensor
@@ -39,7 +39,7 @@ class _Block:
 
 
 class TextDecoder:
-    """`ops` is `ops_torch` or `ops_triton`. Takes over the model's weights: it stays usable, its layers share them."""
+    """`ops` is `ops_torch` or `ops_triton`. It joins the model's weights in place; the model keeps working."""
 
     def __init__(self, model: Any, ops: ModuleType) -> None:
         text = model.model.language_model
@@ -50,36 +50,38 @@ class TextDecoder:
         self._blocks = [_block(layer) for layer in text.layers]
         self._norm, self._head = text.norm.weight, model.lm_head
 
-    def logits(self, table: DecodeInputs, kv: KvCache) -> torch.Tensor:
-        """[rows, vocabulary] for the token after each row's newest, whose keys and values are stored on the way."""
-        hidden = self._embed(table.tokens)
-        cos, sin = (part[:, 0] for part in self._rotary(hidden, table.positions[:, None]))
-        lengths = table.positions + 1
-        cross_lengths = (table.tiles * kv.shape.tile_tokens).clamp(min=1)  # nothing to see: nothing to softmax
-        selves, crosses = iter(kv.self_layers), iter(kv.cross_layers)
+    def logits(self, inputs: DecodeInputs, kv: KvCache) -> torch.Tensor:
+        """Store keys and values of each row's newest token; return logits [rows, vocabulary] for the next one."""
+        hidden = self._embed(inputs.tokens)
+        cos, sin = (part[:, 0] for part in self._rotary(hidden, inputs.positions[:, None]))
+        lengths = inputs.positions + 1
+        cross_lengths = (inputs.tiles * kv.shape.tile_tokens).clamp(min=1)  # softmax needs one token
+        self_layers, cross_layers = iter(kv.self_layers), iter(kv.cross_layers)
         change, gate = None, None
         for block in self._blocks:
             normed = self._ops.add_norm(hidden, change, gate, block.norm, self._eps)
             projected = block.into(normed)
             if block.cross:
                 queries = self._cross_queries(projected, block)
-                attended = self._attend(queries, next(crosses), table.tile_pages, cross_lengths)
+                attended = self._attend(queries, next(cross_layers), inputs.tile_pages, cross_lengths)
             else:
-                layer = next(selves)
-                places = (layer.keys, layer.values, table.pages, table.positions)
-                queries = self._ops.rotate_store(projected, cos, sin, *places)
-                attended = self._attend(queries, layer, table.pages, lengths)
+                layer = next(self_layers)
+                targets = (layer.keys, layer.values, inputs.pages, inputs.positions)
+                queries = self._ops.rotate_store(projected, cos, sin, *targets)
+                attended = self._attend(queries, layer, inputs.pages, lengths)
             change, gate = block.out(attended), block.attention_gate
             normed = self._ops.add_norm(hidden, change, gate, block.mlp_norm, self._eps)
             change, gate = block.down(self._ops.silu_product(block.gate_up(normed))), block.mlp_gate
-        return self._head(self._ops.add_norm(hidden, change, gate, self._norm, self._eps))
+        logits: torch.Tensor = self._head(self._ops.add_norm(hidden, change, gate, self._norm, self._eps))
+        return logits
 
     def _cross_queries(self, projected: torch.Tensor, block: _Block) -> torch.Tensor:
         heads = projected.view(projected.shape[0], -1, self._width)
-        return self._ops.add_norm(heads, None, None, block.query_norm, self._eps)
+        normed: torch.Tensor = self._ops.add_norm(heads, None, None, block.query_norm, self._eps)
+        return normed
 
     def _attend(self, queries: torch.Tensor, layer: Layer, pages: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        attended = self._ops.attend(queries, layer.keys, layer.values, layer.scales, pages, lengths)
+        attended: torch.Tensor = self._ops.attend(queries, layer.keys, layer.values, layer.scales, pages, lengths)
         return attended.view(queries.shape[0], -1)
 
 
@@ -102,13 +104,13 @@ def _block(layer: Any) -> _Block:
 
 
 def joined(layers: Sequence[nn.Module]) -> Product:
-    """One product for layers with one input. Plain ones share their weights with it, so that none is held twice."""
+    """Return one product for layers with the same input. Unquantized layers become views of its weights."""
     if len(layers) == 1:
         return layers[0]
     if any(type(layer) is not nn.Linear or layer.bias is not None for layer in layers):
         return lambda x: torch.cat([layer(x) for layer in layers], dim=-1)
     weights = [layer.get_parameter("weight").detach() for layer in layers]
     whole = torch.cat(weights)
-    for layer, part in zip(layers, whole.split([len(weight) for weight in weights]), strict=True):
+    for layer, part in zip(layers, torch.split(whole, [len(weight) for weight in weights]), strict=True):
         layer.weight = nn.Parameter(part, requires_grad=False)
     return partial(functional.linear, weight=whole)

@@ -1,4 +1,4 @@
-"""Two costly parts of the text model's forward pass, done faster: norms in one pass, attention without copied keys."""
+"""Replaces two costly parts of the text model's forward pass: norms in one pass, attention without copied keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ ATTENTION = "sightstream_text"
 
 
 def patch_attention_and_norms(text_model: Any, ops: ModuleType) -> None:
-    """Only for forward passes that bring their own masks, as a prefill does."""
+    """Replace the attention and every RMSNorm of a transformers text model, in place.
+
+    From then on its forward passes must bring their own masks, as a prefill does.
+    """
     AttentionInterface.register(ATTENTION, _attend)
     text_model.config._attn_implementation = ATTENTION
     for module in text_model.modules():
@@ -23,7 +26,8 @@ def patch_attention_and_norms(text_model: Any, ops: ModuleType) -> None:
 
 
 def _norm(ops: ModuleType, weight: torch.Tensor, eps: float, hidden_states: torch.Tensor) -> torch.Tensor:
-    return ops.add_norm(hidden_states.contiguous(), None, None, weight, eps)
+    normed: torch.Tensor = ops.add_norm(hidden_states.contiguous(), None, None, weight, eps)
+    return normed
 
 
 def _attend(

@@ -1,4 +1,4 @@
-"""Host to device without waiting for what the device is doing: only copies from pinned memory don't."""
+"""Copies from host to device without waiting for the device, which only copies from pinned memory allow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 def copy_to_device(host: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A small tensor, in the current stream's order."""
+    """Copy a small tensor, in the current stream's order."""
     if device.type == "cpu":
         return host
     return host.pin_memory().to(device, non_blocking=True)
@@ -20,7 +20,7 @@ def copy_numbers(numbers: Sequence[int] | Sequence[float], device: torch.device)
 
 
 def copy_bytes(data: bytes | memoryview, device: torch.device) -> torch.Tensor:
-    """[bytes] uint8, in the current stream's order; `data` may change afterwards."""
+    """Copy to a tensor [bytes] of uint8, in the current stream's order; `data` may change afterwards."""
     host = torch.empty(len(data), dtype=torch.uint8, pin_memory=device.type == "cuda")
     host.numpy()[:] = np.frombuffer(data, dtype=np.uint8)
     return host.to(device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""Canvases become what the text model attends to: the vision model and its projector, an image at a time."""
+"""Encodes canvases to the states that the text model attends to, one image at a time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sightstream.pipeline.types import Canvas
 
 
 class VisionEncoder:
-    """All work goes to the current stream. On a GPU there is a CUDA graph for each number of tiles."""
+    """Runs the vision model and its projector on the current stream; captured, with a CUDA graph per tile count."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._model = checkpoint.model.model
         vision, images = self._model.vision_model, checkpoint.processor.image_processor
         self._device, self._dtype = checkpoint.model.device, checkpoint.model.dtype
         self._side, self._max_tiles = images.size["height"], vision.max_num_tiles
-        # As the processor does it: grey levels to 0..1, less the mean, over the deviation.
+        # As the processor does it: levels to 0..1, minus the mean, divided by the deviation.
         self._rescale = images.rescale_factor
         self._mean, self._deviation = (self._channels(images.image_mean), self._channels(images.image_std))
         self._attention = VisionAttention(vision)
@@ -32,20 +32,23 @@ class VisionEncoder:
         self._graphs = [CudaGraph(self._encode, self._example(tiles)) for tiles in counts]
 
     def capture(self) -> None:
-        """Makes CUDA graphs, on the current stream."""
+        """Capture a CUDA graph for each number of tiles, on the current stream."""
         pool = torch.cuda.graph_pool_handle()
         for graph in reversed(self._graphs):
             graph.capture(pool)
 
     def encode(self, canvas: Canvas) -> torch.Tensor:
-        """States [max_tiles, tokens, hidden], those of tiles that are not there included: the text that stands before
-        an image attends to them too. The next call may overwrite the result."""
+        """Return states [max_tiles, tokens, hidden]; the next call may overwrite them.
+
+        Tiles that the image does not have are included: text before the image attends to them too.
+        """
         tiles = self._tiles(canvas)
         ratio = aspect_ratio_id(canvas.rows, canvas.columns, self._max_tiles)
-        return self._graphs[len(tiles) - 1](tiles, copy_numbers([ratio], self._device)[:, None])
+        states: torch.Tensor = self._graphs[len(tiles) - 1](tiles, copy_numbers([ratio], self._device)[:, None])
+        return states
 
     def _tiles(self, canvas: Canvas) -> torch.Tensor:
-        """[tiles, 3, side, side], row by row."""
+        """Return tiles [tiles, 3, side, side], row by row."""
         grid = copy_bytes(canvas.buffer(), self._device).view(canvas.rows, self._side, canvas.columns, self._side, 3)
         return grid.permute(0, 2, 4, 1, 3).flatten(0, 1)
 
@@ -55,13 +58,14 @@ class VisionEncoder:
         self._attention.tokens = self._tokens[count - 1]
         pixels = (tiles * self._rescale - self._mean) / self._deviation
         pixels = functional.pad(pixels, (0, 0, 0, 0, 0, 0, 0, self._max_tiles - count))
-        there = torch.arange(self._max_tiles, device=self._device) < count
+        is_tile = torch.arange(self._max_tiles, device=self._device) < count
         states = self._model.vision_model(
             pixel_values=pixels[None, None].to(self._dtype),
             aspect_ratio_ids=ratio,
-            aspect_ratio_mask=there.long()[None, None],
+            aspect_ratio_mask=is_tile.long()[None, None],
         ).last_hidden_state
-        return self._model.multi_modal_projector(states[0, 0])
+        projected: torch.Tensor = self._model.multi_modal_projector(states[0, 0])
+        return projected
 
     def _example(self, tiles: int) -> tuple[torch.Tensor, torch.Tensor]:
         pixels = torch.zeros((tiles, 3, self._side, self._side), dtype=torch.uint8, device=self._device)

@@ -1,4 +1,4 @@
-"""The vision model's attention without a mask of tokens x tokens, which fast kernels don't take.
+"""Computes the vision model's attention without a mask of tokens x tokens, which fast kernels don't accept.
 
 The mask says: a token of padding may not attend to padding. All others attend to everything, padding too.
 """
@@ -19,15 +19,15 @@ log = logging.getLogger(__name__)
 
 Attention = Callable[..., torch.Tensor]
 
-FEW = 128  # queries: more are worth a fused kernel
+MAX_UNFUSED_QUERIES = 128  # more are worth a fused kernel
 _names = count()
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Indices of the tokens of an image and of those that only pad it; `mask` is True for the former."""
+    """Indices of an image's tokens and of those that only pad it; `mask` is True for the former."""
 
-    there: torch.Tensor
+    image: torch.Tensor
     padding: torch.Tensor
     mask: torch.Tensor
 
@@ -41,14 +41,14 @@ class Tokens:
 
 
 class VisionAttention:
-    """Installed in a vision model, it does the attention of all its layers, one image at a time.
+    """Replaces the attention of all layers of a vision model, for one image at a time.
 
-    `tokens` has to be set before the model is called.
+    The caller must set `tokens` before it calls the model.
     """
 
     def __init__(self, vision_model: Any) -> None:
         self.tokens: Tokens
-        self._attention = fastest(vision_model.device, vision_model.dtype)
+        self._attention = fastest_attention(vision_model.device, vision_model.dtype)
         name = f"sightstream_vision_{next(_names)}"
         AttentionInterface.register(name, self._attend)
         vision_model.config._attn_implementation = name
@@ -62,22 +62,24 @@ class VisionAttention:
         _mask: torch.Tensor | None,
         **_: object,
     ) -> tuple[torch.Tensor, None]:
-        """[1, heads, tokens, width] each; returns [1, tokens, heads, width]."""
+        """Attend over [1, heads, tokens, width] each; return [1, tokens, heads, width]."""
         tokens = self.tokens
-        if len(tokens.padding) <= FEW:
+        if len(tokens.padding) <= MAX_UNFUSED_QUERIES:
             out = self._attention(query, key, value)
-            out[:, :, tokens.padding] = _few(query[:, :, tokens.padding], key, value, tokens.mask)
+            out[:, :, tokens.padding] = _masked_attention(query[:, :, tokens.padding], key, value, tokens.mask)
         else:
             out = torch.empty_like(query)
-            out[:, :, tokens.there] = self._attention(query[:, :, tokens.there], key, value)
-            shown = (query[:, :, tokens.padding], key[:, :, tokens.there], value[:, :, tokens.there])
-            out[:, :, tokens.padding] = self._attention(*shown)
+            out[:, :, tokens.image] = self._attention(query[:, :, tokens.image], key, value)
+            padding_to_image = (query[:, :, tokens.padding], key[:, :, tokens.image], value[:, :, tokens.image])
+            out[:, :, tokens.padding] = self._attention(*padding_to_image)
         return out.transpose(1, 2), None
 
 
-def fastest(device: torch.device, dtype: torch.dtype) -> Attention:
-    """Over [1, heads, tokens, width]: FlashAttention 4 on a Hopper GPU where it is installed and works, else
-    torch's own."""
+def fastest_attention(device: torch.device, dtype: torch.dtype) -> Attention:
+    """Return an attention over [1, heads, tokens, width]: FlashAttention 4 where it works, else torch's own.
+
+    FlashAttention 4 needs a Hopper GPU, half precision, and its package.
+    """
     hopper = device.type == "cuda" and torch.cuda.get_device_capability(device) == (9, 0)
     if not hopper or dtype == torch.float32:
         return scaled_dot_product_attention
@@ -87,17 +89,18 @@ def fastest(device: torch.device, dtype: torch.dtype) -> Attention:
         flash_attn_func(*torch.zeros((3, 1, 128, 1, 80), dtype=dtype, device=device))
     except ImportError:
         return scaled_dot_product_attention
-    except Exception:  # it compiles itself when it is called: there is much that can be wrong with it
-        log.warning("FlashAttention 4 is installed but does not work; going on with torch's own", exc_info=True)
+    except Exception:  # it compiles itself when it is called, so much can fail
+        log.warning("FlashAttention 4 is installed but does not work; using torch's own attention", exc_info=True)
         return scaled_dot_product_attention
 
     def attention(*states: torch.Tensor) -> torch.Tensor:
-        return flash_attn_func(*(part.transpose(1, 2) for part in states))[0].transpose(1, 2)
+        out: torch.Tensor = flash_attn_func(*(part.transpose(1, 2) for part in states))[0].transpose(1, 2)
+        return out
 
     return attention
 
 
-def _few(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Masked attention of a few queries, in plain products: a fused kernel gives each few queries one processor."""
+def _masked_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Attend with a few queries, in plain products: a fused kernel would run them on one processor per head."""
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
     return scores.masked_fill_(~mask, -torch.inf).softmax(dim=-1) @ value

@@ -16,6 +16,7 @@ from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.prompt import PromptWriter
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.slots import vision_attention
+from sightstream.pipeline.engine.slots.block_allocator import BlockAllocator
 from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
 from sightstream.pipeline.engine.slots.decode_step import ops_for
 from sightstream.pipeline.engine.slots.encoder_cache import EncoderCache
@@ -140,6 +141,7 @@ class _Ours:
         model, ops = checkpoint.model, ops_for(checkpoint.model.device)
         shape = PageShape.of(model.config, model.dtype, fp8_tiles=settings.cross_kv == "fp8")
         self.requests = requests
+        pages, tiles = BlockAllocator(2 * len(requests) + 1), BlockAllocator(4 * len(requests) + 1)
         self.kv = KvCache(shape, 2 * len(requests) + 1, 4 * len(requests) + 1, model.device)
         self.vision = VisionEncoder(checkpoint)
         self._prefill = Prefill(checkpoint, self.vision, EncoderCache(0))
@@ -147,7 +149,7 @@ class _Ours:
         self._device, self._max_tiles = model.device, model.config.vision_config.max_num_tiles
         patch_attention_and_norms(model.model.language_model, ops)
         for request in requests:
-            request.pages, request.tile_pages = self.kv.pages.allocate(2), self.kv.tiles.allocate(request.tiles)
+            request.pages, request.tile_pages = pages.allocate(2), tiles.allocate(request.tiles)
 
     def rows(self, stock: list[Stock], tiles_more: int = 0) -> list[Row]:
         """`tiles_more` is how many tiles too many a decoding step attends to."""
@@ -156,7 +158,7 @@ class _Ours:
         for place in range(len(stock[0].tokens) - 1):
             for row, (request, said) in enumerate(zip(self.requests, stock, strict=True)):
                 pages = (request.tile_pages + [1] * tiles_more)[: self._max_tiles]
-                table.set(row, said.tokens[place], len(request.prompt) + place, pages, request.pages)
+                table.set_row(row, said.tokens[place], len(request.prompt) + place, pages, request.pages)
             on_device = replace(table, packed=table.packed.to(self._device))
             logits.append(self._decoder.logits(on_device, self.kv).float().cpu())
         return [_row(torch.stack([step[row] for step in logits]), said) for row, said in enumerate(stock)]

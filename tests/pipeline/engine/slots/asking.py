@@ -1,4 +1,4 @@
-"""What the slot engine's tests ask, and how they wait for the answers."""
+"""Asks slot engines in the tests, and waits for the answers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sightstream.infra.lab.demo_model.export import CHECKPOINT
 from sightstream.infra.lab.demo_model.pictures import draw, sample_spec
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.settings import EngineSettings
-from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixels
+from sightstream.pipeline.types import Canvas, Completion, EngineJob, FinishedJob, Pixels
 from sightstream.schemas.wire.request import AnalysisOptions
 
 SIDE = 128  # of a tile of the embedded model
-TURNS = 5000  # more than any test needs
+MAX_STEPS = 5000  # more than any test needs
 
 
 def slot_settings(**changes: object) -> EngineSettings:
@@ -24,35 +24,41 @@ def slot_settings(**changes: object) -> EngineSettings:
 
 
 @cache
-def drawn(seed: int, size: tuple[int, int] | None = None) -> Pixels:
-    """A picture of the kind that the embedded model knows; of its own size, or scaled to (width, height)."""
+def demo_image(seed: int, size: tuple[int, int] | None = None) -> Pixels:
+    """Return an image of the kind that the embedded model knows, in its own size or scaled to (width, height)."""
     image = draw(sample_spec(Random(seed), "train"))
     if size is not None:
         image = image.resize(size)
     return Pixels(image.tobytes(), *image.size, "PNG")
 
 
-def tiled(seed: int, rows: int = 1, columns: int = 1) -> Pixels:
-    """A picture that fills so many tiles exactly: nothing is left to scale."""
-    return drawn(seed, (columns * SIDE, rows * SIDE))
+def image_of_tiles(seed: int, rows: int = 1, columns: int = 1) -> Pixels:
+    """Return an image that fills so many tiles exactly: nothing is left to scale."""
+    return demo_image(seed, (columns * SIDE, rows * SIDE))
 
 
-def job(number: int, pixels: Pixels | None = None, question: str = "What is it?", **rest: object) -> EngineJob:
-    """`rest`: `image_key` and `deadline` of the job, and options."""
-    known = {name: rest.pop(name) for name in ("image_key", "deadline") if name in rest}
-    options = AnalysisOptions.model_validate({"max_tokens": 60} | rest)
-    return EngineJob(number, pixels or tiled(number), question, options, **known)  # type: ignore[arg-type]
+def job(
+    number: int,
+    pixels: Pixels | Canvas | None = None,
+    question: str = "What is it?",
+    image_key: str | None = None,
+    deadline: float | None = None,
+    **options: object,
+) -> EngineJob:
+    """Return a job of 60 tokens if `options` do not say otherwise."""
+    chosen = AnalysisOptions.model_validate({"max_tokens": 60} | options)
+    return EngineJob(number, pixels or image_of_tiles(number), question, chosen, image_key=image_key, deadline=deadline)
 
 
 def endings(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ()) -> dict[int, FinishedJob]:
-    """Submits the jobs, with so many turns of work between one and the next; returns how each ended."""
+    """Submit the jobs, with so many steps of the engine between one and the next; return how each ended."""
     found: dict[int, FinishedJob] = {}
     gaps = chain([0], gaps)
     for each in jobs:
         for _ in range(next(gaps, 0)):
             _collect(engine, found)
         engine.submit(each)
-    for _ in range(TURNS):
+    for _ in range(MAX_STEPS):
         if len(found) == len(jobs):
             break
         _collect(engine, found)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 
+from sightstream.pipeline.engine.slots.block_allocator import PAGE_SIZE, pages_for
 from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
-from sightstream.pipeline.engine.slots.kv_cache import PAGE_SIZE, BlockAllocator, pages_for
-from sightstream.pipeline.engine.slots.memory import KvCapacity
+from sightstream.pipeline.engine.slots.kv_capacity import KvCapacity
 from sightstream.pipeline.engine.slots.request import Request
-from sightstream.pipeline.engine.slots.sampler import SamplingBatch
+from sightstream.pipeline.engine.slots.sampling import SamplingBatch
 
 END = 846  # of the embedded model
 SLOT_PAGES = 2  # scarce: many answers need more
@@ -34,7 +33,7 @@ class FakePendingTokens:
         return self.runner.quick
 
     def tokens(self) -> list[int]:
-        assert torch.equal(self.read, self.runner.table.packed[: len(self.read)]), "changed while it was read"
+        assert torch.equal(self.read, self.runner.inputs.packed[: len(self.read)]), "changed while it was read"
         return self.chosen
 
 
@@ -58,16 +57,16 @@ class FakeModelRunner:
             self._pages |= dict.fromkeys(request.pages, request)
             self._tiles |= dict.fromkeys(request.tile_pages, request)
             self.prefilled.append(request.job.id)
-        return FakePendingTokens(self, [answer(request.job.id)[0] for request in requests], self.table.packed[:0])
+        return FakePendingTokens(self, [answer(request.job.id)[0] for request in requests], self.inputs.packed[:0])
 
-    def decode(self, rows: int, draws: SamplingBatch | None) -> FakePendingTokens:
+    def decode(self, rows: int, batch: SamplingBatch | None) -> FakePendingTokens:
         self._check_memory("decode")
         assert 0 < rows <= self.capacity.slots
-        assert not self.table.packed[rows:].any(), "an idle row is not idle"
-        read = self.table.packed[:rows].clone()
-        owners = [self._owner(row) for row in self.table.packed[:rows]]
+        assert not self.inputs.packed[rows:].any(), "an idle row is not idle"
+        read = self.inputs.packed[:rows].clone()
+        owners = [self._owner(row) for row in self.inputs.packed[:rows]]
         assert len(set(map(id, owners))) == rows
-        assert (draws is None) == all(owner.sampler.greedy for owner in owners)
+        assert (batch is None) == all(owner.sampling.greedy for owner in owners)
         steps = [int(row[1]) - len(owner.prompt) + 1 for row, owner in zip(read, owners, strict=True)]
         return FakePendingTokens(self, [answer(o.job.id)[step] for o, step in zip(owners, steps, strict=True)], read)
 
@@ -92,7 +91,6 @@ class FakeModelRunner:
 
     def _allocate(self, capacity: KvCapacity) -> None:
         self.capacity = capacity
-        self.kv = SimpleNamespace(pages=BlockAllocator(capacity.pages), tiles=BlockAllocator(capacity.tiles))
-        self.table = DecodeInputs.zeros(capacity.slots, capacity.max_tiles, capacity.max_pages, pin=False)
+        self.inputs = DecodeInputs.zeros(capacity.slots, capacity.max_tiles, capacity.max_pages, pin=False)
         self._pages: dict[int, Request] = {}
         self._tiles: dict[int, Request] = {}

@@ -1,5 +1,7 @@
-"""The kernels against their plain twins: on a GPU where there is one, else with TRITON_INTERPRET=1, which shows every
-index and mask. Run this file by name on a GPU machine."""
+"""Checks the Triton operations against those in torch: on a GPU where there is one, else with TRITON_INTERPRET=1.
+
+The interpreter checks every index and mask. Run this file by name on a GPU machine.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from triton.compiler import ASTSource
 from triton.runtime import JITFunction
 
 from sightstream.pipeline.engine.slots import ops_triton
-from sightstream.pipeline.engine.slots.kv_cache import PAGE_SIZE
+from sightstream.pipeline.engine.slots.block_allocator import PAGE_SIZE
 
 HOPPER = GPUTarget("cuda", 90, 32)
 SHARED_MEMORY = 227 * 1024  # bytes that one program may take there
@@ -73,7 +73,7 @@ def kind(value: Any) -> str:
 def divisible(value: Any) -> bool:
     """What Triton takes a number or an address to be; memory is handed out at multiples of more than 16."""
     if isinstance(value, torch.Tensor):
-        return value.storage_offset() * value.itemsize % 16 == 0
+        return bool(value.storage_offset() * value.itemsize % 16 == 0)
     return isinstance(value, int) and value % 16 == 0
 
 

@@ -1,4 +1,4 @@
-"""An image is encoded once for all questions about it, while it is kept."""
+"""Checks that an image is encoded once for all questions about it, while it is cached."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sightstream.pipeline.engine.slots.encoder_cache import EncoderCache
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
 from sightstream.pipeline.types import Canvas
-from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
+from tests.pipeline.engine.slots.asking import answers, image_of_tiles, job, slot_settings
 
 KIB = 1024
 
 
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Canvas]:
-    """Every image that the vision model looks at."""
+    """Every image that the vision model encodes."""
     right, seen = VisionEncoder.encode, list[Canvas]()
 
     def encode(self: VisionEncoder, canvas: Canvas) -> torch.Tensor:
@@ -36,7 +36,7 @@ def engine_of(checkpoint: Checkpoint, **changes: object) -> SlotEngine:
 
 @pytest.mark.parametrize("gap", [0, 1, 200])
 def test_two_questions_about_an_image(checkpoint: Checkpoint, encoded: list[Canvas], gap: int) -> None:
-    pixels, questions = tiled(2, 1, 2), ["What is it?", "How many are there?"]
+    pixels, questions = image_of_tiles(2, 1, 2), ["What is it?", "How many are there?"]
     alone = answers(engine_of(checkpoint), [job(n, pixels, question) for n, question in enumerate(questions)])
     assert len(encoded) == 2
     encoded.clear()
@@ -47,7 +47,7 @@ def test_two_questions_about_an_image(checkpoint: Checkpoint, encoded: list[Canv
 
 def test_other_images_between_do_not_get_into_it(checkpoint: Checkpoint, encoded: list[Canvas]) -> None:
     shapes = [(1, 1), (2, 2), (1, 2)]
-    jobs = [job(n, tiled(n % 3, *shapes[n % 3]), f"What is it? {n}", max_tokens=40) for n in range(12)]
+    jobs = [job(n, image_of_tiles(n % 3, *shapes[n % 3]), f"What is it? {n}", max_tokens=40) for n in range(12)]
     alone = answers(engine_of(checkpoint, max_batch=5), jobs)
     encoded.clear()
     keyed = [job(n, j.pixels, j.question, max_tokens=40, image_key="abc"[n % 3]) for n, j in enumerate(jobs)]
@@ -56,10 +56,10 @@ def test_other_images_between_do_not_get_into_it(checkpoint: Checkpoint, encoded
 
 
 @pytest.mark.parametrize(("key", "limit"), [(None, 1024), ("a", 0)])
-def test_without_a_key_or_room_nothing_is_shared(
+def test_without_a_key_or_space_nothing_is_cached(
     checkpoint: Checkpoint, encoded: list[Canvas], key: str | None, limit: int
 ) -> None:
-    jobs = [job(n, tiled(1), max_tokens=5, image_key=key) for n in range(4)]
+    jobs = [job(n, image_of_tiles(1), max_tokens=5, image_key=key) for n in range(4)]
     found = answers(engine_of(checkpoint, encoder_cache_mib=limit), jobs, [20 if key else 0] * 3)
     assert len(set(found.values())) == 1
     assert len(encoded) == 4
@@ -68,7 +68,7 @@ def test_without_a_key_or_room_nothing_is_shared(
 def test_what_was_pushed_out_is_encoded_again(checkpoint: Checkpoint, encoded: list[Canvas]) -> None:
     """A MiB holds few of the embedded model's images."""
     engine = engine_of(checkpoint, encoder_cache_mib=1, max_batch=1)
-    jobs = [job(n, tiled(n % 8), max_tokens=2, image_key=str(n % 8)) for n in range(16)]
+    jobs = [job(n, image_of_tiles(n % 8), max_tokens=2, image_key=str(n % 8)) for n in range(16)]
     found = answers(engine, jobs)
     assert len(encoded) == 16
     assert all(found[n] == found[n + 8] for n in range(8))
@@ -85,10 +85,10 @@ def test_the_newest_that_fit_are_kept(uses: list[tuple[str | None, int]], limit:
         found = kept.get(key)
         assert found is (None if key is None else model.get(key)) or torch.equal(found, model[key])  # type: ignore[arg-type, index]
         if key is None:
-            kept.keep(key, torch.zeros(size * KIB, dtype=torch.uint8))
+            kept.put(key, torch.zeros(size * KIB, dtype=torch.uint8))
         elif found is None:
             states = torch.full((size * KIB,), ord(key), dtype=torch.uint8)
-            kept.keep(key, states)
+            kept.put(key, states)
             if size <= limit:
                 model[key] = states.clone()
             states.zero_()  # the next image overwrites them
@@ -102,8 +102,8 @@ def test_the_newest_that_fit_are_kept(uses: list[tuple[str | None, int]], limit:
 
 def test_cleared_it_holds_nothing() -> None:
     kept = EncoderCache(KIB)
-    kept.keep("a", torch.zeros(KIB, dtype=torch.uint8))
+    kept.put("a", torch.zeros(KIB, dtype=torch.uint8))
     kept.clear()
     assert kept.get("a") is None
-    kept.keep("b", torch.ones(KIB, dtype=torch.uint8))
+    kept.put("b", torch.ones(KIB, dtype=torch.uint8))
     assert kept.get("b") is not None

@@ -16,7 +16,7 @@ from sightstream.pipeline.engine.slots import decode_step
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.engine.slots.kv_cache import Layer
 from sightstream.pipeline.types import Completion, EngineJob
-from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
+from tests.pipeline.engine.slots.asking import answers, image_of_tiles, job, slot_settings
 
 STEPS = 40
 MOST, MEAN, DIVERGENCE = 0.4, 0.012, 0.01
@@ -28,7 +28,7 @@ QUESTIONS = ["What is it?", "What does it cost?", "How many are there?", "Descri
 def group(start: int) -> list[EngineJob]:
     """Four that are prefilled together."""
     numbers = range(start, start + 4)
-    return [job(n, tiled(n, *SHAPES[n % 4]), QUESTIONS[n % 4], max_tokens=STEPS) for n in numbers]
+    return [job(n, image_of_tiles(n, *SHAPES[n % 4]), QUESTIONS[n % 4], max_tokens=STEPS) for n in numbers]
 
 
 GROUPS = [group(start) for start in range(0, 12, 4)]
@@ -40,7 +40,7 @@ def told(
     """Logits [groups, steps, rows, vocabulary]; the tokens are those that `said`, logits of before, find likeliest."""
     groups: list[list[torch.Tensor]] = []
 
-    def sample(logits: torch.Tensor, _draws: Any) -> torch.Tensor:
+    def sample(logits: torch.Tensor, _batch: Any) -> torch.Tensor:
         groups[-1].append(logits.clone())
         return (logits if said is None else said[len(groups) - 1, len(groups[-1]) - 1]).argmax(dim=-1)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sightstream.pipeline.answer import SECTIONS, parse
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.types import Completion
-from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
+from tests.pipeline.engine.slots.asking import answers, image_of_tiles, job, slot_settings
 
 SHAPES = [(1, 1), (1, 3), (2, 2), (2, 1)]
 Completions = dict[int, Completion]
@@ -16,11 +18,11 @@ Completions = dict[int, Completion]
 LEAST = 56  # tokens: eight tags of one each, and room for all four sections
 
 
-def ask(checkpoint: Checkpoint, guided: bool, **options: object) -> dict[int, Completion]:
+def ask(checkpoint: Checkpoint, guided: bool, **options: Any) -> dict[int, Completion]:
     changes = {"guided_sections": guided, "section_separator": "", "max_batch": 3}
     engine = SlotEngine(checkpoint, slot_settings(**changes), lambda: None)
     questions = ["What is it?", "What does it cost?", "Describe it for a blind customer, please."]
-    jobs = [job(n, tiled(n, *SHAPES[n % 4]), questions[n % 3], **options) for n in range(6)]
+    jobs = [job(n, image_of_tiles(n, *SHAPES[n % 4]), questions[n % 3], **options) for n in range(6)]
     return answers(engine, jobs, [n % 4 for n in range(6)])
 
 

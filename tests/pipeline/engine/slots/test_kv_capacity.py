@@ -1,4 +1,4 @@
-"""How much room there is, and who gets which page."""
+"""Checks how many slots the free memory of a device gives."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
-from sightstream.pipeline.engine.slots.kv_cache import PAGE_SIZE, BlockAllocator, KvCache, PageShape, pages_for
-from sightstream.pipeline.engine.slots.memory import MAX_SLOTS, WORKSPACE_BYTES, KvCapacity, capacity_for
+from sightstream.pipeline.engine.slots.block_allocator import PAGE_SIZE
+from sightstream.pipeline.engine.slots.kv_cache import KvCache, PageShape
+from sightstream.pipeline.engine.slots.kv_capacity import KvCapacity
+from sightstream.pipeline.engine.slots.memory import MAX_SLOTS, WORKSPACE_BYTES, capacity_for
 from sightstream.pipeline.errors import Fatal
 from tests.pipeline.engine.slots.asking import slot_settings
 
 GIB = 1024**3
-# The 11B model: 32 layers of self-attention, 8 that look at the image, 8 heads of 128, 1601 tokens a tile.
+# The 11B model: 32 layers of self-attention, 8 of cross-attention, 8 heads of 128, 1601 tokens per tile.
 LARGE = PageShape(32, 8, 8, 128, 1601, torch.bfloat16, torch.bfloat16)
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """What a GPU says of its memory."""
+    """The memory that a made-up GPU reports."""
     card = SimpleNamespace(free=60 * GIB, reserved=20 * GIB)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (card.free, 80 * GIB))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: card.reserved)
     return card
 
 
-def taken(capacity: KvCapacity, shape: PageShape) -> int:
+def used_bytes(capacity: KvCapacity, shape: PageShape) -> int:
     return capacity.pages * shape.page_bytes + capacity.tiles * shape.tile_bytes
 
 
 def test_the_size_of_a_page() -> None:
-    assert LARGE.page_bytes == PAGE_SIZE * 128 * 1024  # 128 KiB a token
+    assert LARGE.page_bytes == PAGE_SIZE * 128 * 1024  # 128 KiB per token
     assert round(LARGE.tile_bytes / 1e6, 1) == 52.5
     assert dataclasses.replace(LARGE, tile_dtype=torch.float8_e4m3fn).tile_bytes * 2 == LARGE.tile_bytes
 
@@ -64,25 +66,25 @@ def test_on_a_cpu_there_is_what_is_asked_for() -> None:
     st.integers(0, 4096),
     st.integers(64, 4096),
 )
-def test_what_is_shared_out_is_there(
-    free: int, most: int | None, bound: float | None, encodings: int, slot_tokens: int
+def test_no_more_memory_is_used_than_is_free(
+    free: int, most: int | None, bound: float | None, encoder_cache_mib: int, slot_tokens: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "mem_get_info", lambda: (free, 80 * GIB))
         patch.setattr(torch.cuda, "memory_reserved", lambda: 5 * GIB)
         changes = {"max_batch": most, "memory_gib": bound, "slot_tokens": slot_tokens}
-        settings = slot_settings(encoder_cache_mib=encodings, **changes)
+        settings = slot_settings(encoder_cache_mib=encoder_cache_mib, **changes)
         capacity = capacity_for(settings, LARGE, 8192, 4, GPU)
     budget = min(free, bound * GIB - 5 * GIB) if bound else free
-    budget -= WORKSPACE_BYTES + encodings * 1024**2
+    budget -= WORKSPACE_BYTES + encoder_cache_mib * 1024**2
     assert 1 <= capacity.slots <= (most or MAX_SLOTS)
-    a_slot = 4 * LARGE.tile_bytes + capacity.slot_pages * LARGE.page_bytes
-    nobodys = LARGE.page_bytes + LARGE.tile_bytes
+    slot_bytes = 4 * LARGE.tile_bytes + capacity.slot_pages * LARGE.page_bytes
+    page_zero = LARGE.page_bytes + LARGE.tile_bytes
     longest = capacity.max_pages * LARGE.page_bytes  # one answer of full length has to fit, however few slots there are
     if capacity.slots > 1:
-        assert taken(capacity, LARGE) <= budget + nobodys + longest
+        assert used_bytes(capacity, LARGE) <= budget + page_zero + longest
     if capacity.slots < (most or MAX_SLOTS):
-        assert (capacity.slots + 1) * a_slot > budget
+        assert (capacity.slots + 1) * slot_bytes > budget
 
 
 def large(**changes: object) -> int:
@@ -113,7 +115,7 @@ def test_a_gpu_that_is_full_still_tries_one(free: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize("slots", [2, 3, 4, 5, 100, 256])
-def test_less_room_is_less_and_ends_at_one(slots: int) -> None:
+def test_a_smaller_capacity_is_smaller_and_ends_at_one_slot(slots: int) -> None:
     capacity = KvCapacity(slots, 4, 64, 4)
     while capacity.slots > 1:
         less = capacity.smaller()
@@ -124,29 +126,6 @@ def test_less_room_is_less_and_ends_at_one(slots: int) -> None:
     assert capacity.pages == 65
     with pytest.raises(Fatal, match="memory"):
         capacity.smaller()
-
-
-@pytest.mark.parametrize(("tokens", "pages"), [(1, 1), (128, 1), (129, 2), (8192, 64)])
-def test_pages_for_tokens(tokens: int, pages: int) -> None:
-    assert pages_for(tokens) == pages
-
-
-@given(st.integers(1, 40), st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), max_size=60))
-def test_no_page_is_handed_out_twice(count: int, moves: list[tuple[int, int]]) -> None:
-    pages, held = BlockAllocator(count), list[list[int]]()
-    for wanted, back in moves:
-        taken = pages.allocate(min(wanted, len(pages)))
-        assert len(taken) == min(wanted, count - 1 - sum(map(len, held)))
-        held.append(taken)
-        out = [page for some in held for page in some]
-        assert len(set(out)) == len(out)
-        assert set(out) <= {*range(1, count)}
-        assert len(pages) == count - 1 - len(out)
-        if back < len(held):
-            pages.free(held.pop(back))
-    for some in held:
-        pages.free(some)
-    assert sorted(pages.allocate(len(pages))) == [*range(1, count)]
 
 
 def test_no_device_is_asked_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
-"""How jobs end that are not simply answered, and what each leaves behind: nothing."""
+"""Checks how jobs end that are not simply answered, and that each of them frees its memory."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.errors import Cancelled, Rejected
 from sightstream.pipeline.types import Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason
-from tests.pipeline.engine.slots.asking import endings, job, said, slot_settings, tiled
+from tests.pipeline.engine.slots.asking import endings, image_of_tiles, job, said, slot_settings
 from tests.pipeline.engine.slots.fake_runner import FakeModelRunner, answer
 
 LONG = 12 * 128  # tokens: more than half of all pages
@@ -52,13 +53,14 @@ def turns(engine: SlotEngine, count: int) -> dict[int, Any]:
 
 
 def all_free(engine: SlotEngine) -> bool:
-    kv, capacity = engine._runner.kv, engine._runner.capacity
-    return (len(kv.pages), len(kv.tiles)) == (capacity.pages - 1, capacity.tiles - 1)
+    scheduler, capacity = engine._scheduler, engine._runner.capacity
+    scheduler.check_integrity()
+    return (len(scheduler.pages), len(scheduler.tiles)) == (capacity.pages - 1, capacity.tiles - 1)
 
 
 def asked(number: int, max_tokens: int = 100, **rest: Any) -> EngineJob:
     """23 tokens are the most that the fake model says."""
-    return job(number, tiled(0, 1, 2), max_tokens=max_tokens, **rest)
+    return job(number, image_of_tiles(0, 1, 2), max_tokens=max_tokens, **rest)
 
 
 def test_the_fake_is_read_as_it_speaks(engine: SlotEngine) -> None:
@@ -88,13 +90,13 @@ def test_cancelled_while_it_is_prefilled(engine: SlotEngine, runner: Any) -> Non
     engine.submit(asked(6))
     turns(engine, 1)
     assert runner.prefilled == [3, 6]
-    free = len(runner.kv.pages)
+    free = len(engine._scheduler.pages)
     engine.cancel(6)
     assert turns(engine, 3) == {}
-    assert len(runner.kv.pages) == free  # the device may still write there
+    assert len(engine._scheduler.pages) == free  # the device may still write there
     runner.quick = True
     assert isinstance(turns(engine, 1)[6], Cancelled)
-    assert len(runner.kv.pages) > free
+    assert len(engine._scheduler.pages) > free
     assert isinstance(turns(engine, 40)[3], Completion)
     assert all_free(engine)
 
@@ -197,7 +199,7 @@ def test_no_more_are_in_work_than_there_are_slots(engine: SlotEngine, runner: An
 
 def test_an_idle_engine_waits_as_long_as_it_may(engine: SlotEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     naps: list[float] = []
-    monkeypatch.setattr(engine_module.time, "sleep", naps.append)
+    monkeypatch.setattr(time, "sleep", naps.append)
     assert engine.finished(0.25) == []
     engine.submit(asked(1, deadline=1.0))
     assert len(engine.finished(0.25)) == 1
@@ -217,7 +219,7 @@ def test_after_stop_nothing_that_waits_begins(engine: SlotEngine, runner: Any) -
 def test_on_the_model_too(checkpoint: Checkpoint, clock: Clock) -> None:
     engine = SlotEngine(checkpoint, slot_settings(max_batch=2), lambda: None, clock)
     for number in range(5):
-        engine.submit(job(number, tiled(number), max_tokens=200, deadline=1001.0 if number == 1 else None))
+        engine.submit(job(number, image_of_tiles(number), max_tokens=200, deadline=1001.0 if number == 1 else None))
     engine.submit(job(5, question="word " * 1600))
     found = turns(engine, 3)
     engine.cancel(0)

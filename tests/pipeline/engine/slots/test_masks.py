@@ -16,7 +16,7 @@ from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.engine.slots.prefill_inputs import PrefillInputs
 from sightstream.pipeline.engine.slots.vision_attention import Tokens
 from sightstream.pipeline.types import EngineJob
-from tests.pipeline.engine.slots.asking import answers, job, slot_settings, tiled
+from tests.pipeline.engine.slots.asking import answers, image_of_tiles, job, slot_settings
 
 BOUND = 1e-4  # in fp32, where 1.4e-5 was measured; logits lie between about -20 and 20
 FACTOR = 100  # by which a wrong mask has to break it, at the least
@@ -24,10 +24,10 @@ STEPS = 8
 
 # Prefilled together: two prompts are padded, and only the last image fills all tiles.
 JOBS = [
-    job(0, tiled(0, 1, 1), "What is it?", max_tokens=STEPS),
-    job(1, tiled(1, 1, 2), "Describe the product in the picture for a blind customer. " * 5, max_tokens=STEPS),
-    job(2, tiled(2, 3, 1), "How many are there, and what do they cost?", max_tokens=STEPS),
-    job(3, tiled(3, 2, 2), "x", max_tokens=STEPS),
+    job(0, image_of_tiles(0, 1, 1), "What is it?", max_tokens=STEPS),
+    job(1, image_of_tiles(1, 1, 2), "Describe the product in the picture for a blind customer. " * 5, max_tokens=STEPS),
+    job(2, image_of_tiles(2, 3, 1), "How many are there, and what do they cost?", max_tokens=STEPS),
+    job(3, image_of_tiles(3, 2, 2), "x", max_tokens=STEPS),
 ]
 
 
@@ -54,7 +54,7 @@ def difference(checkpoint: Checkpoint, expected: torch.Tensor, monkeypatch: pyte
     """The largest between logits [steps, rows, vocabulary]; the tokens of generate() are said, whatever comes out."""
     steps: list[torch.Tensor] = []
 
-    def sample(logits: torch.Tensor, _draws: Any) -> torch.Tensor:
+    def sample(logits: torch.Tensor, _batch: Any) -> torch.Tensor:
         steps.append(logits.clone())
         return expected[len(steps) - 1].argmax(dim=-1)
 
@@ -69,6 +69,7 @@ def test_logits_are_those_of_generate(
     assert difference(checkpoint, expected, monkeypatch) < BOUND
 
 
+Property = Callable[[PrefillInputs | DecodeInputs], torch.Tensor]
 MUTANTS: dict[str, tuple[type, str, Any]] = {}
 
 
@@ -87,74 +88,74 @@ def mutant(owner: type, name: str) -> Callable[[Callable[..., Any]], None]:
 
 
 @mutant(PrefillInputs, "image_mask")
-def every_token_sees_every_tile(right: Any, table: PrefillInputs) -> torch.Tensor:
-    return torch.ones_like(right(table))
+def every_token_sees_every_tile(right: Property, inputs: PrefillInputs) -> torch.Tensor:
+    return torch.ones_like(right(inputs))
 
 
 @mutant(PrefillInputs, "image_mask")
-def a_tile_too_many_is_seen(right: Any, table: PrefillInputs) -> torch.Tensor:
-    return (right(table) + right(table).roll(1, dims=-1)).clamp(max=1)
+def a_tile_too_many_is_seen(right: Property, inputs: PrefillInputs) -> torch.Tensor:
+    return (right(inputs) + right(inputs).roll(1, dims=-1)).clamp(max=1)
 
 
 @mutant(PrefillInputs, "image_mask")
-def a_tile_too_few_is_seen(right: Any, table: PrefillInputs) -> torch.Tensor:
-    return right(table) * right(table).roll(-1, dims=-1)
+def a_tile_too_few_is_seen(right: Property, inputs: PrefillInputs) -> torch.Tensor:
+    return right(inputs) * right(inputs).roll(-1, dims=-1)
 
 
 @mutant(PrefillInputs, "image_mask")
-def the_image_is_seen_before_its_token(right: Any, table: PrefillInputs) -> torch.Tensor:
-    return right(table)[:, -1:].expand_as(right(table))
+def the_image_is_seen_before_its_token(right: Property, inputs: PrefillInputs) -> torch.Tensor:
+    return right(inputs)[:, -1:].expand_as(right(inputs))
 
 
 @mutant(PrefillInputs, "image_mask")
-def the_image_is_seen_a_token_late(right: Any, table: PrefillInputs) -> torch.Tensor:
-    return right(table) * right(table).roll(1, dims=1)
+def the_image_is_seen_a_token_late(right: Property, inputs: PrefillInputs) -> torch.Tensor:
+    return right(inputs) * right(inputs).roll(1, dims=1)
 
 
 @mutant(PrefillInputs, "text_mask")
-def padding_is_seen(right: Any, table: PrefillInputs) -> torch.Tensor:
-    return torch.ones_like(right(table)).tril()
+def padding_is_seen(right: Property, inputs: PrefillInputs) -> torch.Tensor:
+    return torch.ones_like(right(inputs)).tril()
 
 
 @mutant(PrefillInputs, "text_mask")
-def what_comes_is_seen(right: Any, table: PrefillInputs) -> torch.Tensor:
-    return right(table) | table.token_mask[:, None, None, :]
+def what_comes_is_seen(right: Property, inputs: PrefillInputs) -> torch.Tensor:
+    return right(inputs) | inputs.token_mask[:, None, None, :]
 
 
 @mutant(PrefillInputs, "positions")
-def padding_is_counted(_: Any, table: PrefillInputs) -> torch.Tensor:
-    return torch.arange(table.tokens_each).expand(len(table.packed), -1)
+def padding_is_counted(_: Property, inputs: PrefillInputs) -> torch.Tensor:
+    return torch.arange(inputs.tokens_each).expand(len(inputs.packed), -1)
 
 
 @mutant(DecodeInputs, "tiles")
-def answers_see_tiles_that_are_not_there(right: Any, table: DecodeInputs) -> torch.Tensor:
-    return torch.full_like(right(table), table.max_tiles)
+def answers_see_tiles_that_are_not_there(right: Property, inputs: DecodeInputs) -> torch.Tensor:
+    return torch.full_like(right(inputs), inputs.max_tiles)
 
 
 @mutant(DecodeInputs, "tiles")
-def answers_see_a_tile_too_few(right: Any, table: DecodeInputs) -> torch.Tensor:
-    return (right(table) - 1).clamp(min=1)
+def answers_see_a_tile_too_few(right: Property, inputs: DecodeInputs) -> torch.Tensor:
+    return (right(inputs) - 1).clamp(min=1)
 
 
 @mutant(DecodeInputs, "positions")
-def answers_stand_one_token_late(right: Any, table: DecodeInputs) -> torch.Tensor:
-    return right(table) + 1
+def answers_stand_one_token_late(right: Property, inputs: DecodeInputs) -> torch.Tensor:
+    return right(inputs) + 1
 
 
 @mutant(DecodeInputs, "tile_pages")
-def answers_see_a_neighbours_image(right: Any, table: DecodeInputs) -> torch.Tensor:
-    return right(table).roll(1, dims=0)
+def answers_see_a_neighbours_image(right: Property, inputs: DecodeInputs) -> torch.Tensor:
+    return right(inputs).roll(1, dims=0)
 
 
 @mutant(Tokens, "of")
-def image_padding_sees_padding(right: Any, *sizes: Any) -> Tokens:
+def image_padding_sees_padding(right: Callable[..., Tokens], *sizes: Any) -> Tokens:
     tokens = right(*sizes)
     everything = torch.ones_like(tokens.mask)
     return Tokens(everything.nonzero()[:, 0], (~everything).nonzero()[:, 0], everything)
 
 
 @mutant(Tokens, "of")
-def a_tile_too_many_is_taken_for_image(right: Any, tiles: int, max_tiles: int, *rest: Any) -> Tokens:
+def a_tile_too_many_is_taken_for_image(right: Callable[..., Tokens], tiles: int, max_tiles: int, *rest: Any) -> Tokens:
     return right(min(tiles + 1, max_tiles), max_tiles, *rest)
 
 

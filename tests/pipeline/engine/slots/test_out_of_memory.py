@@ -1,4 +1,4 @@
-"""Out of memory: smaller, and on; nothing is lost, nothing is answered otherwise."""
+"""Checks that after an out-of-memory error the engine goes on with fewer slots, and every answer stays the same."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
 from sightstream.pipeline.errors import Cancelled, Fatal
 from sightstream.pipeline.types import Completion
-from tests.pipeline.engine.slots.asking import answers, endings, job, slot_settings, tiled
+from tests.pipeline.engine.slots.asking import answers, endings, image_of_tiles, job, slot_settings
 
 JOBS = [
-    *(job(number, tiled(number, 1, 1 + number % 3), "How many? " * number, max_tokens=30) for number in range(5)),
-    job(5, tiled(5), temperature=1.5, seed=4, max_tokens=30),
-    job(6, tiled(6), max_tokens=1),
+    *(
+        job(number, image_of_tiles(number, 1, 1 + number % 3), "How many? " * number, max_tokens=30)
+        for number in range(5)
+    ),
+    job(5, image_of_tiles(5), temperature=1.5, seed=4, max_tokens=30),
+    job(6, image_of_tiles(6), max_tokens=1),
 ]
 GAPS = [0, 3, 0, 9, 0]
 # Where the device is asked for memory: (class, method, the calls that fail).

@@ -1,0 +1,167 @@
+"""Decides which requests are prefilled, decoded and dropped, and which memory each of them owns. Knows no torch."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from sightstream.pipeline.engine.slots.block_allocator import BlockAllocator
+from sightstream.pipeline.engine.slots.kv_capacity import KvCapacity
+from sightstream.pipeline.engine.slots.request import Request
+from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+
+MAX_GROUP = 4  # requests prefilled together: the text model's weights are then read once for all
+MAX_GROUP_TOKENS = 2048  # prompt tokens of a group, padding included
+GROUPS_IN_FLIGHT = 2  # so that the device never waits for the host between two groups
+WELL_FILLED = 0.95  # fraction of the slots, or of the text pages, that is in use
+MAX_RESTARTS = 3  # without an answer between them: after that, the size of the batch is not what exhausts memory
+
+
+class Scheduler:
+    """Moves requests from `waiting` through `prefilling` to `running`, in order of arrival: none overtakes another.
+
+    `running` lists the requests by their row of the batch; the rows in use are always the first ones. A request gets
+    all the memory that it can need before its prefill and keeps it to its end, so none is ever preempted.
+    """
+
+    capacity: KvCapacity
+    pages: BlockAllocator
+    tiles: BlockAllocator
+
+    def __init__(self, capacity: KvCapacity) -> None:
+        self.waiting: deque[Request] = deque()
+        self.prefilling: deque[list[Request]] = deque()
+        self.running: list[Request] = []
+        self.restarts = 0
+        self._resize(capacity)
+
+    @property
+    def held(self) -> list[Request]:
+        """Return every request that has not ended."""
+        return [*self.running, *(request for group in self.prefilling for request in group), *self.waiting]
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.running or self.prefilling or self.waiting)
+
+    def add(self, request: Request) -> None:
+        self.waiting.append(request)
+
+    def clear(self) -> None:
+        """Forget every request."""
+        self.waiting.clear()
+        self.prefilling.clear()
+        self.running.clear()
+        self._resize(self.capacity)
+
+    # --- prefill ------------------------------------------------------------------------------------------
+
+    def next_group(self) -> list[Request]:
+        """Return the requests to prefill now, still waiting; empty when none should be.
+
+        A group that is not full is prefilled only when no other group is in flight.
+        """
+        if len(self.prefilling) >= GROUPS_IN_FLIGHT:
+            return []
+        group = self._longest_waiting()
+        return [] if self.prefilling and len(group) < MAX_GROUP else group
+
+    def _longest_waiting(self) -> list[Request]:
+        """Return the first waiting requests, as far as slots and memory suffice."""
+        in_work = len(self.running) + sum(map(len, self.prefilling))
+        pages, tiles, longest = len(self.pages), len(self.tiles), 0
+        group: list[Request] = []
+        for request in list(self.waiting)[: min(MAX_GROUP, self.capacity.slots - in_work)]:
+            pages, tiles = pages - request.pages_needed, tiles - request.tiles
+            longest = max(longest, len(request.prompt))
+            if min(pages, tiles) < 0 or (group and longest * (len(group) + 1) > MAX_GROUP_TOKENS):
+                break
+            group.append(request)
+        return group
+
+    def allocate(self, group: list[Request]) -> None:
+        """Give each request of the group its memory."""
+        for request in group:
+            request.pages = self.pages.allocate(request.pages_needed)
+            request.tile_pages = self.tiles.allocate(request.tiles)
+
+    def start_prefill(self, group: list[Request]) -> None:
+        """Record that the prefill of `next_group`'s requests was launched: they no longer wait."""
+        self.prefilling.append(group)
+        for _ in group:
+            self.waiting.popleft()
+
+    # --- decode -------------------------------------------------------------------------------------------
+
+    def should_fill_first(self) -> bool:
+        """Return whether to fill the batch before its next step: a step costs nearly the same with fewer rows."""
+        if not (self.waiting and self.prefilling):
+            return False
+        pages = sum(len(request.pages) for request in self.running)
+        return max(len(self.running) / self.capacity.slots, pages / self.capacity.pages) < WELL_FILLED
+
+    def start_decode(self) -> list[Request]:
+        """Move the oldest prefilled group to the end of `running` and return it."""
+        group = self.prefilling.popleft()
+        self.running += group
+        return group
+
+    def finished(self) -> list[Request]:
+        return [request for request in self.running if request.is_finished]
+
+    def finish(self, request: Request) -> int:
+        """Remove a running request, free its memory, and return its row, which the last row now takes over."""
+        row = self.running.index(request)
+        self.running[row] = self.running[-1]
+        self.running.pop()
+        self.pages.free(request.pages)
+        self.tiles.free(request.tile_pages)
+        self.restarts = 0
+        return row
+
+    # --- requests that end early ----------------------------------------------------------------------------
+
+    def cancel(self, job_id: int) -> list[Request]:
+        """Drop a job's request; as `drop_late`."""
+        cancelled = [request for request in self.held if request.job.id == job_id]
+        return [each for each in cancelled if self._drop(each, Cancelled("cancelled before it was answered"))]
+
+    def drop_late(self, now: float) -> list[Request]:
+        """Drop what is past its deadline; return the requests that have ended by it.
+
+        Those that only waited end at once, the others when the device has finished with their rows.
+        """
+        late = [each for each in self.held if each.job.deadline is not None and now > each.job.deadline]
+        detail = "the deadline passed before the answer was written"
+        return [each for each in late if self._drop(each, Rejected(Reason.DEADLINE_EXCEEDED, Stage.INFER, detail))]
+
+    def _drop(self, request: Request, error: PipelineError) -> bool:
+        request.dropped = request.dropped or error
+        if request not in self.waiting:
+            return False
+        self.waiting.remove(request)
+        return True
+
+    # --- out of memory ------------------------------------------------------------------------------------
+
+    @property
+    def can_restart_smaller(self) -> bool:
+        return self.capacity.slots > 1 and self.restarts < MAX_RESTARTS
+
+    def restart_smaller(self, capacity: KvCapacity) -> list[Request]:
+        """Forget every request, start with this capacity, and return what was held, for the caller to add again."""
+        held = self.held
+        self.capacity = capacity
+        self.clear()
+        self.restarts += 1
+        return held
+
+    def check_integrity(self) -> None:
+        """Check that every block is free or owned by one request, between two calls. Raises RuntimeError."""
+        owners = [*self.running, *(request for group in self.prefilling for request in group)]
+        self.pages.check_integrity(page for request in owners for page in request.pages)
+        self.tiles.check_integrity(tile for request in owners for tile in request.tile_pages)
+
+    def _resize(self, capacity: KvCapacity) -> None:
+        self.capacity = capacity
+        self.pages, self.tiles = BlockAllocator(capacity.pages), BlockAllocator(capacity.tiles)
