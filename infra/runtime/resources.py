@@ -26,8 +26,7 @@ def create_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec]) -> list[str]
     from confluent_kafka.admin import AdminClient
 
     reasons: list[str] = []
-    quiet = {"log_level": 0, "error_cb": lambda error: reasons.append(error.str())}
-    admin = AdminClient(kafka.client_config() | quiet)
+    admin = AdminClient(kafka.client_config() | {"log_level": 0}, error_cb=lambda error: reasons.append(error.str()))
     try:
         return _create(admin, specs)
     except KafkaException as error:

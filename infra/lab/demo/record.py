@@ -22,7 +22,7 @@ from rich.text import Text
 
 from sightstream.infra.lab.demo.children import WORKER_GROUP
 
-IMAGES = Path(__file__).parents[3] / "docs" / "img"
+IMAGES = Path(__file__).resolve().parents[3] / "docs" / "img"
 COLUMNS = 100
 LAG = ("lag", "--watch", "--group", WORKER_GROUP)
 TIMEOUT_S = 400.0
@@ -41,11 +41,12 @@ THEME = TerminalTheme(
     [*_colours("0d1117 ff7b72 7ee787 f2cc60 79c0ff d2a8ff 56d4dd c9d1d9")],
     [*_colours("6e7681 ffa198 9ef0a5 fadc82 a5d6ff e2c5ff 82e6eb f0f6fc")],
 )
-# Rich's own template names a web font; a picture in a repository must not load anything.
+# Rich's own template names a web font; an image in a repository must not load anything. At this size, most fixed-width
+# fonts have the advance of 12.2 px for which rich computes positions.
 SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
 .{unique_id}-matrix {{ font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
-  font-size: {char_height}px; line-height: {line_height}px; }}
+  font-size: 20.26px; line-height: {line_height}px; }}
 .{unique_id}-title {{ font-size: 18px; font-family: sans-serif; }}
 {styles}
 </style>

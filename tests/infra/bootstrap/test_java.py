@@ -22,9 +22,12 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setattr(java, "PACKAGED", tmp_path / "packaged")
     monkeypatch.setattr(java, "can_apt", lambda: False)
-    monkeypatch.setattr(
-        java.shutil, "which", lambda name: str(found) if (found := tmp_path / "bin" / name).exists() else None
-    )
+
+    def which(name: str) -> str | None:
+        found = tmp_path / "bin" / name
+        return str(found) if found.exists() else None
+
+    monkeypatch.setattr("sightstream.infra.bootstrap.java.shutil.which", which)
     return tmp_path
 
 

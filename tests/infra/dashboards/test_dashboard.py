@@ -15,7 +15,7 @@ from sightstream.infra.dashboards.dashboard import ROWS, dashboard
 from sightstream.pipeline import metrics as pipeline_metrics
 
 NAME = re.compile(r"\b(?:sightstream|kafka)_[a-z_]+\b")
-SUFFIXES = {Counter: "_total", Gauge: "", Histogram: "_bucket"}
+SUFFIXES: dict[type, str] = {Counter: "_total", Gauge: "", Histogram: "_bucket"}
 FROM_THE_SCRAPE = {"instance", "le"}  # labels that Prometheus adds
 
 

@@ -75,16 +75,16 @@ class SlowAdmin:
         return {topic.topic: timed_out() for topic in new} if self.tries == 1 else self.real.create_topics(new)
 
 
-def test_a_creation_that_got_lost_is_tried_again(runtime: LocalRuntime) -> None:
+def test_a_lost_creation_is_tried_again(runtime: LocalRuntime) -> None:
     slow = SlowAdmin(AdminClient(runtime.kafka_settings.client_config()))
     specs = topic_specs(TopicSettings(requests="lost", results="lost.r", dead_letters="lost.d", partitions=1))
     assert resources._create(slow, specs) == ["lost", "lost.r", "lost.d"]
     assert slow.tries == 2
 
 
-def test_a_creation_that_never_gets_through_is_told() -> None:
+def test_a_creation_that_never_gets_through_is_an_error() -> None:
     with pytest.raises(RuntimeFailedError, match=r"topic lost could not be created: .*[Tt]imed out"):
-        resources._created("lost", timed_out(), deadline=0.0)
+        resources._is_created("lost", timed_out(), deadline=0.0)
 
 
 def test_unknown_topics_are_not_made_up(runtime: LocalRuntime) -> None:

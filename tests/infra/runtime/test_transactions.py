@@ -31,8 +31,8 @@ def read_until(runtime: LocalRuntime, topic: str, last: bytes, isolation: str) -
     try:
         while last not in seen and time.monotonic() < deadline:
             message = consumer.poll(0.5)
-            if message is not None and not message.error():
-                seen.append(message.value())
+            if message is not None and not message.error() and (value := message.value()) is not None:
+                seen.append(value)
     finally:
         consumer.close()
     return seen
