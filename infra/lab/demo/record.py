@@ -23,7 +23,7 @@ from rich.text import Text
 from sightstream.infra.lab.demo.children import WORKER_GROUP
 
 IMAGES = Path(__file__).resolve().parents[3] / "docs" / "img"
-COLUMNS = 100
+COLUMNS = 104
 LAG = ("lag", "--watch", "--group", WORKER_GROUP)
 TIMEOUT_S = 400.0
 # Rich erases its last frame so before it draws the next one.
@@ -73,7 +73,7 @@ class Recording:
         ours, theirs = pty.openpty()
         size = {"COLUMNS": str(COLUMNS), "LINES": "60", "TERM": "xterm-256color"}
         command = [sys.executable, "-m", "sightstream", *arguments]
-        self._process = subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL, env=os.environ | size)
+        self._process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env=os.environ | size)
         os.close(theirs)
         self._chunks: list[bytes] = []
         self._thread = threading.Thread(target=self._read, args=(ours,), daemon=True)
@@ -133,9 +133,8 @@ def demo_screen(text: str) -> str:
 
 
 def lag_screen(text: str) -> str:
-    """Return a whole frame that shows both workers, from the middle of the run."""
-    whole = [frame for frame in frames(text) if "2 members" in frame and "└" in frame]
-    return whole[len(whole) // 2].rstrip()
+    """Return the last whole frame in which both workers are alive."""
+    return [frame for frame in frames(text) if "2 members" in frame and "└" in frame][-1].rstrip()
 
 
 def draw(title: str, text: str, file: Path) -> None:
