@@ -130,6 +130,8 @@ class SingleFlight(Generic[T]):
         if not is_shareable(outcome):
             return self.promote_next(leader)
         waiters = self._finish(leader)
+        if not waiters:
+            return Handover()
         COALESCED.inc(len(waiters))
         return Handover(endings=tuple((waiter, waiter.outcome_for(outcome)) for waiter in waiters))
 
