@@ -1,4 +1,4 @@
-"""Cuts a source into batches, and keeps the digest that tells a later run whether the source is still the same."""
+"""Cuts a source into batches, and computes the digest by which a later run sees whether the source has changed."""
 
 from __future__ import annotations
 
@@ -20,24 +20,28 @@ from sightstream.schemas.wire.topics import record_key
 
 
 class ProgressListener(Protocol):
-    """Is told how a job gets on."""
+    """Receives the progress of a job."""
 
     def on_resume(self, progress: Progress) -> None:
-        """Before the first entry is read."""
+        """Called before the first entry is read."""
 
     def on_read(self, size: int) -> None:
-        """So many more bytes of the source are behind us, published earlier or just now."""
+        """Called when `size` more bytes of the source are done, published earlier or just now."""
 
     def on_bad_item(self, problem: str) -> None:
-        """An entry makes no request; it counts as failed."""
+        """Called for an entry that is no valid request; it counts as failed."""
 
     def on_commit(self, progress: Progress) -> None:
-        """A batch is committed."""
+        """Called when a batch is committed."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """`digest` is over the whole source up to the end of this batch; `size` is the batch's length in the source."""
+    """Collects the records of one transaction.
+
+    `digest` is computed over the whole source up to the end of this batch; `size` is the batch's length in the source,
+    `bytes` that of the encoded records.
+    """
 
     records: list[Record] = field(default_factory=list)
     failed: int = 0
@@ -47,7 +51,7 @@ class Batch:
 
 
 class Batcher:
-    """Memory holds one batch: `batch_records` entries, or about `batch_bytes`, whichever comes first."""
+    """Builds one batch at a time: `batch_records` entries, or about `batch_bytes`, whichever comes first."""
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class Batcher:
         self._digest = sha256()
 
     def skip_published(self, items: Iterator[Item], progress: Progress) -> None:
-        """Reads what is published already. Raises SourceChanged when it is no longer the same."""
+        """Read what is published already. Raises SourceChanged when it is no longer the same."""
         for _ in range(progress.position):
             item = next(items, None)
             if item is None:
@@ -72,23 +76,23 @@ class Batcher:
             self._listener.on_read(item.size)
         if progress.position and self._digest.hexdigest() != progress.digest:
             raise SourceChanged(
-                f"the first {progress.position} entries are published, but the source has changed there since. Put the "
-                "old content back to go on; or publish what is new from a source of its own; or start over with "
-                "--no-resume, which publishes the unchanged entries a second time, under the same request_id"
+                f"the first {progress.position} entries are published, but the source has changed there since. "
+                "Restore the old content to continue; or publish the new entries from a source of their own; or start "
+                "over with --no-resume, which publishes the unchanged entries a second time, under the same request_id"
             )
 
     def batches(self, items: Iterator[Item]) -> Iterator[Batch]:
-        """What is left, in order."""
+        """Yield the remaining entries as batches, in order."""
         batch = Batch()
         for item in items:
-            self._take(item, batch)
+            self._add(item, batch)
             if self._full(batch):
                 yield batch
                 batch = Batch()
         if batch.digest:
             yield batch
 
-    def _take(self, item: Item, batch: Batch) -> None:
+    def _add(self, item: Item, batch: Batch) -> None:
         self._add_to_digest(item)
         batch.digest = self._digest.hexdigest()
         batch.size += item.size

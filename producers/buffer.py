@@ -1,4 +1,4 @@
-"""Counts what is on its way, and makes the caller wait when that is too much."""
+"""Counts what is in flight, and makes callers wait when that is too much."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from threading import Condition
 
 
 class Buffer:
-    """Room for so many records and bytes. Thread safe."""
+    """Limits the records and bytes in flight. Thread safe."""
 
     def __init__(self, max_records: int, max_bytes: int) -> None:
         self._max_records = max_records
@@ -25,7 +25,7 @@ class Buffer:
         return self._closed
 
     def acquire(self, size: int, timeout_s: float) -> bool:
-        """Blocks until there is room; False when there was none in time, or the buffer is closed."""
+        """Block until a record of `size` bytes fits; return False when it did not in time, or the buffer is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._fits(size), timeout_s)
             if self._closed or not self._fits(size):
@@ -35,22 +35,23 @@ class Buffer:
             return True
 
     def release(self, size: int) -> None:
+        """Stop counting one record of `size` bytes, and wake the callers that wait."""
         with self._changed:
             self._records -= 1
             self._bytes -= size
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Nothing enters any more; who waits for room is turned away."""
+        """Accept nothing more; callers that wait get False."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def wait_empty(self, timeout_s: float) -> bool:
-        """Blocks until everything has left; False when something had not in time."""
+        """Block until nothing is in flight; return False when something still was after `timeout_s`."""
         with self._changed:
             return self._changed.wait_for(lambda: self._records == 0, timeout_s)
 
     def _fits(self, size: int) -> bool:
-        # One record larger than all the room still passes alone, or it would wait for ever.
+        # A record larger than the whole buffer still passes alone, or it would wait for ever.
         return self._records == 0 or (self._records < self._max_records and self._bytes + size <= self._max_bytes)

@@ -1,14 +1,17 @@
-"""From a Kafka error inside a transaction to what the job should do next."""
+"""Maps a Kafka error inside a transaction to what the job does next."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sightstream.producers.errors import InDoubt, PublishError, Superseded
 
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError
+
 FENCED = ("_FENCED", "PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH")
-# Waiting does not mend these: somebody has to change an access list, a limit or a password.
-HOPELESS = (
+# Waiting does not help: an access list, a limit or a password has to change.
+PERMANENT = (
     "TOPIC_AUTHORIZATION_FAILED",
     "GROUP_AUTHORIZATION_FAILED",
     "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
@@ -21,20 +24,20 @@ HOPELESS = (
 )
 
 
-def to_publish_error(raised: Any, delivery: Any | None) -> PublishError:
-    """`raised` is the call's KafkaError, `delivery` the first record's, which says more where there is one."""
+def to_publish_error(raised: KafkaError, delivery: KafkaError | None) -> PublishError:
+    """Return the error for the job. `raised` is the call's, `delivery` the first record's, which says more."""
     if _is_one_of(raised, FENCED):
         return Superseded(
             "another run publishes this source, or this run stalled for longer than its transaction may last; "
-            "wait for the other one, or run again to go on"
+            "wait for the other one, or run again to continue"
         )
-    told = delivery if delivery is not None else raised
-    if _is_one_of(told, HOPELESS) or _is_one_of(raised, HOPELESS):
-        return PublishError(f"the broker refuses: {told.str()}; mend that and run again to go on")
-    return InDoubt(told.str())
+    specific = delivery if delivery is not None else raised
+    if _is_one_of(specific, PERMANENT) or _is_one_of(raised, PERMANENT):
+        return PublishError(f"the broker refuses: {specific.str()}; correct that and run again to continue")
+    return InDoubt(specific.str())
 
 
-def _is_one_of(error: Any, names: tuple[str, ...]) -> bool:
+def _is_one_of(error: KafkaError, names: tuple[str, ...]) -> bool:
     from confluent_kafka import KafkaError
 
     return error.code() in {getattr(KafkaError, name) for name in names}

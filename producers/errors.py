@@ -1,4 +1,15 @@
-"""What can go wrong while publishing. Each message says what to do; nothing here is ever swallowed."""
+"""Lists everything that can go wrong while publishing. Each message says what to do; no error is ever swallowed.
+
+PublishError
+├── RequestTooLarge, BufferFull, PublisherClosed      nothing was sent
+├── NotDelivered, DeliveryError                       sent, and never confirmed
+├── TopicMismatch                                     the topic does not fit the settings
+├── SourceError                                       a bulk source can't be read
+│   └── SourceChanged
+├── BadItem                                           one entry of a bulk source is no request
+├── Superseded, Stopped, InDoubt                      how a bulk run ends early
+└── UploadRefused                                     no upload URL is signed
+"""
 
 from __future__ import annotations
 
@@ -8,15 +19,15 @@ SHOWN = 5
 
 
 class PublishError(Exception):
-    """Base of every error below: publishing did not do what was asked."""
+    """Publishing did not do what was asked; the base of every error below."""
 
 
 class RequestTooLarge(PublishError):
-    """The encoded request is over the cap; nothing was sent. Shorten it."""
+    """The encoded request is over the size limit; nothing was sent. Shorten it."""
 
 
 class BufferFull(PublishError):
-    """No room became free in time; nothing was sent. Publish this request again, later."""
+    """The buffer stayed full for too long; nothing was sent. Publish this request again later."""
 
 
 class PublisherClosed(PublishError):
@@ -24,7 +35,7 @@ class PublisherClosed(PublishError):
 
 
 class TopicMismatch(PublishError):
-    """The topic is missing or has another number of partitions than configured. Stop and mend one of the two."""
+    """The topic is missing or has another number of partitions than configured. Correct one of the two."""
 
 
 class NotDelivered(PublishError):
@@ -51,11 +62,11 @@ class SourceError(PublishError):
 
 
 class SourceChanged(SourceError):
-    """What was already published no longer stands at the head of the source."""
+    """The beginning of the source is no longer what was published."""
 
 
 class BadItem(PublishError):
-    """One entry of a source makes no request; the others do."""
+    """One entry of a source is no valid request; the others still are published."""
 
 
 class Superseded(PublishError):
@@ -63,12 +74,12 @@ class Superseded(PublishError):
 
 
 class Stopped(PublishError):
-    """The run was asked to stop and did so between two batches; the next run goes on from there."""
+    """The run was asked to stop and did so between two batches; the next run continues there."""
 
 
 class InDoubt(PublishError):
-    """It is not known whether a transaction was committed: reconnect, which settles it, and look."""
+    """Nobody knows yet whether a transaction was committed. Reconnect, which decides it, and read the progress."""
 
 
 class UploadRefused(PublishError):
-    """No address is signed for this; the message says what to change."""
+    """No URL is signed for this upload; the message says what to change."""

@@ -1,12 +1,12 @@
-"""Publishes a whole source, exactly once, whatever dies when.
+"""Publishes a whole source exactly once, however runs end.
 
 Entries go out in batches; each batch is one transaction that carries its records and the new progress
 (producers/transactional_sink.py). A later run fences the earlier one, reads the progress back, skips as many entries,
 and goes on. So a `read_committed` reader sees each entry once, after Ctrl-C, kill -9, a broker restart, or two runs at
 the same moment (the later one wins, the earlier one stops).
 
-Passing over is checked: the progress holds a digest over the entries that were published. If the head of the source is
-no longer the same the job stops with SourceChanged; entries added behind it are simply new. The progress lives as long
+Skipping is checked: the progress holds a digest over the entries that were published. If the head of the source is
+no longer the same the job stops with SourceChanged; entries appended to it are simply new. The progress lives as long
 as the broker keeps offsets of idle groups (`offsets.retention.minutes`, 7 days unless changed). Two equal entries in
 one source are two records with one `request_id`.
 """
@@ -26,8 +26,8 @@ from sightstream.producers.sources.item import BulkSource
 from sightstream.producers.transactional_sink import Record
 
 
-class Transactions(Protocol):
-    """What a job needs of producers/transactional_sink.py's TransactionalSink."""
+class Sink(Protocol):
+    """What a job needs of a TransactionalSink."""
 
     def open(self) -> Progress: ...
     def commit(self, records: Sequence[Record], progress: Progress) -> None: ...
@@ -36,9 +36,9 @@ class Transactions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a batch is tried for while the broker does not answer, and the pause between tries; seconds.
+    """How long a batch is retried while the broker does not answer, and the pause between tries; both in seconds.
 
-    `asked_to_stop` is looked at between batches and between tries.
+    `asked_to_stop` is called between batches and between tries.
     """
 
     timeout_s: float
@@ -49,13 +49,13 @@ class RetryPolicy:
 
 
 class PublishJob:
-    """One run of a job. Not thread safe."""
+    """Runs a job once. Not thread safe."""
 
     def __init__(
         self,
         source: BulkSource,
         batcher: Batcher,
-        sink: Transactions,
+        sink: Sink,
         listener: ProgressListener,
         retry_policy: RetryPolicy,
     ) -> None:
@@ -68,10 +68,10 @@ class PublishJob:
         self._committed = Progress()
 
     def run(self, *, resume: bool = True) -> Progress:
-        """Publishes what is not published yet; without `resume` everything, again. Returns the progress of the job.
+        """Publish what is not published yet; without `resume`, everything again. Return the progress of the job.
 
-        Raises SourceError, SourceChanged, Superseded, Stopped, or PublishError; what was committed until then stays,
-        and the next run goes on from there.
+        Blocks until the source is done. Raises SourceError, SourceChanged, Superseded, Stopped, or PublishError; what
+        was committed until then stays, and the next run continues there.
         """
         try:
             self._committed = self._reopen(self._deadline())
@@ -94,7 +94,7 @@ class PublishJob:
         return Progress(delivered, progress.failed + batch.failed, batch.digest, self._run)
 
     def _commit_until_certain(self, batch: Batch, after: Progress) -> None:
-        """Commits the batch, as often as it takes. `after` names this run, so its own commit is recognised."""
+        """Commit the batch, again while in doubt. `after` names this run, so its own commit is recognised."""
         deadline = self._deadline()
         while self._committed != after:
             try:
@@ -119,10 +119,10 @@ class PublishJob:
 
     def _stop_if_asked(self) -> None:
         if self._retry_policy.asked_to_stop():
-            raise Stopped("stopped; run again to go on")
+            raise Stopped("stopped; run again to continue")
 
     def _wait(self, deadline: float, error: InDoubt) -> None:
         self._stop_if_asked()
         if self._retry_policy.clock() >= deadline:
-            raise PublishError(f"the broker does not take the batch: {error}; run again later to go on") from None
+            raise PublishError(f"the broker does not accept the batch: {error}; run again later to continue") from None
         self._retry_policy.sleep(self._retry_policy.pause_s)

@@ -1,4 +1,4 @@
-"""How far a bulk job has come, as the broker keeps it: an offset and its metadata."""
+"""Describes how far a bulk job has come, as the broker keeps it: an offset and its metadata."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The first `delivered + failed` entries of the source are settled; `digest` is over them.
+    """The first `delivered + failed` entries of the source are done; `digest` is computed over them.
 
-    `run` tells which run wrote it, so that a run recognises its own commit.
+    `run` is the id of the run that wrote it, so that a run recognises its own commit.
     """
 
     delivered: int = 0
@@ -23,11 +23,12 @@ class Progress:
         return self.delivered + self.failed
 
     def metadata(self) -> str:
+        """Return the text that is committed beside the offset."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
     def from_metadata(cls, text: str) -> Progress:
-        """Raises ValueError when this is not ours."""
+        """Return what `metadata()` wrote. Raises ValueError for any other text."""
         try:
             return cls(**json.loads(text))
         except TypeError:

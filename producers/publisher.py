@@ -1,4 +1,4 @@
-"""`ImagePublisher`: the client that a shop embeds. Loads confluent-kafka and pydantic, nothing heavier."""
+"""`ImagePublisher` is the client that a shop embeds; it loads confluent-kafka and pydantic, nothing heavier."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Event, Lock, Thread
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sightstream.producers.buffer import Buffer
 from sightstream.producers.errors import (
@@ -20,6 +20,7 @@ from sightstream.producers.errors import (
     PublishError,
     RequestTooLarge,
 )
+from sightstream.producers.kafka_clients import ClientConfig, RecordProducer, create_producer
 from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.topic_check import check_topic
 from sightstream.schemas.connections.kafka import KafkaSettings
@@ -27,16 +28,20 @@ from sightstream.schemas.wire.codec import MAX_REQUEST_BYTES, encode
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.topics import TopicSettings, record_key
 
-REMEMBERED = 20
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message
+
+MAX_REMEMBERED_FAILURES = 20
 POLL_S = 0.1
 GRACE_S = 10.0
+UNKNOWN = -1
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordMetadata:
-    """Where the broker keeps the record."""
+    """The coordinates under which the broker keeps a delivered record; -1 is a number that it did not report."""
 
     topic: str
     partition: int
@@ -44,14 +49,29 @@ class RecordMetadata:
 
 
 class ImagePublisher:
-    """Puts requests on the request topic: idempotent, acknowledged by all replicas, keyed by product.
+    """Publishes requests to the request topic: idempotent, acknowledged by all replicas, keyed by product.
 
-        with ImagePublisher(kafka=KafkaSettings(...)) as publisher:
+        with ImagePublisher() as publisher:
             publisher.publish(request)
 
-    Entering raises TopicMismatch unless the topic is there with the configured number of partitions. Leaving waits for
-    every record's fate and raises DeliveryError when one was not delivered; if the body already raised, that error
-    goes on and carries the undelivered ones as a note. Thread safe.
+    The `with` statement connects: it blocks up to `connect_timeout_s` of the settings, and raises TopicMismatch unless
+    the topic exists with the configured number of partitions. Its end waits for the delivery report of every record, as
+    close() does, and raises DeliveryError when one was not delivered. If the body already raised, that error goes on,
+    with the undelivered records in a note (`__notes__`).
+
+    Thread safe: one publisher serves all threads of a process. It can't be opened again once it is closed.
+
+    Args:
+        kafka: Address and credentials of the broker.
+        topics: Name of the request topic, and its number of partitions.
+        settings: Sizes of the buffer, time limits and compression.
+        create_producer: Creates the confluent-kafka producer; another one serves tests.
+        check: Compares the topic with `topics`; another one serves tests.
+
+    Settings that are not given are read from SIGHTSTREAM_ environment variables; a settings file is not read.
+
+    Raises:
+        pydantic.ValidationError: a setting in the environment is invalid.
     """
 
     def __init__(
@@ -60,25 +80,25 @@ class ImagePublisher:
         topics: TopicSettings | None = None,
         settings: PublisherSettings | None = None,
         *,
-        connect: Callable[[dict[str, Any]], Any] | None = None,
+        create_producer: Callable[[ClientConfig], RecordProducer] = create_producer,
         check: Callable[[KafkaSettings, TopicSettings, float], None] = check_topic,
     ) -> None:
-        """Settings that are not given are read from the environment. Does not connect yet."""
         self._kafka = kafka or KafkaSettings()
         self._topics = topics or TopicSettings()
         self._settings = settings or PublisherSettings()
-        self._connect = connect or _confluent_producer
+        self._create_producer = create_producer
         self._check = check
         self._buffer = Buffer(self._settings.buffer_records, self._settings.buffer_bytes)
         self._failures = _Failures()
         self._stop = Event()
-        self._producer: Any = None
-        self._poller = Thread(target=self._poll, name="publisher-reports", daemon=True)
-        self._broker_words = ""
+        self._producer: RecordProducer | None = None
+        self._poller: Thread | None = None
+        self._last_broker_error = ""
 
     def __enter__(self) -> ImagePublisher:
         self._check(self._kafka, self._topics, self._settings.connect_timeout_s)
-        self._producer = self._connect(self._config())
+        self._producer = producer = self._create_producer(self._config())
+        self._poller = Thread(target=self._poll, args=(producer,), name="publisher-reports", daemon=True)
         self._poller.start()
         return self
 
@@ -91,22 +111,34 @@ class ImagePublisher:
             error.add_note(str(undelivered))
 
     def publish(self, request: ImageRequest) -> Future[RecordMetadata]:
-        """Hands the request over. Blocks while the buffer is full, `block_timeout_s` at most.
+        """Send one request. Blocks while the buffer is full, up to `block_timeout_s`.
 
-        The future ends with RecordMetadata, or with NotDelivered; nobody has to look at it, flush() and leaving report
-        failures too. Its callbacks run on the thread that reads delivery reports, so they must not block.
-        Raises RequestTooLarge, BufferFull, PublisherClosed, or PublishError when the producer can't go on.
+        Args:
+            request: What to publish; its `product_id` becomes the key.
+
+        Returns:
+            A future that ends with RecordMetadata, or with NotDelivered. You may ignore it: flush() and close() report
+            failures too. It can't be cancelled. Its callbacks run on the thread that reads delivery reports, so they
+            must not block.
+
+        Raises:
+            RequestTooLarge: the encoded request is over 256 KiB.
+            BufferFull: the buffer stayed full for `block_timeout_s`.
+            PublisherClosed: the publisher is not open.
+            PublishError: the producer can't continue; open a new publisher.
+
+        After any of these errors nothing was sent.
         """
         value = encode(request)
         if len(value) > MAX_REQUEST_BYTES:
             raise RequestTooLarge(f"{request.request_id}: {len(value)} bytes are over the cap of {MAX_REQUEST_BYTES}")
-        self._enter(request.request_id, len(value))
+        producer = self._acquire(request.request_id, len(value))
         delivery: Future[RecordMetadata] = Future()
-        delivery.set_running_or_notify_cancel()  # it is on its way, so it can't be cancelled
-        report = partial(self._report, delivery, request.request_id, len(value))
+        delivery.set_running_or_notify_cancel()  # it is in flight, so it can't be cancelled
+        report = partial(self._on_delivery, delivery, request.request_id, len(value))
         try:
             key = record_key(request.product_id)
-            self._producer.produce(self._topics.requests, value=value, key=key, on_delivery=report)
+            producer.produce(self._topics.requests, value=value, key=key, on_delivery=report)
         except BaseException as error:
             self._buffer.release(len(value))
             if isinstance(error, Exception):
@@ -115,10 +147,14 @@ class ImagePublisher:
         return delivery
 
     def flush(self, timeout_s: float | None = None) -> None:
-        """Waits until the fate of everything published so far is known.
+        """Wait for the delivery report of everything published so far.
 
-        Raises DeliveryError for what failed since the last flush, and PublishError when reports are still missing
-        after `timeout_s` (by default a little more than `delivery_timeout_s`).
+        Args:
+            timeout_s: Seconds to block; None is a little more than `delivery_timeout_s`, by when all reports are in.
+
+        Raises:
+            DeliveryError: records failed since the last flush; publish them again.
+            PublishError: reports are still missing after `timeout_s`; flush again.
         """
         if timeout_s is None:
             timeout_s = self._settings.delivery_timeout_s + GRACE_S
@@ -126,69 +162,90 @@ class ImagePublisher:
         self._failures.raise_any()
         if not complete:
             waiting = self._buffer.records
-            raise PublishError(f"{waiting} records have no delivery report yet{self._broker_words}; flush again")
+            raise PublishError(f"{waiting} records have no delivery report yet{self._last_broker_error}; flush again")
 
     def close(self) -> None:
-        """Takes no more requests, waits as flush() does, and lets go. A second call does nothing."""
+        """Refuse further requests, wait for all delivery reports, and stop. A second call does nothing.
+
+        Blocks a little longer than `delivery_timeout_s` at most; a record without a report by then has failed.
+
+        Raises:
+            DeliveryError: records failed since the last flush; publish them again.
+        """
         self._buffer.close()
-        if self._producer is None or self._stop.is_set():
+        if self._producer is None or self._poller is None or self._stop.is_set():
             return
         try:
             if not self._buffer.wait_empty(self._settings.delivery_timeout_s + GRACE_S):
-                self._producer.purge()  # turns every record without a fate into a failed one
+                self._producer.purge()  # makes a failure of every record without a delivery report
                 self._buffer.wait_empty(GRACE_S)
         finally:
             self._stop.set()
             self._poller.join()
         self._failures.raise_any()
 
-    def _enter(self, request_id: str, size: int) -> None:
+    def _acquire(self, request_id: str, size: int) -> RecordProducer:
         if self._producer is None:
             raise PublisherClosed("open the publisher first: with ImagePublisher(...) as publisher")
         if self._buffer.acquire(size, self._settings.block_timeout_s):
-            return
+            return self._producer
         if self._buffer.closed:
             raise PublisherClosed(f"{request_id} was not sent: the publisher is closed")
         raise BufferFull(
             f"{request_id} was not sent: {self._buffer.records} records wait for the broker and none was confirmed "
-            f"within {self._settings.block_timeout_s:g} s{self._broker_words}; publish it again later"
+            f"within {self._settings.block_timeout_s:g} s{self._last_broker_error}; publish it again later"
         )
 
-    def _report(self, delivery: Future[RecordMetadata], request_id: str, size: int, error: Any, message: Any) -> None:
-        """Runs on the polling thread. Failures are noted before the room is given back, so that flush sees them."""
+    def _on_delivery(
+        self,
+        delivery: Future[RecordMetadata],
+        request_id: str,
+        size: int,
+        error: KafkaError | None,
+        message: Message,
+    ) -> None:
+        """Record the failure before releasing the buffer, so that flush sees it. Runs on the polling thread."""
         if error is None:
-            delivery.set_result(RecordMetadata(message.topic(), message.partition(), message.offset()))
+            delivery.set_result(self._metadata_of(message))
         else:
             failure = NotDelivered(request_id, error.str())
             self._failures.add(failure)
             delivery.set_exception(failure)
         self._buffer.release(size)
 
-    def _poll(self) -> None:
+    def _metadata_of(self, message: Message) -> RecordMetadata:
+        partition, offset = message.partition(), message.offset()
+        return RecordMetadata(
+            message.topic() or self._topics.requests,
+            UNKNOWN if partition is None else partition,
+            UNKNOWN if offset is None else offset,
+        )
+
+    def _poll(self, producer: RecordProducer) -> None:
         while not self._stop.is_set():
             try:
-                self._producer.poll(POLL_S)
-            except Exception:  # without this thread nobody would ever learn of a delivery
+                producer.poll(POLL_S)
+            except Exception:  # this thread must go on, or no delivery is ever reported
                 log.exception("reading delivery reports")
 
-    def _note(self, error: Any) -> None:
-        self._broker_words = f" ({error.str()})"
+    def _on_broker_error(self, error: KafkaError) -> None:
+        self._last_broker_error = f" ({error.str()})"
         log.warning("kafka: %s", error.str())
 
-    def _config(self) -> dict[str, Any]:
-        """librdkafka's own queue is wider than ours, so that ours is the one that blocks."""
+    def _config(self) -> ClientConfig:
+        """Make librdkafka's own queue wider than our buffer, so that our buffer is the one that blocks."""
         return {
             **self._kafka.producer_config(),
             **self._settings.producer_config(),
             "message.timeout.ms": round(self._settings.delivery_timeout_s * 1000),
             "queue.buffering.max.messages": 2 * self._settings.buffer_records,
             "queue.buffering.max.kbytes": self._settings.buffer_bytes // 512 + 1024,
-            "error_cb": self._note,
+            "error_cb": self._on_broker_error,
         }
 
 
 class _Failures:
-    """How many records failed since the last look, and the first of them."""
+    """Counts the records that failed since the last raise_any(), and keeps the first of them."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -198,7 +255,7 @@ class _Failures:
     def add(self, failure: NotDelivered) -> None:
         with self._lock:
             self._count += 1
-            if len(self._first) < REMEMBERED:
+            if len(self._first) < MAX_REMEMBERED_FAILURES:
                 self._first.append(failure)
 
     def raise_any(self) -> None:
@@ -207,9 +264,3 @@ class _Failures:
             self._count, self._first = 0, []
         if count:
             raise DeliveryError(count, first)
-
-
-def _confluent_producer(config: dict[str, Any]) -> Any:
-    from confluent_kafka import Producer
-
-    return Producer(config, logger=logging.getLogger("sightstream.producers.librdkafka"))

@@ -1,4 +1,4 @@
-"""What turns the entries of a source into requests."""
+"""Describes how the entries of a source become requests, and names the job that this makes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sightstream.schemas.wire.request import AnalysisOptions
 
 @dataclass(frozen=True, slots=True)
 class RequestTemplate:
-    """`question` and `options` hold for entries that bring none; the other two say where the product stands."""
+    """Fills in `question` and `options` where an entry has none; the other two say where its product id is."""
 
     question: str
     options: AnalysisOptions = field(default_factory=AnalysisOptions)
@@ -21,7 +21,7 @@ class RequestTemplate:
 
 
 def job_name(source: BulkSource, topic: str, template: RequestTemplate) -> str:
-    """The same for every run of one source, topic and template; another question is another job."""
+    """Return the same name in every run of one source, topic and template; another question is another job."""
     options = template.options.model_dump()
     parts = [source.location, topic, template.question, options, template.product_column, template.product_from]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,8 +1,11 @@
-"""Looks at the request topic before anything is sent."""
+"""Checks the request topic before anything is sent."""
 
 from __future__ import annotations
 
+from typing import cast
+
 from sightstream.producers.errors import TopicMismatch
+from sightstream.producers.kafka_clients import ClientConfig
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.topics import TopicSettings
 
@@ -10,7 +13,7 @@ POLL_S = 0.1
 
 
 def check_topic(kafka: KafkaSettings, topics: TopicSettings, timeout_s: float) -> None:
-    """Raises TopicMismatch unless the request topic exists with the configured number of partitions."""
+    """Raise TopicMismatch unless the request topic exists with the configured number of partitions."""
     found = partition_count(kafka, topics.requests, timeout_s)
     if found == 0:
         raise TopicMismatch(
@@ -19,25 +22,27 @@ def check_topic(kafka: KafkaSettings, topics: TopicSettings, timeout_s: float) -
         )
     if found != topics.partitions:
         raise TopicMismatch(
-            f"{topics.requests} has {found} partitions, but {topics.partitions} are configured; keys would go astray: "
-            f"set SIGHTSTREAM_TOPICS_PARTITIONS={found}, or use another topic"
+            f"{topics.requests} has {found} partitions, but {topics.partitions} are configured; keys would map to "
+            f"the wrong partitions: set SIGHTSTREAM_TOPICS_PARTITIONS={found}, or use another topic"
         )
 
 
 def partition_count(kafka: KafkaSettings, topic: str, timeout_s: float) -> int:
-    """0 when there is no such topic. Asking never creates it.
+    """Return the number of partitions, 0 when there is no such topic. Asking never creates it.
 
-    Blocks `timeout_s` at most. Raises TopicMismatch when no broker answers by then, or at once when one turns us away.
+    Blocks `timeout_s` at most. Raises TopicMismatch when no broker answers by then, or at once when one refuses us.
     """
     from confluent_kafka import KafkaError, KafkaException, TopicCollection
     from confluent_kafka.admin import AdminClient
 
     errors: list[KafkaError] = []
-    admin = AdminClient(kafka.client_config() | {"log_level": 0, "error_cb": errors.append})
+    # confluent-kafka types the configuration as text and numbers only, but callbacks belong in it.
+    config = cast("ClientConfig", kafka.client_config() | {"log_level": 0, "error_cb": errors.append})
+    admin = AdminClient(config)
     answer = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout_s)[topic]
-    turned_away = (KafkaError._AUTHENTICATION, KafkaError._SSL)
-    while not answer.done() and not any(error.code() in turned_away for error in errors):
-        admin.poll(POLL_S)  # hands over the errors; the answer itself comes by another thread
+    refusing = (KafkaError._AUTHENTICATION, KafkaError._SSL)
+    while not answer.done() and not any(error.code() in refusing for error in errors):
+        admin.poll(POLL_S)  # delivers the errors; the answer itself comes on another thread
     try:
         return len(answer.result(0).partitions)
     except KafkaException as error:
@@ -45,6 +50,6 @@ def partition_count(kafka: KafkaSettings, topic: str, timeout_s: float) -> int:
             return 0
         errors.append(error.args[0])
     except TimeoutError:
-        pass  # turned away, and `errors` says why
-    telling = [error for error in errors if error.code() != KafkaError._ALL_BROKERS_DOWN] or errors
-    raise TopicMismatch(f"can't look at {topic} on {kafka.bootstrap_servers}: {telling[0].str()}")
+        pass  # refused, and `errors` says why
+    specific = [error for error in errors if error.code() != KafkaError._ALL_BROKERS_DOWN] or errors
+    raise TopicMismatch(f"cannot describe {topic} on {kafka.bootstrap_servers}: {specific[0].str()}")

@@ -1,26 +1,34 @@
-"""One transactional producer of a bulk job: records and progress become visible together, or not at all.
+"""Commits the records of a bulk job and its progress together: both become visible, or neither.
 
-The progress is committed as the offset of a consumer group that has no members, by the same transaction that carries
-the records. `open` takes over the job's `transactional.id`, which ends whatever an earlier producer left half done:
-its transaction is either committed already or is aborted then, and that producer can write no more. What `open` then
-reads back is the truth, so a process may die anywhere.
+The progress is the offset of a consumer group without members, committed by the same transaction as the records. `open`
+fences every earlier producer with the job's `transactional.id`: its transaction is either committed already or aborted
+then, and it can write no more. What `open` then reads back is certain, so a process may die at any point.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sightstream.producers.error_mapping import to_publish_error
 from sightstream.producers.errors import InDoubt, PublishError
+from sightstream.producers.kafka_clients import (
+    ClientConfig,
+    ClientFactory,
+    OffsetReader,
+    TransactionalProducer,
+    confluent_clients,
+)
 from sightstream.producers.progress import Progress
 from sightstream.producers.settings import PublisherSettings
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_timeout
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, TopicPartition
 
 # A group's offsets belong to a topic and partition; a job needs one, and they vanish with the topic, as they should.
 PARTITION = 0
@@ -31,23 +39,15 @@ GRACE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A request, encoded."""
+    """An encoded request."""
 
     request_id: str
     key: bytes
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ClientFactory:
-    """Both take a librdkafka configuration."""
-
-    producer: Callable[[dict[str, Any]], Any]
-    consumer: Callable[[dict[str, Any]], Any]
-
-
 class TransactionalSink:
-    """Not thread safe. `job` names the work and is the same in every run of it."""
+    """Writes batches in transactions. `job` names the work and is the same in every run of it. Not thread safe."""
 
     def __init__(
         self,
@@ -55,19 +55,19 @@ class TransactionalSink:
         settings: PublisherSettings,
         topic: str,
         job: str,
-        connect: ClientFactory | None = None,
+        clients: ClientFactory | None = None,
     ) -> None:
         self._kafka = kafka
         self._settings = settings
         self._topic = topic
         self._name = f"sightstream-publish-{job}"
-        self._connect = connect or _confluent()
-        self._producer: Any = None
-        self._consumer: Any = None
-        self._delivery_error: Any = None
+        self._clients = clients or confluent_clients()
+        self._producer: TransactionalProducer | None = None
+        self._consumer: OffsetReader | None = None
+        self._delivery_error: KafkaError | None = None
 
     def open(self) -> Progress:
-        """Fences every earlier producer of this job and reads the committed progress.
+        """Fence every earlier producer of this job and return the committed progress.
 
         Blocks up to about `transaction_timeout_s`. Raises InDoubt when the broker did not answer, PublishError when
         it never will.
@@ -77,11 +77,11 @@ class TransactionalSink:
         self.close()
         budget = self._budget_s
         try:
-            self._producer = self._connect.producer(self._producer_config())
-            call_with_timeout(self._producer.init_transactions, budget, timeout_s=budget + GRACE_S)
-            self._consumer = self._connect.consumer(self._consumer_config())
+            self._producer = producer = self._clients.producer(self._producer_config())
+            call_with_timeout(producer.init_transactions, budget, timeout_s=budget + GRACE_S)
+            self._consumer = consumer = self._clients.consumer(self._consumer_config())
             partition = TopicPartition(self._topic, PARTITION)
-            (found,) = call_with_timeout(self._consumer.committed, [partition], budget, timeout_s=budget + GRACE_S)
+            (found,) = call_with_timeout(consumer.committed, [partition], budget, timeout_s=budget + GRACE_S)
             if found.error:
                 raise KafkaException(found.error)
         except KafkaException as error:
@@ -91,33 +91,36 @@ class TransactionalSink:
         return self._read(found)
 
     def commit(self, records: Sequence[Record], progress: Progress) -> None:
-        """One transaction: all of `records`, and `progress`. Blocks up to about half of `transaction_timeout_s`.
+        """Commit all of `records`, and `progress`, in one transaction.
 
-        Raises InDoubt when the outcome is unknown or the transaction failed: open() again, and look at what it
-        returns. Raises Superseded when another run has fenced this one, PublishError when trying again can't help.
+        Blocks up to about half of `transaction_timeout_s`. Raises InDoubt when the outcome is unknown or the
+        transaction failed: call open() again and compare what it returns. Raises Superseded when another run has fenced
+        this one, PublishError when trying again can't help or open() has not succeeded.
         """
         from confluent_kafka import KafkaException, TopicPartition
 
         deadline = monotonic() + self._budget_s
         self._delivery_error = None
         offset = TopicPartition(self._topic, PARTITION, progress.position, progress.metadata())
-        producer = self._producer
+        producer, consumer = self._producer, self._consumer
+        if producer is None or consumer is None:
+            raise PublishError("the sink is not open; call open() first")
         try:
             producer.begin_transaction()
             for record in records:
-                self._produce(record)
-            self._wait_for_reports(deadline)
-            group, left = self._consumer.consumer_group_metadata(), _left(deadline)
-            call_with_timeout(producer.send_offsets_to_transaction, [offset], group, left, timeout_s=left + GRACE_S)
-            left = _left(deadline)
-            call_with_timeout(producer.commit_transaction, left, timeout_s=left + GRACE_S)
+                producer.produce(self._topic, value=record.value, key=record.key, on_delivery=self._on_delivery)
+            self._wait_for_reports(producer, deadline)
+            group, left_s = consumer.consumer_group_metadata(), _left_s(deadline)
+            call_with_timeout(producer.send_offsets_to_transaction, [offset], group, left_s, timeout_s=left_s + GRACE_S)
+            left_s = _left_s(deadline)
+            call_with_timeout(producer.commit_transaction, left_s, timeout_s=left_s + GRACE_S)
         except KafkaException as error:
             raise to_publish_error(error.args[0], self._delivery_error) from None
         except CallTimedOut as error:
             raise InDoubt(f"the broker {error}") from None
 
     def close(self) -> None:
-        """Drops the producer. An open transaction is aborted if the broker answers at once; if not, open() ends it."""
+        """Drop the clients and abort an open transaction; if the broker does not answer, the next open() aborts it."""
         from confluent_kafka import KafkaException
 
         producer, self._producer = self._producer, None
@@ -132,26 +135,23 @@ class TransactionalSink:
 
     @property
     def _budget_s(self) -> float:
-        """Half of what the broker allows: it must be us who give up, or the broker fences us as if we were dead."""
+        """Half of what the broker allows: we must give up first, or the broker fences us as if we were dead."""
         return self._settings.transaction_timeout_s / 2
 
-    def _produce(self, record: Record) -> None:
-        self._producer.produce(self._topic, value=record.value, key=record.key, on_delivery=self._report)
-
-    def _wait_for_reports(self, deadline: float) -> None:
-        while len(self._producer) > 0:
-            # A fatal error can leave flush as a SystemError that says nothing (confluent-kafka 2.16); the next call on
-            # the transaction says it properly.
+    def _wait_for_reports(self, producer: TransactionalProducer, deadline: float) -> None:
+        while len(producer) > 0:
+            # A fatal error can leave flush as a SystemError without a reason (confluent-kafka 2.16); the next call on
+            # the transaction raises the real error.
             with suppress(SystemError):
-                self._producer.flush(SLICE_S)
+                producer.flush(SLICE_S)
             if monotonic() > deadline:
                 raise InDoubt("the broker did not confirm the batch in time")
 
-    def _report(self, error: Any, message: Any) -> None:
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None and self._delivery_error is None:
             self._delivery_error = error
 
-    def _read(self, found: Any) -> Progress:
+    def _read(self, found: TopicPartition) -> Progress:
         if found.offset < 0:
             return Progress()
         try:
@@ -160,37 +160,27 @@ class TransactionalSink:
             progress = Progress(run="foreign")
         if progress.position != found.offset:
             raise PublishError(
-                f"the group {self._name} holds offsets that are not ours; delete the group and run again"
+                f"the group {self._name} holds offsets of another program; delete the group and run again"
             )
         return progress
 
-    def _producer_config(self) -> dict[str, Any]:
+    def _producer_config(self) -> ClientConfig:
         return {
             **self._kafka.producer_config(),
             **self._settings.producer_config(),
             "transactional.id": self._name,
             "transaction.timeout.ms": round(self._settings.transaction_timeout_s * 1000),
             "message.timeout.ms": round(self._budget_s * 1000),
-            # A whole batch fits into librdkafka's queue, so producing never has to wait for room.
+            # A whole batch fits into librdkafka's queue, so producing never has to wait.
             "queue.buffering.max.messages": 2 * self._settings.batch_records,
             "queue.buffering.max.kbytes": self._settings.batch_bytes // 512 + 4096,
         }
 
-    def _consumer_config(self) -> dict[str, Any]:
-        """It never subscribes; read_committed makes it wait for offsets whose transaction is not settled yet."""
+    def _consumer_config(self) -> ClientConfig:
+        """Configure a reader of offsets; read_committed makes it wait for those that are still in a transaction."""
         config = {"group.id": self._name, "isolation.level": "read_committed", "enable.auto.commit": False}
         return {**self._kafka.client_config(), **config}
 
 
-def _left(deadline: float) -> float:
+def _left_s(deadline: float) -> float:
     return max(1.0, deadline - monotonic())
-
-
-def _confluent() -> ClientFactory:
-    from confluent_kafka import Consumer, Producer
-
-    log = logging.getLogger("sightstream.producers.librdkafka")
-    return ClientFactory(
-        producer=lambda config: Producer(config, logger=log),
-        consumer=lambda config: Consumer(config, logger=log),
-    )

@@ -1,10 +1,10 @@
-"""For publishers who hold bytes, not links: a signed address to put them at, and what to name in the request then.
+"""Signs uploads, for publishers that have image bytes but no URL.
 
     upload = Uploads(S3Settings(...)).presign_put("image/jpeg", len(data), sha256(data).hexdigest())
     requests.put(upload.url, data=data, headers=upload.headers)
     publisher.publish(ImageRequest(image=ImageRef(uri=upload.uri, sha256=upload.sha256), ...))
 
-Signing is arithmetic: nothing is asked of the store. Signature Version 4, as S3 and MinIO read it.
+Signing is arithmetic: no call goes to the store. It is Signature Version 4, which S3 and MinIO read.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class UploadSettings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Where one image may be put, once or again, until `expires_at`.
+    """A permission to upload one image, once or again, until `expires_at`.
 
-    PUT: the body is the image, under exactly these `headers`. POST: a form of `fields` and, last, a part named `file`.
-    `uri` and `sha256` (None where it is not known yet) are for the request. Whoever has `url` and `fields` may upload:
-    they are left out of the printed form.
+    With PUT, send the image as the body, under exactly these `headers`. With POST, send a form of `fields` and, last, a
+    part named `file`. Then publish a request with `uri` and `sha256` (None where it is not known yet). `url` and
+    `fields` are secrets: anybody with them may upload, so `repr` hides them.
     """
 
     uri: str
@@ -79,7 +79,19 @@ class Upload:
 
 
 class Uploads:
-    """Thread safe. Names are drawn at random: no upload can hit another's."""
+    """Signs upload URLs for the bucket of the S3 settings. It uploads nothing itself.
+
+    Every upload gets a random key below `prefix`, so no upload can overwrite another. Thread safe.
+
+    Args:
+        s3: Address of the store, credentials and the bucket.
+        settings: Prefix of the keys, lifetime of the URLs and size limit; by default read from the environment.
+        client: A boto3 S3 client that signs; None creates one from `s3`.
+        now: Returns the current time; another clock serves tests.
+
+    Raises:
+        UploadRefused: `s3` names no bucket, or boto3 is not installed.
+    """
 
     def __init__(
         self,
@@ -89,7 +101,6 @@ class Uploads:
         client: Any = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Without a `client`, boto3's. Raises UploadRefused when the settings name no bucket."""
         if not s3.bucket:
             raise UploadRefused("set the bucket for uploads: SIGHTSTREAM_S3_BUCKET")
         self._bucket = s3.bucket
@@ -98,9 +109,17 @@ class Uploads:
         self._now = now
 
     def presign_put(self, content_type: str, length: int, sha256: str) -> Upload:
-        """For exactly these bytes: the store refuses another length or type, and a store that checks sums others.
+        """Sign a PUT of exactly these bytes. Does not block, unless boto3 has to find credentials first.
 
-        `sha256` is in hexadecimal digits. Raises UploadRefused.
+        The store refuses another length or content type; a store that verifies checksums refuses other bytes, too.
+
+        Args:
+            content_type: Media type of the image, such as "image/jpeg"; one of ENDINGS.
+            length: Number of bytes, 1 to `max_bytes`.
+            sha256: Digest of the bytes, in hexadecimal digits.
+
+        Raises:
+            UploadRefused: an argument is out of bounds.
         """
         key = self._key(content_type)
         if not 1 <= length <= self._settings.max_bytes:
@@ -114,7 +133,14 @@ class Uploads:
         return Upload(self._uri(key), "PUT", url, headers, {}, sha256, self._expiry())
 
     def presign_post(self, content_type: str) -> Upload:
-        """For a browser's form: any bytes of this type up to `max_bytes`. Raises UploadRefused."""
+        """Sign a POST of a browser's form: any bytes of this type up to `max_bytes`. Blocks as presign_put() does.
+
+        Args:
+            content_type: Media type of the image, such as "image/jpeg"; one of ENDINGS.
+
+        Raises:
+            UploadRefused: this content type can't be uploaded.
+        """
         key = self._key(content_type)
         form = self._client.generate_presigned_post(
             self._bucket,

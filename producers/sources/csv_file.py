@@ -1,7 +1,7 @@
-"""A CSV file with a header row: one request a row.
+"""Reads a CSV file with a header row: one request per row.
 
-Columns: `uri` and the product column (`product_id` unless told otherwise) are needed; `request_id`, `version_id`,
-`sha256`, `question`, `deadline`, `max_tokens`, `temperature`, `top_p` and `seed` may be there; `attr.NAME` becomes the
+Columns: `uri` and the product column (`product_id` unless another is named) are needed; `request_id`, `version_id`,
+`sha256`, `question`, `deadline`, `max_tokens`, `temperature`, `top_p` and `seed` are optional; `attr.NAME` becomes the
 attribute NAME. Any other column is an error. An empty cell counts as not given. UTF-8, with or without a byte order
 mark; quotes after RFC 4180.
 """
@@ -24,7 +24,7 @@ COLUMNS = frozenset({"uri", "request_id", "version_id", "sha256", "question", "d
 
 
 class CsvFile:
-    """Streams: one row in memory at a time. A broken row becomes an item with a problem."""
+    """Holds one row in memory at a time. A malformed row becomes an item with a problem."""
 
     def __init__(self, path: Path, product_column: str = "product_id") -> None:
         self.location = path.resolve().as_uri()
@@ -51,13 +51,13 @@ class CsvFile:
         if unknown:
             raise SourceError(
                 f"{self._path}: unknown columns {unknown}; known: {sorted(known)}. "
-                f"Name a column {ATTRIBUTE}NAME to hand it through as an attribute"
+                f"Name a column {ATTRIBUTE}NAME to pass it on as an attribute"
             )
         missing = [name for name in ("uri", self._product_column) if name not in columns]
         if missing:
             raise SourceError(f"{self._path}: missing columns {missing}")
         if len(set(columns)) < len(columns):
-            raise SourceError(f"{self._path}: a column stands twice")
+            raise SourceError(f"{self._path}: a column occurs twice")
         return columns
 
     def _next(self, rows: Iterator[list[str]], lines: Lines, columns: list[str]) -> Item | None:
@@ -73,8 +73,8 @@ class CsvFile:
             return None
         except (LineError, csv.Error, ValueError) as error:
             problem = str(error)
-        place, raw, size = lines.consumed()
-        return Item(place, raw, fields, problem, size)
+        location, raw, size = lines.consumed()
+        return Item(location, raw, fields, problem, size)
 
     def _fields(self, columns: list[str], row: list[str]) -> dict[str, Any]:
         if len(row) != len(columns):

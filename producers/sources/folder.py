@@ -1,7 +1,8 @@
-"""A folder of images, its sub-folders included: one request a file, by suffix; other and hidden files are passed over.
+"""Reads a folder of images and its sub-folders: one request per file, by suffix; other and hidden files are skipped.
 
-The product comes from the path (producers/sources/product_rule.py). Folders are read one at a time, in order of names,
-so memory holds the names of one folder and its parents. Links to files count as files; linked folders are passed over.
+The product id comes from the path (producers/sources/product_rule.py). Folders are read one at a time, in order of
+names, so memory holds the names of one folder and its parents. Links to files count as files; linked folders are
+skipped.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sightstream.producers.sources.product_rule import check_rule, product_of
 
 
 class Folder:
-    """Requests name the files by `file://` and absolute path: workers must see the same path."""
+    """Names the files by `file://` and absolute path, so workers must see the same path."""
 
     def __init__(self, path: Path, product_from: str = "parent") -> None:
         check_rule(product_from)
@@ -48,7 +49,7 @@ class Folder:
             state = path.stat()
             fields = {"image": {"uri": path.as_uri()}, "product_id": product_of(relative, self._product_from)}
         except OSError as error:
-            return Item(relative, os.fsencode(relative), problem=f"the file can't be looked at: {error.strerror}")
+            return Item(relative, os.fsencode(relative), problem=f"the file can't be read: {error.strerror}")
         except ValueError as error:
             return Item(relative, os.fsencode(relative), problem=str(error))
         raw = b"%s\0%d\0%d" % (os.fsencode(relative), state.st_size, state.st_mtime_ns)

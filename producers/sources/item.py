@@ -1,4 +1,4 @@
-"""What every source yields, and what a source is."""
+"""Defines the entries that every source yields, and the interface of a source."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".
 class Item:
     """One entry of a source: the fields of a request as far as the source states them, or what is wrong with it.
 
-    `place` tells a person where it stands. `raw` changes when the entry does. `size` is how many bytes of the source
-    it took, 0 where the source does not know its own length.
+    `location` says where in the source it is, for messages. `raw` changes when the entry does. `size` is its length in
+    bytes, 0 where the source does not know its own length.
     """
 
     location: str
@@ -25,11 +25,11 @@ class Item:
 
 
 class BulkSource(Protocol):
-    """`location` names the source the same way every time; `size` is its length in bytes where that is known."""
+    """A bulk input. `location` is the same in every run; `size` is its length in bytes where that is known."""
 
     location: str
     size: int | None
 
     def items(self) -> Iterator[Item]:
-        """Every entry, in an order that repeats. Raises SourceError when there is nothing to read."""
+        """Yield every entry, in an order that repeats. Raises SourceError when the source can't be read."""
         ...

@@ -1,7 +1,7 @@
-"""A JSONL file: one request a line.
+"""Reads a JSONL file: one request per line.
 
-A line is an `ImageRequest` as it stands on the wire, of which only `image` (or `uri`, `version_id`, `sha256` beside
-the rest) and the product field (`product_id` unless told otherwise) are needed. Empty lines are passed over.
+A line is an `ImageRequest` as on the wire, of which only `image` (or `uri`, `version_id`, `sha256` at the top level)
+and the product field (`product_id` unless another is named) are needed. Empty lines are skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sightstream.producers.sources.requests import nested
 
 
 class JsonlFile:
-    """Streams: one line in memory at a time. A broken line becomes an item with a problem."""
+    """Holds one line in memory at a time. A malformed line becomes an item with a problem."""
 
     def __init__(self, path: Path, product_column: str = "product_id") -> None:
         self.location = path.resolve().as_uri()
@@ -46,8 +46,8 @@ class JsonlFile:
             problem = "nested too deep"
         except (LineError, ValueError) as error:
             problem = str(error)
-        place, raw, size = lines.consumed()
-        return Item(place, raw, fields, problem, size)
+        location, raw, size = lines.consumed()
+        return Item(location, raw, fields, problem, size)
 
     def _fields(self, line: str) -> dict[str, Any]:
         given = json.loads(line, object_pairs_hook=_unique_keys)
@@ -61,5 +61,5 @@ class JsonlFile:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("a key occurs twice in one object")
     return found

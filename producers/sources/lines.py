@@ -1,4 +1,4 @@
-"""A text file line by line, in bounded memory, remembering which bytes were read."""
+"""Reads a text file line by line in bounded memory, and computes the digest of what was read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ BOM = b"\xef\xbb\xbf"
 
 
 class LineError(ValueError):
-    """This line is not text that can be read; the next one may be."""
+    """A line is not readable text; the next one may be."""
 
 
 class Lines(Iterator[str]):
-    """UTF-8 lines with their ends, a byte order mark dropped. Raising LineError does not end the iteration."""
+    """Yields UTF-8 lines with their ends, without a byte order mark. Raising LineError does not end the iteration."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -29,7 +29,7 @@ class Lines(Iterator[str]):
         if not line:
             raise StopIteration
         self._number += 1
-        self._note(line)
+        self._record(line)
         if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
             self._skip_rest()
             raise LineError(f"the line is longer than {MAX_LINE_BYTES} bytes")
@@ -39,22 +39,22 @@ class Lines(Iterator[str]):
             raise LineError("the line is not UTF-8") from None
 
     def consumed(self) -> tuple[str, bytes, int]:
-        """Place, digest and size of what was read since the last call."""
-        place = f"line {self._first}" if self._first >= self._number else f"lines {self._first} to {self._number}"
-        taken = (place, self._digest.digest(), self._size)
+        """Return location, digest and size of what was read since the last call."""
+        location = f"line {self._first}" if self._first >= self._number else f"lines {self._first} to {self._number}"
+        consumed = (location, self._digest.digest(), self._size)
         self._first, self._size, self._digest = self._number + 1, 0, sha256()
-        return taken
+        return consumed
 
     def skip(self) -> None:
-        """What was read since the last call stays part of the next digest, but the place starts after it."""
+        """Start the next location after what was read since the last call; it stays part of the next digest."""
         self._first = self._number + 1
 
-    def _note(self, line: bytes) -> None:
+    def _record(self, line: bytes) -> None:
         self._size += len(line)
         self._digest.update(line)
 
     def _skip_rest(self) -> None:
         while rest := self._file.readline(MAX_LINE_BYTES):
-            self._note(rest)
+            self._record(rest)
             if rest.endswith(b"\n"):
                 return

@@ -1,4 +1,4 @@
-"""From what a person types to a source."""
+"""Finds the source that an argument of the command line names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sightstream.schemas.connections.s3 import S3Settings
 
 
 def open_source(text: str, *, product_column: str, product_from: str, s3: Callable[[], S3Settings]) -> BulkSource:
-    """A directory, s3://bucket/prefix, a .csv or a .jsonl file. Raises SourceError for anything else."""
+    """Return the source for a directory, s3://bucket/prefix, a .csv or a .jsonl file. Raises SourceError for others."""
     if text.startswith(SCHEME):
         return S3Prefix(text, s3(), product_from)
     path = Path(text)
@@ -24,7 +24,7 @@ def open_source(text: str, *, product_column: str, product_from: str, s3: Callab
     files: dict[str, Callable[[Path, str], BulkSource]] = {".csv": CsvFile, ".jsonl": JsonlFile, ".ndjson": JsonlFile}
     kind = files.get(path.suffix.lower())
     if kind is None:
-        raise SourceError(f"{text} is no folder, .csv file, .jsonl file or s3://bucket/prefix")
+        raise SourceError(f"{text} is not a folder, .csv file, .jsonl file or s3://bucket/prefix")
     if not path.is_file():
         raise SourceError(f"there is no file {text}")
     return kind(path, product_column)

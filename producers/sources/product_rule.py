@@ -1,4 +1,4 @@
-"""Which product an image file belongs to, told from its path under the folder or the S3 prefix.
+"""Derives the product id of an image file from its path under the folder or the S3 prefix.
 
 `parent`: the name of the directory that holds it; for a file at the very top, its name without the suffix.
 `stem`: its name without the suffix.
@@ -14,7 +14,7 @@ from sightstream.producers.errors import SourceError
 
 
 def product_of(path: str, rule: str) -> str:
-    """`path` is relative, with forward slashes. Raises ValueError when it has no such segment."""
+    """Return the product id. `path` is relative, with forward slashes. Raises ValueError when it lacks the segment."""
     pure = PurePosixPath(path)
     if rule == "stem" or (rule == "parent" and len(pure.parts) == 1):
         return pure.stem
@@ -24,10 +24,10 @@ def product_of(path: str, rule: str) -> str:
     try:
         return segments[int(rule)]
     except IndexError:
-        raise ValueError(f"the path has no segment {rule} to take the product from") from None
+        raise ValueError(f"the path has no segment {rule} for the product id") from None
 
 
 def check_rule(rule: str) -> None:
-    """Raises SourceError when `rule` is none."""
+    """Raise SourceError when `rule` is not valid."""
     if not re.fullmatch(r"parent|stem|-?[0-9]{1,3}", rule):
-        raise SourceError(f"{rule!r} names no product; write parent, stem or the number of a path segment")
+        raise SourceError(f"{rule!r} is no product rule; write parent, stem or the number of a path segment")

@@ -1,4 +1,4 @@
-"""From an item's fields to an `ImageRequest`, with a `request_id` that the same input always gives."""
+"""Builds an `ImageRequest` from an item's fields; the same input always gives the same `request_id`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PENDING = "pending"
 
 
 def build_request(item: Item, question: str, options: AnalysisOptions, now: datetime) -> ImageRequest:
-    """`question` and `options` fill in what the item leaves open. Raises BadItem, which names the place."""
+    """Return the request; `question` and `options` fill in what the item lacks. Raises BadItem with the location."""
     if item.problem is not None:
         raise BadItem(f"{item.location}: {item.problem}")
     given = {"request_id": _PENDING, "question": question, "submitted_at": now, **item.fields}
@@ -39,7 +39,7 @@ def build_request(item: Item, question: str, options: AnalysisOptions, now: date
 
 
 def request_identity(request: ImageRequest) -> str:
-    """32 hex digits over what is asked about which image: product, uri, version, digest, question, options."""
+    """Return 32 hex digits computed from product, URI, version, digest, question and options."""
     image = request.image
     asked = [request.product_id, image.uri, image.version_id, image.sha256, request.question]
     text = json.dumps([*asked, request.options.model_dump()], sort_keys=True)
@@ -47,7 +47,7 @@ def request_identity(request: ImageRequest) -> str:
 
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """`uri`, `version_id` and `sha256` may stand beside the rest; on the wire they are parts of `image`."""
+    """Move `uri`, `version_id` and `sha256` from the top level into `image`, as on the wire."""
     image = {name: flat[name] for name in ("uri", "version_id", "sha256") if name in flat}
     fields = {name: value for name, value in flat.items() if name not in image}
     if image and "image" in fields:

@@ -1,6 +1,6 @@
-"""An S3 prefix: one request an object, by suffix; other objects are passed over. A listing is in order of keys.
+"""Lists an S3 prefix: one request per object, by suffix, in order of keys; other objects are skipped.
 
-The product comes from the key, from the prefix's last slash on (producers/sources/product_rule.py).
+The product id comes from the key, after the last slash of the prefix (producers/sources/product_rule.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCHEME = "s3://"
 
 
 class S3Prefix:
-    """Lists a page of 1000 keys at a time. An object that is overwritten counts as a changed one (by its ETag)."""
+    """Lists pages of 1000 keys. An overwritten object counts as a changed one, by its ETag."""
 
     def __init__(self, uri: str, s3: S3Settings, product_from: str = "parent", client: Any = None) -> None:
         check_rule(product_from)

@@ -39,8 +39,8 @@ def s3_session(settings: S3Settings) -> Any:
     return boto3.Session(botocore_session=core, region_name=settings.region)
 
 
-class _AssumedRole(CredentialProvider):
-    """First of a session's providers: the role, assumed when first needed."""
+class _AssumedRole(CredentialProvider):  # type: ignore[misc, unused-ignore]  # botocore ships no types
+    """Provides a role's credentials before all other providers; assumes the role when first needed."""
 
     METHOD = "sightstream-assume-role"
 

@@ -1,6 +1,6 @@
-"""A bound on calls that have none of their own.
+"""Limits the time of calls that have no limit of their own.
 
-librdkafka's transaction calls take a time limit, but `send_offsets_to_transaction` does not keep to it when the group's
+librdkafka's transaction calls have a time limit, but `send_offsets_to_transaction` does not keep to it when the group's
 coordinator goes away (librdkafka #5456, #5511), and `close` can hang (#1667).
 """
 
@@ -9,32 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TypeVar
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 class CallTimedOut(Exception):
-    """The call goes on alone, for ever maybe: what it works on must be dropped."""
+    """The call did not return in time and may run for ever; drop the object that it works on."""
 
 
-def call_with_timeout(call: Callable[..., Answer], *arguments: Any, timeout_s: float) -> Answer:
-    """`call(*arguments)` on a thread of its own, while this one waits and can still be interrupted.
+def call_with_timeout(call: Callable[..., T], *arguments: object, timeout_s: float) -> T:
+    """Return `call(*arguments)`, run on a separate thread while this one waits and can still be interrupted.
 
     Raises what the call raises, or CallTimedOut after `timeout_s` seconds.
     """
-    answer: Future[Answer] = Future()
+    outcome: Future[T] = Future()
 
     def run() -> None:
         try:
-            answer.set_result(call(*arguments))
+            outcome.set_result(call(*arguments))
         except BaseException as error:
-            answer.set_exception(error)
+            outcome.set_exception(error)
 
     Thread(target=run, name="call-with-timeout", daemon=True).start()
     try:
-        return answer.result(timeout_s)
+        return outcome.result(timeout_s)
     except TimeoutError:
-        if answer.done():  # the call's own
+        if outcome.done():  # the call raised this one itself
             raise
         raise CallTimedOut(f"did not answer within {timeout_s:.0f} s") from None

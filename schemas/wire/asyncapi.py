@@ -1,4 +1,4 @@
-"""The AsyncAPI 3 document: which records stand on which topic, under which key, and who sends and receives them."""
+"""Builds the AsyncAPI 3 document: the records of each topic, their keys, and their senders and receivers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, MAX_REQUES
 BINDING_VERSION = "0.5.0"
 SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"
 KEY_RULE = (
-    "The key is the product_id in UTF-8. Producers place it with Java's murmur2 (partitioner=murmur2_random), and all"
-    " three topics have the same number of partitions, so one product lives on one partition number everywhere."
+    "The key is the product_id in UTF-8. Producers partition by Java's murmur2 (partitioner=murmur2_random), and all"
+    " three topics have the same number of partitions, so one product has one partition number everywhere."
 )
 
 Document = dict[str, Any]
 
 
 def asyncapi() -> Document:
-    """Payload and header schemas are referred to by file name: they stand beside the document."""
+    """Return the document. It refers to payload and header schemas by file name: they are in the same folder."""
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -36,13 +36,13 @@ def asyncapi() -> Document:
 def _channels() -> Document:
     names = {name: TopicSettings.model_fields[name].default for name in ("requests", "results", "dead_letters")}
     return {
-        "requests": _channel(names["requests"], "request", MAX_REQUEST_RECORD_BYTES, "Images to look at."),
+        "requests": _channel(names["requests"], "request", MAX_REQUEST_RECORD_BYTES, "Questions about images."),
         "results": _channel(names["results"], "result", MAX_OUTCOME_RECORD_BYTES, "One record for each answer."),
         "deadLetters": _channel(
             names["dead_letters"],
             "deadLetter",
             MAX_OUTCOME_RECORD_BYTES,
-            "One record for each request that has no answer; publish it again to try again.",
+            "One record for each request that has no answer; publish it again to retry.",
         ),
     }
 
@@ -61,7 +61,7 @@ def _channel(address: str, message: str, max_bytes: int, description: str) -> Do
 def _operations() -> Document:
     return {
         "publishRequest": _operation("send", "requests", "request", "A shop asks a question about an image."),
-        "takeRequest": _operation("receive", "requests", "request", "A worker takes it (read_committed)."),
+        "takeRequest": _operation("receive", "requests", "request", "A worker reads it (read_committed)."),
         "publishResult": _operation("send", "results", "result", "A worker answers, in one transaction with offsets."),
         "publishDeadLetter": _operation("send", "deadLetters", "deadLetter", "A worker gives up, with the reason."),
         "readResult": _operation("receive", "results", "result", "Stores and tables read answers (read_committed)."),

@@ -1,4 +1,4 @@
-"""Bytes to models and back: UTF-8 JSON under a byte cap and a depth cap that hold before anything is parsed."""
+"""Converts records between bytes and models: UTF-8 JSON, with caps on size and depth checked before parsing."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ VERSIONS = (1,)
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# A string is swallowed whole so that a bracket inside it does not count. An unclosed one is swallowed too: if it were
-# tried again from its next quote, a record of quotes alone would cost quadratic time.
+# A string matches as a whole, so that a bracket inside it does not count. An unclosed one matches, too: starting again
+# at its next quote would cost quadratic time for a record of quotes alone.
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?+|[\[{]|[\]}]', re.DOTALL)
 
 
 class WireError(ValueError):
-    """These bytes are not a record of ours; sending them again cannot help. `reason` goes on the dead letter."""
+    """The bytes are not a valid record, so sending them again cannot help. `reason` goes on the dead letter."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -36,23 +36,23 @@ class WireError(ValueError):
 
 
 def encode(model: BaseModel) -> bytes:
-    """UTF-8 JSON without spaces. Fields that are None are left out."""
+    """Return `model` as UTF-8 JSON without spaces; fields that are None are omitted."""
     return model.model_dump_json(exclude_none=True).encode()
 
 
 def decode_request(value: bytes | None) -> ImageRequest:
-    """Raises WireError for anything that is not a valid request."""
+    """Return the request. Raises WireError for anything else."""
     return _decode(value, ImageRequest, MAX_REQUEST_BYTES)
 
 
 def decode_result(value: bytes | None) -> ImageResult:
-    """Raises WireError for anything that is not a valid result."""
+    """Return the result. Raises WireError for anything else."""
     return _decode(value, ImageResult, MAX_RESULT_BYTES)
 
 
 def _decode(value: bytes | None, model: type[Model], max_bytes: int) -> Model:
     if value is None:
-        raise WireError(Reason.MALFORMED, "the record has no value; put a JSON object there")
+        raise WireError(Reason.MALFORMED, "the record has no value; send a JSON object")
     if len(value) > max_bytes:
         raise WireError(Reason.REQUEST_TOO_LARGE, f"{len(value)} bytes are over the cap of {max_bytes}; send less")
     _check_depth(value)
@@ -65,7 +65,7 @@ def _decode(value: bytes | None, model: type[Model], max_bytes: int) -> Model:
 
 def _check_depth(value: bytes) -> None:
     if value.count(b"[") + value.count(b"{") <= MAX_DEPTH:
-        return  # as nearly every record: too few to be too deep, in strings or not
+        return  # nearly every record has too few brackets to be too deep
     depth = 0
     for match in _STRUCTURE.finditer(value):
         first = match.group()[:1]
@@ -87,10 +87,10 @@ def _strict() -> json.JSONDecoder:
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return found
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return unique
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -115,11 +115,11 @@ def _check_version(parsed: object) -> None:
 
 
 def _explain(error: ValidationError) -> str:
-    """Field paths and messages only: the values may hold secrets."""
+    """Return field paths and messages only: the values may hold secrets."""
     problems = error.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(f"{_path(p['loc'])}: {p['msg']}" for p in problems[:5])
 
 
 def _path(steps: tuple[int | str, ...]) -> str:
-    """Names come from the sender, so each is clipped."""
+    """Return the path of a field. Names come from the sender, so each is truncated."""
     return ".".join(str(step)[:MAX_NAME_CHARS] for step in steps) or "record"

@@ -1,6 +1,6 @@
-"""A dead letter: the original record, byte for byte, with the reason in its headers.
+"""Defines dead letters: the original record, byte for byte, with the reason in its headers.
 
-Redrive is therefore a plain re-publish of key, value and the original headers.
+To redrive one, publish its key, value and original headers again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Headers = list[tuple[str, bytes | None]]
 
 
 class Reason(StrEnum):
-    """The closed list of reasons why a request has no answer."""
+    """Lists every reason why a request can have no answer."""
 
     MALFORMED = "malformed"
     REQUEST_TOO_LARGE = "request_too_large"
@@ -45,7 +45,7 @@ class Reason(StrEnum):
 
 
 class Stage(StrEnum):
-    """Where on its way the request failed."""
+    """Names the step at which the request failed."""
 
     TAKE = "take"
     FETCH = "fetch"
@@ -56,13 +56,14 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordId:
-    """The record on the request topic that an outcome belongs to."""
+    """The coordinates of the record on the request topic that an outcome belongs to."""
 
     topic: str
     partition: int
     offset: int
 
     def headers(self) -> Headers:
+        """Return the coordinates as headers of the outcome."""
         return [
             (HEADER_PREFIX + "source-topic", self.topic.encode()),
             (HEADER_PREFIX + "source-partition", str(self.partition).encode()),
@@ -71,7 +72,7 @@ class RecordId:
 
     @classmethod
     def from_headers(cls, headers: Headers) -> RecordId:
-        """Raises KeyError or ValueError when the headers are not ours."""
+        """Return what headers() wrote. Raises KeyError or ValueError for other headers."""
         found = _present(headers)
         return cls(
             topic=found[HEADER_PREFIX + "source-topic"].decode(),
@@ -82,7 +83,7 @@ class RecordId:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a request ended as a dead letter. `detail` is already scrubbed of secrets."""
+    """Describes why a request became a dead letter. `detail` must hold no secrets."""
 
     reason: Reason
     stage: Stage
@@ -92,6 +93,7 @@ class Failure:
     source: RecordId
 
     def headers(self) -> Headers:
+        """Return the headers of the dead letter; `detail` is made printable and truncated."""
         return [
             (HEADER_PREFIX + "reason", self.reason.value.encode()),
             (HEADER_PREFIX + "stage", self.stage.value.encode()),
@@ -103,7 +105,7 @@ class Failure:
 
     @classmethod
     def from_headers(cls, headers: Headers) -> Failure:
-        """Raises KeyError or ValueError when the record is not a dead letter of ours."""
+        """Return what headers() wrote. Raises KeyError or ValueError when the record is no dead letter."""
         found = _present(headers)
         return cls(
             reason=Reason(found[HEADER_PREFIX + "reason"].decode()),
@@ -116,7 +118,7 @@ class Failure:
 
 
 def omitted_headers(key: bytes | None, value: bytes | None) -> Headers:
-    """What stands for a record that is too large to be kept: its size in bytes and its value's sha256."""
+    """Return the headers that replace a record too large to keep: its size in bytes and its value's sha256."""
     return [
         (HEADER_PREFIX + "omitted-bytes", str(len(key or b"") + len(value or b"")).encode()),
         (HEADER_PREFIX + "omitted-sha256", hashlib.sha256(value or b"").hexdigest().encode()),
@@ -124,16 +126,16 @@ def omitted_headers(key: bytes | None, value: bytes | None) -> Headers:
 
 
 def _present(headers: Headers) -> dict[str, bytes]:
-    """Kafka allows a header without a value; such a one counts as absent."""
+    """Return the headers that have a value; Kafka allows headers without one, and they count as absent."""
     return {name: value for name, value in headers if value is not None}
 
 
 def original_headers(headers: Headers | None) -> Headers:
-    """The headers that the record's own publisher set."""
+    """Return the headers that the publisher of the record set."""
     return [(name, value) for name, value in headers or [] if not name.startswith(HEADER_PREFIX)]
 
 
 def printable(text: str) -> str:
-    """`text` with control characters and lone surrogates escaped, so that no reader's terminal or log obeys it."""
+    """Return `text` with control characters and lone surrogates escaped, so that no terminal or log interprets it."""
     clean = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in clean)

@@ -1,4 +1,4 @@
-"""The published documents: JSON Schema of each record and one AsyncAPI document, all written from the models."""
+"""Writes the published schemas from the models: a JSON Schema for each record, and one AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Document = dict[str, Any]
 
 
 def published_schemas() -> dict[str, str]:
-    """File name -> text of everything that is published."""
+    """Return the text of everything that is published, by file name."""
     contents: dict[str, Document] = {
         "image-request.v1.schema.json": _record_schema(ImageRequest),
         "image-result.v1.schema.json": _record_schema(ImageResult),
@@ -31,7 +31,7 @@ def published_schemas() -> dict[str, str]:
 
 
 def write(folder: Path = FOLDER) -> list[Path]:
-    """Writes every document; returns the paths."""
+    """Write every document and return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, text in published_schemas().items():
@@ -42,7 +42,7 @@ def write(folder: Path = FOLDER) -> list[Path]:
 
 
 def stale_files(folder: Path = FOLDER) -> list[str]:
-    """Names of the documents that are missing, stale, or no longer written by anything."""
+    """Return the names of the files that are missing, out of date, or no longer written."""
     expected = published_schemas()
     found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
     return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
@@ -53,7 +53,7 @@ def _record_schema(model: type[BaseModel]) -> Document:
 
 
 def _dead_letter_headers() -> Document:
-    """Header values are bytes on the wire; the schema speaks of their UTF-8 text."""
+    """Return the schema of the headers; values are bytes on the wire, and it describes their UTF-8 text."""
     number = {"type": "string", "pattern": "^[0-9]+$"}
     properties = {
         "reason": {"enum": [reason.value for reason in Reason]},
@@ -65,13 +65,13 @@ def _dead_letter_headers() -> Document:
         "source-partition": number,
         "source-offset": number,
     }
-    in_its_place = {
+    for_omitted_record = {
         "omitted-bytes": number
-        | {"description": "The record was too large to be kept: its size; key and value are gone."},
+        | {"description": "Size of a record that was too large to keep; its key and value are gone."},
         "omitted-sha256": {
             "type": "string",
             "pattern": "^[0-9a-f]{64}$",
-            "description": "Digest of the value left out.",
+            "description": "Digest of the omitted value.",
         },
     }
     return {
@@ -79,7 +79,7 @@ def _dead_letter_headers() -> Document:
         "title": "DeadLetterHeaders",
         "description": "Why a request has no answer. Key, value and other headers are the original record's.",
         "type": "object",
-        "properties": {HEADER_PREFIX + name: schema for name, schema in (properties | in_its_place).items()},
+        "properties": {HEADER_PREFIX + name: schema for name, schema in (properties | for_omitted_record).items()},
         "required": [HEADER_PREFIX + name for name in properties],
         "additionalProperties": True,
     }

@@ -1,4 +1,4 @@
-"""`ImageRequest`: one question about one image, as it stands on the request topic."""
+"""Defines `ImageRequest`: one question about one image, as published to the request topic."""
 
 from __future__ import annotations
 
@@ -13,44 +13,67 @@ AttributeValue = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^
 
 
 class WireModel(BaseModel):
-    """Frozen, and strict about keys: a misspelt field is an error that its sender sees. Numbers are finite."""
+    """A frozen model that refuses unknown keys, so that a sender sees a misspelt field. Numbers are finite.
+
+    Creating one blocks for nothing and raises pydantic.ValidationError when a field is missing, unknown or invalid.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ImageRef(WireModel):
-    """Where the image is.
+    """Identifies an image by its address, and optionally by version and content."""
 
-    `sha256`, where given, is verified against the fetched bytes; `version_id` names one S3 object version.
-    """
-
-    uri: Annotated[str, StringConstraints(min_length=1, max_length=8192, pattern=r"^[^\x00-\x1f\x7f]+$")]
-    version_id: Identifier | None = None
-    sha256: Sha256 | None = None
+    uri: Annotated[str, StringConstraints(min_length=1, max_length=8192, pattern=r"^[^\x00-\x1f\x7f]+$")] = Field(
+        description="Address of the image: s3://bucket/key, https://host/path (also http) or file:///path. A presigned "
+        "URL works."
+    )
+    version_id: Identifier | None = Field(
+        default=None, description="Version of the S3 object; without it, the newest one is fetched."
+    )
+    sha256: Sha256 | None = Field(
+        default=None, description="Expected digest of the bytes; other bytes end the request as checksum_mismatch."
+    )
 
 
 class AnalysisOptions(WireModel):
-    """How to generate. `temperature` 0 is greedy; `seed` makes a sampled answer repeatable."""
+    """Options for generating the answer; the defaults are greedy and repeatable."""
 
-    max_tokens: int = Field(default=512, ge=1, le=4096)
-    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    max_tokens: int = Field(default=512, ge=1, le=4096, description="Most tokens that the answer may have.")
+    temperature: float = Field(
+        default=0.0, ge=0.0, le=2.0, description="Randomness of the answer; 0 always picks the likeliest token."
+    )
+    top_p: float = Field(
+        default=1.0, gt=0.0, le=1.0, description="Total probability of the tokens that may be picked; 1 allows all."
+    )
+    seed: int | None = Field(
+        default=None, ge=0, lt=2**63, description="Seed that makes an answer with a temperature repeatable."
+    )
 
 
 class ImageRequest(WireModel):
-    """One image, one question.
+    """A request: one question about one image. It ends as exactly one result or one dead letter.
 
-    `request_id` is the idempotency key; `product_id` is the Kafka key, so that the images of one product
-    stay in order; `attributes` come back untouched on the result; past `deadline` no answer is computed.
+    Validation checks fields only; codec.encode and ImagePublisher.publish convert a request into bytes, and publish
+    raises RequestTooLarge above 256 KiB.
     """
 
-    schema_version: Literal[1] = 1
-    request_id: Identifier
-    product_id: Identifier
-    image: ImageRef
-    question: Annotated[Prose, StringConstraints(min_length=1, max_length=8192)]
-    options: AnalysisOptions = AnalysisOptions()
-    submitted_at: AwareDatetime
-    deadline: AwareDatetime | None = None
-    attributes: dict[AttributeName, AttributeValue] = Field(default_factory=dict, max_length=32)
+    schema_version: Literal[1] = Field(default=1, description="Version of this schema.")
+    request_id: Identifier = Field(
+        description="Your id of the request, which its outcome carries. Use the same id when you publish it again."
+    )
+    product_id: Identifier = Field(
+        description="Id of the product, and the Kafka key: the requests of one product are answered in order."
+    )
+    image: ImageRef = Field(description="The image that the question is about.")
+    question: Annotated[Prose, StringConstraints(min_length=1, max_length=8192)] = Field(
+        description="The question, in natural language."
+    )
+    options: AnalysisOptions = Field(default=AnalysisOptions(), description="How to generate the answer.")
+    submitted_at: AwareDatetime = Field(description="Time of publishing, with a time zone.")
+    deadline: AwareDatetime | None = Field(
+        default=None, description="Time after which no answer is computed: the request ends as deadline_exceeded."
+    )
+    attributes: dict[AttributeName, AttributeValue] = Field(
+        default_factory=dict, max_length=32, description="Your own data, which comes back unchanged on the result."
+    )

@@ -1,4 +1,4 @@
-"""What can be said of an image's address: presigned queries and user info are secrets."""
+"""Describes image URIs without their secrets: presigned queries and user info."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ HIDDEN = "[hidden]"
 
 
 def redacted(uri: str) -> str:
-    """`uri` without user info, query and fragment; HIDDEN when it can't be taken apart. Never raises."""
+    """Return `uri` without user info, query and fragment, or HIDDEN when it can't be parsed. Never raises."""
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
@@ -19,7 +19,7 @@ def redacted(uri: str) -> str:
 
 
 def origin(uri: str) -> str:
-    """Where the image comes from, as far as outages go: "s3" for every bucket, else the host. Never raises."""
+    """Return what fails as one when the image can't be fetched: "s3" for every bucket, else the host. Never raises."""
     try:
         parts = urlsplit(uri)
         return "s3" if parts.scheme == "s3" else parts.hostname or parts.scheme

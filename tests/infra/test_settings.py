@@ -76,8 +76,10 @@ def test_without_a_file_the_defaults_hold(configure: Configure, monkeypatch: pyt
 
 def test_settings_are_frozen(configure: Configure) -> None:
     configure()
-    with pytest.raises(ValueError, match="frozen"):
-        load(TopicSettings).partitions = 5
+    topics = load(TopicSettings)
+    for name in TopicSettings.model_fields:
+        with pytest.raises(ValueError, match="frozen"):
+            setattr(topics, name, 5)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`sightstream publish`, killed with SIGKILL at one step of its Nth transaction.
+"""Runs `sightstream publish` and kills it with SIGKILL at one step of its Nth transaction.
 
     python -m tests.producers.dying_publish STEP N -- COMMAND LINE OF SIGHTSTREAM
 
@@ -16,9 +16,9 @@ import confluent_kafka
 
 
 class DyingProducer:
-    """The real producer until its time has come."""
+    """Wraps the real producer and kills the process at the chosen call."""
 
-    when, method, left = "", "", 0
+    when, method, calls_left = "", "", 0
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self._producer = _REAL(*arguments, **named)
@@ -32,11 +32,11 @@ class DyingProducer:
 
     def _deadly(self, real: Any) -> Any:
         def call(*arguments: Any, **named: Any) -> Any:
-            DyingProducer.left -= 1
-            if DyingProducer.left == 0 and self.when == "before":
+            DyingProducer.calls_left -= 1
+            if DyingProducer.calls_left == 0 and self.when == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
             answer = real(*arguments, **named)
-            if DyingProducer.left == 0:
+            if DyingProducer.calls_left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             return answer
 
@@ -47,8 +47,8 @@ _REAL = confluent_kafka.Producer
 
 if __name__ == "__main__":
     DyingProducer.when, DyingProducer.method = sys.argv[1].split()
-    DyingProducer.left = int(sys.argv[2])
-    confluent_kafka.Producer = DyingProducer
+    DyingProducer.calls_left = int(sys.argv[2])
+    vars(confluent_kafka)["Producer"] = DyingProducer
     sys.argv = ["sightstream", *sys.argv[4:]]
 
     from sightstream.infra.cli.app import main

@@ -1,4 +1,4 @@
-"""A producer, a broker's transactions and a source, each small enough to see that it is right."""
+"""A fake producer, a fake broker's transactions and a fake source, each small enough to see that it is right."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def request(number: int = 1, **changes: Any) -> ImageRequest:
 
 
 @dataclass
-class Refusal:
-    """Stands in for a KafkaError."""
+class FakeKafkaError:
+    """Imitates a KafkaError."""
 
     text: str
 
@@ -39,7 +39,9 @@ class Refusal:
 
 
 @dataclass
-class Message:
+class FakeMessage:
+    """Imitates a delivered message."""
+
     at: int
 
     def topic(self) -> str:
@@ -54,11 +56,11 @@ class Message:
 
 @dataclass
 class FakeProducer:
-    """Reports a delivery at each poll while `delivering`; `fate` gives the error for a key, None for success."""
+    """Reports a delivery at each poll while `delivering`; `error_for` a key is None for success."""
 
     config: dict[str, Any]
     delivering: bool = True
-    fate: Callable[[bytes], Refusal | None] = lambda key: None
+    error_for: Callable[[bytes], FakeKafkaError | None] = lambda key: None
     refuse: Exception | None = None
     sent: list[tuple[str, bytes, bytes]] = field(default_factory=list)
     waiting: list[tuple[bytes, Callable[[Any, Any], None]]] = field(default_factory=list)
@@ -74,22 +76,22 @@ class FakeProducer:
 
     def poll(self, timeout_s: float) -> int:
         self.polls += 1
-        return self._report(self.fate) if self.delivering else 0
+        return self._report(self.error_for) if self.delivering else 0
 
     def purge(self) -> None:
-        self._report(lambda key: Refusal("Local: Purged in queue"))
+        self._report(lambda key: FakeKafkaError("Local: Purged in queue"))
 
-    def _report(self, fate: Callable[[bytes], Refusal | None]) -> int:
+    def _report(self, error_for: Callable[[bytes], FakeKafkaError | None]) -> int:
         with self.lock:
             due, self.waiting = self.waiting, []
         for at, (key, on_delivery) in enumerate(due):
-            on_delivery(fate(key), Message(at))
+            on_delivery(error_for(key), FakeMessage(at))
         return len(due)
 
 
 @dataclass
 class FakeTopic:
-    """What a broker keeps for one job: committed records, committed progress, and who owns the transactional id."""
+    """Keeps what a broker keeps for one job: committed records, committed progress, the transactional id's epoch."""
 
     records: list[Record] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
@@ -97,7 +99,7 @@ class FakeTopic:
 
 
 class FakeSink:
-    """`faults` is asked at each call: it may raise before or after the call has taken effect."""
+    """Calls `faults` around each effect on the topic: it may raise before or after."""
 
     def __init__(self, topic: FakeTopic, faults: Callable[[str], None] = lambda step: None) -> None:
         self.topic = topic
@@ -126,6 +128,8 @@ class FakeSink:
 
 @dataclass
 class ListSource:
+    """A bulk source in memory."""
+
     entries: list[Item]
     location: str = "list"
     size: int | None = None
@@ -145,11 +149,11 @@ def items(count: int, bad: Sequence[int] = ()) -> list[Item]:
 
 @dataclass
 class RecordingListener:
-    """A listener that remembers."""
+    """Remembers all that a job reports."""
 
     before: Progress | None = None
     problems: list[str] = field(default_factory=list)
-    settlements: list[Progress] = field(default_factory=list)
+    commits: list[Progress] = field(default_factory=list)
     bytes_read: int = 0
 
     def on_resume(self, progress: Progress) -> None:
@@ -162,4 +166,4 @@ class RecordingListener:
         self.problems.append(problem)
 
     def on_commit(self, progress: Progress) -> None:
-        self.settlements.append(progress)
+        self.commits.append(progress)

@@ -1,4 +1,4 @@
-"""A broker of its own with two more listeners: SASL over TLS, and TLS with client certificates."""
+"""Starts a separate broker with two more listeners: SASL over TLS, and TLS with client certificates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY_TYPE = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes
 
 @dataclass(frozen=True)
 class Certificates:
-    """PEM files: an authority, and who it vouches for; each `.pem` has its `.key` beside it."""
+    """Writes PEM files of authorities and of what they sign; each `.pem` has its `.key` beside it."""
 
     folder: Path
 
@@ -49,6 +49,8 @@ class Certificates:
 
 @dataclass(frozen=True)
 class SecureBroker:
+    """A running broker, and the settings for its listeners."""
+
     runtime: LocalRuntime
     certificates: Certificates
     sasl_port: int
@@ -58,7 +60,7 @@ class SecureBroker:
         return KafkaSettings(
             bootstrap_servers=f"127.0.0.1:{self.sasl_port}",
             security_protocol="SASL_SSL",
-            sasl_mechanism=mechanism,  # type: ignore[arg-type]
+            sasl_mechanism=mechanism,
             sasl_username=USER,
             sasl_password=SecretStr(password),
             ssl_ca_location=self.certificates.file(f"{authority}.pem"),
@@ -75,7 +77,7 @@ class SecureBroker:
 
 
 def secure_broker(folder: Path) -> SecureBroker:
-    """Not started yet. `add_user` makes the SCRAM user once it runs."""
+    """Return a broker that is not started yet; `add_user` creates the SCRAM user once it runs."""
     certificates = Certificates(folder / "certificates")
     certificates.folder.mkdir(parents=True)
     for authority in ("ca", "stranger"):
@@ -89,7 +91,8 @@ def secure_broker(folder: Path) -> SecureBroker:
 
 
 def add_user(kafka: KafkaSettings) -> None:
-    from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
     admin = AdminClient(kafka.client_config())
     info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)

@@ -41,10 +41,12 @@ class Clock:
 def job(
     entries: list[Item], topic: FakeTopic, faults: Faults = lambda step: None, batch: int = 3, **limits: Any
 ) -> tuple[PublishJob, RecordingListener]:
-    notes, clock = RecordingListener(), Clock()
-    batcher = Batcher(RequestTemplate("Why?"), PublisherSettings(batch_records=batch, **limits), notes, now=lambda: NOW)
+    listener, clock = RecordingListener(), Clock()
+    batcher = Batcher(
+        RequestTemplate("Why?"), PublisherSettings(batch_records=batch, **limits), listener, now=lambda: NOW
+    )
     retry_policy = RetryPolicy(100, clock=clock, sleep=clock.sleep)
-    return PublishJob(ListSource(entries), batcher, FakeSink(topic, faults), notes, retry_policy), notes
+    return PublishJob(ListSource(entries), batcher, FakeSink(topic, faults), listener, retry_policy), listener
 
 
 def published(topic: FakeTopic) -> list[str]:
@@ -57,13 +59,13 @@ def uris(entries: list[Item]) -> list[str]:
 
 def test_everything_goes_out_in_order_and_the_broken_are_named() -> None:
     topic, entries = FakeTopic(), items(10, bad=[0, 4, 9])
-    run, notes = job(entries, topic)
+    run, listener = job(entries, topic)
     progress = run.run()
     assert published(topic) == uris(entries)
     assert (progress.delivered, progress.failed, progress.position) == (7, 3, 10)
-    assert notes.problems == ["line 0: broken", "line 4: broken", "line 9: broken"]
-    assert [progress.position for progress in notes.settlements] == [3, 6, 9, 10]
-    assert notes.bytes_read == 70
+    assert listener.problems == ["line 0: broken", "line 4: broken", "line 9: broken"]
+    assert [progress.position for progress in listener.commits] == [3, 6, 9, 10]
+    assert listener.bytes_read == 70
     assert topic.records[0].key == b"p-1"
 
 
@@ -75,28 +77,28 @@ def test_an_empty_source_is_done_at_once() -> None:
 
 def test_batches_are_cut_by_bytes_too() -> None:
     topic = FakeTopic()
-    run, notes = job(items(6), topic, batch=1000, batch_bytes=1)
+    run, listener = job(items(6), topic, batch=1000, batch_bytes=1)
     run.run()
-    assert len(notes.settlements) == 6
+    assert len(listener.commits) == 6
 
 
 def test_a_second_run_publishes_nothing_and_keeps_the_counts() -> None:
     topic, entries = FakeTopic(), items(10, bad=[2])
     first = job(entries, topic)[0].run()
-    run, notes = job(entries, topic)
+    run, listener = job(entries, topic)
     assert run.run() == first
     assert len(topic.records) == 9
-    assert notes.before == first
-    assert notes.bytes_read == 90
+    assert listener.before == first
+    assert listener.bytes_read == 90
 
 
 def test_asked_to_stop_it_ends_between_batches_and_the_next_run_goes_on() -> None:
-    topic, entries, notes = FakeTopic(), items(10), RecordingListener()
-    batcher = Batcher(RequestTemplate("Why?"), PublisherSettings(batch_records=3), notes, now=lambda: NOW)
+    topic, entries, listener = FakeTopic(), items(10), RecordingListener()
+    batcher = Batcher(RequestTemplate("Why?"), PublisherSettings(batch_records=3), listener, now=lambda: NOW)
     retry_policy = RetryPolicy(100, asked_to_stop=lambda: len(topic.records) >= 6)
     sink = FakeSink(topic)
     with pytest.raises(Stopped):
-        PublishJob(ListSource(entries), batcher, sink, notes, retry_policy).run()
+        PublishJob(ListSource(entries), batcher, sink, listener, retry_policy).run()
     assert sink.closed
     assert len(topic.records) == 6
     job(entries, topic)[0].run()
@@ -148,16 +150,16 @@ def test_no_resume_publishes_all_again_under_the_same_ids() -> None:
     assert ids[:4] == ids[4:]
 
 
-def test_a_broker_that_never_answers_ends_the_run_after_its_patience() -> None:
+def test_a_broker_that_never_answers_ends_the_run_after_its_retry_timeout() -> None:
     def silent(step: str) -> None:
         raise InDoubt("timed out")
 
     run, _ = job(items(4), FakeTopic(), silent)
-    with pytest.raises(PublishError, match="does not take the batch: timed out"):
+    with pytest.raises(PublishError, match="does not accept the batch: timed out"):
         run.run()
 
 
-def test_a_batch_that_is_never_taken_ends_the_run_after_its_patience() -> None:
+def test_a_batch_that_is_never_accepted_ends_the_run_after_its_retry_timeout() -> None:
     def failing(step: str) -> None:
         if step == "before commit":
             raise InDoubt("a record timed out")
@@ -213,10 +215,10 @@ def test_killed_timed_out_or_interrupted_anywhere(
     if restart:
         job(entries, topic, batch=batch)[0].run()
         topic.records.clear()
-    fates = iter(script)
+    steps = iter(script)
 
     def faults(step: str) -> None:
-        if error := next(fates, None):
+        if error := next(steps, None):
             raise error("fault")
 
     before = topic.progress
@@ -233,7 +235,7 @@ def test_killed_timed_out_or_interrupted_anywhere(
     assert progress.delivered == len(uris(entries))
 
 
-def test_the_job_is_named_after_source_topic_and_recipe() -> None:
+def test_the_job_is_named_after_source_topic_and_template() -> None:
     source, template = ListSource([]), RequestTemplate("Why?")
     same = job_name(source, "t", template)
     others = {

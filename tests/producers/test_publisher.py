@@ -1,4 +1,4 @@
-"""`ImagePublisher` on a fake producer: every record's fate reaches the caller."""
+"""`ImagePublisher` on a fake producer: every delivery report reaches the caller."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.codec import decode_request
 from sightstream.schemas.wire.request import ImageRef
 from sightstream.schemas.wire.topics import TopicSettings
-from tests.producers.fakes import FakeProducer, Refusal, request
+from tests.producers.fakes import FakeKafkaError, FakeProducer, request
 
 
-class Shop:
+class PublisherHarness:
     """A publisher and the fake producer below it."""
 
     def __init__(self, **settings: Any) -> None:
@@ -34,33 +34,33 @@ class Shop:
             KafkaSettings(),
             TopicSettings(),
             PublisherSettings(**settings),
-            connect=self._connect,
+            create_producer=self._create_producer,
             check=lambda kafka, topics, timeout_s: None,
         )
 
-    def _connect(self, config: dict[str, Any]) -> FakeProducer:
+    def _create_producer(self, config: dict[str, Any]) -> FakeProducer:
         self.producer.config = config
         return self.producer
 
 
-def refuse_p3(key: bytes) -> Refusal | None:
-    return Refusal("Local: Message timed out") if key == b"p-3" else None
+def refuse_p3(key: bytes) -> FakeKafkaError | None:
+    return FakeKafkaError("Local: Message timed out") if key == b"p-3" else None
 
 
 def test_a_request_goes_out_under_its_products_key_and_its_future_says_where() -> None:
-    shop = Shop()
-    with shop.publisher as publisher:
+    harness = PublisherHarness()
+    with harness.publisher as publisher:
         delivery = publisher.publish(request(1))
         assert delivery.result(30) == RecordMetadata("image.requests", 0, 0)
-    ((topic, key, value),) = shop.producer.sent
+    ((topic, key, value),) = harness.producer.sent
     assert (topic, key) == ("image.requests", b"p-1")
     assert decode_request(value) == request(1)
 
 
 def test_the_producer_is_idempotent_acknowledged_by_all_and_its_queue_wider_than_ours() -> None:
-    shop = Shop(delivery_timeout_s=7, buffer_records=50)
-    with shop.publisher:
-        config = shop.producer.config
+    harness = PublisherHarness(delivery_timeout_s=7, buffer_records=50)
+    with harness.publisher:
+        config = harness.producer.config
     assert config["enable.idempotence"] is True
     assert config["acks"] == "all"
     assert config["partitioner"] == "murmur2_random"
@@ -68,10 +68,10 @@ def test_the_producer_is_idempotent_acknowledged_by_all_and_its_queue_wider_than
     assert config["queue.buffering.max.messages"] > 50
 
 
-def test_leaving_raises_what_was_not_delivered() -> None:
-    shop = Shop()
-    shop.producer.fate = refuse_p3
-    with pytest.raises(DeliveryError) as caught, shop.publisher as publisher:
+def test_closing_raises_what_was_not_delivered() -> None:
+    harness = PublisherHarness()
+    harness.producer.error_for = refuse_p3
+    with pytest.raises(DeliveryError) as caught, harness.publisher as publisher:
         deliveries = [publisher.publish(request(n)) for n in range(14)]
     assert caught.value.count == 2
     assert {failure.request_id for failure in caught.value.first} == {"r-3", "r-10"}
@@ -82,9 +82,9 @@ def test_leaving_raises_what_was_not_delivered() -> None:
 
 
 def test_only_the_first_failures_are_remembered_but_all_are_counted() -> None:
-    shop = Shop()
-    shop.producer.fate = lambda key: Refusal("no")
-    with pytest.raises(DeliveryError) as caught, shop.publisher as publisher:
+    harness = PublisherHarness()
+    harness.producer.error_for = lambda key: FakeKafkaError("no")
+    with pytest.raises(DeliveryError) as caught, harness.publisher as publisher:
         _ = [publisher.publish(request(n)) for n in range(1000)]
     assert caught.value.count == 1000
     assert len(caught.value.first) == 20
@@ -92,9 +92,9 @@ def test_only_the_first_failures_are_remembered_but_all_are_counted() -> None:
 
 
 def test_flush_reports_failures_once() -> None:
-    shop = Shop()
-    shop.producer.fate = refuse_p3
-    with shop.publisher as publisher:
+    harness = PublisherHarness()
+    harness.producer.error_for = refuse_p3
+    with harness.publisher as publisher:
         publisher.publish(request(3))
         with pytest.raises(DeliveryError):
             publisher.flush()
@@ -103,28 +103,28 @@ def test_flush_reports_failures_once() -> None:
 
 
 def test_flush_says_when_reports_are_missing() -> None:
-    shop = Shop()
-    shop.producer.delivering = False
-    with shop.publisher as publisher:
+    harness = PublisherHarness()
+    harness.producer.delivering = False
+    with harness.publisher as publisher:
         publisher.publish(request(1))
         with pytest.raises(PublishError, match="1 records have no delivery report yet"):
             publisher.flush(0.01)
-        shop.producer.delivering = True
+        harness.producer.delivering = True
 
 
 def test_an_error_in_the_body_goes_on_and_carries_the_undelivered() -> None:
-    shop = Shop()
-    shop.producer.fate = refuse_p3
-    with pytest.raises(ZeroDivisionError) as caught, shop.publisher as publisher:
+    harness = PublisherHarness()
+    harness.producer.error_for = refuse_p3
+    with pytest.raises(ZeroDivisionError) as caught, harness.publisher as publisher:
         _ = publisher.publish(request(3)), 1 / 0
     assert any("1 records were not delivered" in note for note in caught.value.__notes__)
 
 
-def test_records_without_a_fate_become_failed_ones_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_without_a_delivery_report_fail_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightstream.producers.publisher.GRACE_S", 0.05)
-    shop = Shop(delivery_timeout_s=0.01)
-    shop.producer.delivering = False
-    publisher = shop.publisher
+    harness = PublisherHarness(delivery_timeout_s=0.01)
+    harness.producer.delivering = False
+    publisher = harness.publisher
     publisher.__enter__()
     delivery = publisher.publish(request(1))
     with pytest.raises(DeliveryError, match="Purged") as caught:
@@ -134,82 +134,91 @@ def test_records_without_a_fate_become_failed_ones_at_the_end(monkeypatch: pytes
 
 
 def test_a_full_buffer_blocks_then_says_so() -> None:
-    shop = Shop(buffer_records=2, block_timeout_s=0.05)
-    shop.producer.delivering = False
-    with shop.publisher as publisher:
+    harness = PublisherHarness(buffer_records=2, block_timeout_s=0.05)
+    harness.producer.delivering = False
+    with harness.publisher as publisher:
         publisher.publish(request(1))
         publisher.publish(request(2))
         with pytest.raises(BufferFull, match=r"r-3 was not sent: 2 records wait"):
             publisher.publish(request(3))
-        shop.producer.delivering = True
+        harness.producer.delivering = True
         publisher.flush()
         publisher.publish(request(3))
-    assert len(shop.producer.sent) == 3
+    assert len(harness.producer.sent) == 3
 
 
 def test_a_blocked_publish_goes_on_when_the_broker_confirms() -> None:
-    shop = Shop(buffer_records=1, block_timeout_s=30)
-    with shop.publisher as publisher:
+    harness = PublisherHarness(buffer_records=1, block_timeout_s=30)
+    with harness.publisher as publisher:
         for n in range(20):
             publisher.publish(request(n))
-    assert len(shop.producer.sent) == 20
+    assert len(harness.producer.sent) == 20
 
 
 def test_an_over_size_request_is_refused_before_anything_is_sent() -> None:
-    shop = Shop()
+    harness = PublisherHarness()
     attributes = {f"a{n}": "\x01" * 1024 for n in range(32)}  # six bytes each in JSON
     image = ImageRef(uri="s3://" + "\U0001f457" * 8187)
     large = request(2, attributes=attributes, image=image, question="\x01" * 8192)
-    with shop.publisher as publisher:
+    with harness.publisher as publisher:
         with pytest.raises(RequestTooLarge, match=r"r-2: \d+ bytes are over the cap of 262144"):
             publisher.publish(large)
         publisher.publish(request(1, attributes=attributes))
-    assert len(shop.producer.sent) == 1
+    assert len(harness.producer.sent) == 1
 
 
 def test_nothing_is_sent_before_opening_or_after_closing() -> None:
-    shop = Shop()
+    harness = PublisherHarness()
     with pytest.raises(PublisherClosed):
-        shop.publisher.publish(request(1))
-    with shop.publisher as publisher:
+        harness.publisher.publish(request(1))
+    with harness.publisher as publisher:
         pass
     with pytest.raises(PublisherClosed):
         publisher.publish(request(1))
     publisher.close()
-    assert shop.producer.sent == []
+    assert harness.producer.sent == []
 
 
-def test_a_producer_that_cant_go_on_says_so_and_gives_the_room_back() -> None:
-    shop = Shop(buffer_records=1, block_timeout_s=0)
-    with shop.publisher as publisher:
-        shop.producer.refuse = RuntimeError("fatal")
+def test_a_producer_that_cant_go_on_says_so_and_frees_the_buffer() -> None:
+    harness = PublisherHarness(buffer_records=1, block_timeout_s=0)
+    with harness.publisher as publisher:
+        harness.producer.refuse = RuntimeError("fatal")
         for _ in range(3):
             with pytest.raises(PublishError, match="open a new publisher"):
                 publisher.publish(request(1))
 
 
-def test_entering_checks_the_topic() -> None:
+def test_opening_checks_the_topic() -> None:
     def check(kafka: KafkaSettings, topics: TopicSettings, timeout_s: float) -> None:
         raise TopicMismatch("3 partitions")
 
-    connected: list[object] = []
-    publisher = ImagePublisher(KafkaSettings(), TopicSettings(), connect=connected.append, check=check)
+    created: list[object] = []
+
+    def create(config: dict[str, Any]) -> FakeProducer:
+        created.append(config)
+        return FakeProducer(config)
+
+    publisher = ImagePublisher(KafkaSettings(), TopicSettings(), create_producer=create, check=check)
     with pytest.raises(TopicMismatch):
         publisher.__enter__()
-    assert connected == []
+    assert created == []
+
+
+def raise_zero_division(delivery: object) -> None:
+    raise ZeroDivisionError
 
 
 def test_a_callback_that_raises_does_not_stop_the_reports() -> None:
-    shop = Shop()
-    with shop.publisher as publisher:
-        publisher.publish(request(1)).add_done_callback(lambda delivery: 1 / 0)  # type: ignore[arg-type, return-value]
+    harness = PublisherHarness()
+    with harness.publisher as publisher:
+        publisher.publish(request(1)).add_done_callback(raise_zero_division)
         assert publisher.publish(request(2)).result(30)
 
 
 def test_many_threads_publish_through_one_publisher() -> None:
-    shop = Shop(buffer_records=10)
-    with shop.publisher as publisher, ThreadPoolExecutor(8) as pool:
+    harness = PublisherHarness(buffer_records=10)
+    with harness.publisher as publisher, ThreadPoolExecutor(8) as pool:
         deliveries = list(pool.map(lambda n: publisher.publish(request(n)), range(400)))
     assert all(isinstance(delivery.result(0), RecordMetadata) for delivery in deliveries)
-    sent = [decode_request(value).request_id for _, _, value in shop.producer.sent]
+    sent = [decode_request(value).request_id for _, _, value in harness.producer.sent]
     assert sorted(sent) == sorted(f"r-{n}" for n in range(400))

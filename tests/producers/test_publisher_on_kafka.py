@@ -14,6 +14,7 @@ from sightstream.producers.errors import DeliveryError, TopicMismatch
 from sightstream.producers.publisher import ImagePublisher
 from sightstream.producers.settings import PublisherSettings
 from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.topics import TopicSettings
 from tests.producers.fakes import request
 from tests.producers.reading import read_all, requests_on
@@ -21,7 +22,7 @@ from tests.producers.reading import read_all, requests_on
 pytestmark = pytest.mark.real
 
 
-def test_threads_publish_and_every_record_stands_where_its_key_belongs(
+def test_threads_publish_and_every_record_is_in_the_partition_of_its_key(
     runtime: LocalRuntime, topics: TopicSettings
 ) -> None:
     with ImagePublisher(runtime.kafka_settings, topics, PublisherSettings(buffer_records=100)) as publisher:
@@ -33,8 +34,8 @@ def test_threads_publish_and_every_record_stands_where_its_key_belongs(
     assert len(messages) == 2000
     for message in messages:
         assert message.partition() == (murmur2(message.key()) & 0x7FFFFFFF) % topics.partitions
-    told = {(delivery.result().partition, delivery.result().offset) for delivery in deliveries}
-    assert told == {(message.partition(), message.offset()) for message in messages}
+    reported = {(delivery.result().partition, delivery.result().offset) for delivery in deliveries}
+    assert reported == {(message.partition(), message.offset()) for message in messages}
 
 
 def test_one_products_requests_stay_in_order(runtime: LocalRuntime, topics: TopicSettings) -> None:
@@ -58,7 +59,7 @@ def test_a_record_that_the_broker_refuses_reaches_the_caller_and_the_others_arri
     assert {found.request_id for found in requests_on(runtime.kafka_settings, topics.requests)} == {"r-1", "r-3"}
 
 
-def _publish(kafka: KafkaSettings, topics: TopicSettings, requests: list) -> None:
+def _publish(kafka: KafkaSettings, topics: TopicSettings, requests: list[ImageRequest]) -> None:
     with ImagePublisher(kafka, topics, PublisherSettings(linger_s=0, compression="none")) as publisher:
         for one in requests:
             publisher.publish(one)
@@ -66,7 +67,8 @@ def _publish(kafka: KafkaSettings, topics: TopicSettings, requests: list) -> Non
 
 
 def _limit(kafka: KafkaSettings, topic: str, max_bytes: int) -> None:
-    from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource  # admin exports no types
 
     entry = ConfigEntry("max.message.bytes", str(max_bytes), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from sightstream.producers.errors import InDoubt
+from sightstream.producers.kafka_clients import ClientFactory, OffsetReader, TransactionalProducer
 from sightstream.producers.settings import PublisherSettings
-from sightstream.producers.transactional_sink import ClientFactory, TransactionalSink
+from sightstream.producers.transactional_sink import TransactionalSink
 from sightstream.schemas.connections.kafka import KafkaSettings
 
 
@@ -35,10 +36,11 @@ def test_a_call_that_hangs_leaves_the_transaction_in_doubt(monkeypatch: pytest.M
         monkeypatch.setattr(f"sightstream.producers.transactional_sink.{name}", 0.05)
     producer = HangingProducer()
 
-    def no_consumer(config: dict[str, Any]) -> Any:
+    def no_consumer(config: dict[str, Any]) -> OffsetReader:
         raise AssertionError("the consumer comes after the producer")
 
-    factory = ClientFactory(producer=lambda config: producer, consumer=no_consumer)
+    enough = cast("TransactionalProducer", producer)  # open() and close() call no more than it has
+    factory = ClientFactory(producer=lambda config: enough, consumer=no_consumer)
     sink = TransactionalSink(KafkaSettings(), PublisherSettings(transaction_timeout_s=1), "t", "job", factory)
     start = time.monotonic()
     with pytest.raises(InDoubt, match="did not answer"):

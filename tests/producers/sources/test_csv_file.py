@@ -7,6 +7,7 @@ import io
 import tracemalloc
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -72,7 +73,7 @@ def test_byte_order_mark_line_ends_quotes_and_unicode(tmp_path: Path, bom: bytes
         ("product_id,uri,colour\np1,s3://b/k,red\n", r"unknown columns \['colour'\].*attr\.NAME"),
         ("product_id\np1\n", r"missing columns \['uri'\]"),
         ("uri\ns3://b/k\n", r"missing columns \['product_id'\]"),
-        ("product_id,uri,uri\np1,a,b\n", "a column stands twice"),
+        ("product_id,uri,uri\np1,a,b\n", "a column occurs twice"),
         (b"\xff\xfe\x00\n", "no header row"),
         ('"product_id\n', "no header row"),
     ],
@@ -139,12 +140,13 @@ def test_sizes_add_up_to_the_file(tmp_path: Path) -> None:
     assert sum(item.size for item in items) == len(text) == CsvFile(tmp_path / "source.csv").size
 
 
-cells = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00\r\n"), max_size=20)
+SURROGATES: tuple[Literal["Cs"]] = ("Cs",)
+cells = st.text(st.characters(exclude_categories=SURROGATES, exclude_characters="\x00\r\n"), max_size=20)
 
 
 @given(st.lists(st.tuples(cells, cells, cells), max_size=10))
 def test_what_a_csv_writer_writes_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str]]
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]]
 ) -> None:
     file = io.StringIO()
     writer = csv.writer(file)

@@ -41,7 +41,7 @@ def test_the_product_is_a_segment_of_the_path(tmp_path: Path) -> None:
     fill(tmp_path, "shop/p1/front.jpg", "top.jpg")
     assert [item.problem or item.fields["product_id"] for item in Folder(tmp_path, "1").items()] == [
         "p1",
-        "the path has no segment 1 to take the product from",
+        "the path has no segment 1 for the product id",
     ]
     assert products(tmp_path, "-1")["shop/p1/front.jpg"] == "front"
 

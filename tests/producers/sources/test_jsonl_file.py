@@ -84,7 +84,7 @@ def test_broken_lines_are_named_and_the_others_go_on(tmp_path: Path) -> None:
         "line 4: ",
         "line 5: the line is not UTF-8",
         "line 6: nested too deep",
-        "line 7: a key stands twice",
+        "line 7: a key occurs twice",
         "line 8: give either image or uri",
         "line 9: colour: Extra inputs",
         "line 10: options is not an object",

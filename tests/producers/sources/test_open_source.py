@@ -29,7 +29,7 @@ def test_the_kind_follows_from_what_was_typed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("a.txt", "is no folder, .csv"), ("a.csv", "no file"), ("http://x", "is no")]
+    ("text", "says"), [("a.txt", "is not a folder, .csv"), ("a.csv", "no file"), ("http://x", "is not a")]
 )
 def test_anything_else_is_refused(text: str, says: str) -> None:
     with pytest.raises(SourceError, match=says):

@@ -68,7 +68,7 @@ def test_secrets_never_print() -> None:
 def test_an_unknown_protocol_is_refused_without_repeating_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGHTSTREAM_KAFKA_SASL_PASSWORD", PASSWORD)
     with pytest.raises(ValidationError) as caught:
-        KafkaSettings(security_protocol="TLS")  # type: ignore[arg-type]
+        KafkaSettings(security_protocol="TLS")
     assert PASSWORD not in str(caught.value)
 
 
@@ -77,8 +77,8 @@ def test_an_unknown_protocol_is_refused_without_repeating_secrets(monkeypatch: p
 def test_librdkafka_takes_what_we_hand_it(protocol: str, mechanism: str, tmp_path: Path) -> None:
     settings = KafkaSettings(
         bootstrap_servers="127.0.0.1:1",
-        security_protocol=protocol,  # type: ignore[arg-type]
-        sasl_mechanism=mechanism,  # type: ignore[arg-type]
+        security_protocol=protocol,
+        sasl_mechanism=mechanism,
         sasl_username="shop",
         sasl_password=SecretStr(PASSWORD),
         ssl_ca_location=str(_certificate(tmp_path)),

@@ -1,8 +1,9 @@
-"""Anything that may stand on the wire, for hypothesis."""
+"""Hypothesis strategies for everything that is valid on the wire."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Literal
 
 from hypothesis import strategies as st
 
@@ -10,12 +11,13 @@ from sightstream.schemas.wire.dead_letter import MAX_DETAIL_CHARS, Failure, Reas
 from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
 from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 
+SURROGATES: tuple[Literal["Cs"]] = ("Cs",)
 ODD = '"\\/[]{}:,\x7f\u0085\u2028\ufeffé漢👗'
 identifiers = st.text(
     st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from(ODD.replace("\x7f", "")), min_size=1, max_size=40
 )
 prose = st.text(
-    st.characters(exclude_categories=("Cs",), exclude_characters="\x00") | st.sampled_from(ODD), max_size=80
+    st.characters(exclude_categories=SURROGATES, exclude_characters="\x00") | st.sampled_from(ODD), max_size=80
 )
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 uris = st.from_regex(r"(s3|https|file)://[a-z0-9./%?=&-]{1,40}", fullmatch=True)
@@ -75,7 +77,9 @@ results = st.builds(
     completed_at=instants,
 )
 
-printable_text = st.text(st.characters(exclude_categories=("Cs",)).filter(str.isprintable), max_size=MAX_DETAIL_CHARS)
+printable_text = st.text(
+    st.characters(exclude_categories=SURROGATES).filter(str.isprintable), max_size=MAX_DETAIL_CHARS
+)
 sources = st.builds(
     RecordId,
     topic=st.from_regex(r"[a-z.-]{1,30}", fullmatch=True),
