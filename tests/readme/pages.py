@@ -13,8 +13,8 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 
 
 def pages() -> list[Path]:
-    """Every page that people read: those at the top of the repository and all in docs/."""
-    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    """Every page that people read: at the top of the repository, in docs/ and in infra/."""
+    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "infra").rglob("*.md")])
 
 
 def name(page: Path) -> str:

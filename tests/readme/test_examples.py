@@ -32,3 +32,12 @@ def test_the_embedded_publisher_publishes(
     exec(compile(example, name(page), "exec"), {})  # noqa: S102 - our own page
     (record,) = read_topic(runtime.kafka_settings, topics.requests)
     assert record.key() == b"sku-17"
+
+
+def test_the_upload_example_signs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SIGHTSTREAM_S3_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("SIGHTSTREAM_S3_SECRET_ACCESS_KEY", "secret")
+    page = ROOT / "docs/how-to/browser-uploads.md"
+    (example,) = blocks(page, "python")
+    exec(compile(example, name(page), "exec"), {})  # noqa: S102 - our own page
+    assert "s3://product-images/uploads/" in capsys.readouterr().out
