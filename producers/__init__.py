@@ -1,1 +1,1 @@
-"""Puts requests on Kafka: the client that a shop embeds, and bulk sources. Never loads torch."""
+"""Publishes requests to Kafka: the client that a shop embeds, and bulk sources. Never loads torch."""

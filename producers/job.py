@@ -2,8 +2,8 @@
 
 Entries go out in batches; each batch is one transaction that carries its records and the new progress
 (producers/transactional_sink.py). A later run fences the earlier one, reads the progress back, skips as many entries,
-and goes on. So a `read_committed` reader sees each entry once, after Ctrl-C, kill -9, a broker restart, or two runs at
-the same moment (the later one wins, the earlier one stops).
+and continues. So a `read_committed` reader sees each entry once, after Ctrl-C, kill -9, a broker restart, or two runs
+at the same moment (the later one wins, the earlier one stops).
 
 Skipping is checked: the progress holds a digest over the entries that were published. If the head of the source is
 no longer the same the job stops with SourceChanged; entries appended to it are simply new. The progress lives as long

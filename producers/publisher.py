@@ -56,8 +56,8 @@ class ImagePublisher:
 
     The `with` statement connects: it blocks up to `connect_timeout_s` of the settings, and raises TopicMismatch unless
     the topic exists with the configured number of partitions. Its end waits for the delivery report of every record, as
-    close() does, and raises DeliveryError when one was not delivered. If the body already raised, that error goes on,
-    with the undelivered records in a note (`__notes__`).
+    close() does, and raises DeliveryError when one was not delivered. If the body already raised, that error is
+    kept and carries the undelivered records in its `__notes__`.
 
     Thread safe: one publisher serves all threads of a process. It can't be opened again once it is closed.
 
@@ -225,7 +225,7 @@ class ImagePublisher:
         while not self._stop.is_set():
             try:
                 producer.poll(POLL_S)
-            except Exception:  # this thread must go on, or no delivery is ever reported
+            except Exception:  # this thread must continue, or no delivery is ever reported
                 log.exception("reading delivery reports")
 
     def _on_broker_error(self, error: KafkaError) -> None:

@@ -28,7 +28,7 @@ _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?+|[\[{]|[\]}]', re.DOTALL)
 
 
 class WireError(ValueError):
-    """The bytes are not a valid record, so sending them again cannot help. `reason` goes on the dead letter."""
+    """The bytes are not a valid record, so sending them again cannot help. `reason` is for the dead letter."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)

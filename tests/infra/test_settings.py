@@ -177,7 +177,7 @@ def test_every_setting_has_a_variable(configure: Configure) -> None:
 
 
 # Sections whose settings still wait for their descriptions.
-UNDESCRIBED = {"fetch", "engine", "flow", "worker"}
+UNDESCRIBED = {"engine"}
 
 
 @pytest.mark.parametrize("section", sorted(SECTIONS.keys() - UNDESCRIBED))

@@ -1,4 +1,4 @@
-"""The bounded buffer: who waits, who is turned away."""
+"""The bounded buffer: which callers wait, and which are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_records_and_bytes_are_both_bounds() -> None:
     assert buffer.records == 2
 
 
-def test_one_record_larger_than_all_the_room_passes_alone() -> None:
+def test_one_record_larger_than_the_buffer_passes_alone() -> None:
     buffer = Buffer(2, 10)
     assert buffer.acquire(50, 0)
     assert not buffer.acquire(1, 0)
@@ -26,26 +26,26 @@ def test_one_record_larger_than_all_the_room_passes_alone() -> None:
     assert buffer.acquire(1, 0)
 
 
-def test_who_waits_gets_the_room_that_becomes_free() -> None:
+def test_a_waiting_caller_gets_what_becomes_free() -> None:
     buffer = Buffer(1, 100)
     buffer.acquire(1, 0)
-    entered: list[bool] = []
-    waiter = Thread(target=lambda: entered.append(buffer.acquire(1, 30)))
+    acquired: list[bool] = []
+    waiter = Thread(target=lambda: acquired.append(buffer.acquire(1, 30)))
     waiter.start()
     buffer.release(1)
     waiter.join(30)
-    assert entered == [True]
+    assert acquired == [True]
 
 
-def test_closing_turns_the_waiting_away() -> None:
+def test_closing_refuses_the_waiting() -> None:
     buffer = Buffer(1, 100)
     buffer.acquire(1, 0)
-    entered: list[bool] = []
-    waiter = Thread(target=lambda: entered.append(buffer.acquire(1, 30)))
+    acquired: list[bool] = []
+    waiter = Thread(target=lambda: acquired.append(buffer.acquire(1, 30)))
     waiter.start()
     buffer.close()
     waiter.join(30)
-    assert entered == [False]
+    assert acquired == [False]
     assert not buffer.wait_empty(0)
     buffer.release(1)
     assert buffer.wait_empty(0)

@@ -92,7 +92,7 @@ def test_a_second_run_publishes_nothing_and_keeps_the_counts() -> None:
     assert listener.bytes_read == 90
 
 
-def test_asked_to_stop_it_ends_between_batches_and_the_next_run_goes_on() -> None:
+def test_asked_to_stop_it_ends_between_batches_and_the_next_run_continues() -> None:
     topic, entries, listener = FakeTopic(), items(10), RecordingListener()
     batcher = Batcher(RequestTemplate("Why?"), PublisherSettings(batch_records=3), listener, now=lambda: NOW)
     retry_policy = RetryPolicy(100, asked_to_stop=lambda: len(topic.records) >= 6)

@@ -61,7 +61,7 @@ def test_publishing_over_tls(broker: SecureBroker, own_topics: TopicSettings, wa
 
 
 def strangers(broker: SecureBroker) -> dict[str, tuple[KafkaSettings, str]]:
-    """Who -> their settings, and a word that the refusal has."""
+    """Return settings that the broker must refuse, each with a word of the refusal, by name."""
     return {
         "a wrong password": (broker.sasl(password=PASSWORD + "x"), "authentication"),
         "an authority that did not sign the broker": (broker.sasl(authority="stranger"), "certificate verify failed"),
@@ -70,14 +70,14 @@ def strangers(broker: SecureBroker) -> dict[str, tuple[KafkaSettings, str]]:
     }
 
 
-def test_strangers_are_refused_in_time_and_no_secret_is_told(broker: SecureBroker, own_topics: TopicSettings) -> None:
-    for who, (kafka, word) in strangers(broker).items():
+def test_strangers_are_refused_in_time_and_no_secret_is_shown(broker: SecureBroker, own_topics: TopicSettings) -> None:
+    for name, (kafka, word) in strangers(broker).items():
         start = time.monotonic()
         with pytest.raises(TopicMismatch) as caught:
             ImagePublisher(kafka, own_topics, QUICK).__enter__()
-        assert time.monotonic() - start < 10, who
-        assert word in str(caught.value), who
-        assert PASSWORD not in str(caught.value), who
+        assert time.monotonic() - start < 10, name
+        assert word in str(caught.value), name
+        assert PASSWORD not in str(caught.value), name
 
 
 def test_a_frozen_broker_costs_a_delivery_error_and_nothing_is_lost_silently(

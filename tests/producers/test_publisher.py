@@ -112,7 +112,7 @@ def test_flush_says_when_reports_are_missing() -> None:
         harness.producer.delivering = True
 
 
-def test_an_error_in_the_body_goes_on_and_carries_the_undelivered() -> None:
+def test_an_error_in_the_body_is_kept_and_carries_the_undelivered() -> None:
     harness = PublisherHarness()
     harness.producer.error_for = refuse_p3
     with pytest.raises(ZeroDivisionError) as caught, harness.publisher as publisher:
@@ -147,7 +147,7 @@ def test_a_full_buffer_blocks_then_says_so() -> None:
     assert len(harness.producer.sent) == 3
 
 
-def test_a_blocked_publish_goes_on_when_the_broker_confirms() -> None:
+def test_a_blocked_publish_continues_when_the_broker_confirms() -> None:
     harness = PublisherHarness(buffer_records=1, block_timeout_s=30)
     with harness.publisher as publisher:
         for n in range(20):

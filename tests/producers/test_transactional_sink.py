@@ -1,4 +1,4 @@
-"""The transactional sink on a real broker: records and progress together, whoever dies."""
+"""The transactional sink on a real broker: records and progress together, whatever process dies."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_progress_is_read_back_by_the_next_one(runtime: LocalRuntime, topics: To
     assert seen(runtime, topics) == ["r-1", "r-2"]
 
 
-def test_jobs_do_not_share_progress(runtime: LocalRuntime, topics: TopicSettings, job: str) -> None:
+def test_each_job_has_its_own_progress(runtime: LocalRuntime, topics: TopicSettings, job: str) -> None:
     first, other = sink(runtime, topics, job), sink(runtime, topics, "other-" + job)
     first.open()
     first.commit(records(1), Progress(1))
@@ -93,8 +93,8 @@ def test_a_later_one_fences_an_earlier_one(runtime: LocalRuntime, topics: TopicS
     assert seen(runtime, topics) == ["r-1", "r-3"]
 
 
-def test_what_was_left_open_is_aborted_by_the_next_one(runtime: LocalRuntime, topics: TopicSettings, job: str) -> None:
-    """Stands for a process that is gone after its offsets were sent: its half transaction never shows."""
+def test_an_open_transaction_is_aborted_by_the_next_one(runtime: LocalRuntime, topics: TopicSettings, job: str) -> None:
+    """Imitates a process that dies after its offsets were sent: its half transaction never becomes visible."""
     gone = sink(runtime, topics, job)
     gone.open()
     gone.commit(records(1), Progress(1))
@@ -110,7 +110,7 @@ def test_what_was_left_open_is_aborted_by_the_next_one(runtime: LocalRuntime, to
     assert len(uncommitted) == 3  # the aborted record is on the topic, and no reader of ours sees it
 
 
-def test_a_broker_that_does_not_answer_leaves_it_in_doubt(topics: TopicSettings, job: str) -> None:
+def test_a_broker_that_does_not_answer_means_in_doubt(topics: TopicSettings, job: str) -> None:
     settings = PublisherSettings(transaction_timeout_s=1)
     silent = TransactionalSink(KafkaSettings(bootstrap_servers="127.0.0.1:1"), settings, topics.requests, job)
     with pytest.raises(InDoubt):

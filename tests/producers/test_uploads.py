@@ -1,4 +1,4 @@
-"""Signed uploads, put to the real store by a client that knows nothing but what it was given."""
+"""Signed uploads, sent to the real store by a client that knows only the signed URL."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_signed_put_stores_the_image_that_the_request_names(uploads: Uploads, 
 
 
 @pytest.mark.real
-def test_a_signed_put_takes_nothing_else(uploads: Uploads, s3_client: Any) -> None:
+def test_a_signed_put_accepts_nothing_else(uploads: Uploads, s3_client: Any) -> None:
     upload = uploads.presign_put("image/jpeg", len(DATA), DIGEST)
     assert send(upload, DATA + b"!") == 403  # the length is signed
     assert send(upload, DATA, **{"Content-Type": "text/html"}) == 403
@@ -95,14 +95,14 @@ def test_an_address_that_has_expired_is_refused(runtime: LocalRuntime, bucket: s
     assert status == 403
 
 
-def test_the_day_and_the_expiry_are_told() -> None:
+def test_the_day_and_the_expiry_are_stated() -> None:
     uploads = Uploads(settings(), UploadSettings(expires_s=1), now=lambda: datetime(2020, 2, 29, tzinfo=UTC))
     signed = uploads.presign_put("image/gif", 1, DIGEST)
     assert signed.expires_at == datetime(2020, 2, 29, 0, 0, 1, tzinfo=UTC)
     assert "/uploads/2020/02/29/" in signed.uri
 
 
-def test_names_are_drawn_anew_and_end_as_their_type() -> None:
+def test_keys_are_random_and_end_as_their_type() -> None:
     uploads = Uploads(settings())
     found = [uploads.presign_post(kind) for kind in ENDINGS for _ in range(2)]
     assert len({upload.uri for upload in found}) == len(found)
@@ -120,7 +120,7 @@ def test_names_are_drawn_anew_and_end_as_their_type() -> None:
         (("image/jpeg", 10, "ab"), "64 hexadecimal digits"),
     ],
 )
-def test_what_would_never_be_answered_is_not_signed(arguments: tuple[str, int, str], word: str) -> None:
+def test_an_upload_that_would_never_be_answered_is_not_signed(arguments: tuple[str, int, str], word: str) -> None:
     with pytest.raises(UploadRefused, match=word):
         Uploads(settings()).presign_put(*arguments)
 

@@ -145,7 +145,7 @@ cells = st.text(st.characters(exclude_categories=SURROGATES, exclude_characters=
 
 
 @given(st.lists(st.tuples(cells, cells, cells), max_size=10))
-def test_what_a_csv_writer_writes_is_read_back(
+def test_the_output_of_a_csv_writer_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]]
 ) -> None:
     file = io.StringIO()

@@ -43,7 +43,7 @@ def test_options_of_a_line_are_laid_over_the_common_ones(tmp_path: Path) -> None
 
 
 @given(wire.requests)
-def test_a_request_as_it_stands_on_the_wire_comes_through_untouched(
+def test_a_request_as_on_the_wire_comes_through_untouched(
     tmp_path_factory: pytest.TempPathFactory, request: ImageRequest
 ) -> None:
     (item,) = read(tmp_path_factory.mktemp("jsonl"), encode(request) + b"\n")

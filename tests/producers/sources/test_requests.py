@@ -38,7 +38,7 @@ def test_the_identity_is_frozen() -> None:
         {"image": {"uri": "s3://b/k", "sha256": "a" * 64}},
     ],
 )
-def test_what_is_asked_about_which_image_makes_the_identity(fields: dict[str, Any]) -> None:
+def test_question_and_image_make_the_identity(fields: dict[str, Any]) -> None:
     assert identity(**fields) != identity()
 
 
@@ -66,7 +66,7 @@ def test_an_over_size_request_is_a_bad_item() -> None:
         build_request(Item("line 7", b"", large.model_dump()), "Why?", AnalysisOptions(), NOW)
 
 
-def test_a_problem_names_place_and_field_and_no_value() -> None:
+def test_a_problem_names_location_and_field_and_no_value() -> None:
     fields = {"product_id": "p", "image": {"uri": "https://user:c4n4ry@host/\x00"}}
     with pytest.raises(BadItem, match=r"^line 7: image\.uri: ") as caught:
         build_request(Item("line 7", b"", fields), "Why?", AnalysisOptions(), NOW)

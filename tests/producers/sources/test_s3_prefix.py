@@ -14,7 +14,7 @@ from sightstream.schemas.connections.s3 import S3Settings
 
 
 class Listing:
-    """Stands in for the client and its paginator."""
+    """Imitates the client and its paginator."""
 
     def __init__(self, *pages: list[str] | Exception) -> None:
         self.pages = pages

@@ -54,7 +54,7 @@ def test_mutual_tls() -> None:
     assert not any(name.startswith("sasl") for name in config)
 
 
-def test_every_producer_waits_for_all_replicas_is_idempotent_and_places_keys_by_murmur2() -> None:
+def test_every_producer_waits_for_all_replicas_is_idempotent_and_partitions_by_murmur2() -> None:
     config = KafkaSettings().producer_config()
     assert (config["acks"], config["enable.idempotence"], config["partitioner"]) == ("all", True, "murmur2_random")
 
@@ -74,7 +74,7 @@ def test_an_unknown_protocol_is_refused_without_repeating_secrets(monkeypatch: p
 
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"])
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
-def test_librdkafka_takes_what_we_hand_it(protocol: str, mechanism: str, tmp_path: Path) -> None:
+def test_librdkafka_accepts_our_configuration(protocol: str, mechanism: str, tmp_path: Path) -> None:
     settings = KafkaSettings(
         bootstrap_servers="127.0.0.1:1",
         security_protocol=protocol,

@@ -20,7 +20,7 @@ def test_answers_and_errors_come_through() -> None:
         call_with_timeout(divmod, 1, 0, timeout_s=30)
 
 
-def test_a_call_that_hangs_is_left_behind() -> None:
+def test_a_call_that_hangs_is_abandoned() -> None:
     gate = threading.Event()
     start = time.monotonic()
     with pytest.raises(CallTimedOut, match="did not answer"):

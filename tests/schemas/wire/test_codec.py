@@ -39,7 +39,7 @@ def refused(value: bytes | None) -> WireError:
     return caught.value
 
 
-def test_the_plain_request_is_taken() -> None:
+def test_the_plain_request_is_accepted() -> None:
     assert decode_request(request_bytes()).request_id == "r-1"
 
 
@@ -92,9 +92,9 @@ def test_malformed(value: bytes | None) -> None:
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" * 5000, "1" * 400 + ".0"])
-@pytest.mark.parametrize("place", [b'{"options": {"temperature": %s}}', b'{"x": [{"y": %s}]}'])
-def test_numbers_beyond_json_or_beyond_a_double(number: str, place: bytes) -> None:
-    value = request_bytes()[:-1] + b", " + (place % number.encode())[1:]
+@pytest.mark.parametrize("template", [b'{"options": {"temperature": %s}}', b'{"x": [{"y": %s}]}'])
+def test_numbers_beyond_json_or_beyond_a_double(number: str, template: bytes) -> None:
+    value = request_bytes()[:-1] + b", " + (template % number.encode())[1:]
     error = refused(value)
     assert error.reason is Reason.MALFORMED
     assert number not in str(error) or number in ("NaN", "Infinity", "-Infinity")
@@ -110,7 +110,7 @@ def test_numbers_beyond_json_or_beyond_a_double(number: str, place: bytes) -> No
         b'"request\\u005fid": "r-2"',
     ],
 )
-def test_a_key_that_stands_twice(twice: bytes) -> None:
+def test_a_key_that_occurs_twice(twice: bytes) -> None:
     error = refused(request_bytes()[:-1] + b", " + twice + b"}")
     assert error.reason is Reason.MALFORMED
     assert "twice" in str(error)

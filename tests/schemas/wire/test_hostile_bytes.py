@@ -62,7 +62,7 @@ def mutated_headers(draw: st.DrawFn) -> Headers:
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(headers) - 1))
         headers[at] = (headers[at][0], draw(st.none() | st.binary(max_size=12)))
-    return headers  # type: ignore[return-value]
+    return headers
 
 
 @given(mutated_headers())

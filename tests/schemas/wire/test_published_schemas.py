@@ -19,11 +19,11 @@ from sightstream.schemas.wire.topics import TopicSettings, topic_specs
 ASYNCAPI: dict[str, Any] = json.loads((FOLDER / "asyncapi.json").read_text(encoding="utf-8"))
 
 
-def test_nothing_has_drifted() -> None:
+def test_no_file_is_stale() -> None:
     assert stale_files() == []
 
 
-def test_a_changed_a_missing_and_a_left_over_document_are_named(tmp_path: Path) -> None:
+def test_a_changed_a_missing_and_an_obsolete_file_are_named(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "asyncapi.json").write_text("{}")
     (tmp_path / "image-request.v1.schema.json").unlink()
