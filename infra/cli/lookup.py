@@ -21,12 +21,12 @@ def lookup(
     serve: Annotated[bool, typer.Option("--serve", help="Run the table and its HTTP server until stopped.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as one JSON object.")] = False,
 ) -> None:
-    """Show the newest result of a product. Exit code: 0 found, 1 none is known, 3 no look-up answers (try again)."""
+    """Show the newest result of a product. Exits 1 if none is known and 3 if no lookup server answers (try again)."""
     from sightstream.consumers.lookup.settings import LookupSettings
     from sightstream.infra.settings import load
 
     if serve == (product is not None):
-        raise typer.BadParameter("name a product, or give --serve to run the look-up")
+        raise typer.BadParameter("name a product, or use --serve to run the lookup")
     settings = load(LookupSettings)
     if serve:
         _serve(settings)

@@ -1,4 +1,4 @@
-"""Runs one child process and ends it as soon as the process that asked for it is gone.
+"""Runs one child process and ends it as soon as the process that asked for it has ended.
 
     python -I guardian.py LOCK_FD COMMAND...
 

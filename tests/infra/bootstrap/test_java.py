@@ -1,4 +1,4 @@
-"""Which Java is used, and what is said when none will do."""
+"""Which Java is used, and what the error says when none is usable."""
 
 from __future__ import annotations
 

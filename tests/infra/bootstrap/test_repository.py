@@ -42,3 +42,24 @@ def test_every_jar_has_a_sum() -> None:
     lines = (ROOT / "infra" / "runtime" / "kafka-jars.sha256").read_text().splitlines()
     assert len(lines) == 46
     assert all(len(digest) == 64 and name.endswith(".jar") for digest, name in (line.split() for line in lines))
+
+
+@pytest.mark.parametrize("file", PINS, ids=lambda path: path.name)
+def test_requirements_say_how_they_are_made_and_name_no_index(file: Path) -> None:
+    text = file.read_text()
+    assert text.startswith("# ")
+    assert [word for word in ("://", "--index", "--extra-index", "--find-links") if word in text] == []
+
+
+def test_make_lists_every_target() -> None:
+    done = subprocess.run(["make", "help"], capture_output=True, text=True, cwd=ROOT, check=True)
+    (targets,) = (
+        line.split()[1:] for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY")
+    )
+    assert [line.split()[1] for line in done.stdout.splitlines()] == targets
+
+
+def test_slow_tests_are_left_to_their_own_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert '-m "not soak"' in makefile
+    assert '-m "not real and not soak"' in makefile

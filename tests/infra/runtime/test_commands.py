@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from sightstream.infra.runtime.detached import stop_owner
 from sightstream.infra.runtime.folder import RuntimeFolder
-from tests.infra.runtime.waiting import comes_true
+from tests.infra.runtime.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
@@ -57,15 +57,15 @@ def broker_of(owner: int) -> int:
 def test_detached_until_down(folder: Path) -> None:
     up = sightstream("up", "--dir", folder, "--partitions", 3, "--detach", "--json")
     assert up.returncode == 0, up.stderr
-    places = json.loads(up.stdout)
-    topics = AdminClient({"bootstrap.servers": places["bootstrap_servers"]}).list_topics(timeout=10).topics
-    assert {name: len(topics[name].partitions) for name in places["topics"]} == {
+    endpoints = json.loads(up.stdout)
+    topics = AdminClient({"bootstrap.servers": endpoints["bootstrap_servers"]}).list_topics(timeout=10).topics
+    assert {name: len(topics[name].partitions) for name in endpoints["topics"]} == {
         "image.requests": 3,
         "image.results": 3,
         "image.dead-letters": 3,
     }
     secret = json.loads((folder / "identity.json").read_text())["secret_access_key"]
-    assert secret in Path(places["config"]).read_text()
+    assert secret in Path(endpoints["config"]).read_text()
     assert secret not in up.stdout
 
     again = sightstream("up", "--dir", folder, "--detach")
@@ -95,7 +95,7 @@ def test_foreground_ends_well_on_ctrl_c(folder: Path) -> None:
 
 def test_interrupted_while_starting(folder: Path) -> None:
     with started("up", "--dir", folder) as up:
-        assert comes_true((folder / "logs" / "s3.log").exists, 20)
+        assert wait_until((folder / "logs" / "s3.log").exists, 20)
         os.kill(up.pid, signal.SIGINT)
         assert up.wait(20) == 130
     assert RuntimeFolder(folder).is_free()

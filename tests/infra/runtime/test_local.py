@@ -22,7 +22,7 @@ from sightstream.infra.runtime.ports import choose_ports
 from sightstream.infra.runtime.service import Program
 from sightstream.schemas.connections.s3_client import s3_client
 from sightstream.schemas.wire.topics import TopicSettings
-from tests.infra.runtime.waiting import comes_true, gone
+from tests.infra.runtime.waiting import has_ended, wait_until
 
 pytestmark = pytest.mark.real
 
@@ -53,7 +53,7 @@ def test_a_later_run_has_the_data_on_whatever_ports(tmp_path: Path) -> None:
         first.prepare(ONE_PARTITION)
         put(first, b"kept")
         pids = [first.kafka.pid, first.s3.pid]
-    assert all(gone(pid) for pid in pids)
+    assert all(has_ended(pid) for pid in pids)
     assert not first.folder.config_file.exists()
 
     identity = tmp_path / "run" / "identity.json"
@@ -96,8 +96,8 @@ def test_a_program_of_ones_own_ends_first(tmp_path: Path) -> None:
         settings_file = runtime.prepare(ONE_PARTITION)
         command = [sys.executable, "-c", code, str(settings_file)]
         service = runtime.run(Program("program", command, log, lambda _: None))
-        assert comes_true(lambda: "up" in log.read_text())
-        os.kill(service.pid, signal.SIGSTOP)  # still told to end, and in time to do so
+        assert wait_until(lambda: "up" in log.read_text())
+        os.kill(service.pid, signal.SIGSTOP)  # it is resumed to end, and has time to do so
     assert log.read_text() == "up\nTrue\n"
 
 
@@ -128,5 +128,5 @@ def test_nothing_outlives_a_killed_owner(tmp_path: Path) -> None:
         pids = [int(pid) for pid in owner.stdout.readline().split()]
         os.kill(owner.pid, signal.SIGKILL)
         assert len(pids) == 2
-        assert comes_true(lambda: all(gone(pid) for pid in pids))
-    assert comes_true(RuntimeFolder(tmp_path / "run").is_free)
+        assert wait_until(lambda: all(has_ended(pid) for pid in pids))
+    assert wait_until(RuntimeFolder(tmp_path / "run").is_free)

@@ -24,5 +24,5 @@ def test_chosen_ports_are_free_and_different() -> None:
 
 
 def test_a_port_in_use_is_not_free() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert not all_free([taken.getsockname()[1]])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert not all_free([server.getsockname()[1]])

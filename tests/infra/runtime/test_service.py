@@ -14,7 +14,7 @@ import pytest
 
 from sightstream.infra.runtime.errors import RuntimeFailedError
 from sightstream.infra.runtime.service import Program, Service
-from tests.infra.runtime.waiting import comes_true, gone
+from tests.infra.runtime.waiting import has_ended, wait_until
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
@@ -46,9 +46,9 @@ def test_starts_becomes_ready_and_stops(make_service: Callable[[str], Service]) 
     service.start()
     service.wait_until_ready(10)
     pid = service.pid
-    assert not gone(pid)
+    assert not has_ended(pid)
     service.stop()
-    assert gone(pid)
+    assert has_ended(pid)
     assert not service.running
 
 
@@ -58,7 +58,7 @@ def test_restart_is_another_process(make_service: Callable[[str], Service]) -> N
     before = service.pid
     service.restart(10)
     assert service.pid != before
-    assert gone(before)
+    assert has_ended(before)
 
 
 def test_a_kill_is_noticed_with_the_logs_end(make_service: Callable[[str], Service]) -> None:
@@ -67,7 +67,7 @@ def test_a_kill_is_noticed_with_the_logs_end(make_service: Callable[[str], Servi
     service.wait_until_ready(10)
     service.check()
     os.kill(service.pid, signal.SIGKILL)
-    assert comes_true(lambda: not service.running)
+    assert wait_until(lambda: not service.running)
     with pytest.raises(RuntimeFailedError, match=r"Sleeper has died \(exit status 137\).*\n  \| up"):
         service.check()
     with pytest.raises(RuntimeFailedError, match="not running"):
@@ -102,7 +102,7 @@ def test_a_paused_program_can_be_stopped(make_service: Callable[[str], Service])
     pid = service.pid
     service.pause()
     service.stop()
-    assert gone(pid)
+    assert has_ended(pid)
 
 
 def test_who_ignores_the_request_is_killed(make_service: Callable[[str], Service]) -> None:
@@ -111,7 +111,7 @@ def test_who_ignores_the_request_is_killed(make_service: Callable[[str], Service
     service.wait_until_ready(10)
     pid = service.pid
     service.stop()
-    assert gone(pid)
+    assert has_ended(pid)
 
 
 @pytest.mark.parametrize("last_words", ["", "os.fork() or time.sleep(60)"], ids=["alone", "fork_keeps_the_pipe"])
@@ -135,7 +135,7 @@ def test_nothing_outlives_a_killed_owner(tmp_path: Path, last_words: str) -> Non
         owner.kill()
         try:
             assert len(pids) == 2
-            assert comes_true(lambda: all(gone(pid) for pid in pids))
+            assert wait_until(lambda: all(has_ended(pid) for pid in pids))
         finally:
             os.killpg(owner.pid, signal.SIGKILL)  # the fork
 
@@ -149,4 +149,4 @@ def test_the_child_does_not_outlive_a_killed_guardian(make_service: Callable[[st
     pid, guardian = service.pid, service._guardian
     assert guardian is not None
     guardian.kill()
-    assert comes_true(lambda: gone(pid))
+    assert wait_until(lambda: has_ended(pid))

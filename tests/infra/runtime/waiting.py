@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 
-def comes_true(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
@@ -16,7 +16,7 @@ def comes_true(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
     return True
 
 
-def gone(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
