@@ -1,1 +1,1 @@
-"""Pixels and a question become text, in a child process that owns the GPU and may die."""
+"""Engines answer questions about images, in a child process that owns the GPU and may crash."""

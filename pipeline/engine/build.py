@@ -1,4 +1,4 @@
-"""Settings to an engine. Runs in the engine's own process, so that only it loads torch."""
+"""Builds the engine that the settings choose, in the engine's own process, so that only it loads torch."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 EngineFactory = Callable[[EngineSettings, ProgressCallback], Engine]
 
 
-def build_engine(settings: EngineSettings, beat: ProgressCallback) -> Engine:
-    """`beat` is to be called at every sign of progress. Raises Fatal when the engine can't be built."""
+def build_engine(settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
+    """Build the engine, which calls `on_progress` whenever its work advances. Raises Fatal when it can't be built."""
     if settings.kind == "simulated":
         from sightstream.pipeline.engine.simulated import SimulatedEngine
 
-        return SimulatedEngine(settings, beat)
+        return SimulatedEngine(settings, on_progress)
     if settings.kind == "remote":
         from sightstream.pipeline.engine.remote.engine import RemoteEngine
 
-        return RemoteEngine(settings, beat)
+        return RemoteEngine(settings, on_progress)
     checked_folder(settings.checkpoint)  # before torch takes its seconds to load
     from sightstream.pipeline.engine.checkpoint import load_checkpoint
 
-    return build_on_model(load_checkpoint(settings), settings, beat)
+    return build_on_model(load_checkpoint(settings), settings, on_progress)
 
 
-def build_on_model(checkpoint: Checkpoint, settings: EngineSettings, beat: ProgressCallback) -> Engine:
-    """An engine for a model that is loaded already. Raises Fatal when the model does not fit its device."""
+def build_on_model(checkpoint: Checkpoint, settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
+    """Build the engine for a model that is loaded already. Raises Fatal when the model does not fit its device."""
     if settings.kind == "generate":
         from sightstream.pipeline.engine.generate import GenerateEngine
 
-        return GenerateEngine(checkpoint, settings, beat)
+        return GenerateEngine(checkpoint, settings, on_progress)
     from sightstream.pipeline.engine.slots.engine import SlotEngine
 
-    return SlotEngine(checkpoint, settings, beat)
+    return SlotEngine(checkpoint, settings, on_progress)

@@ -1,4 +1,4 @@
-"""A folder with an Mllama checkpoint becomes a model on a device: safetensors only, nothing downloaded, no code run."""
+"""Loads an Mllama checkpoint onto a device: from safetensors only, without downloads, without running its code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal
 from sightstream.schemas.wire.result import ModelIdentity
 
-# bitsandbytes matches these from the start of a module's name; a list of one's own drops the automatic `lm_head`.
+# bitsandbytes matches these with the start of a module's name; an own list drops the automatic `lm_head`.
 KEPT_IN_FULL = ["lm_head", "model.vision_model", "model.multi_modal_projector"]
 
 
@@ -32,10 +32,10 @@ class Checkpoint:
 
 
 def load_checkpoint(settings: EngineSettings) -> Checkpoint:
-    """Blocks for seconds to minutes. Raises Fatal with what to change."""
+    """Load the model. Blocks for seconds to minutes. Raises Fatal with the setting to change."""
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()
-    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)  # one line a product in INT8
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)  # one line per product in INT8
     if settings.threads:
         torch.set_num_threads(settings.threads)
     folder = checked_folder(settings.checkpoint)
@@ -59,16 +59,16 @@ def load_checkpoint(settings: EngineSettings) -> Checkpoint:
 
 
 def device_for(chosen: str) -> str:
-    """What "auto" means here. Raises Fatal for a GPU that is not there."""
+    """Return the device that "auto" means here. Raises Fatal for a GPU that is not there."""
     if chosen == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if chosen == "cuda" and not torch.cuda.is_available():
-        raise Fatal("no CUDA device is to be seen; set SIGHTSTREAM_ENGINE_DEVICE=cpu or mend the driver")
+        raise Fatal("no CUDA device found; set SIGHTSTREAM_ENGINE_DEVICE=cpu or fix the driver")
     return chosen
 
 
 def dtype_for(chosen: str, device: str) -> torch.dtype:
-    """What "auto" means on a device."""
+    """Return the precision that "auto" means on a device."""
     if chosen == "auto":
         return torch.bfloat16 if device == "cuda" else torch.float32
     return {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}[chosen]
@@ -89,7 +89,7 @@ def _quantization(chosen: str, dtype: torch.dtype) -> BitsAndBytesConfig | None:
 
 
 def precision(quantization: str, dtype: torch.dtype) -> str:
-    """How results name the numbers that a model reckons with."""
+    """Return the precision label in results, for example "nf4+bfloat16"."""
     name = str(dtype).removeprefix("torch.")
     return name if quantization == "none" else f"{quantization}+{name}"
 
@@ -105,7 +105,7 @@ def _identity(settings: EngineSettings, folder: Path, dtype: torch.dtype) -> Mod
 
 
 def weights_digest(folder: Path) -> str:
-    """One sha256 over the names and contents of the folder's safetensors files. Reads all of them."""
+    """Return one sha256 over the names and contents of the folder's safetensors files. Reads all of them."""
     files = sorted(folder.glob("*.safetensors"))
     with ThreadPoolExecutor(4) as pool:
         digests = pool.map(_digest, files)

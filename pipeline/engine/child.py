@@ -1,4 +1,4 @@
-"""The engine's process: jobs in, endings and heartbeats out."""
+"""The engine's process: it receives jobs, and sends finished jobs and heartbeats."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from sightstream.pipeline.types import EngineJob, FinishedJob
 from sightstream.schemas.wire.result import ModelIdentity
 
 IDLE_WAIT_S = 0.2
-BUSY_WAIT_S = 0.02  # an engine that works in this process has no time to wait; one that asks a server must not spin
+BUSY_WAIT_S = 0.02  # an engine that works in this process never waits; one that asks a server must not spin
 HEARTBEAT_INTERVAL_S = 0.5
-EXIT_BROKEN = 70
+EXIT_CRASHED = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class EngineReady:
 
 @dataclass(frozen=True, slots=True)
 class EngineUnusable:
-    """The engine can't be built, or can't do any job any more; starting again won't help."""
+    """The engine can't be built, or can't do any job any more; a restart would not help."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class EngineCrashed:
-    """The engine raised what it can't go on from, as after a CUDA error: the process ends."""
+    """The engine raised an error that it can't recover from, such as a CUDA error: the process ends."""
 
     error: str
     trace: str
@@ -53,7 +53,7 @@ class EngineCrashed:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A sign of progress."""
+    """The engine's work has advanced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,13 @@ Inbox = queue.SimpleQueue[list[EngineJob | CancelJob] | None]
 
 
 class HeartbeatSender:
-    """Tells the parent that work goes on, seldom enough to cost nothing."""
+    """Sends rate-limited heartbeats to the parent."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._last = 0.0
 
-    def beat(self) -> None:
+    def send(self) -> None:
         now = time.monotonic()
         if now - self._last >= HEARTBEAT_INTERVAL_S:
             self._last = now
@@ -82,9 +82,9 @@ class HeartbeatSender:
 def serve(
     connection: Connection, settings: EngineSettings, factory: EngineFactory, memory: MemoryFile | None = None
 ) -> None:
-    """Until the parent closes the pipe. `memory` is where the pictures lie."""
+    """Serve jobs until the parent closes the pipe. `memory` holds the images of jobs that come without their bytes."""
     exit_with_parent()
-    warnings.simplefilter("ignore", FutureWarning)  # libraries talking to each other; once a process, in every log
+    warnings.simplefilter("ignore", FutureWarning)  # libraries warn each other, once per process, in every log
     try:
         _work(connection, settings, factory, memory)
     except Fatal as error:
@@ -93,44 +93,44 @@ def serve(
         trace = "".join(traceback.format_tb(error.__traceback__))
         with contextlib.suppress(OSError):
             connection.send(EngineCrashed(f"{type(error).__name__}: {error}", trace))
-        os._exit(EXIT_BROKEN)  # at once: with its GPU in a bad state a process may hang in its own clean-up
+        os._exit(EXIT_CRASHED)  # at once: with its GPU in a bad state a process may hang in its own clean-up
 
 
 def _work(connection: Connection, settings: EngineSettings, factory: EngineFactory, memory: MemoryFile | None) -> None:
     heartbeats = HeartbeatSender(connection)
-    engine = factory(settings, heartbeats.beat)
+    engine = factory(settings, heartbeats.send)
     connection.send(EngineReady(engine.identity, engine.capacity()))
     inbox: Inbox = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, inbox, memory), daemon=True).start()
-    held: set[int] = set()
-    while _hand_over(inbox, engine, held):
-        if finished := engine.finished(BUSY_WAIT_S if held else 0):
-            held.difference_update(ended.id for ended in finished)
+    unfinished: set[int] = set()
+    while _submit_received(inbox, engine, unfinished):
+        if finished := engine.finished(BUSY_WAIT_S if unfinished else 0):
+            unfinished.difference_update(job.id for job in finished)
             connection.send(finished)
-        heartbeats.beat()
+        heartbeats.send()
 
 
 def _receive(connection: Connection, inbox: Inbox, memory: MemoryFile | None) -> None:
-    """Empties the pipe at once, so that the parent never waits for a busy model."""
+    """Empty the pipe at once, so that the parent never waits for a busy model."""
     try:
         while True:
             messages = connection.recv()
-            inbox.put([_placed(each, memory) if isinstance(each, EngineJob) else each for each in messages])
+            inbox.put([_with_local_pixels(each, memory) if isinstance(each, EngineJob) else each for each in messages])
     except (EOFError, OSError):
         inbox.put(None)
 
 
-def _placed(job: EngineJob, memory: MemoryFile | None) -> EngineJob:
-    """With its picture where this process sees it."""
+def _with_local_pixels(job: EngineJob, memory: MemoryFile | None) -> EngineJob:
+    """Return the job with its image where this process has the shared memory mapped."""
     pixels = job.pixels
     if memory is None or not isinstance(pixels.rgb, Block):
         return job
     return replace(job, pixels=replace(pixels, rgb=pixels.rgb.within(memory)))
 
 
-def _hand_over(inbox: Inbox, engine: Engine, held: set[int]) -> bool:
-    """Everything that came in; waits a moment for it when the engine has nothing to do. False: the parent is gone."""
-    wait = 0 if held else IDLE_WAIT_S
+def _submit_received(inbox: Inbox, engine: Engine, unfinished: set[int]) -> bool:
+    """Submit all that was received, after a short wait if the engine is idle. Return False when the parent is gone."""
+    wait = 0 if unfinished else IDLE_WAIT_S
     while True:
         try:
             messages = inbox.get(timeout=wait)
@@ -143,5 +143,5 @@ def _hand_over(inbox: Inbox, engine: Engine, held: set[int]) -> bool:
             if isinstance(message, CancelJob):
                 engine.cancel(message.job_id)
             else:
-                held.add(message.id)
+                unfinished.add(message.id)
                 engine.submit(message)

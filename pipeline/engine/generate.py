@@ -1,4 +1,4 @@
-"""The reference engine: transformers' own generate(), in batches of requests that share their options."""
+"""The reference engine: transformers' own generate(), in batches of requests with the same options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import StoppingCriteriaList
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.prompt import PromptWriter
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 
 
 class GenerateEngine:
-    """Greedy requests with the same token limit run together; a sampled one runs alone, so that its seed holds."""
+    """Runs greedy requests with the same token limit together, and a sampled one alone, so that its seed holds."""
 
-    def __init__(self, checkpoint: Checkpoint, settings: EngineSettings, beat: ProgressCallback) -> None:
+    def __init__(self, checkpoint: Checkpoint, settings: EngineSettings, on_progress: ProgressCallback) -> None:
         self.identity = checkpoint.identity
         self._model, self._processor = checkpoint.model, checkpoint.processor
         self._prompts = PromptWriter(checkpoint.processor)
         self._max_batch = settings.batch
-        self._beat = beat
+        self._on_progress = on_progress
         self._queue: deque[EngineJob] = deque()
         self._cancelled: list[FinishedJob] = []
 
@@ -41,7 +41,7 @@ class GenerateEngine:
         self._queue.append(job)
 
     def finished(self, timeout: float) -> list[FinishedJob]:
-        """Runs one batch. Raises what the GPU raises when it can't go on: the process is then to be ended."""
+        """Run one batch. Raises errors that the GPU can't recover from: the caller must then end the process."""
         cancelled, self._cancelled = self._cancelled, []
         batch = self._next_batch()
         if not batch and not cancelled:
@@ -60,7 +60,7 @@ class GenerateEngine:
         self._queue.clear()
 
     def _next_batch(self) -> list[EngineJob]:
-        """The oldest job and those that can run with it, in order of arrival."""
+        """Remove and return the oldest job and those that can run with it, in order of arrival."""
         if not self._queue:
             return []
         options = self._queue[0].options
@@ -71,12 +71,12 @@ class GenerateEngine:
         return batch
 
     def _run(self, batch: list[EngineJob]) -> list[FinishedJob]:
-        """A batch that fails is run again in halves, down to the one job that can't be answered."""
+        """Run a batch; one that fails is run again in halves, down to the one job that can't be answered."""
         try:
             outcomes = self._answer(batch)
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
-                raise  # not the image's fault, as far as we know: a fresh process gets to say
+                raise  # nothing shows that the image is the cause: a fresh process will
             torch.cuda.empty_cache()
             outcomes = self._split(batch, error)
         except (ValueError, TypeError, IndexError, KeyError) as error:
@@ -94,10 +94,10 @@ class GenerateEngine:
     def _answer(self, batch: list[EngineJob]) -> list[FinishedJob]:
         inputs = self._inputs(batch)
         width = inputs["input_ids"].shape[1]
-        room = self._model.config.text_config.max_position_embeddings - width
-        if room < 1:
+        tokens_left = self._model.config.text_config.max_position_embeddings - width
+        if tokens_left < 1:
             return self._too_long(batch)
-        output = self._generate(inputs, batch[0].options, room)
+        output = self._generate(inputs, batch[0].options, tokens_left)
         prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
         rows = zip(batch, output[:, width:].tolist(), prompt_tokens, strict=True)
         return [FinishedJob(job.id, self._read(tokens, count)) for job, tokens, count in rows]
@@ -105,7 +105,7 @@ class GenerateEngine:
     def _inputs(self, batch: list[EngineJob]) -> Any:
         """`pixel_values` [rows, 1, tiles, 3, height, width] and left-padded `input_ids` [rows, tokens]."""
         inputs = self._processor(
-            images=[[_picture(job)] for job in batch],
+            images=[[_image(job)] for job in batch],
             text=[self._prompts.write(job.question) for job in batch],
             add_special_tokens=False,
             padding=True,
@@ -113,50 +113,51 @@ class GenerateEngine:
         )
         return inputs.to(self._model.device, dtype=self._model.dtype)
 
-    def _generate(self, inputs: Any, options: AnalysisOptions, room: int) -> torch.Tensor:
+    def _generate(self, inputs: Any, options: AnalysisOptions, tokens_left: int) -> torch.Tensor:
         sampling: dict[str, object] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if options.temperature > 0:
             torch.manual_seed(secrets.randbits(63) if options.seed is None else options.seed)
             sampling = {"do_sample": True, "temperature": options.temperature, "top_p": options.top_p, "top_k": 0}
         with torch.inference_mode():
-            return self._model.generate(
+            output: torch.Tensor = self._model.generate(
                 **inputs,
                 **sampling,
-                max_new_tokens=min(options.max_tokens, room),
-                stopping_criteria=StoppingCriteriaList([_Progress(self._beat)]),
+                max_new_tokens=min(options.max_tokens, tokens_left),
+                stopping_criteria=StoppingCriteriaList([_Progress(self._on_progress)]),
             )
+        return output
 
     def _read(self, tokens: list[int], prompt_tokens: int) -> Completion:
-        """What the model said before its first end token; without one it was cut off."""
+        """Return the answer up to its first end token; an answer without one was cut off."""
         ends = self._model.generation_config.eos_token_id
         ends = set(ends if isinstance(ends, list) else [ends])
         stop = next((index for index, token in enumerate(tokens) if token in ends), None)
         text = self._processor.tokenizer.decode(tokens[:stop], skip_special_tokens=True).strip()
-        said = len(tokens) if stop is None else stop + 1
-        return Completion(text, "length" if stop is None else "stop", prompt_tokens, said)
+        count = len(tokens) if stop is None else stop + 1
+        return Completion(text, "length" if stop is None else "stop", prompt_tokens, count)
 
     def _too_long(self, batch: list[EngineJob]) -> list[FinishedJob]:
-        """The batch is as wide as its longest question: only that one is at fault."""
+        """Reject the one question that is too long; the batch is as wide as its longest question."""
         if len(batch) > 1:
             return [finished for job in batch for finished in self._run([job])]
         error: PipelineError = Rejected(
-            Reason.QUESTION_TOO_LONG, Stage.INFER, "the question leaves the model no room to answer; shorten it"
+            Reason.QUESTION_TOO_LONG, Stage.INFER, "the question leaves the model no tokens for an answer; shorten it"
         )
         return [FinishedJob(batch[0].id, error)]
 
 
 @dataclass(slots=True)
-class _Progress(StoppingCriteria):
-    """Called after every decoding step; never stops one."""
+class _Progress:
+    """A stopping criterion that reports every decoding step and never stops one."""
 
-    beat: ProgressCallback
+    on_progress: ProgressCallback
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: object) -> torch.Tensor:
-        self.beat()
+        self.on_progress()
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
 
-def _picture(job: EngineJob) -> Image.Image:
+def _image(job: EngineJob) -> Image.Image:
     if isinstance(job.pixels, Canvas):
         raise TypeError("generate() scales images itself; give it pixels")
     return Image.frombytes("RGB", (job.pixels.width, job.pixels.height), job.pixels.buffer())

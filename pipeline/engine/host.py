@@ -1,4 +1,4 @@
-"""The parent's side of the engine process: keeps it alive, keeps it fed, and answers for what it held when it died."""
+"""The parent's side of the engine process: restarts it, feeds it, and accounts for its jobs after a crash."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sightstream.schemas.wire.result import ModelIdentity
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25
-EXCHANGE_INTERVAL_S = 0.02  # what comes within one crosses together; a full model takes longer for a step
+EXCHANGE_INTERVAL_S = 0.02  # messages within one are sent together; a full model takes longer for a step
 MAX_FAILED_STARTS = 3
 STOP_TIMEOUT_S = 1.0
 
@@ -35,9 +35,9 @@ _spawn = multiprocessing.get_context("spawn")
 class EngineHost:
     """An `Engine` whose work is done by a child process. Thread safe.
 
-    One thread talks with the child. A child that dies, or shows no progress for `hang_timeout_s` while it holds
-    jobs, is replaced; its jobs go through triage. Three failed starts in a row, or `max_consecutive_crashes` deaths
-    without an answer between, are Fatal. `memory` is where the pictures of its jobs lie.
+    One thread exchanges messages with the child. A child that crashes, or shows no progress for `hang_timeout_s` while
+    it has jobs, is replaced, and its jobs go through triage. Three failed starts in a row are Fatal, and so are
+    `max_consecutive_crashes` without an answer between them. `memory` holds the images of its jobs.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class EngineHost:
         self._lock = threading.Lock()
         self._triage = Triage()
         self._cancels: list[int] = []
-        self._endings: queue.SimpleQueue[FinishedJob] = queue.SimpleQueue()
+        self._finished_jobs: queue.SimpleQueue[FinishedJob] = queue.SimpleQueue()
         self._ready: EngineReady | None = None
         self._identity: ModelIdentity | None = None
         self._fatal: Fatal | None = None
@@ -93,9 +93,9 @@ class EngineHost:
         self._end_if_hung()
         found = []
         with contextlib.suppress(queue.Empty):
-            found.append(self._endings.get(timeout=timeout))
+            found.append(self._finished_jobs.get(timeout=timeout))
             while True:
-                found.append(self._endings.get_nowait())
+                found.append(self._finished_jobs.get_nowait())
         return found
 
     def cancel(self, job_id: int) -> None:
@@ -104,7 +104,7 @@ class EngineHost:
             if not dropped:
                 self._cancels.append(job_id)
         if dropped:
-            self._endings.put(FinishedJob(job_id, Cancelled("cancelled before it started")))
+            self._finished_jobs.put(FinishedJob(job_id, Cancelled("cancelled before it started")))
         else:
             self._wake()
 
@@ -116,10 +116,10 @@ class EngineHost:
         self._stopping = True
         self._wake()
         self._thread.join(STOP_TIMEOUT_S)
-        self._process.kill()  # a stuck pipe, too, ends with the process
+        self._process.kill()  # this also frees a thread that is stuck in the pipe
         self._thread.join()
 
-    # --- the thread that talks with the child -------------------------------------------------------------
+    # --- the thread that exchanges messages with the child ------------------------------------------------
 
     def _run(self) -> None:
         while not self._stopping and self._fatal is None:
@@ -128,7 +128,7 @@ class EngineHost:
             except Exception as error:
                 log.exception("the engine's host failed")
                 self._give_up(f"the engine's host failed: {type(error).__name__}")
-        self._close_pipe()  # an idle child ends by itself
+        self._close_pipe()  # an idle child exits when its pipe closes
         self._selector.close()
         self._process.join(STOP_TIMEOUT_S)
         self._process.kill()
@@ -147,7 +147,7 @@ class EngineHost:
             return
         with self._lock:
             was_busy = self._triage.busy
-            jobs = list(self._triage.to_send(2 * self._ready.capacity))  # one batch running, one at hand
+            jobs = list(self._triage.to_send(2 * self._ready.capacity))  # one batch running, one waiting there
             cancels, self._cancels = self._cancels, []
         if jobs and not was_busy:
             self._last_heartbeat_at = self._clock()
@@ -155,10 +155,10 @@ class EngineHost:
             self._pipe.send([*jobs, *map(CancelJob, cancels)])
 
     def _receive(self) -> None:
-        """Takes all that has come; blocks until something has, and until the last turn is `EXCHANGE_INTERVAL_S` ago."""
+        """Handle all messages; block until one has come and the last exchange is `EXCHANGE_INTERVAL_S` ago."""
         sources = [key.fileobj for key, _ in self._selector.select(TICK_S)]
         if self._pipe not in sources and not self._process.is_alive() and not self._pipe.poll():
-            raise EOFError  # a process that it started itself may hold its end of the pipe open
+            raise EOFError  # a process that the child started may keep its end of the pipe open
         time.sleep(max(0.0, self._last_exchange_at + EXCHANGE_INTERVAL_S - time.monotonic()))
         self._last_exchange_at = time.monotonic()
         while ready := self._selector.select(0):
@@ -189,9 +189,9 @@ class EngineHost:
         elif isinstance(message, list):
             self._crashes, self._last_error = 0, ""
             with self._lock:
-                endings = [ending for finished in message for ending in self._triage.ended(finished)]
-            for ending in endings:
-                self._endings.put(ending)
+                finished_jobs = [job for finished in message for job in self._triage.finished(finished)]
+            for job in finished_jobs:
+                self._finished_jobs.put(job)
 
     def _wake(self) -> None:
         with self._lock:
@@ -200,36 +200,36 @@ class EngineHost:
             with contextlib.suppress(OSError):
                 self._wake_writer.send_bytes(b"!")
 
-    # --- life and death of the child ----------------------------------------------------------------------
+    # --- start and end of the child -----------------------------------------------------------------------
 
     def _start(self) -> None:
         self._pipe: Connection
-        self._pipe, theirs = _spawn.Pipe()
+        self._pipe, child_end = _spawn.Pipe()
         self._ready = None
         self._last_heartbeat_at = self._clock()
         self._process = _spawn.Process(
             target=serve,
-            args=(theirs, self._settings, self._factory, self._memory),
+            args=(child_end, self._settings, self._factory, self._memory),
             name="sightstream-engine",
             daemon=True,
         )
         self._process.start()
-        theirs.close()
+        child_end.close()
         self._selector.register(self._pipe, selectors.EVENT_READ)
 
     def _close_pipe(self) -> None:
-        """Harmless when it is closed already."""
+        """Close the pipe; a second call does nothing."""
         if not self._pipe.closed:
             self._selector.unregister(self._pipe)
             self._pipe.close()
 
     def _end_if_hung(self) -> None:
-        """Called from the thread that collects: the one that talks may itself be stuck in a full pipe."""
+        """Kill a child without progress; on the collecting thread, since the other may be stuck in a full pipe."""
         with self._lock:
             busy = self._triage.busy
         limit = self._settings.hang_timeout_s if self._ready else self._settings.start_timeout_s
         if (busy or self._ready is None) and self._clock() - self._last_heartbeat_at > limit:
-            log.error("the engine shows no progress for %s s; ending its process", limit)
+            log.error("the engine has shown no progress for %s s; killing its process", limit)
             self._last_heartbeat_at = self._clock()
             self._process.kill()
 
@@ -245,12 +245,12 @@ class EngineHost:
             self._failed_starts += 1
         log.error("the engine's process ended with code %s; starting another", self._process.exitcode)
         with self._lock:
-            self._triage.died()
+            self._triage.crashed()
         if self._failed_starts == MAX_FAILED_STARTS:
             self._give_up(f"the engine did not start {MAX_FAILED_STARTS} times in a row{self._last_error}")
             return
         if self._crashes == self._settings.max_consecutive_crashes:
-            self._give_up(f"the engine died {self._crashes} times without an answer between{self._last_error}")
+            self._give_up(f"the engine crashed {self._crashes} times without an answer between them{self._last_error}")
             return
         ENGINE_RESTARTS.inc()
         self._start()

@@ -1,4 +1,4 @@
-"""A question becomes the prompt that the checkpoint was tuned on."""
+"""Writes the prompt that the checkpoint was trained on around a question."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ class PromptWriter:
         self._special = sorted({*tokenizer.all_special_tokens, *added}, key=len, reverse=True)
 
     def write(self, question: str) -> str:
-        """The whole prompt, to be tokenized without adding special tokens again."""
+        """Return the whole prompt; the caller must tokenize it without adding special tokens again."""
         content = [{"type": "image"}, {"type": "text", "text": self.defuse(question)}]
-        return self._processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        turn = [{"role": "user", "content": content}]
+        prompt: str = self._processor.apply_chat_template(turn, add_generation_prompt=True)
+        return prompt
 
     def defuse(self, question: str) -> str:
-        """The question with every control token broken up: a question can't end its turn or add an image."""
+        """Return the question with every control token broken up: a question can't end its turn or add an image."""
         for token in self._special:
             question = question.replace(token, f"{token[:1]} {token[1:]}")
         return question

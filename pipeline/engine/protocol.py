@@ -1,4 +1,4 @@
-"""What every engine does: take jobs, and say how each ended."""
+"""The contract of every engine: it accepts jobs, and reports how each of them ended."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Protocol
 from sightstream.pipeline.types import EngineJob, FinishedJob
 from sightstream.schemas.wire.result import ModelIdentity
 
-# To be called at every sign of progress.
+# An engine calls it whenever its work has advanced.
 ProgressCallback = Callable[[], None]
 
 
 class Engine(Protocol):
-    """Each submitted job ends in exactly one `FinishedJob`."""
+    """Ends each submitted job with exactly one `FinishedJob`."""
 
     @property
     def identity(self) -> ModelIdentity:
-        """Whose answers these are."""
+        """The model that answers."""
 
     def submit(self, job: EngineJob) -> None:
-        """Never blocks on a model."""
+        """Accept a job. Never blocks on a model."""
 
     def finished(self, timeout: float) -> list[FinishedJob]:
-        """What ended since the last call; blocks `timeout` seconds at most when nothing did.
+        """Return the jobs that have ended since the last call; block at most `timeout` seconds while there are none.
 
-        An in-process engine does its work here. Raises Fatal when no job can be done any more.
+        An in-process engine does its work here. Raises Fatal when the engine can't do any job any more.
         """
 
     def cancel(self, job_id: int) -> None:
-        """The job's answer is not wanted: if it has not started, it ends as Cancelled and never will."""
+        """Give up a job. One that has not started ends as Cancelled; one that has may still be answered."""
 
     def capacity(self) -> int:
-        """How many jobs are worth having in hand at once."""
+        """Return how many jobs the engine can use at once."""
 
     def stop(self) -> None:
-        """Ends at once; what is unfinished is dropped."""
+        """End at once and drop all unfinished jobs."""

@@ -1,4 +1,4 @@
-"""An engine without a model: right shapes, chosen timing, faults on request. For tests, planning and benchmarks."""
+"""Simulates an engine without a model, with faults on request, for tests, planning and benchmarks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightstream.pipeline.types import Completion, EngineJob, FinishedJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.result import ModelIdentity
 
-# A question that starts so makes the engine fail, as a real one would on a poison image.
+# A question that starts with one of these makes the engine fail, as a real one would on a poison image.
 CRASH, HANG, REFUSE = "simulate: crash", "simulate: hang", "simulate: refuse"
 SAMPLES = 512
 
@@ -22,9 +22,9 @@ SAMPLES = 512
 class SimulatedEngine:
     """Answers a batch in `simulated_s`; the text depends on the pixels alone."""
 
-    def __init__(self, settings: EngineSettings, beat: ProgressCallback) -> None:
+    def __init__(self, settings: EngineSettings, on_progress: ProgressCallback) -> None:
         self._settings = settings
-        self._beat = beat
+        self._on_progress = on_progress
         self._queue: deque[EngineJob] = deque()
         self._cancelled: list[FinishedJob] = []
         self.identity = ModelIdentity(name="simulated", quantization="none", engine="simulated")
@@ -35,7 +35,7 @@ class SimulatedEngine:
     def finished(self, timeout: float) -> list[FinishedJob]:
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._settings.batch))]
         time.sleep(self._settings.simulated_s if batch else timeout)
-        self._beat()
+        self._on_progress()
         cancelled, self._cancelled = self._cancelled, []
         return cancelled + [FinishedJob(job.id, _outcome(job)) for job in batch]
 
@@ -58,15 +58,15 @@ def _outcome(job: EngineJob) -> Completion | PipelineError:
         time.sleep(3600)
     if job.question.startswith(REFUSE):
         return Rejected(Reason.ENGINE_REFUSED, Stage.INFER, "refused as asked")
-    seen = _fingerprint(job.pixels.buffer())
+    mark = _fingerprint(job.pixels.buffer())
     text = (
-        f"<SUMMARY>I will look at {seen}.</SUMMARY><CAPTION>{job.pixels.width} x {job.pixels.height} pixels.</CAPTION>"
-        f"<REASONING>Nothing to reason about.</REASONING><CONCLUSION>{seen}</CONCLUSION>"
+        f"<SUMMARY>I will look at {mark}.</SUMMARY><CAPTION>{job.pixels.width} x {job.pixels.height} pixels.</CAPTION>"
+        f"<REASONING>Nothing to reason about.</REASONING><CONCLUSION>{mark}</CONCLUSION>"
     )
     return Completion(text, "stop", prompt_tokens=len(job.question.split()), completion_tokens=len(text.split()))
 
 
 def _fingerprint(pixels: bytes | memoryview) -> str:
-    """Of a sample, evenly spread: an engine without a model costs next to nothing."""
+    """Return a digest of evenly spread bytes: an engine without a model must cost next to nothing."""
     view = memoryview(pixels)
     return hashlib.sha256(view[:: max(1, len(view) // SAMPLES)].tobytes()).hexdigest()[:12]

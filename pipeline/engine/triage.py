@@ -1,8 +1,8 @@
-"""Which jobs to hand to an engine process that may die, so that only the guilty one pays.
+"""Isolates poison jobs by group testing: finds the job that crashes the engine without rejecting its neighbours.
 
-When the process dies, all that it held is suspect and is tried again in groups: the innocent ones are answered
-together, and a group that dies is split further. A job that dies by itself, having died in company before, is guilty,
-and is told so once the engine has answered a plain picture: a broken engine proves nothing.
+After a crash every job that the engine had is suspect, and is sent again in groups: a group without poison is answered,
+and a group that crashes the engine is split further. A job that crashes it alone is poison. It is rejected once the
+engine has passed a health check, because crashes of a broken engine prove nothing about a job.
 """
 
 from __future__ import annotations
@@ -15,30 +15,31 @@ from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import EngineJob, FinishedJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 
-# A death costs a start of the engine, a group that lives only the time of its answers: rather many groups than halves.
+# A crash costs a start of the engine, and a good group only the time of its answers: so many groups, rather than two.
 GROUPS = 8
 
 
 class Triage:
-    """Not thread safe.
+    """Chooses the jobs to send, and decides after crashes which of them are poison. Not thread safe.
 
-    Of `n` jobs held at a death, each guilty one costs at most ceil(log8 n) deaths more (one, of a single job). Nor do
-    more follow each other without an answer between, however many are guilty, while the plain picture is answered.
+    Of `n` jobs sent at a crash, each poison one costs at most ceil(log8 n) more crashes (one, if there was a single
+    job). However many are poison, no more than that follow each other without an answer between them, as long as the
+    engine passes the health check.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[EngineJob] = deque()
         self._suspects: deque[list[EngineJob]] = deque()
         self._sent: dict[int, EngineJob] = {}
-        self._on_trial = 0  # how many suspects were sent together; 0: what was sent is not suspect
-        self._accused: list[EngineJob] = []
-        self._alive = False  # something was answered since the last death
+        self._isolated = 0  # how many suspects were sent together; 0: the jobs sent are not suspect
+        self._likely_poison: list[EngineJob] = []  # until the health check
+        self._answered = False  # since the last crash
 
     def add(self, job: EngineJob) -> None:
         self._waiting.append(job)
 
     def drop(self, job_id: int) -> bool:
-        """Forgets a job that is not with the process. False: it is, or is unknown."""
+        """Forget a job that was not sent. Return False when it was sent or is unknown."""
         for jobs in (self._waiting, *self._suspects):
             for job in jobs:
                 if job.id == job_id:
@@ -49,61 +50,65 @@ class Triage:
 
     @property
     def busy(self) -> bool:
-        """Whether the process holds a job."""
+        """Return whether the process has a job."""
         return bool(self._sent)
 
     def to_send(self, capacity: int) -> Iterator[EngineJob]:
-        """Jobs to hand over now, at most `capacity` in the process: a group of suspects goes when it is empty, and is
-        not joined by others."""
+        """Yield the jobs to send now, so that the process has at most `capacity`.
+
+        A group of suspects is sent when the process has no job, and no others are added to it.
+        """
         if self._suspects and not self._sent:
             group = self._suspects.popleft()
-            self._on_trial = len(group)
+            self._isolated = len(group)
             yield from map(self._send, group)
-        while self._waiting and not self._on_trial and len(self._sent) < capacity:
+        while self._waiting and not self._isolated and len(self._sent) < capacity:
             yield self._send(self._waiting.popleft())
 
     def _send(self, job: EngineJob) -> EngineJob:
         self._sent[job.id] = job
         return job
 
-    def ended(self, finished: FinishedJob) -> list[FinishedJob]:
-        """The process is done with a job. What can be told of it and of others now; nothing if it did not hold it."""
+    def finished(self, finished: FinishedJob) -> list[FinishedJob]:
+        """Record that the process has finished a job; return all jobs that end by it, none if it was not sent."""
         if self._sent.pop(finished.id, None) is None:
             return []
-        self._alive = True
+        self._answered = True
         if not self._sent:
-            self._on_trial = 0
-        return self._verdicts() if finished.id == HEALTH_CHECK_JOB.id else [finished]
+            self._isolated = 0
+        return self._reject_poison() if finished.id == HEALTH_CHECK_JOB.id else [finished]
 
-    def died(self) -> None:
-        """The process is gone with all that it held."""
-        held, self._sent = list(self._sent.values()), {}
-        on_trial, self._on_trial = self._on_trial, 0
-        if on_trial == 1:
-            self._accuse(held[0])
+    def crashed(self) -> None:
+        """Record that the process has crashed with every job that it had."""
+        sent, self._sent = list(self._sent.values()), {}
+        isolated, self._isolated = self._isolated, 0
+        if isolated == 1:
+            self._check_engine_before_rejecting(sent[0])
         else:
-            self._suspect(held)
-        self._alive = False
+            self._suspect(sent)
+        self._answered = False
 
     def _suspect(self, jobs: list[EngineJob]) -> None:
-        """The groups go last, since those before them may be innocent; first when nothing but deaths comes: then a
-        single guilty job, and the plain picture after it, show soon whether the engine works at all."""
+        """Queue jobs in groups: last, since earlier groups may have no poison, but first after crashes only.
+
+        Then a single poison job, and the health check after it, soon show whether the engine works at all.
+        """
         groups = [group for group in (jobs[start::GROUPS] for start in range(GROUPS)) if group]
-        if self._alive:
+        if self._answered:
             self._suspects.extend(groups)
         else:
             self._suspects.extendleft(reversed(groups))
 
-    def _accuse(self, job: EngineJob) -> None:
+    def _check_engine_before_rejecting(self, job: EngineJob) -> None:
         if job.id != HEALTH_CHECK_JOB.id:
-            self._accused.append(job)
+            self._likely_poison.append(job)
         self._suspects.appendleft([HEALTH_CHECK_JOB])
 
-    def _verdicts(self) -> list[FinishedJob]:
-        accused, self._accused = self._accused, []
-        return [FinishedJob(job.id, _verdict()) for job in accused]
+    def _reject_poison(self) -> list[FinishedJob]:
+        poison, self._likely_poison = self._likely_poison, []
+        return [FinishedJob(job.id, _engine_crash()) for job in poison]
 
 
-def _verdict() -> Rejected:
-    detail = "the engine died or hung twice on this image, once alone"
+def _engine_crash() -> Rejected:
+    detail = "the engine crashed or hung twice on this image, once with no other job"
     return Rejected(Reason.ENGINE_CRASH, Stage.INFER, detail)

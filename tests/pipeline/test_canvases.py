@@ -234,6 +234,6 @@ def test_a_flow_decodes_onto_tiles_only_for_an_engine_that_wants_them() -> None:
 
 def test_a_missing_checkpoint_is_fatal_at_the_first_collect(tmp_path: Path) -> None:
     flow = flow_for(EngineSettings(kind="slots", checkpoint=tmp_path))
-    with pytest.raises(Fatal, match=r"holds no config\.json"):
+    with pytest.raises(Fatal, match=r"has no config\.json"):
         flow.collect(60)
     flow.stop()

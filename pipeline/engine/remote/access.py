@@ -1,4 +1,4 @@
-"""Where the model server is, how it knows us, and how we know it."""
+"""The model server's base URL, the key that it asks for, and the certificates that we trust."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """`path` comes before every endpoint's own."""
+class BaseUrl:
+    """A parsed base URL; `path` comes before every endpoint's own."""
 
     scheme: str
     host: str
@@ -25,8 +25,8 @@ class Place:
     path: str
 
 
-def place_of(url: str | None) -> Place:
-    """Raises Fatal with what to write."""
+def parse_base_url(url: str | None) -> BaseUrl:
+    """Parse the configured URL. Raises Fatal with what to write."""
     if not url:
         raise Fatal("no model server: set SIGHTSTREAM_ENGINE_REMOTE_URL, such as http://gpu-7:8000/v1")
     try:
@@ -36,29 +36,29 @@ def place_of(url: str | None) -> Place:
         raise Fatal(f"SIGHTSTREAM_ENGINE_REMOTE_URL can't be used: {advice}") from None  # which may repeat a secret
 
 
-def _parse(url: str) -> Place:
+def _parse(url: str) -> BaseUrl:
     parts = urlsplit(url)
     if not parts.hostname or parts.scheme not in _PORTS or not re.fullmatch(r"[^\s?#@\\]+", url):
-        raise ValueError("not a base address")
+        raise ValueError("not a base URL")
     host = parts.hostname.encode("idna").decode()
     path = quote(parts.path.rstrip("/"), safe="/%~!$&'()*+,;=:")
-    return Place(parts.scheme, host, parts.port or _PORTS[parts.scheme], path)
+    return BaseUrl(parts.scheme, host, parts.port or _PORTS[parts.scheme], path)
 
 
-def key_of(settings: EngineSettings) -> str | None:
-    """None when none is set. Raises Fatal, and does not repeat it, when a header can't carry it."""
+def api_key(settings: EngineSettings) -> str | None:
+    """Return the key, None when none is set. Raises Fatal, without the key, when a header can't carry it."""
     key = settings.remote_api_key.get_secret_value().strip() if settings.remote_api_key else ""
     if not re.fullmatch(r"[ -~]*", key):
-        raise Fatal("SIGHTSTREAM_ENGINE_REMOTE_API_KEY holds characters that no HTTP header can carry")
+        raise Fatal("SIGHTSTREAM_ENGINE_REMOTE_API_KEY has characters that no HTTP header can carry")
     return key or None
 
 
-def tls_of(settings: EngineSettings) -> ssl.SSLContext:
-    """Certificates are always verified. Raises Fatal when the authority's can't be read."""
+def tls_context(settings: EngineSettings) -> ssl.SSLContext:
+    """Return a context that always verifies certificates. Raises Fatal when the authorities' file can't be read."""
     try:
         context = ssl.create_default_context(cafile=settings.remote_ca_file)
     except OSError as error:
         raise Fatal(f"SIGHTSTREAM_ENGINE_REMOTE_CA_FILE can't be read: {error.strerror or error}") from error
     if settings.remote_ca_file is None:
-        context.load_verify_locations(certifi.where())  # and not only the machine's, which may have none
+        context.load_verify_locations(certifi.where())  # the system's may be missing
     return context

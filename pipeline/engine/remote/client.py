@@ -1,4 +1,4 @@
-"""One question to the model server becomes one outcome; and the first acquaintance with it."""
+"""Asks the model server one question at a time, and waits for it at the start."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
 
 
 class ModelClient:
-    """Thread safe; `model` is the model's name there. A refusal counts only where a plain picture is answered."""
+    """Turns each job into its outcome. `model` is the model's name on the server. Thread safe.
 
-    def __init__(self, settings: EngineSettings, beat: ProgressCallback, clock: Callable[[], float]) -> None:
+    A refusal counts only if the server passes the health check.
+    """
+
+    def __init__(self, settings: EngineSettings, on_progress: ProgressCallback, clock: Callable[[], float]) -> None:
         """Blocks until the server has answered once, `start_timeout_s` at most. Raises Fatal with what to change."""
         self._settings, self._clock = settings, clock
         self._server = ModelServer(settings)
-        self.model = self._meet(beat)
+        self.model = self._wait_for_server(on_progress)
 
     @property
     def pause_s(self) -> float:
-        """For how long the server wants to be left alone; it may be asked when that is not above 0."""
+        """Return how many seconds the server asked us to wait; it may be asked when this is not above 0."""
         return self._server.pause_s
 
     def outcome(self, job: EngineJob) -> Completion | PipelineError:
@@ -42,11 +45,11 @@ class ModelClient:
         except Retryable as error:
             return error
         except (Rejected, Fatal) as error:
-            return self._verdict(error)
+            return self._confirm_refusal(error)
         except Exception as error:
-            # Not the message: nobody knows what is in it.
+            # Type and traceback only; the message may contain a secret.
             frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("asking failed in a way that it never should: %s\n%s", type(error).__name__, frames)
+            log.error("unexpected error while asking the model server: %s\n%s", type(error).__name__, frames)
             return Retryable(Stage.INFER, f"unexpected {type(error).__name__}")
 
     def _answer(self, job: EngineJob) -> Completion:
@@ -57,7 +60,7 @@ class ModelClient:
             raise
 
     def _limit_s(self, job: EngineJob) -> float:
-        """How long an answer may take. Raises Rejected when it would come too late."""
+        """Return the seconds that an answer may take. Raises Rejected when it would come too late."""
         left = float("inf") if job.deadline is None else job.deadline - self._clock()
         if left <= 0:
             raise Rejected(Reason.DEADLINE_EXCEEDED, Stage.INFER, "the deadline passed before the model had answered")
@@ -67,37 +70,37 @@ class ModelClient:
         body = question_body(job, pixels_of(job), model, self._settings.remote_image)
         return read_answer(self._server.post("/chat/completions", body, limit_s))
 
-    def _verdict(self, error: Rejected | Fatal) -> PipelineError:
-        """Whose fault a refusal is. Raises Fatal when it is not the job's."""
+    def _confirm_refusal(self, error: Rejected | Fatal) -> PipelineError:
+        """Return the error of a job whose refusal is real. Raises Fatal when the server fails the health check too."""
         if isinstance(error, Rejected) and error.reason is Reason.DEADLINE_EXCEEDED:
             return error
         try:
             self._ask(HEALTH_CHECK_JOB, self.model, self._settings.remote_timeout_s)
-        except Retryable as unsure:
-            return unsure
+        except Retryable as error_of_check:
+            return error_of_check
         except Rejected as broken:
             raise _refuses_everything(broken) from broken
         return error if isinstance(error, Rejected) else Rejected(Reason.ENGINE_REFUSED, Stage.INFER, str(error))
 
-    # --- the first acquaintance ---------------------------------------------------------------------------
+    # --- the start ----------------------------------------------------------------------------------------
 
-    def _meet(self, beat: ProgressCallback) -> str:
-        """The model that answers there; a server that is still starting is waited for."""
+    def _wait_for_server(self, on_progress: ProgressCallback) -> str:
+        """Return the name of the model that answers; waits for a server that is still starting."""
         end, pause_s = time.monotonic() + self._settings.start_timeout_s, FIRST_PAUSE_S
         while True:
             try:
-                return self._introduce(min(self._settings.remote_timeout_s, max(1.0, end - time.monotonic())))
+                return self._check_model(min(self._settings.remote_timeout_s, max(1.0, end - time.monotonic())))
             except Rejected as error:
                 raise _refuses_everything(error) from error
             except Retryable as error:
                 log.warning("waiting for the model server: %s", error)
                 if time.monotonic() > end:
                     raise Fatal(f"no model server within {self._settings.start_timeout_s:.0f} s: {error}") from error
-            beat()
+            on_progress()
             time.sleep(max(pause_s, self.pause_s))
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    def _introduce(self, limit_s: float) -> str:
+    def _check_model(self, limit_s: float) -> str:
         model = self._settings.remote_model or only_model(self._server.get("/models", limit_s))
         self._ask(HEALTH_CHECK_JOB, model, limit_s)
         return model
@@ -111,4 +114,4 @@ def pixels_of(job: EngineJob) -> Pixels:
 
 
 def _refuses_everything(error: PipelineError) -> Fatal:
-    return Fatal(f"the model server refuses even a plain picture (does its model take images?): {error}")
+    return Fatal(f"the model server refuses even the health check (does its model accept images?): {error}")

@@ -1,4 +1,4 @@
-"""A bound on a whole exchange: a server that sends a byte now and then is within every time limit of a socket."""
+"""Bounds a whole exchange: a server that sends a byte now and then never exceeds a socket's own timeout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 
 
 class Deadline:
-    """Shuts down every watched connection when `seconds` are over, in whatever state it is. A context manager."""
+    """A context manager that shuts down every watched connection after `seconds`, whatever its state."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
@@ -35,15 +35,15 @@ class Deadline:
 
     @property
     def over(self) -> bool:
-        """What was read since may have ended early without showing it."""
+        """Return whether time is over; data read since then may be incomplete without an error."""
         return self._over
 
     def left_s(self) -> float:
-        """Seconds left, a little more than none at least."""
+        """Return the seconds left, always a little more than 0."""
         return max(0.001, self._end - time.monotonic())
 
     def watch(self, connection: socket.socket) -> socket.socket:
-        """The same connection; a copy of its descriptor stays here, good also once TLS has taken it over."""
+        """Watch a connection and return it; a copy of its descriptor stays valid when TLS replaces the socket."""
         with self._lock:
             self._watched.append(connection.dup())
         if self._over:

@@ -1,4 +1,4 @@
-"""The engine that asks an OpenAI-compatible server, on as many threads as it asks questions at once."""
+"""The engine that asks an OpenAI-compatible server, with one thread per question in flight."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from sightstream.schemas.wire.result import ModelIdentity
 
 
 class RemoteEngine:
-    """Thread safe. Asks `max_batch` questions at once, each on a thread; the others wait here.
+    """Asks `max_batch` questions at once, each on a thread; the others wait here. Thread safe.
 
-    While the server does not answer, jobs end as Retryable. None is asked while it wants to be left alone.
+    While the server does not answer, jobs end as Retryable. No question is sent while the server asked us to wait.
     """
 
     def __init__(
-        self, settings: EngineSettings, beat: ProgressCallback, clock: Callable[[], float] = time.time
+        self, settings: EngineSettings, on_progress: ProgressCallback, clock: Callable[[], float] = time.time
     ) -> None:
         """Blocks until the server has answered once, `start_timeout_s` at most. Raises Fatal with what to change."""
-        self._settings, self._beat = settings, beat
-        self._client = ModelClient(settings, beat, clock)
+        self._settings, self._on_progress = settings, on_progress
+        self._client = ModelClient(settings, on_progress, clock)
         self.identity = ModelIdentity(
             name=settings.model_name or self._client.model,
             revision=settings.revision,
@@ -36,7 +36,7 @@ class RemoteEngine:
         )
         self._waiting: dict[int, EngineJob] = {}
         self._change = threading.Condition()
-        self._endings: queue.SimpleQueue[FinishedJob] = queue.SimpleQueue()
+        self._finished_jobs: queue.SimpleQueue[FinishedJob] = queue.SimpleQueue()
         self._fatal: Fatal | None = None
         self._stopping = False
         for number in range(self.capacity()):
@@ -50,28 +50,28 @@ class RemoteEngine:
             self._change.notify()
 
     def finished(self, timeout: float) -> list[FinishedJob]:
-        found: list[FinishedJob] = []
+        finished: list[FinishedJob] = []
         with contextlib.suppress(queue.Empty):
-            found.append(self._endings.get(timeout=timeout))
+            finished.append(self._finished_jobs.get(timeout=timeout))
             while True:
-                found.append(self._endings.get_nowait())
-        if found:
-            self._beat()  # here and not on the threads: it may not be thread safe
+                finished.append(self._finished_jobs.get_nowait())
+        if finished:
+            self._on_progress()  # not on the threads: the callback need not be thread safe
         elif self._fatal:
             raise self._fatal
-        return found
+        return finished
 
     def cancel(self, job_id: int) -> None:
         with self._change:
             waited = self._waiting.pop(job_id, None)
         if waited is not None:
-            self._endings.put(FinishedJob(job_id, Cancelled("cancelled before it started")))
+            self._finished_jobs.put(FinishedJob(job_id, Cancelled("cancelled before it started")))
 
     def capacity(self) -> int:
         return self._settings.batch
 
     def stop(self) -> None:
-        """What was asked already goes on until the server answers, and is dropped."""
+        """Stop asking; answers to questions in flight are dropped when they come."""
         with self._change:
             self._stopping = True
             self._change.notify_all()
@@ -79,13 +79,13 @@ class RemoteEngine:
     def _work(self) -> None:
         while (job := self._next()) is not None:
             try:
-                self._endings.put(FinishedJob(job.id, self._client.outcome(job)))
+                self._finished_jobs.put(FinishedJob(job.id, self._client.outcome(job)))
             except Fatal as error:
                 self._fatal = error
                 self.stop()
 
     def _next(self) -> EngineJob | None:
-        """The oldest job, once the server may be asked; None: there will be no more."""
+        """Block until the server may be asked and return the oldest job; None when there will be no more."""
         with self._change:
             while not self._stopping:
                 pause_s = self._client.pause_s

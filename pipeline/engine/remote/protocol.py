@@ -1,4 +1,4 @@
-"""The chat-completions protocol: a job becomes a body, a body becomes an answer."""
+"""The chat-completions protocol: writes the request of a job, and reads the response."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from sightstream.pipeline.engine.remote.refusals import MAX_SAID_CHARS, retryable
+from sightstream.pipeline.engine.remote.refusals import MAX_MESSAGE_CHARS, retryable
 from sightstream.pipeline.errors import Fatal, Rejected
 from sightstream.pipeline.types import Completion, EngineJob, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage, printable
 
-# The server's tokenizer is out of reach: this is what the usual families of models take for control tokens.
+# The server's tokenizer is out of reach: these are the control tokens of the usual model families.
 _CONTROL_TOKENS = re.compile(
     r"<[|\uff5c][^<>\s]{1,64}[|\uff5c]>"
     r"|</?(?:s|bos|eos|pad|unk|mask|img|image|video|audio|IMG_CONTEXT|(?:start|end)_of_\w{1,32}|\w{1,32}_token)>"
     r"|\[/?(?:INST|IMG\w{0,16}|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
 )
 
-Said = TypeVar("Said", bound=BaseModel)
+T = TypeVar("T", bound=BaseModel)
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -59,7 +59,7 @@ class _Models(BaseModel):
 
 
 def question_body(job: EngineJob, pixels: Pixels, model: str, image: Literal["png", "jpeg"]) -> bytes:
-    """The picture comes before the question, as Mllama wants it."""
+    """Return the JSON body. The image comes before the question, as Mllama expects."""
     options = job.options
     content = [
         {"type": "image_url", "image_url": {"url": _data_url(pixels, image)}},
@@ -78,8 +78,8 @@ def question_body(job: EngineJob, pixels: Pixels, model: str, image: Literal["pn
 
 
 def defuse(question: str) -> str:
-    """The question with control tokens broken up: it can't end its turn or add an image."""
-    while _CONTROL_TOKENS.search(question):  # one may stand within another
+    """Return the question with control tokens broken up: it can't end its turn or add an image."""
+    while _CONTROL_TOKENS.search(question):  # one may be inside another
         question = _CONTROL_TOKENS.sub(lambda token: f"{token[0][:1]} {token[0][1:]}", question)
     return question
 
@@ -88,17 +88,17 @@ def _data_url(pixels: Pixels, image: Literal["png", "jpeg"]) -> str:
     from PIL import Image
 
     size, rgb = (pixels.width, pixels.height), pixels.buffer()
-    picture = Image.frombuffer("RGB", size, rgb, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
+    source = Image.frombuffer("RGB", size, rgb, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
     encoded = io.BytesIO()
     if image == "png":
-        picture.save(encoded, "PNG", compress_level=1)
+        source.save(encoded, "PNG", compress_level=1)
     else:
-        picture.save(encoded, "JPEG", quality=95, subsampling=0)
+        source.save(encoded, "JPEG", quality=95, subsampling=0)
     return f"data:image/{image};base64,{base64.b64encode(encoded.getvalue()).decode()}"
 
 
 def read_answer(body: bytes) -> Completion:
-    """Raises Retryable for what is not a completed answer, Rejected for a refusal."""
+    """Read a response. Raises Retryable when it is no complete answer, Rejected for a refusal."""
     completion = _read(_Completion, body)
     choice, usage = completion.choices[0], completion.usage
     if choice.finish_reason == "content_filter" or (choice.message.refusal and not choice.message.content):
@@ -112,22 +112,22 @@ def read_answer(body: bytes) -> Completion:
 
 
 def only_model(body: bytes) -> str:
-    """The name of the model that a server lists. Raises Retryable when it lists none, Fatal when several."""
+    """Return the name of the model that a server lists. Raises Retryable when it lists none, Fatal when several."""
     names = [model.id for model in _read(_Models, body).data]
     if not names:
         raise retryable("lists no model")
     if len(names) > 1:
-        some = printable(", ".join(names[:8]))[:MAX_SAID_CHARS]
+        some = printable(", ".join(names[:8]))[:MAX_MESSAGE_CHARS]
         raise Fatal(f"the model server has several models ({some}); choose one: SIGHTSTREAM_ENGINE_REMOTE_MODEL")
     return names[0]
 
 
-def _read(model: type[Said], body: bytes) -> Said:
-    """Raises Retryable, with the place and never with what was there."""
+def _read(model: type[T], body: bytes) -> T:
+    """Parse a response. Raises Retryable with the field that is wrong and never with its value."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"])) or "body"
-        detail = f"sent what is not {model.__doc__}: {place}: {first['msg']}"
-        raise retryable(printable(detail)[:MAX_SAID_CHARS]) from None
+        location = ".".join(map(str, first["loc"])) or "body"
+        detail = f"sent what is not {model.__doc__}: {location}: {first['msg']}"
+        raise retryable(printable(detail)[:MAX_MESSAGE_CHARS]) from None

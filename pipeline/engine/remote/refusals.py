@@ -1,4 +1,4 @@
-"""What a model server's failure asks for: wait, give up this request, or stop."""
+"""Maps a model server's failure to the next action: retry later, reject this request, or stop."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryabl
 from sightstream.schemas.wire.dead_letter import Reason, Stage, printable
 from sightstream.schemas.wire.uri import redacted
 
-# While it is down, requests wait for it.
+# Requests wait while this dependency is down.
 DEPENDENCY = "model-server"
-MAX_SAID_CHARS = 200
+MAX_MESSAGE_CHARS = 200
 
 _TRANSIENT = {408, 409, 425, 429}
 _ADVICE = {
     401: "set SIGHTSTREAM_ENGINE_REMOTE_API_KEY to a key that it accepts",
     403: "set SIGHTSTREAM_ENGINE_REMOTE_API_KEY to a key that may use the model",
-    404: "check SIGHTSTREAM_ENGINE_REMOTE_MODEL, and SIGHTSTREAM_ENGINE_REMOTE_URL, which ends in /v1 as a rule",
-    413: "set SIGHTSTREAM_ENGINE_REMOTE_IMAGE=jpeg or let the server take more",
+    404: "check SIGHTSTREAM_ENGINE_REMOTE_MODEL, and SIGHTSTREAM_ENGINE_REMOTE_URL, which usually ends in /v1",
+    413: "set SIGHTSTREAM_ENGINE_REMOTE_IMAGE=jpeg or let the server accept more",
 }
 _TOO_LONG = re.compile(
     r"context.?(length|window|size)|maximum (model )?length|too many tokens|(prompt|input)s? (is |are )?too long"
@@ -31,22 +31,22 @@ _TOO_LONG = re.compile(
 
 
 def retryable(detail: str) -> Retryable:
-    """`detail` goes on from "the model server"."""
+    """Return the error; `detail` continues "the model server ..."."""
     return Retryable(Stage.INFER, f"the model server {detail}", DEPENDENCY)
 
 
-def judge(status: int, headers: Message, body: bytes, secret: str | None) -> PipelineError:
-    """What an answer other than 200 asks for; `secret` is not repeated."""
-    said = _said(body)
-    shown = printable(said.replace(secret, "[hidden]") if secret else said)[:MAX_SAID_CHARS]
+def error_for(status: int, headers: Message, body: bytes, secret: str | None) -> PipelineError:
+    """Return the error for a response other than 200; the error never contains `secret`."""
+    message = _server_message(body)
+    shown = printable(message.replace(secret, "[hidden]") if secret else message)[:MAX_MESSAGE_CHARS]
     detail = f"answered {status}" + (f" ({shown})" if shown else "")
     if status in _TRANSIENT or status >= 500 or status < 300:
         return retryable(detail)
     if status < 400:
-        place = redacted(headers.get("Location", ""))
-        return Fatal(f"the model server redirects to {place}; set SIGHTSTREAM_ENGINE_REMOTE_URL to where it really is")
+        target = redacted(headers.get("Location", ""))
+        return Fatal(f"the model server redirects to {target}; set SIGHTSTREAM_ENGINE_REMOTE_URL to its final address")
     detail = f"the model server {detail}"
-    if status in (400, 422) and _TOO_LONG.search(said):
+    if status in (400, 422) and _TOO_LONG.search(message):
         return Rejected(Reason.QUESTION_TOO_LONG, Stage.INFER, f"{detail}; shorten it or ask for fewer tokens")
     if status in (400, 422):
         return Rejected(Reason.ENGINE_REFUSED, Stage.INFER, detail)
@@ -55,7 +55,7 @@ def judge(status: int, headers: Message, body: bytes, secret: str | None) -> Pip
 
 
 def retry_after_s(headers: Message) -> float:
-    """For how long the server wants to be left alone; 0 where it does not say."""
+    """Return how many seconds the server asks us to wait; 0 where it does not say."""
     said = headers.get("Retry-After", "").strip()
     if said.isascii() and said.isdigit():
         return float(said[:9])
@@ -67,8 +67,8 @@ def retry_after_s(headers: Message) -> float:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
-def _said(body: bytes) -> str:
-    """The server's own words and its error's name, from where the known servers put them; "" where there are none."""
+def _server_message(body: bytes) -> str:
+    """Return the server's message and its error's name, from where known servers put them; "" where there are none."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):

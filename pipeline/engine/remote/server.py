@@ -1,8 +1,8 @@
-"""HTTP with an OpenAI-compatible server, bounded in time and bytes.
+"""Speaks HTTP with an OpenAI-compatible server, bounded in time and bytes.
 
-One connection a question, which costs nothing beside an answer's seconds: a kept one may be closed by the server just
-when it is used. Redirects are not followed, so that the key goes to the configured address alone. Proxy variables are
-ignored.
+Each question uses a connection of its own, which costs nothing beside an answer's seconds: the server may close a kept
+one just when it is used. Redirects are not followed, so that the key goes to the configured URL only. Proxy variables
+are ignored.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Callable
 from email.message import Message
 from http.client import HTTPConnection, HTTPException
 
-from sightstream.pipeline.engine.remote.access import key_of, place_of, tls_of
+from sightstream.pipeline.engine.remote.access import api_key, parse_base_url, tls_context
 from sightstream.pipeline.engine.remote.deadline import Deadline
-from sightstream.pipeline.engine.remote.refusals import judge, retry_after_s, retryable
+from sightstream.pipeline.engine.remote.refusals import error_for, retry_after_s, retryable
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal
 
@@ -28,28 +28,28 @@ MAX_PAUSE_S = 60.0
 
 
 class ModelServer:
-    """Thread safe."""
+    """Sends requests to one server. Thread safe."""
 
     def __init__(self, settings: EngineSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        """Dials nothing yet. Raises Fatal with the setting to change."""
-        self._place = place_of(settings.remote_url)
-        self._key = key_of(settings)
-        self._tls = tls_of(settings) if self._place.scheme == "https" else None
+        """Connects to nothing yet. Raises Fatal with the setting to change."""
+        self._base_url = parse_base_url(settings.remote_url)
+        self._key = api_key(settings)
+        self._tls = tls_context(settings) if self._base_url.scheme == "https" else None
         self._clock = clock
         self._lock = threading.Lock()
         self._resume_at = clock()
 
     @property
     def pause_s(self) -> float:
-        """For how long the server wants to be left alone; it may be asked when that is not above 0."""
+        """Return how many seconds the server asked us to wait; it may be asked when this is not above 0."""
         return self._resume_at - self._clock()
 
     def get(self, path: str, limit_s: float) -> bytes:
-        """The body of a good answer. Blocks `limit_s` at most. Raises Retryable, Rejected or Fatal."""
+        """Return the body of a successful response. Blocks `limit_s` at most. Raises Retryable, Rejected or Fatal."""
         return self._ask("GET", path, None, limit_s)
 
     def post(self, path: str, body: bytes, limit_s: float) -> bytes:
-        """As `get`; `body` is JSON."""
+        """Do as `get`; `body` is JSON."""
         return self._ask("POST", path, body, limit_s)
 
     def _ask(self, method: str, path: str, body: bytes | None, limit_s: float) -> bytes:
@@ -58,13 +58,13 @@ class ModelServer:
             raise retryable(f"sent more than {MAX_ANSWER_BYTES} bytes")
         if status != 200:
             self._pause(retry_after_s(headers))
-            raise judge(status, headers, data, self._key)
+            raise error_for(status, headers, data, self._key)
         return data
 
     def _exchange(self, method: str, path: str, body: bytes | None, limit_s: float) -> tuple[int, Message, bytes]:
         with Deadline(limit_s) as deadline:
             try:
-                answer = self._talk(method, path, body, deadline)
+                answer = self._send(method, path, body, deadline)
             except ssl.SSLCertVerificationError as error:
                 why = f"{error.verify_message}; set SIGHTSTREAM_ENGINE_REMOTE_CA_FILE to its authority's"
                 raise Fatal(f"the model server's certificate is not trusted: {why}") from error
@@ -75,25 +75,25 @@ class ModelServer:
                 raise retryable(f"did not answer within {limit_s:.3g} s")
             return answer
 
-    def _talk(self, method: str, path: str, body: bytes | None, deadline: Deadline) -> tuple[int, Message, bytes]:
-        connection = HTTPConnection(self._place.host, self._place.port)
+    def _send(self, method: str, path: str, body: bytes | None, deadline: Deadline) -> tuple[int, Message, bytes]:
+        connection = HTTPConnection(self._base_url.host, self._base_url.port)
         headers = {"Accept": "application/json", "Content-Type": "application/json", "Connection": "close"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         try:
-            connection.sock = self._dial(deadline)
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused half-way: it may have said why
-                connection.request(method, self._place.path + path, body, headers)
+            connection.sock = self._connect(deadline)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may have responded already
+                connection.request(method, self._base_url.path + path, body, headers)
             with connection.getresponse() as response:
                 return response.status, response.headers, response.read(MAX_ANSWER_BYTES + 1)
         finally:
             connection.close()
 
-    def _dial(self, deadline: Deadline) -> socket.socket:
-        address = (self._place.host, self._place.port)
+    def _connect(self, deadline: Deadline) -> socket.socket:
+        address = (self._base_url.host, self._base_url.port)
         connection = deadline.watch(socket.create_connection(address, min(CONNECT_TIMEOUT_S, deadline.left_s())))
-        connection.settimeout(deadline.left_s() + 1)  # the deadline itself comes first, and says more
-        return self._tls.wrap_socket(connection, server_hostname=self._place.host) if self._tls else connection
+        connection.settimeout(deadline.left_s() + 1)  # the deadline itself comes first, with a better message
+        return self._tls.wrap_socket(connection, server_hostname=self._base_url.host) if self._tls else connection
 
     def _pause(self, seconds: float) -> None:
         with self._lock:

@@ -216,20 +216,20 @@ def _rotate_store(
         c, s, a, b = c.to(tl.float32), s.to(tl.float32), low.to(tl.float32), high.to(tl.float32)
         low, high = (a * c - b * s).to(low.dtype), (b * c + a * s).to(high.dtype)
     if head < QUERY:
-        target = (row * QUERY + head) * 2 * HALF + half
-        tl.store(queries + target, low)
-        tl.store(queries + target + HALF, high)
+        query_at = (row * QUERY + head) * 2 * HALF + half
+        tl.store(queries + query_at, low)
+        tl.store(queries + query_at + HALF, high)
     else:
         position = tl.load(positions + row)
         page = tl.load(pages + row * page_stride + position // PAGE).to(tl.int64)
         which = (head - QUERY) % HEADS
-        target = ((page * HEADS + which) * PAGE + position % PAGE) * 2 * HALF + half
+        stored_at = ((page * HEADS + which) * PAGE + position % PAGE) * 2 * HALF + half
         if head < QUERY + HEADS:
-            tl.store(keys + target, low)
-            tl.store(keys + target + HALF, high)
+            tl.store(keys + stored_at, low)
+            tl.store(keys + stored_at + HALF, high)
         else:
-            tl.store(values + target, low)
-            tl.store(values + target + HALF, high)
+            tl.store(values + stored_at, low)
+            tl.store(values + stored_at + HALF, high)
 
 
 def rotate_store(

@@ -1,3 +1,5 @@
+"""Checks that the host restarts a crashed, hung or killed engine, loses no job, and says why it gives up."""
+
 from __future__ import annotations
 
 import os
@@ -77,12 +79,12 @@ def test_poison_is_rejected_and_its_neighbours_are_answered(poison: str, start: 
     for number in range(10):
         host.submit(job(number, poison if number in (1, 5) else "what?"))
     found = collect(host, 10)
-    guilty = {n: f.outcome for n, f in found.items() if not isinstance(f.outcome, Completion)}
-    assert sorted(guilty) == [1, 5]
-    assert all(isinstance(e, Rejected) and e.reason is Reason.ENGINE_CRASH for e in guilty.values())
+    rejected = {n: f.outcome for n, f in found.items() if not isinstance(f.outcome, Completion)}
+    assert sorted(rejected) == [1, 5]
+    assert all(isinstance(e, Rejected) and e.reason is Reason.ENGINE_CRASH for e in rejected.values())
 
 
-def test_poison_among_many_is_found_in_a_few_deaths(start: Callable[..., EngineHost]) -> None:
+def test_poison_among_many_is_found_in_a_few_crashes(start: Callable[..., EngineHost]) -> None:
     host = start(max_batch=32)
     assert host.identity
     before = restarts()
@@ -90,7 +92,7 @@ def test_poison_among_many_is_found_in_a_few_deaths(start: Callable[..., EngineH
         host.submit(job(number, CRASH if number == 37 else "what?"))
     found = collect(host, 64)
     assert [n for n, f in found.items() if isinstance(f.outcome, Rejected)] == [37]
-    assert restarts() - before <= 3  # in company, among eight, alone
+    assert restarts() - before <= 3  # with all, among eight, alone
 
 
 def test_a_killed_process_loses_nothing(start: Callable[..., EngineHost]) -> None:
@@ -124,7 +126,7 @@ def test_a_cancelled_job_ends_as_such(start: Callable[..., EngineHost]) -> None:
 
 
 def until_fatal(engine: Engine) -> tuple[Fatal, list[FinishedJob]]:
-    """The end of an engine, and what it said before."""
+    """Collect until the engine gives up; return its error and the jobs that ended before."""
     found: list[FinishedJob] = []
     while True:
         try:
@@ -134,7 +136,7 @@ def until_fatal(engine: Engine) -> tuple[Fatal, list[FinishedJob]]:
 
 
 class Elsewhere:
-    """Its one job is done by somebody else, in half a second; says how often it was asked about it meanwhile."""
+    """Waits half a second for its one job, and counts how often it was asked meanwhile."""
 
     identity = ModelIdentity(name="elsewhere", quantization="none", engine="elsewhere")
 
@@ -160,7 +162,7 @@ class Elsewhere:
     def stop(self) -> None: ...
 
 
-def build_elsewhere(settings: EngineSettings, beat: ProgressCallback) -> Engine:
+def build_elsewhere(settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
     return Elsewhere()
 
 
@@ -174,7 +176,7 @@ def test_an_engine_that_waits_for_others_costs_nothing_meanwhile() -> None:
 
 
 class Broken:
-    """Loads, and dies on every picture, the plainest too."""
+    """Loads, and crashes on every image, the health check included."""
 
     identity = ModelIdentity(name="broken", quantization="none", engine="broken")
 
@@ -192,21 +194,21 @@ class Broken:
     def stop(self) -> None: ...
 
 
-def build_broken(settings: EngineSettings, beat: ProgressCallback) -> Engine:
+def build_broken(settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
     return Broken()
 
 
-def test_a_broken_engine_is_fatal_and_accuses_no_image() -> None:
+def test_a_broken_engine_is_fatal_and_rejects_no_image() -> None:
     host = EngineHost(SETTINGS.model_copy(update={"max_consecutive_crashes": 4}), build_broken)
     for number in range(6):
         host.submit(job(number))
-    error, accused = until_fatal(host)
+    error, rejected = until_fatal(host)
     assert "4 times" in str(error)
-    assert accused == []
+    assert rejected == []
     host.stop()
 
 
-def test_poison_alone_on_the_queue_is_still_sentenced(start: Callable[..., EngineHost]) -> None:
+def test_poison_alone_on_the_queue_is_still_rejected(start: Callable[..., EngineHost]) -> None:
     host = start()
     host.submit(job(1, CRASH))
     assert isinstance(collect(host, 1)[1].outcome, Rejected)
@@ -225,8 +227,8 @@ class Failing(SimulatedEngine):
         return super().finished(timeout)
 
 
-def build_failing(settings: EngineSettings, beat: ProgressCallback) -> Engine:
-    return Failing(settings, beat)
+def build_failing(settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
+    return Failing(settings, on_progress)
 
 
 def test_an_engine_that_raises_is_replaced_at_once_and_its_reason_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -249,7 +251,7 @@ def test_an_engine_that_can_do_no_job_any_more_is_fatal_and_says_why() -> None:
     host.stop()
 
 
-def fail_to_build(settings: EngineSettings, beat: ProgressCallback) -> Engine:
+def fail_to_build(settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
     raise OSError("the disk is on fire")
 
 
@@ -272,11 +274,11 @@ class Forking(SimulatedEngine):
         super().submit(job)
 
 
-def build_forking(settings: EngineSettings, beat: ProgressCallback) -> Engine:
-    return Forking(settings, beat)
+def build_forking(settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
+    return Forking(settings, on_progress)
 
 
-def test_a_death_is_seen_though_a_process_of_the_engine_lives_on() -> None:
+def test_a_crash_is_seen_though_a_process_of_the_engine_lives_on() -> None:
     host = EngineHost(SETTINGS.model_copy(update={"hang_timeout_s": 600}), build_forking)
     assert host.identity
     first = host._process
@@ -288,7 +290,7 @@ def test_a_death_is_seen_though_a_process_of_the_engine_lives_on() -> None:
     host.stop()
 
 
-def refuse_to_build(settings: EngineSettings, beat: ProgressCallback) -> Engine:
+def refuse_to_build(settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
     raise Fatal("no such checkpoint")
 
 

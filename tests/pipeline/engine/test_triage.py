@@ -1,3 +1,5 @@
+"""Checks that triage rejects exactly the poison jobs, after few crashes, and nothing while the engine is broken."""
+
 from __future__ import annotations
 
 from random import Random
@@ -26,58 +28,58 @@ def triage_of(numbers: range) -> Triage:
     return triage
 
 
-def most_deaths(held: int) -> int:
-    """Of one guilty job among `held`, the one in company included: groups get smaller by a factor each time."""
-    deaths, group = 1, held
-    while group > 1 or deaths == 1:
-        deaths, group = deaths + 1, -(-group // GROUPS)
-    return deaths
+def most_crashes(held: int) -> int:
+    """Return the most crashes that one poison job among `held` can cause: groups get smaller by a factor each time."""
+    crash_count, group = 1, held
+    while group > 1 or crash_count == 1:
+        crash_count, group = crash_count + 1, -(-group // GROUPS)
+    return crash_count
 
 
 class Engine:
-    """Answers one job after another, in any order, until it dies of one that it holds; keeps the books."""
+    """Answers its jobs one by one, in any order, until one of them crashes it; counts every outcome."""
 
     def __init__(self, triage: Triage, poison: set[int], capacity: int, random: Random) -> None:
         self.triage, self.poison, self.capacity, self.random = triage, poison, capacity, random
         self.held: list[int] = []
         self.answered: list[int] = []
-        self.guilty: list[int] = []
-        self.trials = self.deaths = self.in_a_row = self.most_in_a_row = 0
+        self.rejected: list[int] = []
+        self.groups_sent = self.crash_count = self.in_a_row = self.most_in_a_row = 0
 
-    def turn(self, *, dies: bool | None = None) -> None:
-        """`dies`: unset, with luck, if anything that it holds is poison."""
+    def turn(self, *, crashes: bool | None = None) -> None:
+        """`crashes`: unset, with luck, if anything that it holds is poison."""
         was_idle = not self.held
         self.held += [sent.id for sent in self.triage.to_send(self.capacity)]
-        self.trials += was_idle
+        self.groups_sent += was_idle
         assert 0 < len(self.held) <= max(1, self.capacity)
         harmless = [number for number in self.held if number not in self.poison]
-        if dies is None:
-            dies = len(harmless) < len(self.held) and (not harmless or self.random.random() < 0.5)
-        if dies:
-            self.die()
+        if crashes is None:
+            crashes = len(harmless) < len(self.held) and (not harmless or self.random.random() < 0.5)
+        if crashes:
+            self.crash()
         else:
             self.answer(self.random.choice(harmless))
 
-    def die(self) -> None:
+    def crash(self) -> None:
         self.held.clear()
-        self.deaths, self.in_a_row = self.deaths + 1, self.in_a_row + 1
+        self.crash_count, self.in_a_row = self.crash_count + 1, self.in_a_row + 1
         self.most_in_a_row = max(self.most_in_a_row, self.in_a_row)
-        self.triage.died()
+        self.triage.crashed()
 
     def answer(self, number: int) -> None:
         self.in_a_row = 0
         self.held.remove(number)
-        for ending in self.triage.ended(FinishedJob(number, ANSWER)):
+        for ending in self.triage.finished(FinishedJob(number, ANSWER)):
             if isinstance(ending.outcome, Rejected):
                 assert number == HEALTH_CHECK_JOB.id
                 assert ending.outcome.reason is Reason.ENGINE_CRASH
-                self.guilty.append(ending.id)
+                self.rejected.append(ending.id)
             else:
                 self.answered.append(ending.id)
 
     @property
     def ended(self) -> int:
-        return len(self.answered) + len(self.guilty)
+        return len(self.answered) + len(self.rejected)
 
 
 @given(
@@ -86,7 +88,7 @@ class Engine:
     st.floats(0, 1),
     st.randoms(use_true_random=False),
 )
-def test_exactly_the_poison_is_guilty(poisonous: list[bool], capacity: int, at_first: float, random: Random) -> None:
+def test_exactly_the_poison_is_rejected(poisonous: list[bool], capacity: int, at_first: float, random: Random) -> None:
     poison = {number for number, poisoned in enumerate(poisonous) if poisoned}
     arriving = [job(number) for number in range(len(poisonous))]
     random.shuffle(arriving)
@@ -98,73 +100,73 @@ def test_exactly_the_poison_is_guilty(poisonous: list[bool], capacity: int, at_f
         if arriving and (random.random() < 0.3 or not engine.held):
             triage.add(arriving.pop())
         engine.turn()
-    assert sorted(engine.guilty) == sorted(poison)
+    assert sorted(engine.rejected) == sorted(poison)
     assert sorted(engine.answered) == sorted(set(range(len(poisonous))) - poison)
     assert not triage.busy
-    assert engine.deaths <= len(poison) * most_deaths(min(capacity, len(poisonous)))
-    assert engine.most_in_a_row <= most_deaths(min(capacity, len(poisonous)))
+    assert engine.crash_count <= len(poison) * most_crashes(min(capacity, len(poisonous)))
+    assert engine.most_in_a_row <= most_crashes(min(capacity, len(poisonous)))
 
 
 @given(st.integers(1, 400), st.randoms(use_true_random=False))
-def test_a_passing_death_accuses_nobody_and_costs_eight_groups(count: int, random: Random) -> None:
+def test_a_crash_without_poison_rejects_nothing_and_costs_eight_groups(count: int, random: Random) -> None:
     engine = Engine(triage_of(range(count)), set(), count, random)
-    engine.turn(dies=True)
+    engine.turn(crashes=True)
     while engine.ended < count:
         engine.turn()
-    assert engine.guilty == []
-    assert engine.deaths == 1
-    assert engine.trials == 1 + min(count, GROUPS)
+    assert engine.rejected == []
+    assert engine.crash_count == 1
+    assert engine.groups_sent == 1 + min(count, GROUPS)
 
 
 @given(st.integers(0, 399).filter(lambda number: number % GROUPS), st.randoms(use_true_random=False))
-def test_seven_eighths_are_answered_before_the_guilty_group_is_split_further(guilty: int, random: Random) -> None:
+def test_seven_eighths_are_answered_before_the_group_with_poison_is_split_further(poison: int, random: Random) -> None:
     """Unless it is the very first group, and nothing of it is answered."""
-    engine = Engine(triage_of(range(400)), {guilty}, 400, random)
-    engine.turn(dies=True)
-    while engine.deaths < 3:
+    engine = Engine(triage_of(range(400)), {poison}, 400, random)
+    engine.turn(crashes=True)
+    while engine.crash_count < 3:
         engine.turn()
     assert len(engine.answered) >= 7 * 50
     while engine.ended < 400:
         engine.turn()
-    assert engine.guilty == [guilty]
-    assert engine.deaths <= 4
+    assert engine.rejected == [poison]
+    assert engine.crash_count <= 4
 
 
-def test_where_all_are_guilty_the_first_verdict_comes_after_a_few_deaths() -> None:
+def test_where_all_are_poison_the_first_is_rejected_after_a_few_crashes() -> None:
     engine = Engine(triage_of(range(200)), set(range(200)), 200, Random(1))
     while engine.ended < 200:
         engine.turn()
-    assert len(engine.guilty) == 200
-    assert engine.most_in_a_row == most_deaths(200) == 4
+    assert len(engine.rejected) == 200
+    assert engine.most_in_a_row == most_crashes(200) == 4
 
 
-def test_the_last_one_left_of_a_group_is_not_taken_for_alone() -> None:
+def test_the_last_job_left_of_a_group_was_not_sent_alone() -> None:
     engine = Engine(triage_of(range(16)), set(), 16, Random(1))
-    engine.turn(dies=True)
+    engine.turn(crashes=True)
     engine.turn()
     assert len(engine.held) == 1
-    engine.turn(dies=True)
+    engine.turn(crashes=True)
     while engine.ended < 16:
         engine.turn()
-    assert engine.guilty == []
+    assert engine.rejected == []
 
 
-def test_a_verdict_waits_for_the_plain_picture_however_often_the_engine_dies_of_it() -> None:
+def test_nothing_is_rejected_before_the_health_check_passes_however_often_it_crashes() -> None:
     engine = Engine(triage_of(range(3)), {0, 1, 2}, 3, Random(1))
-    for deaths in range(2, 6):
-        while engine.deaths < deaths:
-            engine.turn(dies=True)
+    for crash_count in range(2, 6):
+        while engine.crash_count < crash_count:
+            engine.turn(crashes=True)
         assert [sent.id for sent in engine.triage.to_send(3)] == [HEALTH_CHECK_JOB.id]
         engine.held = [HEALTH_CHECK_JOB.id]
-        assert engine.guilty == []
+        assert engine.rejected == []
     engine.answer(HEALTH_CHECK_JOB.id)
-    assert len(engine.guilty) == 1
+    assert len(engine.rejected) == 1
     assert engine.answered == []
 
 
 def test_an_unknown_ending_says_nothing() -> None:
     triage = triage_of(range(1))
-    assert triage.ended(FinishedJob(0, ANSWER)) == []
+    assert triage.finished(FinishedJob(0, ANSWER)) == []
     assert [sent.id for sent in triage.to_send(8)] == [0]
 
 
@@ -179,31 +181,31 @@ def test_a_dropped_job_is_not_sent() -> None:
 def test_a_dropped_suspect_is_not_tried_again() -> None:
     triage = triage_of(range(10))
     assert len(list(triage.to_send(10))) == 10
-    triage.died()
+    triage.crashed()
     assert triage.drop(0)
     assert [sent.id for sent in triage.to_send(10)] == [8]
-    assert triage.ended(FinishedJob(8, ANSWER))
+    assert triage.finished(FinishedJob(8, ANSWER))
     assert triage.drop(1)
     assert triage.drop(9)  # its group is empty now
     assert [sent.id for sent in triage.to_send(10)] == [2]
 
 
-def test_who_comes_later_waits_until_the_suspects_are_tried() -> None:
+def test_later_jobs_wait_until_the_suspects_are_answered() -> None:
     triage = triage_of(range(16))
     assert len(list(triage.to_send(16))) == 16
-    triage.died()
+    triage.crashed()
     triage.add(job(16))
     for suspect in range(GROUPS):
         assert [sent.id for sent in triage.to_send(16)] == [suspect, suspect + GROUPS]
         for number in (suspect, suspect + GROUPS):
             assert list(triage.to_send(16)) == []
-            assert triage.ended(FinishedJob(number, ANSWER))
+            assert triage.finished(FinishedJob(number, ANSWER))
     assert [sent.id for sent in triage.to_send(16)] == [16]
 
 
-def test_an_idle_death_accuses_nobody() -> None:
+def test_an_idle_crash_rejects_nothing() -> None:
     triage = Triage()
-    triage.died()
+    triage.crashed()
     triage.add(job(1))
     assert [sent.id for sent in triage.to_send(8)] == [1]
-    assert triage.ended(FinishedJob(1, ANSWER))[0].outcome is ANSWER
+    assert triage.finished(FinishedJob(1, ANSWER))[0].outcome is ANSWER

@@ -22,20 +22,20 @@ from sightstream.pipeline.engine.settings import EngineSettings
 CANVAS_BYTES = 2 * 1024**3
 
 
-def build_engine_for(checkpoint: Checkpoint, settings: EngineSettings, beat: ProgressCallback) -> Engine:
+def build_engine_for(checkpoint: Checkpoint, settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
     """The engine of `settings.kind`, around a model that is loaded already."""
     if settings.kind == "slots":
         from sightstream.pipeline.engine.slots.engine import SlotEngine
 
-        return SlotEngine(checkpoint, settings, beat)
+        return SlotEngine(checkpoint, settings, on_progress)
     if settings.kind == "generate":
         from sightstream.pipeline.engine.generate import GenerateEngine
 
-        return GenerateEngine(checkpoint, settings, beat)
+        return GenerateEngine(checkpoint, settings, on_progress)
     if settings.kind == "simulated":
         from sightstream.pipeline.engine.simulated import SimulatedEngine
 
-        return SimulatedEngine(settings, beat)
+        return SimulatedEngine(settings, on_progress)
     raise CommandError(f"the engine {settings.kind!r} is not measured here; choose slots, generate or simulated")
 
 
@@ -45,8 +45,8 @@ class Recipe:
 
     options: BenchOptions
 
-    def __call__(self, settings: EngineSettings, beat: ProgressCallback) -> Engine:
-        return build_engine_for(checkpoint_for(self.options), settings, beat)
+    def __call__(self, settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
+        return build_engine_for(checkpoint_for(self.options), settings, on_progress)
 
 
 def host_for(options: BenchOptions, decoder: Decoder) -> EngineHost:

@@ -30,7 +30,7 @@ def endings(engine: Engine, count: int, patience_s: float = 30) -> dict[int, Com
 
 
 def ending(answer: Answer, asked: EngineJob | None = None, **changes: object) -> Completion | PipelineError:
-    """How one job ends at a server that answers so, the plain picture excepted."""
+    """How one job ends at a server that answers so, the health check excepted."""
     with FakeServer(answer) as server:
         engine = RemoteEngine(server.settings(**changes), lambda: None)
         engine.submit(asked or job())

@@ -67,7 +67,7 @@ class Question:
 
     @property
     def is_probe(self) -> bool:
-        """The plain picture."""
+        """The health check."""
         return self.body["max_tokens"] == 1
 
 
@@ -113,7 +113,7 @@ class _HttpServer(ThreadingHTTPServer):
 
 @dataclass
 class FakeServer:
-    """`probe` answers the plain picture, `answer` everything else, `models` the list of models."""
+    """`probe` answers the health check, `answer` everything else, `models` the list of models."""
 
     answer: Answer = good
     probe: Answer = good

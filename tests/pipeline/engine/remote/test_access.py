@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from sightstream.pipeline.engine.remote.access import Place, key_of, place_of
+from sightstream.pipeline.engine.remote.access import BaseUrl, api_key, parse_base_url
 from sightstream.pipeline.engine.remote.engine import RemoteEngine
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal
@@ -15,16 +15,16 @@ from tests.producers.secure_listeners import Certificates
 
 
 @pytest.mark.parametrize(
-    ("url", "place"),
+    ("url", "base_url"),
     [
-        ("http://gpu-7:8000/v1", Place("http", "gpu-7", 8000, "/v1")),
-        ("https://api.example/openai/v1/", Place("https", "api.example", 443, "/openai/v1")),
-        ("http://[::1]", Place("http", "::1", 80, "")),
-        ("HTTP://Müller.example/ü", Place("http", "xn--mller-kva.example", 80, "/%C3%BC")),
+        ("http://gpu-7:8000/v1", BaseUrl("http", "gpu-7", 8000, "/v1")),
+        ("https://api.example/openai/v1/", BaseUrl("https", "api.example", 443, "/openai/v1")),
+        ("http://[::1]", BaseUrl("http", "::1", 80, "")),
+        ("HTTP://Müller.example/ü", BaseUrl("http", "xn--mller-kva.example", 80, "/%C3%BC")),
     ],
 )
-def test_a_base_address_is_taken_apart(url: str, place: Place) -> None:
-    assert place_of(url) == place
+def test_a_base_address_is_taken_apart(url: str, base_url: BaseUrl) -> None:
+    assert parse_base_url(url) == base_url
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_base_address_is_taken_apart(url: str, place: Place) -> None:
 )
 def test_what_is_no_base_address_stops_the_start_and_is_not_repeated(url: str | None) -> None:
     with pytest.raises(Fatal, match=r"SIGHTSTREAM_ENGINE_REMOTE_URL.*http.*/v1") as caught:
-        place_of(url)
+        parse_base_url(url)
     assert "s3cret" not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -55,13 +55,13 @@ def test_what_is_no_base_address_stops_the_start_and_is_not_repeated(url: str | 
 @pytest.mark.parametrize("key", ["sk-s3cret\r\nX-Evil: 1", "sk-s3cret\u20ac", "sk-s3cret\0"])
 def test_a_key_that_no_header_can_carry_is_not_repeated(key: str) -> None:
     with pytest.raises(Fatal, match="SIGHTSTREAM_ENGINE_REMOTE_API_KEY") as caught:
-        key_of(EngineSettings(remote_api_key=SecretStr(key)))
+        api_key(EngineSettings(remote_api_key=SecretStr(key)))
     assert "s3cret" not in repr(caught.value)
 
 
 @pytest.mark.parametrize(("given", "key"), [(None, None), ("", None), ("sk-1\n", "sk-1"), (" sk 2 ", "sk 2")])
 def test_a_key_is_stripped_of_a_files_last_newline(given: str | None, key: str | None) -> None:
-    assert key_of(EngineSettings(remote_api_key=SecretStr(given) if given is not None else None)) == key
+    assert api_key(EngineSettings(remote_api_key=SecretStr(given) if given is not None else None)) == key
 
 
 def test_over_tls_the_server_must_prove_who_it_is(tmp_path: Path) -> None:

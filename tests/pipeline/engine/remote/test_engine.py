@@ -163,8 +163,8 @@ def test_a_server_that_never_starts_is_not_waited_for_for_ever() -> None:
         RemoteEngine(server.settings(start_timeout_s=1), lambda: None)
 
 
-@pytest.mark.parametrize(("status", "words"), [(400, "take images"), (401, "REMOTE_API_KEY"), (404, "REMOTE_MODEL")])
-def test_a_server_that_refuses_a_plain_picture_is_no_server_for_us(status: int, words: str) -> None:
+@pytest.mark.parametrize(("status", "words"), [(400, "accept images"), (401, "REMOTE_API_KEY"), (404, "REMOTE_MODEL")])
+def test_a_server_that_fails_the_health_check_is_fatal(status: int, words: str) -> None:
     with FakeServer(probe=says(status)) as server, pytest.raises(Fatal, match=words):
         RemoteEngine(server.settings(), lambda: None)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sightstream.pipeline.engine.prompt import PromptWriter
 from sightstream.pipeline.engine.remote.protocol import defuse, only_model, read_answer
-from sightstream.pipeline.engine.remote.refusals import judge, retry_after_s
+from sightstream.pipeline.engine.remote.refusals import error_for, retry_after_s
 from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
 from sightstream.pipeline.types import Completion
 from tests.pipeline.engine.remote.fake_server import completion
@@ -74,8 +74,8 @@ def _read_or_error(read: Callable[[bytes], object], body: bytes) -> object:
 
 
 @given(st.integers(201, 599), bodies)
-def test_any_refusal_is_judged(status: int, body: bytes) -> None:
-    error = judge(status, Message(), body, "sk-1")
+def test_any_refusal_has_an_error(status: int, body: bytes) -> None:
+    error = error_for(status, Message(), body, "sk-1")
     assert isinstance(error, (Retryable, Rejected, Fatal))
     assert str(error).isprintable()
     assert len(str(error)) < 400

@@ -1,3 +1,5 @@
+"""Fixtures: the embedded model, loaded once for all tests."""
+
 from __future__ import annotations
 
 import gc

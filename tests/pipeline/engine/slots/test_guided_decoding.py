@@ -1,3 +1,5 @@
+"""Checks guided decoding token by token, on a toy tokenizer and on that of the embedded model."""
+
 from __future__ import annotations
 
 import random
