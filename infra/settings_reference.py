@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import json
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def _section(name: str) -> Iterator[str]:
             _type(info),
             _default(info.get_default(call_default_factory=True)),
             UNITS.get(field.rpartition("_")[2], ""),
-            info.description or "",
+            html.escape(info.description or "", quote=False).replace("*", r"\*"),
         ]
         yield "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
     yield ""

@@ -176,11 +176,7 @@ def test_every_setting_has_a_variable(configure: Configure) -> None:
     assert len(known) == 1 + sum(len(settings.owner_of(name).model_fields) for name in SECTIONS)
 
 
-# Sections whose settings still wait for their descriptions.
-UNDESCRIBED = {"engine"}
-
-
-@pytest.mark.parametrize("section", sorted(SECTIONS.keys() - UNDESCRIBED))
+@pytest.mark.parametrize("section", SECTIONS)
 def test_every_setting_is_described_and_names_its_unit_as_the_others_do(section: str) -> None:
     for name, field in settings.owner_of(section).model_fields.items():
         text = field.description or ""

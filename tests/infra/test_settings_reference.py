@@ -51,3 +51,8 @@ def test_types_have_names_for_people(annotation: object, name: str) -> None:
 
 def test_the_page_is_written_as_a_whole(tmp_path: Path) -> None:
     assert write(tmp_path / "new" / "settings.md").read_text(encoding="utf-8") == reference()
+
+
+def test_the_published_page_is_current() -> None:
+    command = "python -m sightstream.infra.settings_reference"
+    assert FILE.read_text(encoding="utf-8") == reference(), f"run `{command}` and commit the page"
