@@ -28,27 +28,33 @@ def main() -> None:
     parser.add_argument("--figure", required=True, help="keys of the figure in the JSON, joined by dots")
     parser.add_argument("--old-figure", help="the same for the earlier checkout, where its keys differ")
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--keep", type=Path, help="folder that gets every JSON file, such as old-1.json")
     given = parser.parse_args()
     commands = {"old": (given.old, given.old_figure or given.figure), "new": (given.new, given.figure)}
-    ratios = []
-    for number in range(given.rounds):
-        order = ("old", "new") if number % 2 == 0 else ("new", "old")
-        figures = {side: measure(*commands[side]) for side in order}
-        ratios.append(figures["new"] / figures["old"])
-        print(f"round {number + 1}: old {figures['old']:.4g}, new {figures['new']:.4g}, {ratios[-1]:.3f}", flush=True)  # noqa: T201
+    with tempfile.TemporaryDirectory() as scratch:
+        ratios = compare(commands, given.rounds, given.keep or Path(scratch))
     print(f"median of {len(ratios)}: new / old = {median(ratios):.3f}")  # noqa: T201
 
 
-def measure(command: str, figure: str) -> float:
+def compare(commands: dict[str, tuple[str, str]], rounds: int, folder: Path) -> list[float]:
+    """Runs both sides in every round, the first of them in turn; returns each round's new / old."""
+    ratios = []
+    for number in range(1, rounds + 1):
+        order = ("old", "new") if number % 2 else ("new", "old")
+        figures = {side: measure(*commands[side], folder.resolve() / f"{side}-{number}.json") for side in order}
+        ratios.append(figures["new"] / figures["old"])
+        print(f"round {number}: old {figures['old']:.4g}, new {figures['new']:.4g}, {ratios[-1]:.3f}", flush=True)  # noqa: T201
+    return ratios
+
+
+def measure(command: str, figure: str, file: Path) -> float:
     """Runs the command and reads the figure. Exits when the command fails or the figure is missing."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "figures.json"
-        done = subprocess.run(  # noqa: S602 - the caller's own command
-            command.replace("{json}", str(file)), shell=True, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            sys.exit(f"`{command}` failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-        return find(json.loads(file.read_text()), figure)
+    done = subprocess.run(  # noqa: S602 - the caller's own command
+        command.replace("{json}", str(file)), shell=True, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        sys.exit(f"`{command}` failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return find(json.loads(file.read_text()), figure)
 
 
 def find(document: object, figure: str) -> float:
