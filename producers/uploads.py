@@ -13,7 +13,7 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from pydantic import Field
@@ -78,6 +78,15 @@ class Upload:
     expires_at: datetime
 
 
+class Signer(Protocol):
+    """The part of boto3's S3 client that signs; it calls no server."""
+
+    def generate_presigned_url(self, method: str, *, Params: Mapping[str, object], ExpiresIn: int) -> str: ...
+    def generate_presigned_post(
+        self, bucket: str, key: str, *, Fields: Mapping[str, str], Conditions: list[object], ExpiresIn: int
+    ) -> dict[str, Any]: ...
+
+
 class Uploads:
     """Signs upload URLs for the bucket of the S3 settings. It uploads nothing itself.
 
@@ -98,7 +107,7 @@ class Uploads:
         s3: S3Settings,
         settings: UploadSettings | None = None,
         *,
-        client: Any = None,
+        client: Signer | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if not s3.bucket:
@@ -173,9 +182,10 @@ def _base64(sha256: str) -> str:
     return base64.b64encode(digest).decode()
 
 
-def _boto3_client(s3: S3Settings) -> Any:
+def _boto3_client(s3: S3Settings) -> Signer:
     try:
         from sightstream.schemas.connections.s3_client import s3_client
     except ImportError:
         raise UploadRefused("signing uploads needs boto3: install sightstream[s3]") from None
-    return s3_client(s3, signature_version="s3v4")
+    client: Signer = s3_client(s3, signature_version="s3v4")
+    return client
