@@ -16,7 +16,7 @@ Piece = Callable[..., Any]
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return torch.unflatten(x, -1, (heads, -1)).transpose(1, 2)
 
 
 def _norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def _embed_patches(tiles: Tensor, scale: Tensor, shift: Tensor, weights: tuple[T
     pixels = tiles.float() * scale + shift
     size = kernel.shape[-1]
     grid = pixels.shape[-1] // size
-    patches = pixels.unflatten(-1, (grid, size)).unflatten(-3, (grid, size))  # B, T, 3, gy, sy, gx, sx
+    patches = torch.unflatten(torch.unflatten(pixels, -1, (grid, size)), -3, (grid, size))  # B, T, 3, gy, sy, gx, sx
     patches = patches.permute(0, 1, 3, 5, 2, 4, 6).reshape(*tiles.shape[:2], grid * grid, -1)
     x = F.linear(patches, kernel.flatten(1)) + before
     x = torch.cat([first.to(x.dtype).expand(*tiles.shape[:2], 1, -1), x], dim=2)
@@ -201,7 +201,8 @@ def say(model: Any, tokens: Tensor, states: Tensor, tile_mask: Tensor, pieces: d
         else:
             weights = (first, *_attention_weights(layer.self_attn), second, *_mlp_weights(layer.mlp))
             x = pieces["self_layer"](x, turns, heads, weights)
-    return x
+    states_out: Tensor = x
+    return states_out
 
 
 def answer_loss(

@@ -35,7 +35,7 @@ class Heads(nn.Module):
         return logits.float().masked_fill(self.get_buffer("beyond"), -1e4)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return torch.unflatten(x, -1, (self.heads, -1)).transpose(1, 2)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean cross-entropy over all targets that are not -1."""

@@ -22,7 +22,8 @@ def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         gram = x @ x.mT
         x = _A * x + (_B * gram + _C * gram @ gram) @ x
-    return (x.mT if tall else x).float()
+    update: torch.Tensor = (x.mT if tall else x).float()
+    return update
 
 
 class Muon:

@@ -90,7 +90,7 @@ class Run:
         """Compile everything on held-out pictures (nothing is learnt from them) while the first ones are drawn."""
         for prompts in (self.short, self.long):
             batch = self.checks.sample(self.recipe.batch, prompts, self.generator)
-            self.trainer.joint_loss(batch, self.trainer.gains(self.recipe.batch)).both.backward()
+            torch.autograd.backward(self.trainer.joint_loss(batch, self.trainer.gains(self.recipe.batch)).both)
             self.log(prepared="compiled one step")
         self.trainer.model.zero_grad(set_to_none=True)
         self.trainer.heads.zero_grad(set_to_none=True)

@@ -68,7 +68,7 @@ class Trainer:
 
     def step(self, loss: Tensor, pace: float) -> None:
         """One update with the learning rates times `pace`."""
-        loss.backward()
+        torch.autograd.backward(loss)
         self.muon.lr = self.recipe.muon_lr * pace
         for group in self.adam.param_groups:
             group["lr"] = self.recipe.adam_lr * pace

@@ -56,11 +56,11 @@ def error_for(status: int, headers: Message, body: bytes, secret: str | None) ->
 
 def retry_after_s(headers: Message) -> float:
     """Return how many seconds the server asks us to wait; 0 where it does not say."""
-    said = headers.get("Retry-After", "").strip()
-    if said.isascii() and said.isdigit():
-        return float(said[:9])
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
     try:
-        until = parsedate_to_datetime(said)
+        until = parsedate_to_datetime(value)
     except (ValueError, TypeError, IndexError):
         return 0.0
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
@@ -70,13 +70,13 @@ def retry_after_s(headers: Message) -> float:
 def _server_message(body: bytes) -> str:
     """Return the server's message and its error's name, from where known servers put them; "" where there are none."""
     try:
-        said = json.loads(body)
+        found = json.loads(body)
     except (ValueError, RecursionError):
         return ""
     words = []
-    while isinstance(said, dict):
-        words += [name for name in (said.get("type"), said.get("code")) if isinstance(name, str)]
-        said = next((said[key] for key in ("error", "message", "detail") if said.get(key)), None)
-    if said is not None:
-        words.insert(0, said if isinstance(said, str) else json.dumps(said))
+    while isinstance(found, dict):
+        words += [name for name in (found.get("type"), found.get("code")) if isinstance(name, str)]
+        found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), None)
+    if found is not None:
+        words.insert(0, found if isinstance(found, str) else json.dumps(found))
     return ", ".join(words)

@@ -102,5 +102,5 @@ def fastest_attention(device: torch.device, dtype: torch.dtype) -> Attention:
 
 def _masked_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Attend with a few queries, in plain products: a fused kernel would run them on one processor per head."""
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
+    scores: torch.Tensor = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
     return scores.masked_fill_(~mask, -torch.inf).softmax(dim=-1) @ value

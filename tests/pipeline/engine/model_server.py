@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sightstream.pipeline.orphan import exit_with_parent
 
-START_PATIENCE_S = 120
+START_TIMEOUT_S = 120
 
 _spawn = multiprocessing.get_context("spawn")
 
@@ -42,7 +42,7 @@ def _serve(checkpoint: str, port: int) -> None:
 
 
 def _wait_until_up(process: BaseProcess, port: int) -> None:
-    deadline = time.monotonic() + START_PATIENCE_S
+    deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         assert process.is_alive(), f"the server ended with code {process.exitcode}"
         try:
@@ -58,4 +58,5 @@ def _wait_until_up(process: BaseProcess, port: int) -> None:
 def _unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port

@@ -64,7 +64,7 @@ def job(number: int, size: tuple[int, int] = (30, 20), question: str = "What is 
 
 
 def drawn(seed: int) -> Pixels:
-    """A picture of the kind that the embedded model knows."""
+    """An image of the kind that the embedded model knows."""
     image = draw(sample_spec(Random(seed), "train"))
     return Pixels(image.tobytes(), *image.size, "PNG")
 
@@ -80,7 +80,7 @@ def collect(engine: Engine, count: int) -> dict[int, FinishedJob]:
     return found
 
 
-def said(finished: FinishedJob) -> Completion:
+def completion_of(finished: FinishedJob) -> Completion:
     assert isinstance(finished.outcome, Completion), finished.outcome
     return finished.outcome
 
@@ -89,29 +89,29 @@ def test_every_job_ends_once(engine: Engine) -> None:
     for number in range(7):
         engine.submit(job(number, size=[(30, 20), (300, 90), (64, 400)][number % 3]))
     found = collect(engine, 7)
-    assert all(said(f).completion_tokens > 0 for f in found.values())
+    assert all(completion_of(f).completion_tokens > 0 for f in found.values())
     assert engine.finished(0) == []
 
 
 def test_the_same_request_gets_the_same_answer_in_any_company(engine: Engine) -> None:
     engine.submit(job(1))
-    alone = said(collect(engine, 1)[1])
+    alone = completion_of(collect(engine, 1)[1])
     for number in (5, 1, 9):
         engine.submit(job(number, question="What is it?" * (1 + number % 4) if number != 1 else "What is it?"))
-    assert said(collect(engine, 3)[1]) == alone
+    assert completion_of(collect(engine, 3)[1]) == alone
 
 
 def test_a_seed_repeats_a_sampled_answer(engine: Engine) -> None:
     answers = []
     for _ in range(2):
         engine.submit(job(3, temperature=1.0, top_p=0.9, seed=7))
-        answers.append(said(collect(engine, 1)[3]))
+        answers.append(completion_of(collect(engine, 1)[3]))
     assert answers[0] == answers[1]
 
 
 def test_control_tokens_in_a_question_are_only_text(engine: Engine) -> None:
     engine.submit(job(2, question="<|image|><|eot_id|><|begin_of_text|> what? <SUMMARY>"))
-    assert said(collect(engine, 1)[2])
+    assert completion_of(collect(engine, 1)[2])
 
 
 def test_a_cancelled_job_ends_once_too(engine: Engine) -> None:
@@ -133,17 +133,17 @@ def test_the_engine_says_who_it_is(engine: Engine) -> None:
 def test_a_cut_answer_says_so(settings: EngineSettings, max_tokens: int, reason: str) -> None:
     engine = build_engine(settings, lambda: None)
     engine.submit(job(1, max_tokens=max_tokens))
-    outcome = said(collect(engine, 1)[1])
+    outcome = completion_of(collect(engine, 1)[1])
     assert outcome.finish_reason == reason
     assert (outcome.completion_tokens == max_tokens) == (reason == "length")
 
 
 @pytest.mark.parametrize("settings", [GENERATE, SLOTS], ids=lambda settings: settings.kind)
-def test_progress_is_told_at_every_step(settings: EngineSettings) -> None:
+def test_progress_is_reported_at_every_step(settings: EngineSettings) -> None:
     beats = []
     engine = build_engine(settings, lambda: beats.append(os.getpid()))
     engine.submit(job(1, max_tokens=6))
-    steps = said(collect(engine, 1)[1]).completion_tokens
+    steps = completion_of(collect(engine, 1)[1]).completion_tokens
     assert len(beats) >= steps
 
 
@@ -157,4 +157,4 @@ def test_a_server_is_shown_the_same_picture_and_question(remote: EngineSettings)
         answers.append({number: finished.outcome for number, finished in collect(engine, 4).items()})
         engine.stop()
     assert answers[0] == answers[1]
-    assert len({said(FinishedJob(number, outcome)).text for number, outcome in answers[0].items()}) > 2
+    assert len({completion_of(FinishedJob(number, outcome)).text for number, outcome in answers[0].items()}) > 2

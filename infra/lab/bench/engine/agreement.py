@@ -1,4 +1,4 @@
-"""How far the slot engine's logits are from stock generate()'s, and whether that distance would show a wrong mask."""
+"""Measures how far the slot engine's logits are from stock generate()'s, and whether a wrong mask would show."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ REQUESTS = (
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What generate() said: `tokens`, and `logits` [tokens, vocabulary] in float32 on the host."""
+    """An answer of generate(): `tokens`, and `logits` [tokens, vocabulary] in float32 on the host."""
 
     tokens: list[int]
     logits: torch.Tensor
@@ -87,21 +87,21 @@ def _job(number: int, checkpoint: Checkpoint, tiles: tuple[int, int], question: 
     side = checkpoint.processor.image_processor.size["height"]
     generator = torch.Generator().manual_seed(number)
     coarse = torch.randint(0, 256, (tiles[0] * 8, tiles[1] * 8, 3), dtype=torch.uint8, generator=generator)
-    picture = Image.fromarray(coarse.numpy()).resize((tiles[1] * side, tiles[0] * side), Image.Resampling.BICUBIC)
-    canvas = Canvas(picture.tobytes(), *tiles, side, picture.width, picture.height, "PNG")
+    image = Image.fromarray(coarse.numpy()).resize((tiles[1] * side, tiles[0] * side), Image.Resampling.BICUBIC)
+    canvas = Canvas(image.tobytes(), *tiles, side, image.width, image.height, "PNG")
     return EngineJob(number, canvas, question, AnalysisOptions(max_tokens=4))
 
 
 def _stock(checkpoint: Checkpoint, jobs: list[EngineJob], tokens: int) -> list[Stock]:
     model, write = checkpoint.model, PromptWriter(checkpoint.processor).write
     inputs = checkpoint.processor(
-        images=[[_picture(job.pixels)] for job in jobs],
+        images=[[_image(job.pixels)] for job in jobs],
         text=[write(job.question) for job in jobs],
         add_special_tokens=False,
         padding=True,
         return_tensors="pt",
     ).to(model.device, dtype=model.dtype)
-    said = model.generate(
+    output = model.generate(
         **inputs,
         do_sample=False,
         min_new_tokens=tokens,
@@ -109,11 +109,11 @@ def _stock(checkpoint: Checkpoint, jobs: list[EngineJob], tokens: int) -> list[S
         output_logits=True,
         return_dict_in_generate=True,
     )
-    logits = torch.stack([step.float().cpu() for step in said.logits], dim=1)
-    return [Stock(row.tolist(), logits[index]) for index, row in enumerate(said.sequences[:, -tokens:])]
+    logits = torch.stack([step.float().cpu() for step in output.logits], dim=1)
+    return [Stock(row.tolist(), logits[index]) for index, row in enumerate(output.sequences[:, -tokens:])]
 
 
-def _picture(canvas: Pixels | Canvas) -> Image.Image:
+def _image(canvas: Pixels | Canvas) -> Image.Image:
     return Image.frombytes("RGB", (canvas.width, canvas.height), bytes(canvas.buffer()))
 
 
@@ -155,13 +155,13 @@ class _Ours:
         """`tiles_more` is how many tiles too many a decoding step attends to."""
         logits = [self._prefill.run(self.requests, self.kv).float().cpu()]
         table = DecodeInputs.zeros(len(stock), self._max_tiles, 2, pin=False)
-        for place in range(len(stock[0].tokens) - 1):
-            for row, (request, said) in enumerate(zip(self.requests, stock, strict=True)):
+        for position in range(len(stock[0].tokens) - 1):
+            for row, (request, answer) in enumerate(zip(self.requests, stock, strict=True)):
                 pages = (request.tile_pages + [1] * tiles_more)[: self._max_tiles]
-                table.set_row(row, said.tokens[place], len(request.prompt) + place, pages, request.pages)
+                table.set_row(row, answer.tokens[position], len(request.prompt) + position, pages, request.pages)
             on_device = replace(table, packed=table.packed.to(self._device))
             logits.append(self._decoder.logits(on_device, self.kv).float().cpu())
-        return [_row(torch.stack([step[row] for step in logits]), said) for row, said in enumerate(stock)]
+        return [_row(torch.stack([step[row] for step in logits]), answer) for row, answer in enumerate(stock)]
 
 
 def _row(logits: torch.Tensor, stock: Stock) -> Row:

@@ -1,4 +1,4 @@
-"""What the parts of one process share: sizes, images, a model, an engine, decode processes."""
+"""Provides what the parts of one process share: sizes, images, a model, an engine, decode processes."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Bench:
         with ThreadPoolExecutor(self.sizes.decoders) as pool:
             return Asker(engine, self.decoder, self.question, self.clock, pool).ask(chosen, tokens, first)
 
-    # --- what is said of it -------------------------------------------------------------------------------
+    # --- facts for the report -----------------------------------------------------------------------------
 
     def surroundings(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Sizes, and the machine."""

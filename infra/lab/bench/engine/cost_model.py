@@ -1,4 +1,4 @@
-"""What an Mllama must at least compute and read, counted from its configuration. Knows no torch."""
+"""Counts from its configuration what an Mllama must at least compute and read. Knows no torch."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def parameters(shape: MllamaShape) -> dict[str, int]:
 
 
 def _keys_and_values(shape: MllamaShape) -> int:
-    """Of one layer."""
+    """Return the parameters of one layer's key and value projections."""
     return 2 * shape.hidden * shape.kv_heads * shape.head_side
 
 
@@ -126,7 +126,7 @@ def self_kv_bytes_per_token(shape: MllamaShape, size: int = 2) -> int:
     return shape.self_layers * 2 * shape.kv_heads * shape.head_side * size
 
 
-# --- an image: operations -----------------------------------------------------------------------------------
+# --- one image: operations ----------------------------------------------------------------------------------
 
 
 def vision_flops(shape: MllamaShape) -> float:

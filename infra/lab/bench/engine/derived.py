@@ -1,4 +1,4 @@
-"""What follows from the parts together: how many times faster, and how near to what the machine allows."""
+"""Derives figures from several parts: how many times faster, and how near to the machine's limits."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def _shares(report: Report) -> list[Figure]:
     rate = report.value("ceilings", "matrix_flops_per_s")
     if not bandwidth or not rate or not report.model:
         return [Figure("share_of_roofline", None, "share", "needs the part ceilings, and a model that was loaded")]
-    machine = _Machine(report, Ceilings(bandwidth, rate))
-    return [*machine.encode_shares(), *machine.decode_shares(), *machine.image_shares()]
+    shares = _Shares(report, Ceilings(bandwidth, rate))
+    return [*shares.encode_shares(), *shares.decode_shares(), *shares.image_shares()]
 
 
-class _Machine:
+class _Shares:
     """Ceilings, and the model and workload that met them."""
 
     def __init__(self, report: Report, ceilings: Ceilings) -> None:
@@ -91,8 +91,8 @@ class _Machine:
             return []
         load = Load(slots, self._tiles, self._prompt + self._tokens / 2)
         floor = image_floor(self._shape, self._storage, load, self._ceilings, self._prompt, self._tokens)
-        parts = f"arithmetic {floor.arithmetic_s * 1e3:.1f} ms, memory {floor.memory_s * 1e3:.1f} ms an image"
+        parts = f"arithmetic {floor.arithmetic_s * 1e3:.1f} ms, memory {floor.memory_s * 1e3:.1f} ms per image"
         return [
-            Figure("share_of_serial_floor", rate * floor.one_after_the_other_s, "share", f"of the sum of {parts}"),
-            Figure("share_of_roofline", rate * floor.side_by_side_s, "share", f"of the larger of {parts}"),
+            Figure("share_of_serial_floor", rate * floor.serial_s, "share", f"of the sum of {parts}"),
+            Figure("share_of_roofline", rate * floor.overlapped_s, "share", f"of the larger of {parts}"),
         ]

@@ -18,7 +18,7 @@ from sightstream.pipeline.engine.image_processor import read_tiling
 from sightstream.pipeline.engine.protocol import Engine, ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
 
-# For decoded images: more than any engine has in hand. What is not used is not taken.
+# For decoded images: more than any engine holds. Memory that is not used is not allocated.
 CANVAS_BYTES = 2 * 1024**3
 
 
@@ -40,7 +40,7 @@ def build_engine_for(checkpoint: Checkpoint, settings: EngineSettings, on_progre
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class EngineBuilder:
     """Builds the engine in a child process, model and all. Picklable."""
 
     options: BenchOptions
@@ -51,11 +51,11 @@ class Recipe:
 
 def host_for(options: BenchOptions, decoder: Decoder) -> EngineHost:
     """Returns at once; `identity` blocks until the engine is there. It reads canvases where `decoder` puts them."""
-    return EngineHost(options.settings, Recipe(options), memory=decoder.memory)
+    return EngineHost(options.settings, EngineBuilder(options), memory=decoder.memory)
 
 
 def tiling_of(options: BenchOptions) -> Tiling:
-    """Of the model that will be loaded."""
+    """Return the tiling of the model that will be loaded."""
     model = model_of(options)
     if model == "random-11b":
         return Tiling(560, MAX_TILES)

@@ -1,4 +1,4 @@
-"""JPEG files become jobs on threads, a few ahead of the engine, as they do in a worker."""
+"""Makes jobs from JPEG files on threads, a few ahead of the engine, as a worker does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ImageDecoder(Protocol):
 class Feed:
     """Jobs numbered from `first`, in that order. The files come round again when there are fewer than jobs.
 
-    Every job has an image key of its own, so no engine takes two of them for one picture.
+    Every job has an image key of its own, so no engine mistakes two of them for one image.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Feed:
         return self._hand_out(self._coming.popleft().result(timeout)) if self._coming else None
 
     def ended(self, job_id: int) -> None:
-        """To be called once for every job that was handed out."""
+        """Release a job's image; the caller must call it once for every job that it got."""
         self._decoder.release(self._out.pop(job_id))
 
     def stop(self) -> None:

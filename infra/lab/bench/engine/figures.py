@@ -1,4 +1,4 @@
-"""What was measured: figures with their method, part by part, as JSON keeps them."""
+"""Figures with the method of their measurement, part by part, and their form as JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a part brings home. `detail` holds what the figures were reckoned from; `cut_short` why it is not more."""
+    """The result of a part. `detail` has the numbers behind the figures; `cut_short` says why there are not more."""
 
     figures: tuple[Figure, ...]
     detail: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The least time that the work can take on a machine whose two ceilings were measured."""
+"""Calculates the least time that the work can take on a machine whose two ceilings were measured."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Ceilings:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How the engine keeps what a step reads: kind of weights, and bytes a number in full, self KV, cross KV."""
+    """How the engine keeps what a step reads: kind of weights, and bytes per number in full, self KV, cross KV."""
 
     weights: Weights = "none"
     full: int = 2
@@ -53,17 +53,17 @@ def decode_step_floor_s(shape: MllamaShape, storage: Storage, load: Load, ceilin
 
 @dataclass(frozen=True, slots=True)
 class ImageFloor:
-    """Seconds an image: arithmetic (pixels and prompt) and memory (its share of the decoding steps)."""
+    """Seconds per image: arithmetic (pixels and prompt) and memory (its part of the decoding steps)."""
 
     arithmetic_s: float
     memory_s: float
 
     @property
-    def one_after_the_other_s(self) -> float:
+    def serial_s(self) -> float:
         return self.arithmetic_s + self.memory_s
 
     @property
-    def side_by_side_s(self) -> float:
+    def overlapped_s(self) -> float:
         """As if arithmetic and memory were wholly hidden behind each other: no engine gets below."""
         return max(self.arithmetic_s, self.memory_s)
 

@@ -1,4 +1,4 @@
-"""Does memory stay as it is over many images?"""
+"""Measures whether memory stays constant over many images."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def flatness(name: str, samples: Sequence[Sample], what: str) -> tuple[Figure, .
 
 
 def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
-    """Of the straight line that fits best; 0 where all `xs` are one."""
+    """Return the slope of the best straight line; 0 where all `xs` are equal."""
     mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
     spread = sum((x - mean_x) ** 2 for x in xs)
     return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread if spread else 0.0
@@ -72,16 +72,16 @@ def take_sample(device: str) -> Callable[[int], Sample]:
     """A function of the number of images so far."""
     import torch
 
-    def take(images: int) -> Sample:
+    def sample(images: int) -> Sample:
         if device != "cuda":
             return Sample(images, 0, 0, resident_bytes())
         return Sample(images, torch.cuda.memory_allocated(), torch.cuda.memory_reserved(), resident_bytes())
 
-    return take
+    return sample
 
 
 def resident_bytes() -> int:
-    """Of this process, pages shared with others left out: canvases come and go there."""
+    """Return this process's own bytes, without shared pages, where canvases come and go."""
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()
     return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE")
 
@@ -89,10 +89,10 @@ def resident_bytes() -> int:
 class _Watch:
     """Takes a sample every so many images."""
 
-    def __init__(self, take: Callable[[int], Sample], every: int) -> None:
+    def __init__(self, sample: Callable[[int], Sample], every: int) -> None:
         self.samples: list[Sample] = []
-        self._take, self._every = take, every
+        self._sample, self._every = sample, every
 
     def see(self, images: int) -> None:
         if not self.samples or images - self.samples[-1].images >= self._every:
-            self.samples.append(self._take(images))
+            self.samples.append(self._sample(images))

@@ -1,4 +1,4 @@
-"""The checkpoints that are measured: a folder's, the demo model's, or drawn ones."""
+"""Loads the checkpoint to measure: a folder's, the demo model's, or one with random weights."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def checkpoint_for(options: BenchOptions) -> Checkpoint:
 
 
 def tutorial_checkpoint(options: BenchOptions) -> Checkpoint:
-    """As tutorials load it: NF4 with bfloat16 reckoning, and what is left in full is for transformers to choose.
+    """Load the model as tutorials do: NF4 with bfloat16 arithmetic; transformers chooses what is left in full.
 
     The demo model's vision tower has widths that 4-bit kernels don't take, so it alone is left in full.
     """

@@ -19,7 +19,7 @@ from sightstream.pipeline.orphan import exit_with_parent
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class Facts:
     """Sizes, machine and model, as far as they are known."""
 
     sizes: dict[str, Any] = field(default_factory=dict)
@@ -28,19 +28,21 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Message:
+    """Progress, for people."""
+
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class PartStarted:
     """The part's set-up is over."""
 
     part: str
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class PartEnded:
     """`hopeless`: what the part needs can't be made, so parts with the same needs need not be tried."""
 
     report: PartReport
@@ -53,12 +55,12 @@ def serve(connection: Connection, options: BenchOptions, parts: Sequence[Part], 
     warnings.simplefilter("ignore")
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses optional packages aloud
-    say: Callable[[str], None] = lambda text: connection.send(Said(text))  # noqa: E731
+    say: Callable[[str], None] = lambda text: connection.send(Message(text))  # noqa: E731
     try:
         bench = find(bench_at)(options, say)
-        connection.send(Learned(*bench.surroundings()))
+        connection.send(Facts(*bench.surroundings()))
     except Exception as error:
-        connection.send(Ended(_failed(parts[0], error, 0, 0), hopeless=True))
+        connection.send(PartEnded(_failed(parts[0], error, 0, 0), hopeless=True))
         return
     try:
         for part in parts:
@@ -70,24 +72,24 @@ def serve(connection: Connection, options: BenchOptions, parts: Sequence[Part], 
         bench.close()
 
 
-def _run(bench: Any, part: Part, options: BenchOptions, connection: Connection) -> Ended:
+def _run(bench: Any, part: Part, options: BenchOptions, connection: Connection) -> PartEnded:
     begun = time.monotonic()
     try:
         for need in part.needs:
             getattr(bench, need)
     except Exception as error:
-        return Ended(_failed(part, error, time.monotonic() - begun, 0), hopeless=True)
+        return PartEnded(_failed(part, error, time.monotonic() - begun, 0), hopeless=True)
     started = time.monotonic()
-    connection.send(Learned(model=bench.model()))
-    connection.send(Started(part.name))
+    connection.send(Facts(model=bench.model()))
+    connection.send(PartStarted(part.name))
     try:
         work = find(part.where)
         found: Measured = work(bench, Allowance(bench.clock() + options.budgets.of(part.name), bench.clock))
     except Exception as error:
-        return Ended(_failed(part, error, started - begun, time.monotonic() - started))
+        return PartEnded(_failed(part, error, started - begun, time.monotonic() - started))
     took = time.monotonic() - started
     status: Status = "cut short" if found.cut_short else "done"
-    return Ended(PartReport(part.name, status, found.figures, found.detail, found.cut_short, started - begun, took))
+    return PartEnded(PartReport(part.name, status, found.figures, found.detail, found.cut_short, started - begun, took))
 
 
 def _failed(part: Part, error: Exception, set_up_s: float, seconds: float) -> PartReport:

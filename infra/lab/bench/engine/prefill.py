@@ -1,4 +1,4 @@
-"""What an image costs up to its first token: decoding, vision, the prompt."""
+"""Measures the time per image up to its first token: decoding, vision, the prompt."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
@@ -44,12 +44,14 @@ def quantized_weight(module: nn.Module, name: str, full: torch.Tensor) -> nn.Par
 
     old: Any = module.weight
     if kind == "Linear8bitLt":  # only a weight that comes from the CPU is quantized on its way
-        return bnb.nn.Int8Params(full.cpu(), requires_grad=False, has_fp16_weights=old.has_fp16_weights).to(full.device)
-    return bnb.nn.Params4bit(
+        int8 = bnb.nn.Int8Params(full.cpu(), requires_grad=False, has_fp16_weights=old.has_fp16_weights)
+        return cast("nn.Parameter", int8.to(full.device))
+    nf4 = bnb.nn.Params4bit(
         full,
         requires_grad=False,
         quant_type=old.quant_type,
         compress_statistics=old.compress_statistics,
         quant_storage=old.quant_storage,
         module=module,
-    ).to(full.device)
+    )
+    return cast("nn.Parameter", nf4.to(full.device))

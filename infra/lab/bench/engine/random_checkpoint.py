@@ -1,4 +1,4 @@
-"""A model of the real shape with drawn weights: speed does not depend on what the weights say."""
+"""Makes a model of the real shape with random weights: speed does not depend on their values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def random_checkpoint(
     if settings.quantization in ("nf4", "int8"):
         as_transformers_would(model, settings.quantization, dtype, kept_in_full)
     with torch.no_grad():
-        _draw(model, device, dtype)
+        _fill_weights(model, device, dtype)
         model.lm_head.weight[config.text_config.eos_token_id] = 0
     if device.type == "cuda":
         torch.cuda.synchronize()  # engines work on streams of their own
@@ -84,7 +84,7 @@ def _processor(tokenizer: Any, side: int) -> Any:
 # --- weights --------------------------------------------------------------------------------------------------
 
 
-def _draw(model: Any, device: torch.device, dtype: torch.dtype) -> None:
+def _fill_weights(model: Any, device: torch.device, dtype: torch.dtype) -> None:
     """Every parameter becomes real, module by module; quantized ones pass through their full size one at a time."""
     generator = torch.Generator(device).manual_seed(SEED)
     for module in model.modules():
@@ -117,7 +117,7 @@ def _fill(module: nn.Module, name: str, tensor: torch.Tensor, generator: torch.G
 
 
 def _rotary(module: Any, device: torch.device) -> None:
-    """The frequencies are reckoned, not drawn, and stay float32."""
+    """Set the rotary frequencies, which are calculated, not random, and stay float32."""
     fresh = type(module)(config=module.config)
     for name, values in fresh.named_buffers(recurse=False):
         setattr(module, name, nn.Buffer(values.to(device), persistent=False))

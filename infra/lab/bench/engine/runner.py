@@ -1,4 +1,4 @@
-"""Parts in processes of their own: one that dies or hangs costs itself, and what was measured is kept."""
+"""Runs parts in processes of their own: one that crashes or hangs fails alone, and earlier results are kept."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from multiprocessing.context import SpawnProcess
 from sightstream.infra.lab.bench.engine.derived import derive
 from sightstream.infra.lab.bench.engine.figures import PartReport, Report
 from sightstream.infra.lab.bench.engine.options import BenchOptions
-from sightstream.infra.lab.bench.engine.part_process import Ended, Learned, Said, Started, serve
+from sightstream.infra.lab.bench.engine.part_process import Facts, Message, PartEnded, PartStarted, serve
 from sightstream.infra.lab.bench.engine.parts import Part
 
 BENCH = "sightstream.infra.lab.bench.engine.bench:Bench"
 SET_UP_LIMIT_S = 600.0
 GRACE_S = 60.0
-LEAVE_S = 20.0
+EXIT_TIMEOUT_S = 20.0
 
 _spawn = multiprocessing.get_context("spawn")
 
@@ -57,7 +57,7 @@ class Runner:
             return self._listen(connection, process, parts)
         finally:
             connection.close()
-            process.join(LEAVE_S)
+            process.join(EXIT_TIMEOUT_S)
             process.kill()  # its own children end with it
             process.join()
 
@@ -71,30 +71,30 @@ class Runner:
             try:
                 message = connection.recv()
             except (EOFError, OSError):
-                process.join(LEAVE_S)
+                process.join(EXIT_TIMEOUT_S)
                 return self._fail(left, f"its process ended with code {process.exitcode}")
-            if isinstance(message, Ended):
+            if isinstance(message, PartEnded):
                 left = self._ended(message, left)
                 limit = SET_UP_LIMIT_S
                 if message.report.status == "failed":
                     return left
-            elif isinstance(message, Started):
+            elif isinstance(message, PartStarted):
                 limit = self._options.budgets.of(message.part) + self._grace_s
             else:
-                self._note(message)
+                self._record(message)
                 continue
             until = time.monotonic() + limit
         return left
 
-    def _note(self, message: Said | Learned) -> None:
-        if isinstance(message, Said):
+    def _record(self, message: Message | Facts) -> None:
+        if isinstance(message, Message):
             self._say(message.text)
             return
         self._report.machine |= message.machine
         self._report.command["sizes"] |= message.sizes
         self._report.model |= message.model
 
-    def _ended(self, ended: Ended, left: list[Part]) -> list[Part]:
+    def _ended(self, ended: PartEnded, left: list[Part]) -> list[Part]:
         self._keep(ended.report)
         rest = left[1:]
         if ended.hopeless:

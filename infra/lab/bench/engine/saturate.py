@@ -75,17 +75,17 @@ class Saturator:
         while len(self._held) < self._target and (job := self._feed.ready()) is not None:
             self._held.add(job.id)
             self._engine.submit(job)
-        self._fullness.note(self._clock(), full=len(self._held) >= self._capacity)
+        self._fullness.record(self._clock(), full=len(self._held) >= self._capacity)
 
     def _read(self, finished: FinishedJob) -> int:
         """The answer's tokens."""
-        self._let_go(finished)
+        self._release(finished)
         outcome = finished.outcome
         if not isinstance(outcome, Completion):
             raise CommandError(f"the engine did not answer: {outcome}")
         return outcome.completion_tokens
 
-    def _let_go(self, finished: FinishedJob) -> None:
+    def _release(self, finished: FinishedJob) -> None:
         self._held.remove(finished.id)
         self._feed.ended(finished.id)
 
@@ -95,7 +95,7 @@ class Saturator:
         until = self._clock() + DRAIN_S
         while self._held and self._clock() < until:
             for finished in self._engine.finished(WAIT_S):
-                self._let_go(finished)
+                self._release(finished)
                 if not isinstance(finished.outcome, Completion | Cancelled):
                     raise CommandError(f"the engine did not answer: {finished.outcome}")
 
@@ -114,7 +114,7 @@ class _Fullness:
     was_full: bool = True
     starved_s: float = 0.0
 
-    def note(self, at: float, *, full: bool) -> None:
+    def record(self, at: float, *, full: bool) -> None:
         if self.began is None:
             if not full:
                 return

@@ -1,4 +1,4 @@
-"""The best that stock generate() does with a batch: larger ones until memory or time runs out."""
+"""Finds the best batch of stock generate(): larger ones until memory or time runs out."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _measured(bench: Bench, runs: list[Run], full_at: int | None, waiting: list[
     best = max(table, key=lambda row: row["images_per_s"])
     how = f"full weights, greedy, batch {best['batch']}, {bench.sizes.tiles} tiles, {tokens} tokens, from JPEG bytes"
     if best["tokens"] != tokens:
-        how += f"; ran for {best['tokens']} tokens, the rest reckoned at the pace of those"
+        how += f"; ran for {best['tokens']} tokens, the rest extrapolated at the pace of those"
     if full_at is not None:
         how += f"; batch {full_at} runs out of memory"
     figures = (

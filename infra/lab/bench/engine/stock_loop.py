@@ -1,4 +1,4 @@
-"""transformers as its documentation shows it: processor, generate(), decode."""
+"""Runs transformers as its documentation shows it: processor, generate(), decode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import StoppingCriteriaList
 from transformers.utils import logging as hf_logging
 
 from sightstream.infra.lab.bench.engine.options import Allowance
@@ -27,7 +27,7 @@ class Run:
 
     @property
     def tokens(self) -> int:
-        """Of each answer."""
+        """Return the tokens of each answer."""
         return len(self.steps)
 
     @property
@@ -73,16 +73,16 @@ class StockLoop:
         return Run(len(files), self._clock() - start, watch.steps, width)
 
     def _inputs(self, files: list[bytes]) -> Any:
-        pictures = [[Image.open(io.BytesIO(data)).convert("RGB")] for data in files]
+        images = [[Image.open(io.BytesIO(data)).convert("RGB")] for data in files]
         inputs = self._processor(
-            images=pictures, text=[self._prompt] * len(files), add_special_tokens=False, return_tensors="pt"
+            images=images, text=[self._prompt] * len(files), add_special_tokens=False, return_tensors="pt"
         )
         return inputs.to(self._model.device)
 
 
 @dataclass(slots=True)
-class _Watch(StoppingCriteria):
-    """Notes when each token is there: waits for it, as generate() itself does right after."""
+class _Watch:
+    """A stopping criterion that records when each token arrives: waits for it, as generate() does right after."""
 
     start: float
     clock: Callable[[], float]

@@ -20,7 +20,7 @@ SET_UP = (
 
 
 def one_by_one(bench: Bench, allowance: Allowance) -> Measured:
-    """Latency and throughput; an image cut short by the clock is reckoned to its end by its own pace."""
+    """Latency and throughput; an image cut short by the clock is extrapolated at its own pace."""
     loop, files = _loop(bench)
     loop.run(files[:1], 4, allowance)
     runs: list[Run] = []
@@ -38,12 +38,12 @@ def _measured(bench: Bench, runs: list[Run]) -> Measured:
     exact = all(run.tokens == tokens for run in runs)
     how = f"{SET_UP}; {len(runs)} images of {bench.sizes.tiles} tiles, {tokens} tokens each"
     if not exact:
-        how += f"; ran for {runs[-1].tokens} tokens, the rest reckoned at the pace of those"
+        how += f"; ran for {runs[-1].tokens} tokens, the rest extrapolated at the pace of those"
     serial = list(accumulate(islice(cycle(took), asked)))
-    queue = f"{asked} requests that come at once and are answered one after another, RECKONED from the latencies above"
+    queue = f"{asked} requests that come at once, answered one after another, CALCULATED from the latencies above"
     figures = (
         Figure("images_per_s", len(took) / sum(took), "1/s", how),
-        Figure("latency_s", median(took), "s", "of an image, median"),
+        Figure("latency_s", median(took), "s", "per image, median"),
         Figure("first_token_s", median(run.first_token_s for run in runs), "s", "from JPEG bytes, median"),
         Figure("token_s", median(run.token_s for run in runs), "s", "mean of the tokens after the first, median"),
         Figure("concurrent_p50_s", percentile(serial, 0.5), "s", queue),

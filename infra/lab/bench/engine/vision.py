@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -23,7 +24,7 @@ REPEATS = 15
 
 
 def vision(bench: Bench, allowance: Allowance) -> Measured:
-    """Seconds an image. Changes how the model's vision tower attends: nothing stock is to be measured after it."""
+    """Measure seconds per image. Replaces the vision tower's attention, so nothing stock can be measured after it."""
     from sightstream.pipeline.engine.slots.vision import VisionEncoder
 
     pixels = decode(bench.files(bench.sizes.tiles)[0], DecodeSettings())
@@ -41,8 +42,9 @@ def vision(bench: Bench, allowance: Allowance) -> Measured:
 
 
 def _stream(device: str) -> contextlib.AbstractContextManager[Any]:
-    """Graphs can't be captured on the default stream, whose work is to be done before."""
+    """Return a stream of its own for captures, which can't be on the default one; waits for the work of that."""
     if device == "cpu":
         return contextlib.nullcontext()
     torch.cuda.synchronize()
-    return torch.cuda.stream(torch.cuda.Stream())
+    new_stream = cast("Callable[[], torch.cuda.Stream]", torch.cuda.Stream)  # typed: torch's own class is not
+    return torch.cuda.stream(new_stream())

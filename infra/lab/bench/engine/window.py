@@ -1,4 +1,4 @@
-"""Rates from the moments at which answers ended."""
+"""Calculates rates from the moments at which answers ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Of the answers that ended after `start` and not after `end`."""
+    """Rates of the answers that ended after `start` and not after `end`."""
 
     start: float
     end: float

@@ -66,7 +66,8 @@ def place(points: Points, centre: tuple[float, float], size: tuple[float, float]
     """Move an outline from the unit square to pixels: scaled to `size`, turned, and put around `centre`."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     scaled = (points - 0.5) * size
-    return scaled @ np.array([[c, s], [-s, c]]) + centre
+    moved: Points = scaled @ np.array([[c, s], [-s, c]]) + centre
+    return moved
 
 
 def flat(points: Points) -> list[float]:

@@ -68,7 +68,7 @@ class Question:
     @property
     def is_probe(self) -> bool:
         """The health check."""
-        return self.body["max_tokens"] == 1
+        return bool(self.body["max_tokens"] == 1)
 
 
 def completion(text: str | None = "hello", reason: str | None = "stop", **changes: object) -> dict[str, Any]:

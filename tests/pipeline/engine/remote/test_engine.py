@@ -126,7 +126,11 @@ def test_nobody_waits_for_an_answer_past_its_deadline() -> None:
 
 def test_finished_waits_no_longer_than_asked_and_stop_ends_at_once() -> None:
     hold = threading.Event()
-    with FakeServer(lambda handler: hold.wait(20) and None) as server:
+
+    def hold_answer(_: Handler) -> None:
+        hold.wait(20)
+
+    with FakeServer(hold_answer) as server:
         engine = RemoteEngine(server.settings(), lambda: None)
         engine.submit(job())
         start = time.monotonic()

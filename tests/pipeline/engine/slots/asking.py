@@ -68,10 +68,10 @@ def endings(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ())
 
 
 def answers(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ()) -> dict[int, Completion]:
-    return {number: said(finished) for number, finished in endings(engine, jobs, gaps).items()}
+    return {number: completion_of(finished) for number, finished in endings(engine, jobs, gaps).items()}
 
 
-def said(finished: FinishedJob) -> Completion:
+def completion_of(finished: FinishedJob) -> Completion:
     assert isinstance(finished.outcome, Completion), finished.outcome
     return finished.outcome
 

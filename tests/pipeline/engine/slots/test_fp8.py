@@ -34,7 +34,7 @@ def group(start: int) -> list[EngineJob]:
 GROUPS = [group(start) for start in range(0, 12, 4)]
 
 
-def told(
+def logits_of(
     checkpoint: Checkpoint, said: torch.Tensor | None, monkeypatch: pytest.MonkeyPatch, **changes: object
 ) -> torch.Tensor:
     """Logits [groups, steps, rows, vocabulary]; the tokens are those that `said`, logits of before, find likeliest."""
@@ -54,7 +54,7 @@ def told(
 @pytest.fixture(scope="module")
 def full(checkpoint: Checkpoint) -> torch.Tensor:
     with pytest.MonkeyPatch.context() as patch:
-        return told(checkpoint, None, patch)
+        return logits_of(checkpoint, None, patch)
 
 
 def difference(full: torch.Tensor, half: torch.Tensor) -> tuple[float, float, float]:
@@ -66,7 +66,7 @@ def difference(full: torch.Tensor, half: torch.Tensor) -> tuple[float, float, fl
 
 
 def test_logits_stay_close(checkpoint: Checkpoint, full: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    half = told(checkpoint, full, monkeypatch, cross_kv="fp8")
+    half = logits_of(checkpoint, full, monkeypatch, cross_kv="fp8")
     most, mean, divergence = difference(full, half)
     assert 0 < most < MOST
     assert mean < MEAN
@@ -87,7 +87,7 @@ def test_scales_of_the_wrong_page_break_the_bound(
             scales[pages] = scales[pages].roll(1, dims=1)  # a head's for its neighbour
 
     monkeypatch.setattr(Layer, "store", store)
-    most, mean, _ = difference(full, told(checkpoint, full, monkeypatch, cross_kv="fp8"))
+    most, mean, _ = difference(full, logits_of(checkpoint, full, monkeypatch, cross_kv="fp8"))
     assert most > 3 * MOST
     assert mean > 3 * MEAN
 

@@ -14,7 +14,7 @@ from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.errors import Cancelled, Rejected
 from sightstream.pipeline.types import Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason
-from tests.pipeline.engine.slots.asking import endings, image_of_tiles, job, said, slot_settings
+from tests.pipeline.engine.slots.asking import completion_of, endings, image_of_tiles, job, slot_settings
 from tests.pipeline.engine.slots.fake_runner import FakeModelRunner, answer
 
 LONG = 12 * 128  # tokens: more than half of all pages
@@ -65,7 +65,7 @@ def asked(number: int, max_tokens: int = 100, **rest: Any) -> EngineJob:
 
 def test_the_fake_is_read_as_it_speaks(engine: SlotEngine) -> None:
     found = endings(engine, [asked(number) for number in range(1, 40)])
-    assert [said(found[number]).completion_tokens for number in range(1, 40)] == [
+    assert [completion_of(found[number]).completion_tokens for number in range(1, 40)] == [
         len(answer(number)) for number in range(1, 40)
     ]
     assert all_free(engine)

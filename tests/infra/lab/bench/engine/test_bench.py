@@ -45,7 +45,7 @@ def test_ceilings(bench: Bench) -> None:
     assert all((figure.value or 0) > 0 for figure in run(ceilings.ceilings, bench).figures)
 
 
-def test_the_tutorials_loop_reckons_what_it_did_not_write(bench: Bench) -> None:
+def test_the_tutorials_loop_extrapolates_what_it_did_not_write(bench: Bench) -> None:
     found = run(tutorial.one_by_one, bench)
     assert found.detail["tokens"] == [4, 4]
     assert found.cut_short is None

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -72,7 +73,7 @@ def test_wrong_words_are_told_before_anything_is_loaded(words: list[str], told: 
 
 
 def test_earlier_runs_are_put_together_and_a_failed_part_shows_in_the_exit_code(tmp_path: Path) -> None:
-    command = {"settings": {}, "sizes": {}}
+    command: dict[str, Any] = {"settings": {}, "sizes": {}}
     rate = (Figure("images_per_s", 12.0, "1/s", "measured"),)
     write_json(Report(command, parts={"slots": PartReport("slots", "done", rate)}), tmp_path / "one.json")
     slow = (Figure("images_per_s", 0.1, "1/s", "measured"),)

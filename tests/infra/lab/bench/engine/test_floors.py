@@ -47,5 +47,5 @@ def test_an_image_is_bound_by_both_or_by_the_larger(shape: MllamaShape) -> None:
     floor = image_floor(shape, Storage(), load, H100, prompt_tokens=40, new_tokens=256)
     assert floor.arithmetic_s == prefill_flops(shape, 40) / H100.flops_per_s
     assert floor.memory_s == pytest.approx(256 * decode_step_floor_s(shape, Storage(), load, H100) / 128)
-    assert floor.one_after_the_other_s == floor.arithmetic_s + floor.memory_s
-    assert floor.side_by_side_s == max(floor.arithmetic_s, floor.memory_s)
+    assert floor.serial_s == floor.arithmetic_s + floor.memory_s
+    assert floor.overlapped_s == max(floor.arithmetic_s, floor.memory_s)

@@ -94,8 +94,8 @@ def test_special_tokens_fit_model_tokenizer_and_processor(plain: Checkpoint) -> 
 def test_the_processor_cuts_into_the_models_tiles(plain: Checkpoint) -> None:
     side = plain.model.config.vision_config.image_size
     for tiles in (1, 2, 4):
-        picture = Image.open(io.BytesIO(photographs(1, tiles, side)[0]))
-        inputs = plain.processor(images=[[picture]], text=["<|image|>?"], return_tensors="pt")
+        image = Image.open(io.BytesIO(photographs(1, tiles, side)[0]))
+        inputs = plain.processor(images=[[image]], text=["<|image|>?"], return_tensors="pt")
         assert inputs["pixel_values"].shape == (1, 1, 4, 3, side, side)
         assert inputs["aspect_ratio_mask"].sum().item() == tiles
 
@@ -109,11 +109,11 @@ def test_photographs_differ_and_repeat() -> None:
 def test_answers_are_as_long_as_they_are_asked_to_be(kind: Any) -> None:
     settings = ON_CPU.model_copy(update={"kind": kind})
     engine = build_engine_for(random_checkpoint(settings, "small"), settings, lambda: None)
-    picture = Image.open(io.BytesIO(photograph(1, 112, 112)))
-    pixels = Pixels(picture.tobytes(), picture.width, picture.height, "JPEG")
+    image = Image.open(io.BytesIO(photograph(1, 112, 112)))
+    pixels = Pixels(image.tobytes(), image.width, image.height, "JPEG")
     for number, tokens in enumerate((1, 9, 30)):
         engine.submit(EngineJob(number, pixels, "What?", AnalysisOptions(max_tokens=tokens)))
-    found = {}
+    found: dict[int, object] = {}
     while len(found) < 3:
         found |= {finished.id: finished.outcome for finished in engine.finished(0)}
     engine.stop()
@@ -140,10 +140,10 @@ def test_the_tutorials_nf4_leaves_lm_head_alone() -> None:
 def test_quantized_weights_are_those_drawn_in_full(plain: Checkpoint, quantization: Any) -> None:
     """The model says nearly the same: only its precision differs."""
     checkpoint = random_checkpoint(ON_CPU.model_copy(update={"quantization": quantization}), "small")
-    picture = Image.open(io.BytesIO(photograph(1, 112, 112)))
+    image = Image.open(io.BytesIO(photograph(1, 112, 112)))
     logits = []
     for each in (plain, checkpoint):
-        inputs = each.processor(images=[[picture]], text=["<|image|>What?"], return_tensors="pt")
+        inputs = each.processor(images=[[image]], text=["<|image|>What?"], return_tensors="pt")
         with torch.inference_mode():
             logits.append(each.model(**inputs).logits[0, -1].float())
     assert torch.cosine_similarity(logits[0], logits[1], dim=0) > (0.95 if quantization == "nf4" else 0.999)

@@ -13,7 +13,7 @@ from sightstream.infra.lab.bench.engine.options import Allowance
 from sightstream.infra.lab.bench.engine.saturate import Saturator, in_hand
 from sightstream.infra.lab.bench.engine.window import steady_rates
 from sightstream.pipeline.errors import Rejected
-from sightstream.pipeline.types import EngineJob
+from sightstream.pipeline.types import EngineJob, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from tests.infra.lab.bench.engine.fakes import Clock, FakeDecoder, FakeEngine
 
@@ -103,9 +103,9 @@ def test_a_stopped_feed_gives_back_what_it_had_decoded() -> None:
     assert decoder.lent == 0
 
 
-def test_a_file_that_can_not_be_decoded_is_told() -> None:
+def test_a_file_that_can_not_be_decoded_is_reported() -> None:
     class Broken(FakeDecoder):
-        def decode(self, data: bytes) -> object:  # type: ignore[override]
+        def decode(self, data: bytes) -> Pixels:
             raise Rejected(Reason.IMAGE_CORRUPT, Stage.DECODE, "damaged")
 
     given = Feed([b"one"], Broken(), "What?", repeat(1), threads=1)
