@@ -21,7 +21,7 @@ from PIL import Image
 
 from sightstream.infra.lab.demo_model.answers import FAMILIES, Family, split_sections
 from sightstream.infra.lab.demo_model.export import CHECKPOINT
-from sightstream.infra.lab.demo_model.judging import Asker, Verdict, as_jpeg, fractions, judge
+from sightstream.infra.lab.demo_model.judging import Asker, Grade, as_jpeg, fractions, judge
 from sightstream.infra.lab.demo_model.pictures import (
     NO_PRODUCT,
     UNKNOWN,
@@ -96,7 +96,7 @@ class Evaluation:
             answers = self._ask(self._exam, files_of(self._exam, self._folder / name, quality, scale), name)
             result[name] = fractions(self._judge(self._exam, answers))
         result["seen_combinations"] = fractions(
-            [verdict for spec, verdict in zip(self._exam.specs, self._verdicts, strict=True) if _seen(spec)]
+            [grade for spec, grade in zip(self._exam.specs, self._verdicts, strict=True) if _seen(spec)]
         )
         unseen = make_exam(f"evaluate/{self._seed}/unseen", max(1, len(self._exam.specs) // 2), "unseen")
         answers = self._ask(unseen, files_of(unseen, self._folder / "unseen", QUALITY), "unseen combinations")
@@ -142,7 +142,7 @@ class Evaluation:
         return self._asker.ask(pictures, exam.questions, self._told(what))
 
     @staticmethod
-    def _judge(exam: Exam, answers: list[str]) -> list[Verdict]:
+    def _judge(exam: Exam, answers: list[str]) -> list[Grade]:
         return [judge(*asked) for asked in zip(exam.specs, exam.families, answers, strict=True)]
 
     def _told(self, what: str) -> Callable[[int], None]:

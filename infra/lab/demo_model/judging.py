@@ -67,7 +67,7 @@ def as_jpeg(image: Image.Image, quality: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Grade:
     """One answer judged: which labels it got right (None where there was nothing to tell), and its form."""
 
     kind: bool | None
@@ -84,7 +84,7 @@ class Verdict:
     conclusion: bool
 
 
-def judge(spec: PictureSpec, family: Family, answer: str) -> Verdict:
+def judge(spec: PictureSpec, family: Family, answer: str) -> Grade:
     """Compare an answer with the truth.
 
     A label counts as right only if no section contradicts another. Kind, colour, pattern, count and damage are
@@ -96,7 +96,7 @@ def judge(spec: PictureSpec, family: Family, answer: str) -> Verdict:
     said = labels_from_answer(*(parts.get(name.lower(), "") for name in SECTIONS))
     product = truth.kind not in (NO_PRODUCT, UNKNOWN)
     wanted = split_sections(answer_text(truth, family))["conclusion"]
-    return Verdict(
+    return Grade(
         kind=said["kind"] == truth.kind if product else None,
         colour=said["colour"] == truth.colour if product else None,
         pattern=said["pattern"] == truth.pattern if product else None,
@@ -123,11 +123,11 @@ def _well_formed(answer: str) -> bool:
     return not rest.strip()
 
 
-def fractions(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The share of right ones for every field of `Verdict`; None where nothing was asked."""
+def fractions(grades: Sequence[Grade]) -> dict[str, Any]:
+    """The share of right ones for every field of `Grade`; None where nothing was asked."""
     shares: dict[str, Any] = {}
-    for name in Verdict.__slots__:
-        told = [value for verdict in verdicts if (value := getattr(verdict, name)) is not None]
+    for name in Grade.__slots__:
+        told = [value for grade in grades if (value := getattr(grade, name)) is not None]
         shares[name] = round(sum(told) / len(told), 4) if told else None
-    shares["images"] = len(verdicts)
+    shares["images"] = len(grades)
     return shares

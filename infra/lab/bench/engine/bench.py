@@ -100,7 +100,7 @@ class Bench:
         return own if isinstance(own, int) else self._beats
 
     def files(self, tiles: int) -> list[bytes]:
-        """Distinct JPEG files of so many tiles, drawn once."""
+        """Return distinct JPEG files of so many tiles, made once."""
         if tiles not in self._files:
             self.say(f"drawing {self.sizes.photographs} images of {tiles} tiles")
             self._files[tiles] = photographs(self.sizes.photographs, tiles, tiling_of(self.options).side)

@@ -100,8 +100,8 @@ class Report:
         }
 
 
-def percentile(samples: Sequence[float], share: float) -> float:
-    """The smallest sample that `share` (0 to 1) of them all do not exceed. Raises ValueError without samples."""
+def percentile(samples: Sequence[float], fraction: float) -> float:
+    """The smallest sample that `fraction` (0 to 1) of them all do not exceed. Raises ValueError without samples."""
     if not samples:
         raise ValueError("no samples")
-    return sorted(samples)[max(0, ceil(share * len(samples) - 1e-9) - 1)]
+    return sorted(samples)[max(0, ceil(fraction * len(samples) - 1e-9) - 1)]

@@ -17,13 +17,13 @@ def photographs(count: int, tiles: int, tile_side: int, threads: int = 4) -> lis
     """`count` distinct JPEG files that fill exactly `tiles` (1, 2 or 4) tiles of the model."""
     columns, rows = _COLUMNS_AND_ROWS[tiles]
     with ThreadPoolExecutor(threads) as pool:
-        drawn: Iterable[bytes] = pool.map(lambda n: photograph(n, columns * tile_side, rows * tile_side), range(count))
-        return list(drawn)
+        files: Iterable[bytes] = pool.map(lambda n: photograph(n, columns * tile_side, rows * tile_side), range(count))
+        return list(files)
 
 
 def photograph(number: int, width: int, height: int, grain_share: float = 0.15, grain_pixels: int = 4) -> bytes:
     """The same number and size give the same file. More and finer grain make a larger one."""
-    rng = random.Random(number)  # noqa: S311 - a picture, not a secret
+    rng = random.Random(number)  # noqa: S311 - an image, not a secret
     shapes = _noise(rng, 12, 12).resize((width, height), Image.Resampling.BICUBIC)
     grain = _noise(rng, max(1, width // grain_pixels), max(1, height // grain_pixels))
     grain = grain.resize((width, height), Image.Resampling.BILINEAR)

@@ -28,7 +28,7 @@ class Saturated:
 
 
 def in_hand(capacity: int) -> int:
-    """Jobs to keep in an engine's hands: what it works on, and some that wait for a place."""
+    """Return how many jobs an engine should hold: those that it works on, and some that wait."""
     return capacity + max(2, capacity // 4)
 
 

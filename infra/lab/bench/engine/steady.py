@@ -42,9 +42,9 @@ def fixed(bench: Bench, allowance: Allowance) -> Measured:
 
 
 def mixed(bench: Bench, allowance: Allowance) -> Measured:
-    """Lengths drawn evenly between two."""
+    """Lengths spread evenly between two."""
     low, high = bench.sizes.shortest, bench.sizes.longest
-    what = f"{low} to {high} tokens, drawn evenly"
+    what = f"{low} to {high} tokens, spread evenly"
     return steady(bench, Workload(bench.engine, lengths(low, high), what, bench.sizes.tiles), allowance)
 
 
@@ -60,8 +60,8 @@ def by_tiles(bench: Bench, allowance: Allowance) -> Measured:
     detail: dict[str, object] = {}
     short = None
     for at, tiles in enumerate(TILES_TRIED):
-        share = Allowance(bench.clock() + allowance.left_s / (len(TILES_TRIED) - at), bench.clock)
-        found = steady(bench, _fixed(bench, bench.engine, tiles), share)
+        allowed = Allowance(bench.clock() + allowance.left_s / (len(TILES_TRIED) - at), bench.clock)
+        found = steady(bench, _fixed(bench, bench.engine, tiles), allowed)
         figures += [replace(figure, name=f"{figure.name}_{tiles}_tiles") for figure in found.figures]
         detail[f"{tiles}_tiles"] = found.detail
         short = found.cut_short or short

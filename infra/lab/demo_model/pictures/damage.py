@@ -95,13 +95,13 @@ def _tear(rng: random.Random, sprite: Sprite, tip: tuple[float, float], severity
     mouth = size * rng.uniform(0.2, 0.25) * severity**0.5
     sides: list[list[tuple[float, float]]] = [[], []]
     for step in range(7):
-        share = step / 6
+        fraction = step / 6
         for side, sign in zip(sides, (1, -1), strict=True):
-            half = sign * share * mouth / 2 + rng.uniform(-0.016, 0.016) * size
+            half = sign * fraction * mouth / 2 + rng.uniform(-0.016, 0.016) * size
             side.append(
                 (
-                    tip[0] + along[0] * depth * share - along[1] * half,
-                    tip[1] + along[1] * depth * share + along[0] * half,
+                    tip[0] + along[0] * depth * fraction - along[1] * half,
+                    tip[1] + along[1] * depth * fraction + along[0] * half,
                 )
             )
     width = max(2, round(size * 0.034 * severity))

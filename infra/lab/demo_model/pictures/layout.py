@@ -1,4 +1,4 @@
-"""Where everything goes: the price tag and the badge at the edges, the items in the room that is left."""
+"""Where everything goes: the price tag and the badge at the edges, the items in the area that is left."""
 
 import math
 import random
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class FreeArea:
     """A rectangle in pixels."""
 
     left: float
@@ -14,11 +14,11 @@ class Room:
     width: float
     height: float
 
-    def without(self, side: str, depth: float) -> "Room":
+    def without(self, side: str, depth: float) -> "FreeArea":
         """What is left after `depth` pixels are taken from the "left", "right", "top" or "bottom"."""
         if side in ("left", "right"):
-            return Room(self.left + (depth if side == "left" else 0), self.top, self.width - depth, self.height)
-        return Room(self.left, self.top + (depth if side == "top" else 0), self.width, self.height - depth)
+            return FreeArea(self.left + (depth if side == "left" else 0), self.top, self.width - depth, self.height)
+        return FreeArea(self.left, self.top + (depth if side == "top" else 0), self.width, self.height - depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +30,25 @@ class Slot:
     side: float
 
 
-def edge_place(rng: random.Random, room: Room, size: tuple[int, int]) -> tuple[str, tuple[int, int]]:
-    """Put a sprite of `size` against an edge of the room: which edge costs the items least, and the top left corner."""
-    costs = {"left": size[0] * room.height, "top": size[1] * room.width}
+def edge_position(rng: random.Random, area: FreeArea, size: tuple[int, int]) -> tuple[str, tuple[int, int]]:
+    """Put a sprite of `size` against an edge of the area: which edge costs the items least, and the top left corner."""
+    costs = {"left": size[0] * area.height, "top": size[1] * area.width}
     across = costs["left"] * rng.uniform(0.8, 1.25) < costs["top"]
     side = rng.choice(("left", "right") if across else ("top", "bottom"))
-    x = room.left + rng.random() * max(0.0, room.width - size[0])
-    y = room.top + rng.random() * max(0.0, room.height - size[1])
+    x = area.left + rng.random() * max(0.0, area.width - size[0])
+    y = area.top + rng.random() * max(0.0, area.height - size[1])
     if side in ("left", "right"):
-        x = room.left if side == "left" else room.left + room.width - size[0]
+        x = area.left if side == "left" else area.left + area.width - size[0]
     else:
-        y = room.top if side == "top" else room.top + room.height - size[1]
+        y = area.top if side == "top" else area.top + area.height - size[1]
     return side, (round(x), round(y))
 
 
-def slots_for(rng: random.Random, room: Room, count: int) -> list[Slot]:
-    """`count` squares that do not overlap, as large as the room allows, a little out of line and of size."""
-    columns = max(range(1, count + 1), key=lambda c: min(room.width / c, room.height / math.ceil(count / c)))
+def slots_for(rng: random.Random, area: FreeArea, count: int) -> list[Slot]:
+    """`count` squares that do not overlap, as large as the area allows, a little out of line and of size."""
+    columns = max(range(1, count + 1), key=lambda c: min(area.width / c, area.height / math.ceil(count / c)))
     rows = math.ceil(count / columns)
-    cell_w, cell_h = room.width / columns, room.height / rows
+    cell_w, cell_h = area.width / columns, area.height / rows
     cell = min(cell_w, cell_h)
     slots = []
     for index in range(count):
@@ -56,7 +56,7 @@ def slots_for(rng: random.Random, room: Room, count: int) -> list[Slot]:
         in_row = min(columns, count - row * columns)
         side = cell * rng.uniform(0.9, 1.0)
         slack_x, slack_y = min(cell_w - side, cell * 0.5) / 2, min(cell_h - side, cell * 0.5) / 2
-        x = room.left + room.width / 2 + (column - (in_row - 1) / 2) * min(cell_w, cell * 1.5)
-        y = room.top + room.height / 2 + (row - (rows - 1) / 2) * min(cell_h, cell * 1.5)
+        x = area.left + area.width / 2 + (column - (in_row - 1) / 2) * min(cell_w, cell * 1.5)
+        y = area.top + area.height / 2 + (row - (rows - 1) / 2) * min(cell_h, cell * 1.5)
         slots.append(Slot(x + rng.uniform(-slack_x, slack_x), y + rng.uniform(-slack_y, slack_y), side))
     return slots

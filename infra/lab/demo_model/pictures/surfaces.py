@@ -18,9 +18,9 @@ FIXED: dict[str, RGB] = {
 }
 
 
-def mix(first: RGB, second: RGB, share: float) -> RGB:
-    """The colour that lies `share` of the way from `first` to `second`."""
-    r, g, b = (round(x + (y - x) * share) for x, y in zip(first, second, strict=True))
+def mix(first: RGB, second: RGB, fraction: float) -> RGB:
+    """Return the colour at `fraction` of the way from `first` to `second`."""
+    r, g, b = (round(x + (y - x) * fraction) for x, y in zip(first, second, strict=True))
     return r, g, b
 
 
