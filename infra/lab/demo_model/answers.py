@@ -1,4 +1,4 @@
-"""What the model says: labels to text for training, text back to labels for judging.
+"""What the model says: labels to text for training, text back to labels for grading.
 
 Every answer has four sections. The caption and the reasoning name everything there is to see; the conclusion
 answers the question that was asked.

@@ -21,7 +21,7 @@ from PIL import Image
 
 from sightstream.infra.lab.demo_model.answers import FAMILIES, Family, split_sections
 from sightstream.infra.lab.demo_model.export import CHECKPOINT
-from sightstream.infra.lab.demo_model.judging import Asker, Grade, as_jpeg, fractions, judge
+from sightstream.infra.lab.demo_model.grading import Asker, Grade, as_jpeg, fractions, grade_answer
 from sightstream.infra.lab.demo_model.pictures import (
     NO_PRODUCT,
     UNKNOWN,
@@ -85,8 +85,8 @@ class Evaluation:
         """The pictures as they are."""
         answers = self._ask(self._exam, files_of(self._exam, self._folder / "main", QUALITY), "pictures")
         self._answers = answers
-        self._verdicts = self._judge(self._exam, answers)
-        return {**fractions(self._verdicts), "images_per_s": round(self._done / self._elapsed(), 2)}
+        self._grades = self._grade(self._exam, answers)
+        return {**fractions(self._grades), "images_per_s": round(self._done / self._elapsed(), 2)}
 
     def variations(self) -> dict[str, Any]:
         """The same pictures made worse; unseen combinations; blank and swapped pictures; photographs."""
@@ -94,13 +94,13 @@ class Evaluation:
         result: dict[str, Any] = {}
         for name, (quality, scale) in worse.items():
             answers = self._ask(self._exam, files_of(self._exam, self._folder / name, quality, scale), name)
-            result[name] = fractions(self._judge(self._exam, answers))
+            result[name] = fractions(self._grade(self._exam, answers))
         result["seen_combinations"] = fractions(
-            [grade for spec, grade in zip(self._exam.specs, self._verdicts, strict=True) if _seen(spec)]
+            [grade for spec, grade in zip(self._exam.specs, self._grades, strict=True) if _seen(spec)]
         )
         unseen = make_exam(f"evaluate/{self._seed}/unseen", max(1, len(self._exam.specs) // 2), "unseen")
         answers = self._ask(unseen, files_of(unseen, self._folder / "unseen", QUALITY), "unseen combinations")
-        result["unseen_combinations"] = fractions(self._judge(unseen, answers))
+        result["unseen_combinations"] = fractions(self._grade(unseen, answers))
         return {**result, **self._counterfactual(), **self._photographs()}
 
     def _counterfactual(self) -> dict[str, Any]:
@@ -142,8 +142,8 @@ class Evaluation:
         return self._asker.ask(pictures, exam.questions, self._told(what))
 
     @staticmethod
-    def _judge(exam: Exam, answers: list[str]) -> list[Grade]:
-        return [judge(*asked) for asked in zip(exam.specs, exam.families, answers, strict=True)]
+    def _grade(exam: Exam, answers: list[str]) -> list[Grade]:
+        return [grade_answer(*asked) for asked in zip(exam.specs, exam.families, answers, strict=True)]
 
     def _told(self, what: str) -> Callable[[int], None]:
         def told(count: int) -> None:

@@ -94,7 +94,7 @@ class Run:
             self.log(prepared="compiled one step")
         self.trainer.model.zero_grad(set_to_none=True)
         self.trainer.heads.zero_grad(set_to_none=True)
-        self.log(prepared="compiled", drawn=self.store.drawn, validation=self.trainer.judge(self.checks, self.short))
+        self.log(prepared="compiled", drawn=self.store.drawn, validation=self.trainer.validate(self.checks, self.short))
         while self.store.drawn < self.recipe.first_pictures and time.monotonic() < self.ends:
             time.sleep(0.2)
 
@@ -137,7 +137,7 @@ class Run:
             if now - saved > 90:
                 self.save()
                 saved = time.monotonic()
-        self.log(phase=name, step=step, ended=True, validation=trainer.judge(self.checks, self.short))
+        self.log(phase=name, step=step, ended=True, validation=trainer.validate(self.checks, self.short))
 
     def stop(self) -> None:
         """End the drawing."""
@@ -147,7 +147,7 @@ class Run:
 
     def save(self) -> None:
         """Export the weights as they are, and judge them."""
-        scores = self.trainer.judge(self.checks, self.short)
+        scores = self.trainer.validate(self.checks, self.short)
         model = copy.deepcopy(self.trainer.model).cpu()
         export(model, build_processor(self.tokenizer), self.out / "checkpoint")
         self.log(saved=True, drawn=self.store.drawn, validation=scores)

@@ -106,7 +106,7 @@ class Trainer:
         scale, shift = gains / 255 / self.std * there, -self.mean / self.std * there
         return see(self.model, batch.tiles, batch.aspect, batch.tile_mask, scale, shift, self.pieces)
 
-    def judge(self, store: Store, prompts: tuple[Tensor, Tensor]) -> dict[str, float]:
+    def validate(self, store: Store, prompts: tuple[Tensor, Tensor]) -> dict[str, float]:
         """On held-out samples: the share of answers exactly right, by family, and of right classes, by head.
 
         Runs with gradients on, though none are wanted: switching them off would compile everything again.

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sightstream.infra.lab.demo_model.evaluate import evaluate
 from sightstream.infra.lab.demo_model.export import CHECKPOINT
-from sightstream.infra.lab.demo_model.judging import Asker
+from sightstream.infra.lab.demo_model.grading import Asker
 from sightstream.infra.lab.demo_model.pictures import draw, sample_spec
 from sightstream.infra.lab.demo_model.tiles import ARRANGEMENTS, cut_tiles
 from sightstream.infra.lab.demo_model.tokenizer import prompt_text

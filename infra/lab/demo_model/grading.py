@@ -68,7 +68,7 @@ def as_jpeg(image: Image.Image, quality: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """One answer judged: which labels it got right (None where there was nothing to tell), and its form."""
+    """One answer graded: which labels it got right (None where there was nothing to tell), and its form."""
 
     kind: bool | None
     colour: bool | None
@@ -84,7 +84,7 @@ class Grade:
     conclusion: bool
 
 
-def judge(spec: PictureSpec, family: Family, answer: str) -> Grade:
+def grade_answer(spec: PictureSpec, family: Family, answer: str) -> Grade:
     """Compare an answer with the truth.
 
     A label counts as right only if no section contradicts another. Kind, colour, pattern, count and damage are
@@ -124,10 +124,10 @@ def _well_formed(answer: str) -> bool:
 
 
 def fractions(grades: Sequence[Grade]) -> dict[str, Any]:
-    """The share of right ones for every field of `Grade`; None where nothing was asked."""
-    shares: dict[str, Any] = {}
+    """Return the fraction of right ones for every field of `Grade`; None where nothing was asked."""
+    rates: dict[str, Any] = {}
     for name in Grade.__slots__:
-        told = [value for grade in grades if (value := getattr(grade, name)) is not None]
-        shares[name] = round(sum(told) / len(told), 4) if told else None
-    shares["images"] = len(grades)
-    return shares
+        known = [value for grade in grades if (value := getattr(grade, name)) is not None]
+        rates[name] = round(sum(known) / len(known), 4) if known else None
+    rates["images"] = len(grades)
+    return rates
