@@ -109,8 +109,8 @@ def _odd_question(rng: random.Random, part: Part) -> str:
     if chance < 0.55:
         return _spoil(rng, _fill(rng, rng.choice(lists.other_tasks)))
     if chance < 0.7:
-        first, second = rng.sample(["kind", "colour", "count", "pattern", "price", "damage"], 2)
-        one, two = (clean_question(rng, family, part) for family in (first, second))  # type: ignore[arg-type]
+        asked: tuple[Family, ...] = ("kind", "colour", "count", "pattern", "price", "damage")
+        one, two = (clean_question(rng, family, part) for family in rng.sample(asked, 2))
         return f"{one}{rng.choice(('? ', ' and ', ', and '))}{two.lower()}?"
     if chance < 0.85:
         return " ".join(_nonsense_word(rng) for _ in range(rng.randint(1, 8)))

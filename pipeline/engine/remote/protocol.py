@@ -88,7 +88,7 @@ def _data_url(pixels: Pixels, image: Literal["png", "jpeg"]) -> str:
     from PIL import Image
 
     size, rgb = (pixels.width, pixels.height), pixels.buffer()
-    source = Image.frombuffer("RGB", size, rgb, "raw", "RGB", 0, 1)  # type: ignore[arg-type]
+    source = Image.frombuffer("RGB", size, rgb, "raw", "RGB", 0, 1)  # type: ignore[arg-type]  # Pillow asks for bytes, and reads any buffer
     encoded = io.BytesIO()
     if image == "png":
         source.save(encoded, "PNG", compress_level=1)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightstream.infra.lab.demo_model.answers import CONFLICT, FAMILIES, answer_text, labels_from_answer, split_sections
+from sightstream.infra.lab.demo_model.answers import (
+    CONFLICT,
+    FAMILIES,
+    Family,
+    answer_text,
+    labels_from_answer,
+    split_sections,
+)
 from sightstream.infra.lab.demo_model.pictures import sample_spec
 from sightstream.infra.lab.demo_model.questions import sample_long_question, sample_question
 from sightstream.infra.lab.demo_model.wordings import TEMPLATES, TEST, TRAIN, UNSEEN_TEMPLATES
@@ -21,9 +28,9 @@ ANSWER = (
 
 @given(seed=st.integers(0, 2**32), family=st.sampled_from(FAMILIES))
 @settings(max_examples=300, deadline=None)
-def test_labels_survive_the_trip_through_text(seed: int, family: str) -> None:
+def test_labels_survive_the_trip_through_text(seed: int, family: Family) -> None:
     labels = sample_spec(random.Random(seed), "test").labels
-    sections = split_sections(answer_text(labels, family))  # type: ignore[arg-type]
+    sections = split_sections(answer_text(labels, family))
     assert labels_from_answer(**sections) == asdict(labels)
 
 
@@ -55,9 +62,9 @@ def test_unclosed_sections_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_there_are_thousands_of_wordings(family: str) -> None:
+def test_there_are_thousands_of_wordings(family: Family) -> None:
     rng = random.Random(0)
-    assert len({sample_question(rng, family) for _ in range(6000)}) > 4000  # type: ignore[arg-type]
+    assert len({sample_question(rng, family) for _ in range(6000)}) > 4000
 
 
 def test_training_and_test_wordings_do_not_meet() -> None:

@@ -21,6 +21,7 @@ from sightstream.infra.lab.demo_model.pictures import (
     sample_spec,
 )
 from sightstream.infra.lab.demo_model.pictures.photolike import SCENES
+from sightstream.infra.lab.demo_model.pictures.spec import Split
 from sightstream.infra.lab.demo_model.pictures.things import HELD_OUT, THINGS
 from sightstream.infra.lab.demo_model.tiles import ARRANGEMENTS, arrangement_for
 
@@ -82,9 +83,10 @@ def test_training_never_shows_a_held_out_combination_or_thing() -> None:
 
 def test_the_splits_hold_what_they_say() -> None:
     rng = random.Random(1)
-    for split, expected in (("seen", False), ("unseen", True)):
+    splits: tuple[tuple[Split, bool], ...] = (("seen", False), ("unseen", True))
+    for split, expected in splits:
         for _ in range(500):
-            labels = sample_spec(rng, split).labels  # type: ignore[arg-type]
+            labels = sample_spec(rng, split).labels
             assert is_held_out(labels.kind, labels.colour or "", labels.pattern or "") is expected
     held_out = [is_held_out(k, c, p) for k in KINDS for c in COLOURS for p in PATTERNS]
     assert 0.08 < sum(held_out) / len(held_out) < 0.16

@@ -71,7 +71,7 @@ class Question:
         return bool(self.body["max_tokens"] == 1)
 
 
-def completion(text: str | None = "hello", reason: str | None = "stop", **changes: object) -> dict[str, Any]:
+def completion(text: object = "hello", reason: str | None = "stop", **changes: object) -> dict[str, Any]:
     return {
         "id": "c-1",
         "object": "chat.completion",

@@ -17,6 +17,7 @@ from sightstream.pipeline.errors import Cancelled, Fatal, Rejected
 from sightstream.pipeline.types import Canvas, Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.result import FinishReason
 from tests.pipeline.engine.remote.asking import ending, endings, job
 from tests.pipeline.engine.remote.fake_server import KEY, FakeServer, Handler, completion, good, in_turn, says
 
@@ -24,9 +25,9 @@ ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.parametrize(("text", "reason"), [("hello", "stop"), (" cut\n", "length"), (None, "length")])
-def test_an_answer_says_what_the_server_said(text: str | None, reason: str) -> None:
+def test_an_answer_says_what_the_server_said(text: str | None, reason: FinishReason) -> None:
     outcome = ending(says(200, completion(text, reason)))
-    assert outcome == Completion((text or "").strip(), reason, prompt_tokens=11, completion_tokens=7)  # type: ignore[arg-type]
+    assert outcome == Completion((text or "").strip(), reason, prompt_tokens=11, completion_tokens=7)
 
 
 @pytest.mark.parametrize(("format", "off_by"), [("png", 0), ("jpeg", 12)])

@@ -78,7 +78,7 @@ GARBAGE: dict[str, Answer] = {
     "negative": says(200, completion(usage={"prompt_tokens": -1, "completion_tokens": 1})),
     "unending": says(200, completion(reason=None)),
     "ended oddly": says(200, completion(reason="abort")),
-    "a number said": says(200, completion(text=5)),  # type: ignore[arg-type]
+    "a number said": says(200, completion(text=5)),
     "half a character": says(200, json.dumps(completion()).encode().replace(b"hello", b"\\ud800")),
     "no text": says(200, json.dumps(completion()).encode().replace(b"hello", b"\xff\xfe")),
     "deep": deep,

@@ -15,6 +15,7 @@ from sightstream.pipeline.engine.remote.protocol import defuse, only_model, read
 from sightstream.pipeline.engine.remote.refusals import error_for, retry_after_s
 from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
 from sightstream.pipeline.types import Completion
+from sightstream.schemas.wire.result import FinishReason
 from tests.pipeline.engine.remote.fake_server import completion
 
 TOKENS = ["<|image|>", "<|eot_id|>", "<|im_start|>", "<s>", "</s>", "<image>", "<end_of_turn>", "<image_soft_token>",
@@ -82,9 +83,9 @@ def test_any_refusal_has_an_error(status: int, body: bytes) -> None:
 
 
 @given(st.text(), st.sampled_from(["stop", "length"]), st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1))
-def test_what_was_said_is_read_back(text: str, reason: str, prompt: int, said: int) -> None:
+def test_what_was_said_is_read_back(text: str, reason: FinishReason, prompt: int, said: int) -> None:
     body = completion(text, reason, usage={"prompt_tokens": prompt, "completion_tokens": said})
-    assert read_answer(json.dumps(body).encode()) == Completion(text.strip(), reason, prompt, said)  # type: ignore[arg-type]
+    assert read_answer(json.dumps(body).encode()) == Completion(text.strip(), reason, prompt, said)
 
 
 def headers(value: str | None) -> Message:

@@ -83,7 +83,10 @@ def test_the_newest_that_fit_are_kept(uses: list[tuple[str | None, int]], limit:
     kept, model = EncoderCache(limit * KIB), dict[str, torch.Tensor]()
     for key, size in uses:
         found = kept.get(key)
-        assert found is (None if key is None else model.get(key)) or torch.equal(found, model[key])  # type: ignore[arg-type, index]
+        expected = None if key is None else model.get(key)
+        assert (found is None) == (expected is None)
+        if found is not None and expected is not None:
+            assert torch.equal(found, expected)
         if key is None:
             kept.put(key, torch.zeros(size * KIB, dtype=torch.uint8))
         elif found is None:

@@ -123,7 +123,9 @@ def test_the_greatest_chance_gives_no_token_that_has_none() -> None:
     for seed in range(20):
         logits = torch.randn(1, 5000, generator=torch.Generator().manual_seed(seed))
         logits[:, 2500:] -= 200
-        assert logits[0, sample_nucleus(logits, SamplingBatch.of([state]))] > -100  # type: ignore[arg-type]
+        batch = SamplingBatch.of([state])
+        assert batch is not None
+        assert logits[0, sample_nucleus(logits, batch)] > -100
 
 
 def test_broken_logits_of_one_row_end_nobody_else() -> None:

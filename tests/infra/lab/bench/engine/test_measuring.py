@@ -96,10 +96,10 @@ def test_mixed_lengths_keep_the_token_rate() -> None:
 
 
 def test_an_engine_that_ran_out_of_memory_says_so() -> None:
-    bench = KnownBench()
+    bench: Any = KnownBench()
     capacities = iter([4, 4])
-    bench.engine.capacity = lambda: next(capacities, 3)  # type: ignore[method-assign]
-    found = steady.fixed(bench, Allowance(1e6, bench.clock))  # type: ignore[arg-type]
+    bench.engine.capacity = lambda: next(capacities, 3)
+    found = steady.fixed(bench, Allowance(1e6, bench.clock))
     assert (found.detail["slots"], found.detail["slots_at_first"]) == (3, 4)
     assert "OUT OF MEMORY" in found.figures[0].method
 
@@ -191,14 +191,14 @@ def test_growth_is_told_per_thousand_images() -> None:
 
 
 def test_an_answer_of_the_wrong_length_is_no_measurement() -> None:
-    bench = KnownBench()
+    bench: Any = KnownBench()
     original = bench.engine.finished
 
     def shortened(timeout: float) -> list[Any]:
         bench.engine.asked = dict.fromkeys(bench.engine.asked, 3)
-        return original(timeout)
+        return list(original(timeout))
 
-    bench.engine.finished = shortened  # type: ignore[method-assign]
+    bench.engine.finished = shortened
     with pytest.raises(CommandError, match="3 tokens and not the 9"):
         bench.ask(1, 9)
 

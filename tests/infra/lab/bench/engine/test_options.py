@@ -7,7 +7,7 @@ import pytest
 from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.bench.engine.options import Budgets, read_budgets
 from sightstream.infra.lab.bench.engine.part_process import find
-from sightstream.infra.lab.bench.engine.parts import PARTS, chosen
+from sightstream.infra.lab.bench.engine.parts import PARTS, Part, chosen
 from sightstream.infra.lab.bench.engine.sizes import ON_CPU, ON_GPU, sizes_for
 
 
@@ -51,5 +51,5 @@ def test_groups_are_not_scattered() -> None:
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
-def test_every_part_is_there_to_be_run(part: object) -> None:
-    assert callable(find(part.where))  # type: ignore[attr-defined]
+def test_every_part_is_there_to_be_run(part: Part) -> None:
+    assert callable(find(part.where))
