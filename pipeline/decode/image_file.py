@@ -39,7 +39,7 @@ def decode_image(data: bytes, limits: Limits, allocate: AllocateOutput) -> Decod
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _decode_with_pillow(data, kind, limits, allocate, tried_in_place=size is not None)
+            return _decode_with_pillow(data, kind, limits, allocate, jpeg_decoder_failed=size is not None)
     except (Rejected, OutOfSharedMemory):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -55,14 +55,14 @@ def _size_without_pillow(data: bytes, kind: str, limits: Limits) -> tuple[int, i
 
 
 def _decode_with_pillow(
-    data: bytes, kind: str, limits: Limits, allocate: AllocateOutput, tried_in_place: bool
+    data: bytes, kind: str, limits: Limits, allocate: AllocateOutput, jpeg_decoder_failed: bool
 ) -> DecodedImage:
     header_size = webp_size(data) if kind == "WEBP" else None
     if header_size is not None:
         _check_shape(*header_size, limits)
     with Image.open(io.BytesIO(data), formats=[pillow_name(kind)]) as image:
         _check_shape(image.width, image.height, limits)
-        if not tried_in_place and _is_plain_jpeg(image, limits) and write_rgb(data, *image.size, allocate):
+        if not jpeg_decoder_failed and _is_plain_jpeg(image, limits) and write_rgb(data, *image.size, allocate):
             return DecodedImage(*image.size, kind)
         smaller = draft(image, limits)
         image.load()  # the first frame of an animation

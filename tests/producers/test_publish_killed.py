@@ -70,7 +70,7 @@ def assert_each_once_in_order(found: list[ImageRequest], uris: list[str]) -> Non
 def wait_until_written(runtime: LocalRuntime, topic: str, offsets: int, run: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while high_watermark(runtime.kafka_settings, topic) < offsets:
-        assert run.poll() is None, "the run ended before it was to be killed"
+        assert run.poll() is None, "the run ended before the kill"
         assert time.monotonic() < deadline, "the run does not get on"
 
 

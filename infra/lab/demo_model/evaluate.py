@@ -117,11 +117,11 @@ class Evaluation:
         changed = [swapped[index] != self._answers[index] for index in differing]
         nothing = ["no product" in split_sections(answer).get("caption", "") for answer in blank]
         return {
-            "blank_changes_answer": _share(
+            "blank_changes_answer": _fraction(
                 [b != a for b, a, t in zip(blank, self._answers, truly, strict=False) if t.kind != NO_PRODUCT]
             ),
-            "blank_is_no_product": _share(nothing),
-            "swap_changes_answer": _share(changed),
+            "blank_is_no_product": _fraction(nothing),
+            "swap_changes_answer": _fraction(changed),
         }
 
     def _photographs(self) -> dict[str, Any]:
@@ -132,8 +132,8 @@ class Evaluation:
         captions = [split_sections(answer).get("caption", answer) for answer in answers]
         unknown = [UNKNOWN in caption or "no product" in caption for caption in captions]
         return {
-            "photographs_unknown": _share([UNKNOWN in caption for caption in captions]),
-            "photographs_unknown_or_no_product": _share(unknown),
+            "photographs_unknown": _fraction([UNKNOWN in caption for caption in captions]),
+            "photographs_unknown_or_no_product": _fraction(unknown),
             "photographs": dict(zip(names, captions, strict=True)),
         }
 
@@ -194,7 +194,7 @@ def _seen(spec: PictureSpec) -> bool:
     return labels.colour is not None and not is_held_out(labels.kind, labels.colour, labels.pattern or "")
 
 
-def _share(values: list[bool]) -> float | None:
+def _fraction(values: list[bool]) -> float | None:
     return round(sum(values) / len(values), 4) if values else None
 
 

@@ -18,7 +18,7 @@ BLOCK = 128  # samples handed over at a time
 class Feed:
     """`workers` forked processes, each filling blocks of BLOCK samples.
 
-    Start it before CUDA is touched: the processes are forked. `take()` gives the next full block as arrays that
+    Start it before CUDA is touched: the processes are forked. `next_block()` gives the next full block as arrays that
     stay valid until `give_back()` is called with its number.
     """
 
@@ -36,7 +36,7 @@ class Feed:
         for process in self._processes:
             process.start()
 
-    def take(self, timeout_s: float | None = None) -> tuple[int, dict[str, Any]]:
+    def next_block(self, timeout_s: float | None = None) -> tuple[int, dict[str, Any]]:
         """The next full block: its number and its arrays. Raises `queue.Empty` after `timeout_s`."""
         number = self._full.get(timeout=timeout_s)
         return number, self._blocks[number]

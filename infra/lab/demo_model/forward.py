@@ -29,7 +29,7 @@ def _rms(x: Tensor, weight: Tensor) -> Tensor:
 
 def _embed_patches(tiles: Tensor, scale: Tensor, shift: Tensor, weights: tuple[Tensor, ...]) -> Tensor:
     """Tiles (B, T, 3, S, S) in bytes or floats -> tokens (B, T, patches + 1, width), normalised."""
-    kernel, before, first, places, norm_weight, norm_bias = weights
+    kernel, before, first, positions, norm_weight, norm_bias = weights
     pixels = tiles.float() * scale + shift
     size = kernel.shape[-1]
     grid = pixels.shape[-1] // size
@@ -37,7 +37,7 @@ def _embed_patches(tiles: Tensor, scale: Tensor, shift: Tensor, weights: tuple[T
     patches = patches.permute(0, 1, 3, 5, 2, 4, 6).reshape(*tiles.shape[:2], grid * grid, -1)
     x = F.linear(patches, kernel.flatten(1)) + before
     x = torch.cat([first.to(x.dtype).expand(*tiles.shape[:2], 1, -1), x], dim=2)
-    return _norm(x + places, norm_weight, norm_bias)
+    return _norm(x + positions, norm_weight, norm_bias)
 
 
 def _vision_layer(x: Tensor, mask: Tensor, heads: int, weights: tuple[Tensor, ...]) -> Tensor:
@@ -136,12 +136,12 @@ def see(
     vision = model.model.vision_model
     batch, count, width = len(tiles), tiles.shape[1], vision.hidden_size
     before, after = vision.pre_tile_positional_embedding, vision.post_tile_positional_embedding
-    place = vision.gated_positional_embedding
-    gate = place.gate.tanh()
-    places = (1 - gate) * place.embedding + gate * place.tile_embedding(aspect).view(batch, count, -1, width)
+    embedding = vision.gated_positional_embedding
+    gate = embedding.gate.tanh()
+    positions = (1 - gate) * embedding.embedding + gate * embedding.tile_embedding(aspect).view(batch, count, -1, width)
     weights = (
         *(vision.patch_embedding.weight, before.gate.tanh() * before.embedding(aspect).view(batch, count, 1, width)),
-        *(vision.class_embedding, places, vision.layernorm_pre.weight, vision.layernorm_pre.bias),
+        *(vision.class_embedding, positions, vision.layernorm_pre.weight, vision.layernorm_pre.bias),
     )
     x = pieces["embed_patches"](tiles, scale, shift, weights)
     tokens, padding = x.shape[2], -x.shape[2] % 8
@@ -212,16 +212,16 @@ def answer_loss(
     lengths: Tensor,
     states: Tensor,
     tile_mask: Tensor,
-    room: int,
+    max_tokens: int,
     pieces: dict[str, Piece] = PIECES,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the answers, and which answers are right token by token.
 
-    `starts` is where each answer's first token stands, `lengths` how many tokens it has (at most `room`).
+    `starts` is where each answer's first token stands, `lengths` how many tokens it has (at most `max_tokens`).
     An answer all of whose tokens are the likeliest ones is what greedy generation would write.
     """
     hidden = say(model, tokens, states, tile_mask, pieces)
-    steps = torch.arange(room, device=tokens.device)
+    steps = torch.arange(max_tokens, device=tokens.device)
     at = (starts[:, None] + steps).clamp(max=tokens.shape[1] - 1)
     wanted = torch.where(steps < lengths[:, None], tokens.gather(1, at), -100)
     before = (at - 1)[..., None].expand(-1, -1, hidden.shape[-1])

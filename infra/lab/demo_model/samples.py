@@ -36,7 +36,7 @@ TARGETS: dict[str, int] = {
     "count": MAX_COUNT,
     "damage": len(DAMAGES),
     "sale": 2,
-    **{f"price{place}": len(PRICE_CHARACTERS) + 1 for place in range(PRICE_LENGTH)},
+    **{f"price{position}": len(PRICE_CHARACTERS) + 1 for position in range(PRICE_LENGTH)},
 }
 
 FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
@@ -61,8 +61,8 @@ def head_targets(labels: Labels) -> list[int]:
         int(labels.sale),
     ]
     written = (labels.price or "$")[1:]
-    places = [PRICE_CHARACTERS.index(c) for c in written] + [len(PRICE_CHARACTERS)] * (PRICE_LENGTH - len(written))
-    return targets + places
+    positions = [PRICE_CHARACTERS.index(c) for c in written] + [len(PRICE_CHARACTERS)] * (PRICE_LENGTH - len(written))
+    return targets + positions
 
 
 def training_view(rng: random.Random, spec: PictureSpec) -> Image.Image:

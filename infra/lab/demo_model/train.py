@@ -23,25 +23,25 @@ from sightstream.infra.lab.demo_model.feed import BLOCK, Feed
 from sightstream.infra.lab.demo_model.prompts import make_prompts
 from sightstream.infra.lab.demo_model.store import Store, to_device
 from sightstream.infra.lab.demo_model.tokenizer import build_tokenizer
-from sightstream.infra.lab.demo_model.trainer import Recipe, Trainer
+from sightstream.infra.lab.demo_model.trainer import Hyperparameters, Trainer
 
 
-def _pace(share: float, decay_share: float) -> float:
-    """The learning rate's factor when `share` of a phase is over."""
-    return min(1.0, max(0.0, (1 - share) / decay_share)) if decay_share else 1.0
+def _pace(fraction: float, decay_fraction: float) -> float:
+    """The learning rate's factor when `fraction` of a phase is over."""
+    return min(1.0, max(0.0, (1 - fraction) / decay_fraction)) if decay_fraction else 1.0
 
 
 class Run:
     """One training run: the clock, the feed, the log."""
 
-    def __init__(self, recipe: Recipe, out: Path) -> None:
-        self.recipe, self.out = recipe, out
+    def __init__(self, hyperparameters: Hyperparameters, out: Path) -> None:
+        self.hyperparameters, self.out = hyperparameters, out
         self.begun = time.monotonic()
-        self.ends = self.begun + recipe.minutes * 60 - recipe.reserve_s
+        self.ends = self.begun + hyperparameters.minutes * 60 - hyperparameters.reserve_s
         out.mkdir(parents=True, exist_ok=True)
         self.log_file = (out / "training.jsonl").open("w")
         self.over = threading.Event()
-        self.log(recipe=asdict(recipe))
+        self.log(hyperparameters=asdict(hyperparameters))
 
     def log(self, **values: Any) -> None:
         """Write a line to the log and to the screen."""
@@ -52,35 +52,35 @@ class Run:
 
     def prepare(self) -> None:
         """Tokenizer, prompts and drawing processes first: they fork, so CUDA must not be awake yet."""
-        recipe = self.recipe
+        hyperparameters = self.hyperparameters
         self.tokenizer = build_tokenizer()
-        many, few = recipe.wordings, max(1, recipe.wordings // 10)
-        short = make_prompts(self.tokenizer, recipe.seed, many, False, recipe.workers)
-        long = make_prompts(self.tokenizer, recipe.seed, few, True, recipe.workers)
+        many, few = hyperparameters.wordings, max(1, hyperparameters.wordings // 10)
+        short = make_prompts(self.tokenizer, hyperparameters.seed, many, False, hyperparameters.workers)
+        long = make_prompts(self.tokenizer, hyperparameters.seed, few, True, hyperparameters.workers)
         self.log(prepared="prompts")
-        checks = Feed(self.tokenizer, recipe.seed, recipe.workers, "test")
-        held_out = [checks.take(120)[1] for _ in range(max(1, 3 * recipe.batch // BLOCK))]
+        checks = Feed(self.tokenizer, hyperparameters.seed, hyperparameters.workers, "test")
+        held_out = [checks.next_block(120)[1] for _ in range(max(1, 3 * hyperparameters.batch // BLOCK))]
         checks.stop()
         self.log(prepared="held-out pictures")
-        self.feed = Feed(self.tokenizer, recipe.seed, recipe.workers)
+        self.feed = Feed(self.tokenizer, hyperparameters.seed, hyperparameters.workers)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.short, self.long = to_device(short, self.device), to_device(long, self.device)
-        self.store = Store(recipe.buffer, self.device)
+        self.store = Store(hyperparameters.buffer, self.device)
         self.checks = Store(BLOCK * len(held_out), self.device)
         for block in held_out:
             self.checks.add(block)
         self.receiver = threading.Thread(target=self._receive, daemon=True)
         self.receiver.start()
-        self.generator = torch.Generator(self.device).manual_seed(recipe.seed)
+        self.generator = torch.Generator(self.device).manual_seed(hyperparameters.seed)
         self.log(prepared="device")
-        self.trainer = Trainer(recipe, self.device)
+        self.trainer = Trainer(hyperparameters, self.device)
         self.log(prepared="model", parameters=sum(p.numel() for p in self.trainer.model.parameters()))
 
     def _receive(self) -> None:
         """In a thread of its own: move what has been drawn onto the device, compiling or not."""
         while not self.over.is_set():
             try:
-                number, block = self.feed.take(0.2)
+                number, block = self.feed.next_block(0.2)
             except queue.Empty:
                 continue
             self.store.add(block)
@@ -89,19 +89,19 @@ class Run:
     def warm_up(self) -> None:
         """Compile everything on held-out pictures (nothing is learnt from them) while the first ones are drawn."""
         for prompts in (self.short, self.long):
-            batch = self.checks.sample(self.recipe.batch, prompts, self.generator)
-            torch.autograd.backward(self.trainer.joint_loss(batch, self.trainer.gains(self.recipe.batch)).both)
+            batch = self.checks.sample(self.hyperparameters.batch, prompts, self.generator)
+            torch.autograd.backward(self.trainer.joint_loss(batch, self.trainer.gains(self.hyperparameters.batch)).both)
             self.log(prepared="compiled one step")
         self.trainer.model.zero_grad(set_to_none=True)
         self.trainer.heads.zero_grad(set_to_none=True)
         self.log(prepared="compiled", drawn=self.store.drawn, validation=self.trainer.validate(self.checks, self.short))
-        while self.store.drawn < self.recipe.first_pictures and time.monotonic() < self.ends:
+        while self.store.drawn < self.hyperparameters.first_pictures and time.monotonic() < self.ends:
             time.sleep(0.2)
 
     def train(self) -> None:
         """Both phases, until the time is over."""
         start = time.monotonic()
-        middle = start + (self.ends - start) * self.recipe.vision_share
+        middle = start + (self.ends - start) * self.hyperparameters.vision_fraction
         self._phase("vision", start, middle)
         self._phase("joint", middle, self.ends)
 
@@ -109,11 +109,13 @@ class Run:
         trainer, step, told = self.trainer, 0, time.monotonic()
         seen, saved = 0, time.monotonic()
         while (now := time.monotonic()) < end:
-            share = (now - start) / (end - start)
-            pace = min(1.0, (step + 1) / 100) * _pace(share, self.recipe.decay_share if name == "joint" else 0.0)
+            fraction = (now - start) / (end - start)
+            pace = min(1.0, (step + 1) / 100) * _pace(
+                fraction, self.hyperparameters.decay_fraction if name == "joint" else 0.0
+            )
             prompts = self.long if name == "joint" and step % 10 == 9 else self.short
-            batch = self.store.sample(self.recipe.batch, prompts, self.generator)
-            gains = trainer.gains(self.recipe.batch)
+            batch = self.store.sample(self.hyperparameters.batch, prompts, self.generator)
+            gains = trainer.gains(self.hyperparameters.batch)
             if name == "vision":
                 loss = report = trainer.vision_loss(batch, gains)[0]
             else:
@@ -157,14 +159,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the options and train."""
     options = argparse.ArgumentParser(description="Train the demo model on drawn product pictures.")
     options.add_argument("--out", type=Path, required=True)
-    for name, value in asdict(Recipe()).items():
+    for name, value in asdict(Hyperparameters()).items():
         if isinstance(value, bool):
             options.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=value)
         else:
             options.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     given = vars(options.parse_args(arguments))
     out = given.pop("out")
-    run = Run(Recipe(**given), out)
+    run = Run(Hyperparameters(**given), out)
     run.prepare()
     try:
         run.warm_up()

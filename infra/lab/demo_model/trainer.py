@@ -17,7 +17,7 @@ from sightstream.infra.lab.demo_model.store import Batch, Store
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Hyperparameters:
     """Everything that decides how a training run goes."""
 
     minutes: float = 9.6
@@ -27,8 +27,8 @@ class Recipe:
     buffer: int = 220_000
     first_pictures: int = 24_000  # training starts when this many are drawn
     wordings: int = 60_000  # prompts of each family
-    vision_share: float = 0.18  # of the training time: the vision tower alone
-    decay_share: float = 0.7  # of the joint time: the learning rate falls to zero
+    vision_fraction: float = 0.18  # of the training time: the vision tower alone
+    decay_fraction: float = 0.7  # of the joint time: the learning rate falls to zero
     muon_lr: float = 0.02
     adam_lr: float = 2e-3
     heads_weight: float = 0.5
@@ -49,29 +49,29 @@ class Losses(NamedTuple):
 class Trainer:
     """The model, its optimizers and the two losses."""
 
-    def __init__(self, recipe: Recipe, device: torch.device) -> None:
-        self.recipe, self.device = recipe, device
-        shape = TINY if recipe.tiny else FULL
-        self.model = fresh_model(shape, recipe.seed).to(device)
+    def __init__(self, hyperparameters: Hyperparameters, device: torch.device) -> None:
+        self.hyperparameters, self.device = hyperparameters, device
+        shape = TINY if hyperparameters.tiny else FULL
+        self.model = fresh_model(shape, hyperparameters.seed).to(device)
         self.heads = Heads(shape.text_hidden, TARGETS, shape.text_heads).to(device)
         named = [*self.model.named_parameters(), *self.heads.named_parameters()]
         hidden = [p for name, p in named if p.ndim == 2 and _is_hidden(name)]
         chosen = {id(p) for p in hidden}
-        self.muon = Muon(hidden, recipe.muon_lr)
+        self.muon = Muon(hidden, hyperparameters.muon_lr)
         rest = [p for _, p in named if id(p) not in chosen]
-        self.adam = torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
+        self.adam = torch.optim.AdamW(rest, lr=hyperparameters.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
         self.mean = torch.tensor(PIXEL_MEAN, device=device).view(1, 1, 3, 1, 1)
         self.std = torch.tensor(PIXEL_STD, device=device).view(1, 1, 3, 1, 1)
-        self.pieces = compiled_pieces() if recipe.compiled else PIECES
-        if recipe.compiled:
+        self.pieces = compiled_pieces() if hyperparameters.compiled else PIECES
+        if hyperparameters.compiled:
             self.heads.compile(dynamic=False)
 
     def step(self, loss: Tensor, pace: float) -> None:
         """One update with the learning rates times `pace`."""
         torch.autograd.backward(loss)
-        self.muon.lr = self.recipe.muon_lr * pace
+        self.muon.lr = self.hyperparameters.muon_lr * pace
         for group in self.adam.param_groups:
-            group["lr"] = self.recipe.adam_lr * pace
+            group["lr"] = self.hyperparameters.adam_lr * pace
         self.muon.step()
         self.adam.step()
         self.muon.zero_grad()
@@ -95,7 +95,7 @@ class Trainer:
             logits = self.heads(states, batch.tile_mask)
             answers = (batch.tokens, batch.starts, batch.lengths)
             said, exact = answer_loss(self.model, *answers, states, batch.tile_mask, ANSWER_LENGTH, self.pieces)
-        both = said + self.recipe.heads_weight * self.heads.loss(logits, batch.targets)
+        both = said + self.hyperparameters.heads_weight * self.heads.loss(logits, batch.targets)
         return Losses(both, said, exact, logits)
 
     def _mixed(self) -> torch.autocast:
@@ -112,7 +112,7 @@ class Trainer:
         Runs with gradients on, though none are wanted: switching them off would compile everything again.
         """
         generator = torch.Generator(self.device).manual_seed(0)
-        size, right, told, asked = self.recipe.batch, [], [], []
+        size, right, told, asked = self.hyperparameters.batch, [], [], []
         for start in range(0, len(store) - size + 1, size):
             rows = torch.arange(start, start + size, device=self.device)
             batch = store.batch(rows, rows % len(FAMILIES), prompts, generator)

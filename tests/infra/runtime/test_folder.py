@@ -1,4 +1,4 @@
-"""Who owns a folder, and what stays in it."""
+"""The owner of a runtime folder, and what stays in it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from sightstream.pipeline.types import Canvas, Completion, EngineJob, FinishedJo
 from sightstream.schemas.wire.request import AnalysisOptions
 
 WAIT_S = 0.005
-PATIENCE_S = 600.0
+WAIT_LIMIT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Asker:
                 asked.ends.append(self.clock())
                 self.decoder.release(out.pop(finished.id))
                 _check(finished, tokens)
-            if self.clock() - asked.start > PATIENCE_S:
-                raise CommandError(f"no answer within {PATIENCE_S:.0f} s")
+            if self.clock() - asked.start > WAIT_LIMIT_S:
+                raise CommandError(f"no answer within {WAIT_LIMIT_S:.0f} s")
         return asked
 
     def _job(self, number: int, pixels: Pixels | Canvas, tokens: int) -> EngineJob:

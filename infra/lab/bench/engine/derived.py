@@ -29,7 +29,7 @@ def derive(report: Report) -> tuple[Figure, ...]:
     """Those that belong to a part of the run; without a value, and with the reason, where another part is missing."""
     figures = [_ratio(report, ratio) for ratio in _RATIOS if ratio.over[0] in report.parts]
     if {"slots", "decode", "prefill", "vision"} & report.parts.keys():
-        figures += _shares(report)
+        figures += _fractions(report)
     return tuple(figures)
 
 
@@ -41,16 +41,16 @@ def _ratio(report: Report, ratio: _Ratio) -> Figure:
     return Figure(ratio.name, over / under, "times", ratio.how)
 
 
-def _shares(report: Report) -> list[Figure]:
+def _fractions(report: Report) -> list[Figure]:
     bandwidth = report.value("ceilings", "copy_bytes_per_s")
     rate = report.value("ceilings", "matrix_flops_per_s")
     if not bandwidth or not rate or not report.model:
         return [Figure("share_of_roofline", None, "share", "needs the part ceilings, and a model that was loaded")]
-    shares = _Shares(report, Ceilings(bandwidth, rate))
-    return [*shares.encode_shares(), *shares.decode_shares(), *shares.image_shares()]
+    fractions = _Fractions(report, Ceilings(bandwidth, rate))
+    return [*fractions.encode_fractions(), *fractions.decode_fractions(), *fractions.image_fractions()]
 
 
-class _Shares:
+class _Fractions:
     """Ceilings, and the model and workload that met them."""
 
     def __init__(self, report: Report, ceilings: Ceilings) -> None:
@@ -62,7 +62,7 @@ class _Shares:
         self._tiles, self._tokens = report.command["sizes"]["tiles"], report.command["sizes"]["tokens"]
         self._prompt = report.model["prompt_tokens"]
 
-    def decode_shares(self) -> list[Figure]:
+    def decode_fractions(self) -> list[Figure]:
         figures = []
         so_far = self._prompt + (self._report.detail("decode", "tokens_so_far") or 0)
         for slots, seconds in (self._report.detail("decode", "steps_s") or {}).items():
@@ -72,20 +72,20 @@ class _Shares:
             figures.append(Figure(f"decode_step_share_{slots}_slots", floor / seconds, "share", how))
         return figures
 
-    def encode_shares(self) -> list[Figure]:
+    def encode_fractions(self) -> list[Figure]:
         work = {"vision": encode_flops(self._shape), "prefill": prefill_flops(self._shape, self._prompt)}
         return [
-            self._flops_share(part, flops, seconds)
+            self._flops_fraction(part, flops, seconds)
             for part, flops in work.items()
             if (seconds := self._report.value(part, "image_s")) is not None
         ]
 
-    def _flops_share(self, part: str, flops: float, seconds: float) -> Figure:
+    def _flops_fraction(self, part: str, flops: float, seconds: float) -> Figure:
         floor = flops / self._ceilings.flops_per_s
         how = f"floor {floor * 1e3:.2f} ms ({flops / 1e12:.4g} TFLOP at the measured matrix rate) / measured"
         return Figure(f"{part}_share", floor / seconds, "share", how)
 
-    def image_shares(self) -> list[Figure]:
+    def image_fractions(self) -> list[Figure]:
         rate, slots = self._report.value("slots", "images_per_s"), self._report.detail("slots", "slots")
         if rate is None or slots is None:
             return []

@@ -77,7 +77,7 @@ class Report:
     def failed(self) -> bool:
         return any(report.status in ("failed", "not run") for report in self.parts.values())
 
-    def take_over(self, document: dict[str, Any]) -> None:
+    def adopt(self, document: dict[str, Any]) -> None:
         """Parts of an earlier report that this one has not measured itself; all of it when this one is empty."""
         if not self.parts:
             self.command = document["command"]

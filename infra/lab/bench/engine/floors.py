@@ -16,7 +16,7 @@ from sightstream.infra.lab.bench.engine.cost_model import (
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """Bytes a second (read plus written) and floating-point operations a second, as measured."""
+    """Measured bytes per second (read plus written) and floating-point operations per second."""
 
     bytes_per_s: float
     flops_per_s: float

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sightstream.infra.lab.bench.engine.options import Allowance
 
 SAMPLES = 200
-WARM_SHARE = 0.2
+WARM_FRACTION = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Sample:
 def memory(bench: Bench, allowance: Allowance) -> Measured:
     """Many short answers; memory is looked at again and again."""
     images = bench.sizes.memory_images
-    watch = _Watch(take_sample(bench.device), max(1, images // SAMPLES))
+    watch = _Watch(sampler_for(bench.device), max(1, images // SAMPLES))
     feed = bench.feed(repeat(bench.sizes.memory_tokens))
     saturator = Saturator(bench.engine, feed, bench.clock, bench.steps, bench.say, watch.see)
     done = len(saturator.run(images, allowance).ended)
@@ -50,7 +50,7 @@ def memory(bench: Bench, allowance: Allowance) -> Measured:
 
 def flatness(name: str, samples: Sequence[Sample], what: str) -> tuple[Figure, ...]:
     """Least, most and growth of one kind of memory, the first fifth of the images left out."""
-    kept = [sample for sample in samples if sample.images >= WARM_SHARE * samples[-1].images]
+    kept = [sample for sample in samples if sample.images >= WARM_FRACTION * samples[-1].images]
     values = [getattr(sample, name) for sample in kept]
     how = f"{len(kept)} samples {what}, the first fifth left out"
     growth = slope([sample.images for sample in kept], values)
@@ -68,8 +68,8 @@ def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
     return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread if spread else 0.0
 
 
-def take_sample(device: str) -> Callable[[int], Sample]:
-    """A function of the number of images so far."""
+def sampler_for(device: str) -> Callable[[int], Sample]:
+    """Return a function that takes a sample, given the number of images so far."""
     import torch
 
     def sample(images: int) -> Sample:

@@ -21,14 +21,14 @@ def photographs(count: int, tiles: int, tile_side: int, threads: int = 4) -> lis
         return list(files)
 
 
-def photograph(number: int, width: int, height: int, grain_share: float = 0.15, grain_pixels: int = 4) -> bytes:
+def photograph(number: int, width: int, height: int, grain_fraction: float = 0.15, grain_pixels: int = 4) -> bytes:
     """The same number and size give the same file. More and finer grain make a larger one."""
     rng = random.Random(number)  # noqa: S311 - an image, not a secret
     shapes = _noise(rng, 12, 12).resize((width, height), Image.Resampling.BICUBIC)
     grain = _noise(rng, max(1, width // grain_pixels), max(1, height // grain_pixels))
     grain = grain.resize((width, height), Image.Resampling.BILINEAR)
     file = io.BytesIO()
-    Image.blend(shapes, grain, grain_share).save(file, "JPEG", quality=QUALITY)
+    Image.blend(shapes, grain, grain_fraction).save(file, "JPEG", quality=QUALITY)
     return file.getvalue()
 
 

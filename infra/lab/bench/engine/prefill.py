@@ -25,12 +25,12 @@ def prefill(bench: Bench, allowance: Allowance) -> Measured:
         raise CommandError("too few images in the time allowed; give the part more time")
     how = (
         f"answers of 1 token, {bench.sizes.tiles} tiles, always work waiting: vision, projector, cross KV, prompt and "
-        f"the first token; {rates.answers} images after {warm}{_lack(seen.starved_share)}"
+        f"the first token; {rates.answers} images after {warm}{_lack(seen.starved_fraction)}"
     )
     short = f"{rates.answers} of {images} images" if rates.answers < images else None
     figure = Figure("image_s", 1 / rates.answers_per_s, "s", how)
-    return Measured((figure,), {"images": rates.answers, "starved_share": seen.starved_share}, short)
+    return Measured((figure,), {"images": rates.answers, "starved_share": seen.starved_fraction}, short)
 
 
-def _lack(starved_share: float) -> str:
-    return f"; NOT FULL in {starved_share:.0%} of the time: decoding was slower" if starved_share > 0.01 else ""
+def _lack(starved_fraction: float) -> str:
+    return f"; NOT FULL in {starved_fraction:.0%} of the time: decoding was slower" if starved_fraction > 0.01 else ""

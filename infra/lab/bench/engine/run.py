@@ -40,18 +40,18 @@ def run_bench(
 
     Runner(options, report, save, lambda text: say(f"{time.monotonic() - started:6.0f} s  {text}")).run(parts)
     if documents:
-        _take_over(report, documents)
+        _adopt(report, documents)
         save(report)
     return report
 
 
-def _take_over(report: Report, documents: Sequence[dict[str, Any]]) -> None:
+def _adopt(report: Report, documents: Sequence[dict[str, Any]]) -> None:
     for document in documents:
         for ours, theirs in ((report.machine, document["machine"]), (report.model, document["model"])):
             same = ("gpu", "cores", "shape")
             if ours and theirs and any(ours.get(name) != theirs.get(name) for name in same):
                 raise CommandError("an earlier run was of another model or on another machine: not one table")
-        report.take_over(document)
+        report.adopt(document)
     order = [part.name for part in PARTS]
     report.parts = dict(sorted(report.parts.items(), key=lambda item: order.index(item[0])))
     report.derived = derive(report)

@@ -21,10 +21,10 @@ DRAIN_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Saturated:
-    """`starved_share` is the share of time, once the engine had been full, in which it held less than it can use."""
+    """`starved_fraction` is the share of time, once the engine had been full, in which it held less than it can use."""
 
     ended: list[Ended]
-    starved_share: float
+    starved_fraction: float
 
 
 def in_hand(capacity: int) -> int:
@@ -69,7 +69,7 @@ class Saturator:
         finally:
             self._feed.stop()
             self._drain()
-        return Saturated(ended, self._fullness.starved_share)
+        return Saturated(ended, self._fullness.starved_fraction)
 
     def _top_up(self) -> None:
         while len(self._held) < self._target and (job := self._feed.ready()) is not None:
@@ -124,7 +124,7 @@ class _Fullness:
         self.last, self.was_full = at, full
 
     @property
-    def starved_share(self) -> float:
+    def starved_fraction(self) -> float:
         """1 for an engine that never was full."""
         if self.began is None:
             return 1.0

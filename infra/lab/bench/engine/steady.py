@@ -109,14 +109,14 @@ def steady(bench: Bench, workload: Workload, allowance: Allowance) -> Measured:
     left = workload.engine.capacity()
     if left < capacity:
         how += f"; OUT OF MEMORY on the way: begun with {capacity} slots"
-    detail = asdict(rates) | {"slots": left, "slots_at_first": capacity, "starved_share": seen.starved_share}
+    detail = asdict(rates) | {"slots": left, "slots_at_first": capacity, "starved_share": seen.starved_fraction}
     return Measured(_figures(bench, workload, rates, how), detail, short)
 
 
 def _method(bench: Bench, workload: Workload, warm: int, rates: Rates, seen: Saturated) -> str:
     settings, capacity = bench.options.settings, workload.engine.capacity()
     where = ", in a child process" if workload.hosted else ""
-    full = "" if seen.starved_share < 0.01 else f"; NOT FULL in {seen.starved_share:.0%} of the time"
+    full = "" if seen.starved_fraction < 0.01 else f"; NOT FULL in {seen.starved_fraction:.0%} of the time"
     return (
         f"from JPEG bytes (decoded in {bench.sizes.decoders} processes), {workload.tiles} tiles, {workload.what}, "
         f"greedy; {settings.kind}{where}, quantization {settings.quantization}, cross KV {settings.cross_kv}, "

@@ -62,7 +62,7 @@ def smooth(points: Points, rounds: int = 2) -> Points:
     return points
 
 
-def place(points: Points, centre: tuple[float, float], size: tuple[float, float], degrees: float) -> Points:
+def transform(points: Points, centre: tuple[float, float], size: tuple[float, float], degrees: float) -> Points:
     """Move an outline from the unit square to pixels: scaled to `size`, turned, and put around `centre`."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     scaled = (points - 0.5) * size

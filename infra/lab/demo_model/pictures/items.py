@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from sightstream.infra.lab.demo_model.pictures.damage import Sprite, apply_damage
-from sightstream.infra.lab.demo_model.pictures.geometry import flat, place
+from sightstream.infra.lab.demo_model.pictures.geometry import flat, transform
 from sightstream.infra.lab.demo_model.pictures.kinds import Part
 from sightstream.infra.lab.demo_model.pictures.surfaces import (
     FIXED,
@@ -55,7 +55,7 @@ def draw_item(
     )
     cloth = surface(rng, dye.pattern, dye.ground, dye.accent, size)
     for role, outline in parts:
-        _draw_part(sprite, role, flat(place(outline, (size / 2, size / 2), stretch, turn)), cloth, dye)
+        _draw_part(sprite, role, flat(transform(outline, (size / 2, size / 2), stretch, turn)), cloth, dye)
     _light(sprite, rng)
     apply_damage(rng, sprite, damage, severity)
     sprite.rgb.putalpha(sprite.alpha)

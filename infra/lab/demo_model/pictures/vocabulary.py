@@ -44,7 +44,7 @@ PATTERNS = ("plain", "striped", "dotted", "checked")
 DAMAGES = ("none", "scratch", "tear", "stain")
 MAX_COUNT = 4
 
-_HELD_OUT_SHARE = 0.12
+_HELD_OUT_FRACTION = 0.12
 
 
 def is_held_out(kind: str, colour: str, pattern: str) -> bool:
@@ -53,4 +53,4 @@ def is_held_out(kind: str, colour: str, pattern: str) -> bool:
     Decided by a checksum of the names, so it never depends on a seed or on the order of the lists.
     """
     checksum = zlib.crc32(f"{kind}/{colour}/{pattern}".encode())
-    return checksum / 2**32 < _HELD_OUT_SHARE
+    return checksum / 2**32 < _HELD_OUT_FRACTION

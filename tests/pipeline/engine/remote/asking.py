@@ -18,9 +18,9 @@ def job(number: int = 1, question: str = "What is it?", deadline: float | None =
     return EngineJob(number, pixels, question, AnalysisOptions(**({"max_tokens": 64} | options)), deadline=deadline)
 
 
-def endings(engine: Engine, count: int, patience_s: float = 30) -> dict[int, Completion | PipelineError]:
+def endings(engine: Engine, count: int, wait_limit_s: float = 30) -> dict[int, Completion | PipelineError]:
     found: dict[int, Completion | PipelineError] = {}
-    until = time.monotonic() + patience_s
+    until = time.monotonic() + wait_limit_s
     while len(found) < count and time.monotonic() < until:
         for finished in engine.finished(0.05):
             assert finished.id not in found

@@ -20,7 +20,7 @@ SLOT_PAGES = 2  # scarce: many answers need more
 
 def answer(number: int) -> list[int]:
     """What the model says to a job; an end token is the last."""
-    return [(number * 31 + place * 7) % 500 + 100 for place in range(number * 7 % 23)] + [END]
+    return [(number * 31 + position * 7) % 500 + 100 for position in range(number * 7 % 23)] + [END]
 
 
 @dataclass

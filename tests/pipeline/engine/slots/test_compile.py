@@ -55,8 +55,8 @@ class Compiled:
             signature={name: "constexpr" if name in fixed else kind(given[name]) for name in names},
             constexprs={name: given[name] for name in fixed},
             attrs={
-                (place,): [["tt.divisibility", 16]]
-                for place, name in enumerate(names)
+                (position,): [["tt.divisibility", 16]]
+                for position, name in enumerate(names)
                 if name not in fixed and divisible(given[name])
             },
         )

@@ -61,9 +61,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(arrivals=st.lists(ARRIVALS, min_size=1, max_size=10))
     def submit(self, arrivals: list[tuple[str, tuple[int, int], AnalysisOptions, int | None]]) -> None:
-        for question, shape, options, patience in arrivals:
+        for question, shape, options, timeout_steps in arrivals:
             number = len(self.jobs)
-            deadline = None if patience is None else self.now + patience
+            deadline = None if timeout_steps is None else self.now + timeout_steps
             canvas = Canvas(b"", *shape, side=128, width=1, height=1, format="PNG")
             self.jobs[number] = EngineJob(number, canvas, question, options, deadline=deadline)
             self.engine.submit(self.jobs[number])

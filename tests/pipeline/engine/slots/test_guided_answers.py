@@ -15,7 +15,7 @@ from tests.pipeline.engine.slots.asking import answers, image_of_tiles, job, slo
 SHAPES = [(1, 1), (1, 3), (2, 2), (2, 1)]
 Completions = dict[int, Completion]
 
-LEAST = 56  # tokens: eight tags of one each, and room for all four sections
+LEAST = 56  # tokens: eight tags of one each, and enough for all four sections
 
 
 def ask(checkpoint: Checkpoint, guided: bool, **options: Any) -> dict[int, Completion]:
@@ -29,8 +29,8 @@ def ask(checkpoint: Checkpoint, guided: bool, **options: Any) -> dict[int, Compl
 def whole(text: str) -> bool:
     """All four tags, each closed, in order, once."""
     tags = [tag for name in SECTIONS for tag in (f"<{name}>", f"</{name}>")]
-    places = [text.find(tag) for tag in tags]
-    return places == sorted(places) and places[0] == 0 and all(text.count(tag) == 1 for tag in tags)
+    positions = [text.find(tag) for tag in tags]
+    return positions == sorted(positions) and positions[0] == 0 and all(text.count(tag) == 1 for tag in tags)
 
 
 @pytest.fixture(scope="module")

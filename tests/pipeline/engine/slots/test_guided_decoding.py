@@ -225,7 +225,7 @@ def test_any_stream_gives_four_closed_sections(stream: list[int], tail: int, lim
 def test_length_says_that_a_section_was_cut(stream: list[int], limit: int) -> None:
     """Cut means: without the limit the model would have said something else, and not the closing tag."""
     sampled = [*stream, *repeat(END, 400)]
-    answer, boundless = (run(GuidedAnswer(PLAN, room), sampled) for room in (limit, 100_000))
+    answer, boundless = (run(GuidedAnswer(PLAN, max_tokens), sampled) for max_tokens in (limit, 100_000))
     said = zip(answer.tokens, boundless.tokens, strict=False)
     parting = next((at for at, (one, other) in enumerate(said) if one != other), None)
     assert boundless.finish_reason == "stop"

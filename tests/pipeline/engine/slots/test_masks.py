@@ -155,7 +155,7 @@ def image_padding_sees_padding(right: Callable[..., Tokens], *sizes: Any) -> Tok
 
 
 @mutant(Tokens, "of")
-def a_tile_too_many_is_taken_for_image(right: Callable[..., Tokens], tiles: int, max_tiles: int, *rest: Any) -> Tokens:
+def a_tile_too_many_counts_as_image(right: Callable[..., Tokens], tiles: int, max_tiles: int, *rest: Any) -> Tokens:
     return right(min(tiles + 1, max_tiles), max_tiles, *rest)
 
 

@@ -30,7 +30,7 @@ JOBS = [
 ]
 GAPS = [0, 3, 0, 9, 0]
 # Where the device is asked for memory: (class, method, the calls that fail).
-PLACES: dict[str, tuple[type, str, set[int]]] = {
+MOMENTS: dict[str, tuple[type, str, set[int]]] = {
     "the first image": (VisionEncoder, "encode", {1}),
     "an image beside others": (VisionEncoder, "encode", {4}),
     "two images in a row": (VisionEncoder, "encode", {3, 4}),
@@ -61,11 +61,11 @@ def expected(checkpoint: Checkpoint) -> dict[int, Completion]:
     return answers(SlotEngine(checkpoint, slot_settings(), lambda: None), JOBS, GAPS)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_every_answer_comes_as_if_nothing_had_been(
-    place: str, checkpoint: Checkpoint, expected: dict[int, Completion], monkeypatch: pytest.MonkeyPatch
+    moment: str, checkpoint: Checkpoint, expected: dict[int, Completion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owner, name, failing = PLACES[place]
+    owner, name, failing = MOMENTS[moment]
     engine = SlotEngine(checkpoint, slot_settings(), lambda: None)
     calls = fail(monkeypatch, owner, name, failing.__contains__)
     assert answers(engine, JOBS, GAPS) == expected
@@ -112,9 +112,9 @@ def test_the_smaller_pages_may_not_fit_either(
     assert engine.capacity() == 2
 
 
-@pytest.mark.parametrize("place", ["an image beside others", "later prompts", "a later step"])
+@pytest.mark.parametrize("moment", ["an image beside others", "later prompts", "a later step"])
 def test_the_old_pages_are_gone_before_new_ones_are_asked_for(
-    place: str, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+    moment: str, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error holds on to whatever its frames do: were it still there, nothing would be free."""
     made: list[weakref.ref[KvCache]] = []
@@ -127,7 +127,7 @@ def test_the_old_pages_are_gone_before_new_ones_are_asked_for(
 
     monkeypatch.setattr(model_runner, "KvCache", remembered)
     engine = SlotEngine(checkpoint, slot_settings(), lambda: None)
-    owner, name, failing = PLACES[place]
+    owner, name, failing = MOMENTS[moment]
     fail(monkeypatch, owner, name, failing.__contains__)
     answers(engine, JOBS, GAPS)
     assert len(made) == 2

@@ -144,9 +144,9 @@ def test_a_seeds_answer_is_the_same_in_any_company(checkpoint: Checkpoint) -> No
     engine = SlotEngine(checkpoint, slot_settings(max_batch=3), lambda: None)
     alone = answers(engine, [job(1, seed=5, **WARM)])[1]
     company = [job(number, image_of_tiles(number), "How many?" * number, seed=number, **WARM) for number in range(2, 7)]
-    for place in (0, 3, 5):
-        jobs = [*company[:place], job(1, seed=5, **WARM), *company[place:]]
-        assert answers(engine, jobs, [place % 4] * len(jobs))[1] == alone
+    for position in (0, 3, 5):
+        jobs = [*company[:position], job(1, seed=5, **WARM), *company[position:]]
+        assert answers(engine, jobs, [position % 4] * len(jobs))[1] == alone
 
 
 def test_seeds_differ_and_so_do_answers_without_one(checkpoint: Checkpoint) -> None:

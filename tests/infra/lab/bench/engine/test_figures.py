@@ -48,12 +48,12 @@ def test_values_are_found_by_name() -> None:
 def test_an_earlier_run_fills_in_what_this_one_lacks(tmp_path: Path) -> None:
     write_json(report(), tmp_path / "earlier.json")
     mine = Report({"sizes": {}}, parts={"seed": PartReport("seed", "failed", why="no")})
-    mine.take_over(read_json(tmp_path / "earlier.json"))
+    mine.adopt(read_json(tmp_path / "earlier.json"))
     assert mine.parts["seed"].status == "failed"
     assert mine.parts["stock"] == report().parts["stock"]
     assert mine.machine == {"device": "cpu"}
     empty = Report({})
-    empty.take_over(read_json(tmp_path / "earlier.json"))
+    empty.adopt(read_json(tmp_path / "earlier.json"))
     assert empty.document() == report().document()
 
 

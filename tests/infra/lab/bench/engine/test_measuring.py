@@ -112,7 +112,7 @@ def test_a_window_that_time_cuts_short_says_so() -> None:
 
 def test_the_first_answers_are_cut_so_that_they_end_one_after_the_other() -> None:
     first = [next(lengths) for lengths in [steady.staggered(repeat(100), 20)] for _ in range(25)]
-    assert sorted(first[:20]) == pytest.approx([5 * place - 2.5 for place in range(1, 21)], abs=5)
+    assert sorted(first[:20]) == pytest.approx([5 * position - 2.5 for position in range(1, 21)], abs=5)
     assert first[20:] == [100] * 5
 
 

@@ -35,8 +35,8 @@ def linear_layers(checkpoint: Checkpoint) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {"vision": Counter(), "text": Counter(), "rest": Counter()}
     for name, module in checkpoint.model.named_modules():
         if "Linear" in type(module).__name__:
-            place = "vision" if "vision_model" in name else "text" if "language_model" in name else "rest"
-            found[place][type(module).__name__] += 1
+            part = "vision" if "vision_model" in name else "text" if "language_model" in name else "rest"
+            found[part][type(module).__name__] += 1
     return found
 
 

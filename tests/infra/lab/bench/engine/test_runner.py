@@ -13,7 +13,7 @@ from tests.infra.lab.bench.engine.fake_bench import HERE, part
 
 
 class Run:
-    """A finished run: the report, how many parts it had each time it was saved, and what was said."""
+    """A finished run: the report, how many parts it had each time it was saved, and its progress messages."""
 
     def __init__(self, *parts: Part, budget_s: float = 60) -> None:
         options = BenchOptions(EngineSettings(kind="simulated"), budgets=Budgets(budget_s))

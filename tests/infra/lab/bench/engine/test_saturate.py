@@ -39,7 +39,7 @@ def test_a_steady_engine_is_measured_exactly() -> None:
     assert rates.answers_per_s == pytest.approx(4 / (8 * 0.5))
     assert rates.tokens_per_s == pytest.approx(4 / 0.5)
     assert rates.steps_per_s == pytest.approx(1 / 0.5)
-    assert seen.starved_share == 0
+    assert seen.starved_fraction == 0
     assert engine.most_held == in_hand(4) == 6
     assert decoder.lent == 0
 
@@ -59,14 +59,14 @@ def test_a_feed_that_ends_leaves_the_engine_starved() -> None:
     few = iter([2] * 6)
     seen = Saturator(engine, feed(decoder, few), clock).run(1000, Allowance(20, clock))
     assert len(seen.ended) == 6
-    assert seen.starved_share > 0.5
+    assert seen.starved_fraction > 0.5
 
 
 def test_an_engine_that_was_never_full_is_starved_all_the_time() -> None:
     clock, decoder = Clock(), FakeDecoder()
     engine = FakeEngine(clock, slots=4, step_s=1)
     seen = Saturator(engine, feed(decoder, iter([2])), clock).run(1, Allowance(20, clock))
-    assert (len(seen.ended), seen.starved_share) == (1, 1.0)
+    assert (len(seen.ended), seen.starved_fraction) == (1, 1.0)
 
 
 def test_an_answer_that_fails_ends_the_run() -> None:
