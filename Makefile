@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3 || echo python3)
 BIN := .venv/bin
 ARGS ?=
+# Some machines set it. The tests start hundreds of processes, and each would compile every module that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check soak lint format lock setup clean help
 
@@ -11,8 +13,8 @@ demo: setup ## Send real images through a real Kafka and a real S3 to real answe
 test: lint ## Run all that CI runs: format, lint, types and all tests but soak; two test files at a time, as most wait.
 	$(BIN)/pytest -n 2 --dist loadfile -m "not soak" $(ARGS)
 
-check: lint ## Run format, lint, types and the fast tests: no Kafka, no S3.
-	$(BIN)/pytest -m "not real and not soak" $(ARGS)
+check: lint ## Run format, lint, types and the fast tests, in a minute and a half: no Kafka, no S3, no slow ones.
+	$(BIN)/pytest -n 2 --dist loadfile -m "not real and not slow and not soak" $(ARGS)
 
 soak: setup ## Run the tests that take many minutes to hours.
 	$(BIN)/pytest -m soak $(ARGS) || [ $$? -eq 5 ] # 5: there are none

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from sightstream.schemas.wire.topics import TopicSettings
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import a file whose tests are all left out: many of the slow ones load torch."""
+    left_out = [mark for mark in ("real", "slow") if f"not {mark}" in config.option.markexpr]
+    if collection_path.suffix != ".py" or not left_out:
+        return None
+    source = collection_path.read_text(encoding="utf-8")
+    return any(f"\npytestmark = pytest.mark.{mark}\n" in source for mark in left_out) or None
+
+
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
     """One broker and one object store. Tests that break either start a LocalRuntime of their own."""

@@ -34,6 +34,8 @@ from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 
+pytestmark = pytest.mark.slow
+
 CHECKPOINT = Path(__file__).parents[2] / "infra" / "lab" / "demo_model" / "checkpoint"
 TILING = Tiling(32, 4)
 DECODE = DecodeSettings(processes=1)

@@ -14,6 +14,8 @@ import pytest
 from sightstream.infra.settings import SECTIONS, known_variables
 from tests.readme.pages import ROOT, blocks, name, pages, prose, text
 
+pytestmark = pytest.mark.slow
+
 README = ROOT / "README.md"
 # Two pages are generated, and the changelog names what is no more.
 TO_BE_READ = [page for page in pages() if page.name not in ("cli.md", "settings.md", "CHANGELOG.md")]

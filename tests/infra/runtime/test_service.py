@@ -16,6 +16,8 @@ from sightstream.infra.runtime.errors import RuntimeFailedError
 from sightstream.infra.runtime.service import Program, Service
 from tests.infra.runtime.waiting import has_ended, wait_until
 
+pytestmark = pytest.mark.slow
+
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
 ROOT = Path(__file__).parents[3]

@@ -15,6 +15,8 @@ from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.dead_letter import Reason
 
+pytestmark = pytest.mark.slow
+
 GOOD = encoded(sample_image(), "PNG")
 
 

@@ -30,6 +30,8 @@ from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.pipeline.types import Canvas, Pixels
 from sightstream.schemas.wire.dead_letter import Reason
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = DecodeSettings(processes=1, max_pixels=1_000_000, memory_bytes=1024**3)
 
 

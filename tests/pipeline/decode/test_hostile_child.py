@@ -17,6 +17,8 @@ from sightstream.pipeline.errors import Rejected, Retryable
 from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.schemas.wire.dead_letter import Reason
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = DecodeSettings(processes=1, max_pixels=10_000, timeout_s=1)
 GOOD = encoded(sample_image(), "PNG")
 

@@ -30,6 +30,8 @@ from sightstream.pipeline.decode.tiles import (
 )
 from sightstream.pipeline.types import Canvas, Pixels
 
+pytestmark = pytest.mark.slow
+
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 TINY, LLAMA = Tiling(128, 4), Tiling(560, 4)
 NOISE = np.random.default_rng(5).integers(0, 256, (1400, 1400, 3), dtype=np.uint8)

@@ -20,6 +20,8 @@ from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixel
 from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.model_server import running_model_server
 
+pytestmark = pytest.mark.slow
+
 CHECKPOINT = Path(__file__).parents[3] / "infra" / "lab" / "demo_model" / "checkpoint"
 SIMULATED = EngineSettings(kind="simulated", simulated_s=0.01, max_batch=3)
 GENERATE = EngineSettings(kind="generate", checkpoint=CHECKPOINT, max_batch=3, threads=1, device="cpu")

@@ -20,6 +20,8 @@ from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import AnalysisOptions
 from sightstream.schemas.wire.result import ModelIdentity
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = EngineSettings(kind="simulated", max_batch=4, simulated_s=0.01, hang_timeout_s=2)
 
 

@@ -15,6 +15,8 @@ from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.types import Completion, EngineJob, Pixels
 from sightstream.schemas.wire.request import AnalysisOptions
 
+pytestmark = pytest.mark.slow
+
 GENERATE = EngineSettings(kind="generate", checkpoint=CHECKPOINT, threads=1, device="cpu", dtype="float32")
 SLOTS = GENERATE.model_copy(update={"kind": "slots"})
 

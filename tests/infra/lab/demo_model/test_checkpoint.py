@@ -14,6 +14,8 @@ from sightstream.infra.lab.demo_model.pictures import draw, sample_spec
 from sightstream.infra.lab.demo_model.tiles import ARRANGEMENTS, cut_tiles
 from sightstream.infra.lab.demo_model.tokenizer import prompt_text
 
+pytestmark = pytest.mark.slow
+
 CONVERSATION = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is it?"}]}]
 
 

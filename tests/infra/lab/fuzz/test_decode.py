@@ -20,6 +20,8 @@ from sightstream.pipeline.decode.wire import REASONS
 from sightstream.pipeline.types import Canvas, Pixels
 from sightstream.schemas.wire.dead_letter import Reason
 
+pytestmark = pytest.mark.slow
+
 SEEDS = [path.read_bytes() for path in sorted(decode.CORPUS.iterdir())]
 NO_CRASH = {reason.value for reason in REASONS}
 

@@ -21,6 +21,8 @@ from sightstream.schemas.wire.result import FinishReason
 from tests.pipeline.engine.remote.asking import ending, endings, job
 from tests.pipeline.engine.remote.fake_server import KEY, FakeServer, Handler, completion, good, in_turn, says
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[4]
 
 

@@ -19,6 +19,8 @@ from triton.runtime import JITFunction
 from sightstream.pipeline.engine.slots import ops_triton
 from sightstream.pipeline.engine.slots.block_allocator import PAGE_SIZE
 
+pytestmark = pytest.mark.slow
+
 HOPPER = GPUTarget("cuda", 90, 32)
 SHARED_MEMORY = 227 * 1024  # bytes that one program may take there
 DUMP = Path(nvidia.__file__).parent / "bin" / "cuobjdump"

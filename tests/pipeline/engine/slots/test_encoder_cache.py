@@ -14,6 +14,8 @@ from sightstream.pipeline.engine.slots.vision import VisionEncoder
 from sightstream.pipeline.types import Canvas
 from tests.pipeline.engine.slots.asking import answers, image_of_tiles, job, slot_settings
 
+pytestmark = pytest.mark.slow
+
 KIB = 1024
 
 

@@ -28,6 +28,8 @@ from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.slots.asking import slot_settings
 from tests.pipeline.engine.slots.fake_runner import END, FakeModelRunner, answer
 
+pytestmark = pytest.mark.slow
+
 QUESTIONS = {"x": False, "What is it? " * 50: False, "word " * 1600: True}  # which are too long
 ARRIVALS = st.tuples(
     st.sampled_from([*QUESTIONS, "x", "x", "x"]),

@@ -17,6 +17,8 @@ from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.types import Completion, EngineJob, Pixels
 from tests.pipeline.engine.slots.asking import SIDE, answers, demo_image, image_of_tiles, job, slot_settings
 
+pytestmark = pytest.mark.slow
+
 CONTEXT = 2048  # of the embedded model
 TALK = "My aunt, who sells such things on a market far from here, would like to know. "
 QUESTIONS = (

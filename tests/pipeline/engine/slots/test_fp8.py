@@ -18,6 +18,8 @@ from sightstream.pipeline.engine.slots.kv_cache import Layer
 from sightstream.pipeline.types import Completion, EngineJob
 from tests.pipeline.engine.slots.asking import answers, image_of_tiles, job, slot_settings
 
+pytestmark = pytest.mark.slow
+
 STEPS = 40
 MOST, MEAN, DIVERGENCE = 0.4, 0.012, 0.01
 

@@ -12,6 +12,8 @@ from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.types import Completion
 from tests.pipeline.engine.slots.asking import answers, image_of_tiles, job, slot_settings
 
+pytestmark = pytest.mark.slow
+
 SHAPES = [(1, 1), (1, 3), (2, 2), (2, 1)]
 Completions = dict[int, Completion]
 

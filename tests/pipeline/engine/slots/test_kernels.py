@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_the_kernels_equal_their_plain_twins() -> None:
     checks = Path(__file__).with_name("kernel_checks.py")

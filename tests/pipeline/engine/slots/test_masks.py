@@ -18,6 +18,8 @@ from sightstream.pipeline.engine.slots.vision_attention import Tokens
 from sightstream.pipeline.types import EngineJob
 from tests.pipeline.engine.slots.asking import answers, image_of_tiles, job, slot_settings
 
+pytestmark = pytest.mark.slow
+
 BOUND = 1e-4  # in fp32, where 1.4e-5 was measured; logits lie between about -20 and 20
 FACTOR = 100  # by which a wrong mask has to break it, at the least
 STEPS = 8

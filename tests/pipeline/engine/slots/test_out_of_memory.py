@@ -20,6 +20,8 @@ from sightstream.pipeline.errors import Cancelled, Fatal
 from sightstream.pipeline.types import Completion
 from tests.pipeline.engine.slots.asking import answers, endings, image_of_tiles, job, slot_settings
 
+pytestmark = pytest.mark.slow
+
 JOBS = [
     *(
         job(number, image_of_tiles(number, 1, 1 + number % 3), "How many? " * number, max_tokens=30)

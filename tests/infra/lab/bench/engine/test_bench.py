@@ -15,6 +15,8 @@ from sightstream.infra.lab.bench.engine.options import Allowance, BenchOptions
 from sightstream.infra.lab.bench.engine.stock_loop import StockLoop
 from sightstream.pipeline.engine.settings import EngineSettings
 
+pytestmark = pytest.mark.slow
+
 SIZES = {
     "tokens": "6", "seed_tokens": "4", "stock_tokens": "6", "stock_batches": "1,2", "photographs": "4",
     "copy_mib": "4", "matrix_side": "32", "concurrent_requests": "3",

@@ -16,6 +16,8 @@ from sightstream.infra.lab.bench.engine.figures import Figure, PartReport, Repor
 from sightstream.infra.lab.bench.engine.parts import PARTS
 from sightstream.infra.lab.bench.engine.run import write_json
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[5]
 
 

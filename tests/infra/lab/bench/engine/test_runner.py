@@ -11,6 +11,8 @@ from sightstream.infra.lab.bench.engine.runner import Runner
 from sightstream.pipeline.engine.settings import EngineSettings
 from tests.infra.lab.bench.engine.fake_bench import HERE, part
 
+pytestmark = pytest.mark.slow
+
 
 class Run:
     """A finished run: the report, how many parts it had each time it was saved, and its progress messages."""
