@@ -11,7 +11,7 @@ In call order:
     outcomes.py      collects outcomes from the flow: an end goes to the ledger, a failure to the retry queue
     retry_queue.py   decides when a request is tried again, with one circuit breaker per dependency
     records.py       turns results and rejections into the records of the result and dead-letter topics
-    committer.py     decides when to commit, and what; `Committer._commit` IS WHERE OFFSETS ARE COMMITTED
+    committer.py     decides when to commit, and what; `Committer._commit` is where offsets are committed
     transactions.py  sends records and offsets in one Kafka transaction (`Transactions.commit`), and names its failures
     assignment.py    the partitions that this worker owns now, and the deliveries of each
     ledger.py        the offsets of one partition: pending, finished, committed

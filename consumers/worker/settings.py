@@ -51,8 +51,8 @@ class WorkerSettings(BaseSettings):
     commit_batch_records: int = Field(
         default=256,
         ge=1,
-        description="Most records per transaction; when so many are ready, they are committed before the interval is "
-        "over. Raise it when commits limit the throughput.",
+        description="Most records per transaction; after a full one the next follows at once. Raise it when commits "
+        "limit the throughput.",
     )
     offset_metadata_limit_bytes: int = Field(
         default=METADATA_LIMIT_BYTES,

@@ -64,7 +64,11 @@ app.command()(lookup.lookup)
 
 
 def main() -> None:
-    """Run a verb. Exit codes: 0 done, 1 the work failed, 2 wrong use or wrong settings, 130 interrupted."""
+    """Run a verb.
+
+    Exit codes: 0 done, 1 the work failed, 2 wrong use or wrong settings, 3 no lookup server answers,
+    130 interrupted.
+    """
     try:
         app()
     except CommandError as error:

@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 
 
 def ask(
-    image: Annotated[str, typer.Argument(help="Path of a file, or an s3:// or https:// URL.")],
+    image: Annotated[str, typer.Argument(help="Path of a file, or an s3://, https:// or http:// URL.")],
     question: Annotated[str, typer.Argument(help="What to ask.")] = "Describe the image.",
-    checkpoint: Annotated[Path | None, typer.Option(help="Folder of an Mllama checkpoint.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder of an Mllama checkpoint; unset: as in [engine].")
+    ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Maximum length of the answer, in tokens.")] = 512,
     json: Annotated[
         bool, typer.Option("--json", help="Print the whole result as JSON, as on the result topic.")
     ] = False,
 ) -> None:
-    """Ask about one image, through the same pipeline that a worker runs. Exits 1 if it cannot be answered."""
+    """Ask about one image, through the same pipeline that a worker runs. Exits 1 if there is no answer."""
     from sightstream.infra.errors import CommandError
     from sightstream.infra.flow import start_flow
     from sightstream.pipeline.errors import PipelineError

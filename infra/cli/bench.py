@@ -43,10 +43,16 @@ def engine(
     ] = "auto",
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of an Mllama checkpoint.")] = None,
     kind: Annotated[
-        Literal["slots", "generate", "simulated"], typer.Option("--engine", help="Engine to compare with stock.")
+        Literal["slots", "generate", "simulated"],
+        typer.Option("--engine", help="Engine to compare with transformers' generate()."),
     ] = "slots",
-    quantization: Annotated[Literal["none", "nf4", "int8"] | None, typer.Option()] = None,
-    cross_kv: Annotated[Literal["full", "fp8"] | None, typer.Option()] = None,
+    quantization: Annotated[
+        Literal["none", "nf4", "int8"] | None, typer.Option(help="Precision of the weights; unset: as in [engine].")
+    ] = None,
+    cross_kv: Annotated[
+        Literal["full", "fp8"] | None,
+        typer.Option(help="Precision of the image's keys and values; unset: as in [engine]."),
+    ] = None,
     memory_gib: Annotated[float | None, typer.Option(help="Limit on the engine's GPU memory, in GiB.")] = None,
     earlier: Annotated[
         list[Path] | None,

@@ -28,30 +28,31 @@ INTERRUPTED = 130
 def publish(
     source: Annotated[str, typer.Argument(help="A .csv or .jsonl file, a folder of images, or s3://bucket/prefix.")],
     *,
-    question: Annotated[str | None, typer.Option(help="Question for entries that bring none.")] = None,
+    question: Annotated[str | None, typer.Option(help="Question for entries that have none.")] = None,
     product_column: Annotated[
         str, typer.Option(help="CSV and JSONL: column that holds the product id.")
     ] = "product_id",
     product_from: Annotated[
         str,
         typer.Option(
-            help="Folder and S3: product id from: parent (directory), stem (file name), or a path segment's number."
+            help="Folder and S3: the part of the path that is the product id: parent (the folder's name), stem (the file's "
+            "name without suffix), or the number of a segment (0 is the first, -1 the file)."
         ),
     ] = "parent",
     topic: Annotated[
         str | None, typer.Option(help="Topic to publish to instead of the configured request topic.")
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Default for entries that do not set it.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Default for entries that do not set it.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Default for entries that do not set it.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Default for entries that do not set it.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Maximum tokens of an answer, for entries without it.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Sampling temperature, for entries without it.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Nucleus sampling, for entries without it.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampling, for entries without it.")] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume/--no-resume", help="Continue where the last run stopped, or publish everything again."),
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
-    """Publish a source. After an interruption, run the command again: nothing is published twice.
+    """Publish one request per entry of a file, a folder or an S3 prefix. After an interruption, run the command again: nothing is published twice.
 
     Exits 0 if everything was delivered, 1 if something failed, 2 on wrong use and 130 if interrupted.
     """

@@ -10,10 +10,11 @@ import typer
 
 def worker(
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Folder of an Mllama checkpoint, such as Llama-3.2V-11B-cot.")
+        Path | None,
+        typer.Option(help="Folder of an Mllama checkpoint, such as Llama-3.2V-11B-cot; unset: as in [engine]."),
     ] = None,
 ) -> None:
-    """Answer requests from Kafka and commit answers and offsets in one transaction.
+    """Answer requests from Kafka and commit results, dead letters and offsets in one transaction.
 
     Run one worker per GPU. It stops on Ctrl-C or SIGTERM.
     """
