@@ -35,8 +35,8 @@ def publish(
     product_from: Annotated[
         str,
         typer.Option(
-            help="Folder and S3: the part of the path that is the product id: parent (the folder's name), stem (the file's "
-            "name without suffix), or the number of a segment (0 is the first, -1 the file)."
+            help="Folder and S3: the part of the path that is the product id: parent (the folder's name), stem (the "
+            "file's name without suffix), or the number of a segment (0 is the first, -1 the file)."
         ),
     ] = "parent",
     topic: Annotated[
@@ -52,7 +52,9 @@ def publish(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
-    """Publish one request per entry of a file, a folder or an S3 prefix. After an interruption, run the command again: nothing is published twice.
+    """Publish one request per entry of a file, a folder or an S3 prefix.
+
+    After an interruption, run the command again: nothing is published twice.
 
     Exits 0 if everything was delivered, 1 if something failed, 2 on wrong use and 130 if interrupted.
     """

@@ -14,8 +14,9 @@ PAGE: Path = ROOT / "docs/reference/cli.md"
 
 _HEAD = """# Commands
 
-Written by `python -m tests.readme.cli_page` from the commands' own help; a test keeps it up to date. `--help` after any command prints the same and the choices. `--config FILE`, before the command, or `SIGHTSTREAM_CONFIG` names the settings file. The
-[exit codes](exit-codes.md) are the same for all commands.
+Written by `python -m tests.readme.cli_page` from the commands' own help; a test keeps it up to date. `--help` after any
+command prints the same and the choices. `--config FILE`, before the command, or `SIGHTSTREAM_CONFIG` names the settings
+file. The [exit codes](exit-codes.md) are the same for all commands.
 """
 
 
