@@ -88,16 +88,16 @@ class Flow:
 
         Runs on a preparation thread.
         """
-        outcome: ImageResult | PipelineError | None
         try:
-            outcome = self._advance(request)
-        except PipelineError as error:
-            outcome = error
+            result = self._advance(request)
+        except PipelineError as error:  # ended here: kept in a local, its traceback would keep the image's bytes
+            self._end(request, error)
         except Exception as error:
             log.error("unexpected error while an image was fetched or decoded: %s", _without_message(error))
-            outcome = Retryable(Stage.FETCH, f"unexpected {type(error).__name__}")
-        if outcome is not None:
-            self._end(request, outcome)
+            self._end(request, Retryable(Stage.FETCH, f"unexpected {type(error).__name__}"))
+        else:
+            if result is not None:
+                self._end(request, result)
 
     def _advance(self, request: InFlightRequest) -> ImageResult | None:
         """Return the result if it is cached; None once the engine, or an equal request, works on it."""

@@ -96,6 +96,8 @@ class ImagePublisher:
         self._last_broker_error = ""
 
     def __enter__(self) -> ImagePublisher:
+        if self._poller is not None:
+            raise PublisherClosed("a publisher is opened once; make a new one")
         self._check(self._kafka, self._topics, self._settings.connect_timeout_s)
         self._producer = producer = self._create_producer(self._config())
         self._poller = Thread(target=self._poll, args=(producer,), name="publisher-reports", daemon=True)

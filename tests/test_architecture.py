@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import time
@@ -87,6 +88,12 @@ def test_nothing_imports_a_folder_by_its_bare_name() -> None:
         if (bare := {m for m in imported_modules(path.read_text(encoding="utf-8")) if m.split(".")[0] in PACKAGES})
     }
     assert wrong == {}
+
+
+def test_no_code_in_a_string_imports_a_folder_by_its_bare_name() -> None:
+    pattern = re.compile(rf"\b(?:from|import) (?:{'|'.join(PACKAGES)})\.\w")
+    found = [path for path in sources(*PACKAGES, "tests") if pattern.search(path.read_text(encoding="utf-8"))]
+    assert [str(path.relative_to(ROOT)) for path in found if path.name != "test_architecture.py"] == []
 
 
 def test_the_walk_sees_every_kind_of_import() -> None:

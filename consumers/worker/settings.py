@@ -27,18 +27,21 @@ class WorkerSettings(BaseSettings):
     session_timeout_s: float = Field(
         default=15,
         ge=1,
+        allow_inf_nan=False,
         description="Seconds without a heartbeat after which Kafka gives a dead worker's partitions to others; lower "
         "it for a faster takeover, raise it on a slow network.",
     )
     max_poll_interval_s: float = Field(
         default=120,
         ge=10,
+        allow_inf_nan=False,
         description="Seconds without a poll after which a worker counts as hung and loses its partitions; raise it on "
         "machines that freeze for long.",
     )
     transaction_timeout_s: float = Field(
         default=15,
         ge=1,
+        allow_inf_nan=False,
         description="Seconds after which Kafka aborts a transaction that a dead worker left open; readers wait that "
         "long for it. Raise it when commits fail on a slow link.",
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import StoppingCriteriaList
+from transformers import StoppingCriteria, StoppingCriteriaList
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.prompt import PromptWriter
@@ -147,7 +147,7 @@ class GenerateEngine:
 
 
 @dataclass(slots=True)
-class _Progress:
+class _Progress(StoppingCriteria):  # type: ignore[misc]  # transformers is not followed by mypy
     """A stopping criterion that reports every decoding step and never stops one."""
 
     on_progress: ProgressCallback

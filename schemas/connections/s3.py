@@ -92,19 +92,19 @@ class S3Settings(BaseSettings):
 
     def client_arguments(self) -> dict[str, object]:
         """Return the arguments of `boto3.client("s3", ...)` except `config`. They hold secrets: never log them."""
-        return {"region_name": self.region, **self.endpoint(), **self.keys()}
+        return {"region_name": self.region, **self.endpoint_arguments(), **self.key_arguments()}
 
     @property
     def addressing_style(self) -> str:
         """Return boto3's name for where the bucket is in the address."""
         return "path" if self.path_style else "auto"
 
-    def endpoint(self) -> dict[str, object]:
+    def endpoint_arguments(self) -> dict[str, object]:
         """Return the arguments of boto3 for the store's address and certificate."""
         given = {"endpoint_url": self.endpoint_url, "verify": self.ca_file and str(self.ca_file)}
         return {name: value for name, value in given.items() if value is not None}
 
-    def keys(self) -> dict[str, object]:
+    def key_arguments(self) -> dict[str, object]:
         """Return the arguments of boto3 for the access key. They hold secrets: never log them."""
         given = {
             "aws_access_key_id": self.access_key_id,

@@ -19,11 +19,10 @@ def s3_client(settings: S3Settings, **options: Any) -> Any:
 
     `options` go to botocore's Config. Raises botocore's ProfileNotFound for a profile that does not exist.
     """
-    if settings.anonymous:
-        options["signature_version"] = UNSIGNED
+    options["signature_version"] = UNSIGNED if settings.anonymous else "s3v4"
     config = Config(s3={"addressing_style": settings.addressing_style}, **options)
     session = s3_session(settings)
-    return session.client("s3", region_name=settings.region, config=config, **settings.endpoint())
+    return session.client("s3", region_name=settings.region, config=config, **settings.endpoint_arguments())
 
 
 def s3_session(settings: S3Settings) -> Any:
@@ -31,7 +30,7 @@ def s3_session(settings: S3Settings) -> Any:
 
     Asks for no credentials yet, and renews those that expire. Raises ProfileNotFound.
     """
-    base = boto3.Session(profile_name=settings.profile, region_name=settings.region, **settings.keys())
+    base = boto3.Session(profile_name=settings.profile, region_name=settings.region, **settings.key_arguments())
     if settings.role_arn is None:
         return base
     core = botocore.session.Session()
@@ -39,7 +38,7 @@ def s3_session(settings: S3Settings) -> Any:
     return boto3.Session(botocore_session=core, region_name=settings.region)
 
 
-class _AssumedRole(CredentialProvider):  # type: ignore[misc, unused-ignore]  # botocore ships no types
+class _AssumedRole(CredentialProvider):  # type: ignore[misc]  # botocore ships no types
     """Provides a role's credentials before all other providers; assumes the role when first needed."""
 
     METHOD = "sightstream-assume-role"

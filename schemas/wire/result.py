@@ -27,7 +27,7 @@ class SeenImage(WireModel):
     uri: str = Field(description="Address of the image, without credentials and query.")
     sha256: Sha256 = Field(description="Digest of the fetched bytes.")
     bytes: int = Field(ge=1, description="Number of fetched bytes.")
-    format: str = Field(description='Format of the file, such as "jpeg".')
+    format: str = Field(description='Format of the file, such as "JPEG".')
     width: int = Field(ge=1, description="Width in pixels, after EXIF orientation.")
     height: int = Field(ge=1, description="Height in pixels, after EXIF orientation.")
 

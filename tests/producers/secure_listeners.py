@@ -91,8 +91,7 @@ def secure_broker(folder: Path) -> SecureBroker:
 
 
 def add_user(kafka: KafkaSettings) -> None:
-    from confluent_kafka.admin import AdminClient
-    from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+    from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
     admin = AdminClient(kafka.client_config())
     info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)

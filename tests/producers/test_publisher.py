@@ -167,6 +167,14 @@ def test_an_over_size_request_is_refused_before_anything_is_sent() -> None:
     assert len(harness.producer.sent) == 1
 
 
+def test_a_publisher_is_opened_once() -> None:
+    harness = PublisherHarness()
+    with harness.publisher as publisher, pytest.raises(PublisherClosed, match="make a new one"):
+        publisher.__enter__()
+    with pytest.raises(PublisherClosed):
+        publisher.__enter__()
+
+
 def test_nothing_is_sent_before_opening_or_after_closing() -> None:
     harness = PublisherHarness()
     with pytest.raises(PublisherClosed):

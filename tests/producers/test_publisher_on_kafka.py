@@ -67,8 +67,7 @@ def _publish(kafka: KafkaSettings, topics: TopicSettings, requests: list[ImageRe
 
 
 def _limit(kafka: KafkaSettings, topic: str, max_bytes: int) -> None:
-    from confluent_kafka.admin import AdminClient
-    from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource  # admin exports no types
+    from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
     entry = ConfigEntry("max.message.bytes", str(max_bytes), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])

@@ -13,6 +13,7 @@ README = ROOT / "README.md"
 
 def test_every_link_leads_somewhere() -> None:
     assert len(pages()) > 1
+    assert links(README)
     assert [f"{name(page)}: {link}" for page in pages() for link in broken(page)] == []
 
 

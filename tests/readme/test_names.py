@@ -14,8 +14,6 @@ import pytest
 from sightstream.infra.settings import SECTIONS, known_variables
 from tests.readme.pages import ROOT, blocks, name, pages, prose, text
 
-pytestmark = pytest.mark.slow
-
 README = ROOT / "README.md"
 # Two pages are generated, and the changelog names what is no more.
 TO_BE_READ = [page for page in pages() if page.name not in ("cli.md", "settings.md", "CHANGELOG.md")]
@@ -42,7 +40,10 @@ def commands(page: Path) -> list[tuple[str, str]]:
 
 
 def test_the_verbs_are_found() -> None:
-    assert {"up", "publish", "store", "results", "lookup", "lag", "ask"} <= verbs()
+    wanted = {"up", "publish", "worker", "store", "results", "lookup", "lag", "ask"}
+    assert wanted <= verbs()
+    assert wanted <= {verb for verb, _ in commands(ROOT / "README.md")}
+    assert any(blocks(page, "toml") for page in TO_BE_READ)
 
 
 @pytest.mark.parametrize("page", TO_BE_READ, ids=name)

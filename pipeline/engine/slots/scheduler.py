@@ -151,7 +151,7 @@ class Scheduler:
     def restart_smaller(self, capacity: KvCapacity) -> list[Request]:
         """Forget every request, start with this capacity, and return what was held, for the caller to add again."""
         held = self.held
-        self.capacity = capacity
+        self.capacity = capacity  # `clear` makes the allocators of this size
         self.clear()
         self.restarts += 1
         return held

@@ -15,6 +15,8 @@ from sightstream.infra.lab.demo_model.pictures import Labels, sample_spec
 from sightstream.infra.lab.demo_model.samples import ANSWER_LENGTH, FIELDS, TARGETS, SampleMaker, head_targets
 from sightstream.infra.lab.demo_model.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def store() -> Store:

@@ -221,7 +221,7 @@ def test_asking_a_server_needs_neither_torch_nor_a_checkpoint() -> None:
     with FakeServer() as server:
         code = (
             "import sys; from sightstream.pipeline.engine.build import build_engine; "
-            "from pipeline.engine.settings import EngineSettings; "
+            "from sightstream.pipeline.engine.settings import EngineSettings; "
             f"engine = build_engine(EngineSettings(kind='remote', remote_url={server.url!r}), lambda: None); "
             "print(engine.identity.name, *({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
         )

@@ -50,6 +50,7 @@ def test_attention_over_pages(page: int, lengths: tuple[int, ...]) -> None:
     torch.testing.assert_close(ops_triton.attend(*args), ops_torch.attend(*args), atol=2e-3, rtol=2e-3)
 
 
+@pytest.mark.usefixtures("all_splits")
 def test_attention_over_scaled_pages() -> None:
     keys, values = (pool.to(torch.float8_e4m3fn) for pool in pools(6, 100))
     scales = (torch.rand(6, HEADS) + 0.5, torch.rand(6, HEADS) + 0.5)

@@ -19,6 +19,8 @@ from sightstream.pipeline.engine.slots.memory import MAX_SLOTS, WORKSPACE_BYTES,
 from sightstream.pipeline.errors import Fatal
 from tests.pipeline.engine.slots.asking import slot_settings
 
+pytestmark = pytest.mark.slow
+
 GIB = 1024**3
 # The 11B model: 32 layers of self-attention, 8 of cross-attention, 8 heads of 128, 1601 tokens per tile.
 LARGE = PageShape(32, 8, 8, 128, 1601, torch.bfloat16, torch.bfloat16)

@@ -17,6 +17,8 @@ from sightstream.schemas.wire.dead_letter import Reason
 from tests.pipeline.engine.slots.asking import completion_of, endings, image_of_tiles, job, slot_settings
 from tests.pipeline.engine.slots.fake_runner import FakeModelRunner, answer
 
+pytestmark = pytest.mark.slow
+
 LONG = 12 * 128  # tokens: more than half of all pages
 
 

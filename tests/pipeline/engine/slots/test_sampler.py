@@ -19,6 +19,8 @@ from sightstream.pipeline.engine.slots.sampling import SamplingBatch, SamplingSt
 from sightstream.schemas.wire.request import AnalysisOptions
 from tests.pipeline.engine.slots.asking import answers, image_of_tiles, job, slot_settings
 
+pytestmark = pytest.mark.slow
+
 TINY = (1e-300, 1e-46, 1e-39, 1e-20, 1e-6)  # all of them valid in a request; some are no numbers in fp32
 
 

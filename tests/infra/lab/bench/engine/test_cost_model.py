@@ -21,6 +21,8 @@ from sightstream.infra.lab.bench.engine.cost_model import (
 )
 from sightstream.infra.lab.bench.engine.shapes import mllama_config
 
+pytestmark = pytest.mark.slow
+
 SPECIAL = {"begin": 840, "padding": 842, "image": 848, "end": 1023}
 
 

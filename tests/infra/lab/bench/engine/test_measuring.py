@@ -23,6 +23,8 @@ from sightstream.pipeline.types import EngineJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from tests.infra.lab.bench.engine.fakes import AtOnce, Clock, FakeDecoder, FakeEngine
 
+pytestmark = pytest.mark.slow
+
 STEP_S = 0.25
 
 

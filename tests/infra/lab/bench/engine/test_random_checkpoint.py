@@ -22,6 +22,8 @@ from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.types import Completion, EngineJob, Pixels
 from sightstream.schemas.wire.request import AnalysisOptions
 
+pytestmark = pytest.mark.slow
+
 ON_CPU = EngineSettings(device="cpu", guided_sections=False, max_batch=2)
 
 
