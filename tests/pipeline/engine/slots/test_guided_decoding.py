@@ -20,6 +20,8 @@ from sightstream.pipeline.engine.slots.guided_decoding import FreeAnswer, Guided
 from sightstream.pipeline.engine.slots.section_plan import SectionPlan
 from sightstream.schemas.wire.result import Answer
 
+pytestmark = pytest.mark.slow
+
 LLAMA_LIKE = ["</", "<", ">", "><", ">\n\n", "SUM", "MARY", "CAPTION", "RE", "ASON", "ING", "CON", "CLUSION"]
 PIECES = ["<end>", "[eom]", *LLAMA_LIKE, ".</", "/", "\n\n", " ", "a", "b", "."]
 # Tokens that a model may sample but that no text is written with.

@@ -10,6 +10,8 @@ from sightstream.infra.lab.bench.engine.part_process import find
 from sightstream.infra.lab.bench.engine.parts import PARTS, Part, chosen
 from sightstream.infra.lab.bench.engine.sizes import ON_CPU, ON_GPU, sizes_for
 
+pytestmark = pytest.mark.slow
+
 
 def test_sizes_go_by_the_device_and_can_be_overridden() -> None:
     assert sizes_for("cuda", {}) == ON_GPU
