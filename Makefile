@@ -5,7 +5,7 @@ ARGS ?=
 # Some machines set it. The tests start hundreds of processes, and each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check soak lint format lock setup clean help
+.PHONY: demo test check fast soak lint format lock setup clean help
 
 demo: setup ## Send real images through a real Kafka and a real S3 to real answers; ARGS=--keep leaves it all running.
 	@$(BIN)/sightstream demo $(ARGS)
@@ -13,7 +13,10 @@ demo: setup ## Send real images through a real Kafka and a real S3 to real answe
 test: lint ## Run all that CI runs: format, lint, types and all tests but soak; two test files at a time, as most wait.
 	$(BIN)/pytest -n 2 --dist loadfile -m "not soak" $(ARGS)
 
-check: lint ## Run format, lint, types and the fast tests, in a minute and a half: no Kafka, no S3, no slow ones.
+check: setup ## Run format, lint, types and the fast tests, in a minute: no Kafka, no S3, no slow ones.
+	@$(MAKE) --no-print-directory -j 2 lint fast
+
+fast: setup ## Run the fast tests alone.
 	$(BIN)/pytest -n 2 --dist loadfile -m "not real and not slow and not soak" $(ARGS)
 
 soak: setup ## Run the tests that take many minutes to hours.
