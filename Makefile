@@ -10,13 +10,13 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: setup ## Send real images through a real Kafka and a real S3 to real answers; ARGS=--keep leaves it all running.
 	@$(BIN)/sightstream demo $(ARGS)
 
-test: setup ## Run all that CI runs: format, lint, types and all tests but soak; two test files at a time, as most wait.
+test: ## Run all that CI runs: format, lint, types and all tests but soak; two test files at a time, as most wait.
 	@$(MAKE) --no-print-directory -j 2 lint tests
 
 tests: setup ## Run all tests but soak, without format, lint and types.
 	$(BIN)/pytest -n 2 --dist loadfile -m "not soak" $(ARGS)
 
-check: setup ## Run format, lint, types and the fast tests, in a minute: no Kafka, no S3, no slow ones.
+check: ## Run format, lint, types and the fast tests, in a minute: no Kafka, no S3, no slow ones.
 	@$(MAKE) --no-print-directory -j 2 lint fast
 
 fast: setup ## Run the fast tests alone.
