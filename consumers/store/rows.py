@@ -109,8 +109,8 @@ def _result(result: ImageResult, record: Record) -> dict[str, Value]:
 
 def _failure(failure: Failure) -> dict[str, Value]:
     return {
-        "reason": failure.reason.value,
-        "stage": failure.stage.value,
+        "reason": str(failure.reason),
+        "stage": str(failure.stage),
         "detail": failure.detail,
         "attempts": failure.attempts,
         "failed_at": failure.failed_at.isoformat(),

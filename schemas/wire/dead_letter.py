@@ -6,12 +6,18 @@ To redrive one, publish its key, value and original headers again.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
 HEADER_PREFIX = "sightstream-"
 MAX_DETAIL_CHARS = 1000
+# What every reason and stage looks like, those of later versions included.
+CODE_PATTERN = "^[a-z][a-z0-9_]{0,63}$"
+
+Code = TypeVar("Code", bound=StrEnum)
 
 # Kafka allows a header without a value.
 Headers = list[tuple[str, bytes | None]]
@@ -83,10 +89,13 @@ class RecordId:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Describes why a request became a dead letter. `detail` must hold no secrets."""
+    """Describes why a request became a dead letter. `detail` must hold no secrets.
 
-    reason: Reason
-    stage: Stage
+    A reason or stage that a later version wrote, and that this one does not know, is kept as text.
+    """
+
+    reason: Reason | str
+    stage: Stage | str
     detail: str
     attempts: int
     failed_at: datetime
@@ -95,8 +104,8 @@ class Failure:
     def headers(self) -> Headers:
         """Return the headers of the dead letter; `detail` is made printable and truncated."""
         return [
-            (HEADER_PREFIX + "reason", self.reason.value.encode()),
-            (HEADER_PREFIX + "stage", self.stage.value.encode()),
+            (HEADER_PREFIX + "reason", self.reason.encode()),
+            (HEADER_PREFIX + "stage", self.stage.encode()),
             (HEADER_PREFIX + "detail", printable(self.detail)[:MAX_DETAIL_CHARS].encode()),
             (HEADER_PREFIX + "attempts", str(self.attempts).encode()),
             (HEADER_PREFIX + "failed-at", self.failed_at.isoformat().encode()),
@@ -108,13 +117,23 @@ class Failure:
         """Return what headers() wrote. Raises KeyError or ValueError when the record is no dead letter."""
         found = _present(headers)
         return cls(
-            reason=Reason(found[HEADER_PREFIX + "reason"].decode()),
-            stage=Stage(found[HEADER_PREFIX + "stage"].decode()),
+            reason=_code(Reason, found[HEADER_PREFIX + "reason"].decode()),
+            stage=_code(Stage, found[HEADER_PREFIX + "stage"].decode()),
             detail=found[HEADER_PREFIX + "detail"].decode(),
             attempts=int(found[HEADER_PREFIX + "attempts"]),
             failed_at=datetime.fromisoformat(found[HEADER_PREFIX + "failed-at"].decode()),
             source=RecordId.from_headers(headers),
         )
+
+
+def _code(known: type[Code], text: str) -> Code | str:
+    """Return the member of `known`, or the text itself. Raises ValueError when no version could have written it."""
+    if not re.fullmatch(CODE_PATTERN, text):
+        raise ValueError(f"{printable(text)[:64]!r} is no {known.__name__.lower()}")
+    try:
+        return known(text)
+    except ValueError:
+        return text
 
 
 def omitted_headers(key: bytes | None, value: bytes | None) -> Headers:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from sightstream.schemas.wire.asyncapi import asyncapi
-from sightstream.schemas.wire.dead_letter import HEADER_PREFIX, MAX_DETAIL_CHARS, Reason, Stage
+from sightstream.schemas.wire.dead_letter import CODE_PATTERN, HEADER_PREFIX, MAX_DETAIL_CHARS, Reason, Stage
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 
@@ -52,12 +53,21 @@ def _record_schema(model: type[BaseModel]) -> Document:
     return {"$schema": DIALECT, **model.model_json_schema()}
 
 
+def _code(known: type[StrEnum]) -> Document:
+    """Return the schema of a code: later versions may add values, so a reader must accept those that it does not know.
+
+    The known ones are named beside it, for people and for code generators.
+    """
+    later = {"pattern": CODE_PATTERN, "description": "A value that a later version added."}
+    return {"type": "string", "anyOf": [{"enum": [code.value for code in known]}, later]}
+
+
 def _dead_letter_headers() -> Document:
     """Return the schema of the headers; values are bytes on the wire, and it describes their UTF-8 text."""
     number = {"type": "string", "pattern": "^[0-9]+$"}
     properties = {
-        "reason": {"enum": [reason.value for reason in Reason]},
-        "stage": {"enum": [stage.value for stage in Stage]},
+        "reason": _code(Reason),
+        "stage": _code(Stage),
         "detail": {"type": "string", "maxLength": MAX_DETAIL_CHARS, "description": "Printable and free of secrets."},
         "attempts": number,
         "failed-at": {"type": "string", "format": "date-time"},

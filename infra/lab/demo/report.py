@@ -90,7 +90,7 @@ def print_lookups(console: Console, found: dict[str, ImageResult | None]) -> Non
 def print_dead_letters(console: Console, watch: OutcomeWatch) -> None:
     table = Table("request", "reason", "stage", "detail", title="Dead letters")
     for request_id, failure in sorted(watch.dead_letters.items()):
-        table.add_row(request_id, failure.reason.value, failure.stage.value, printable(failure.detail))
+        table.add_row(request_id, failure.reason, failure.stage, printable(failure.detail))
     console.print(table)
 
 

@@ -89,5 +89,5 @@ def _owners(lag: GroupLag | None) -> RenderableType:
 
 
 def _reasons(watch: OutcomeWatch) -> str:
-    counts = Counter(failure.reason.value for failure in watch.dead_letters.values())
+    counts = Counter(failure.reason for failure in watch.dead_letters.values())
     return "   ".join(f"{reason}: {count}" for reason, count in sorted(counts.items())) or "none"

@@ -55,6 +55,17 @@ def test_a_dead_letter_keeps_the_request(request: ImageRequest, failure: Failure
     assert json.loads(str(row.values["headers"]))[0] == ["mine", "eA=="]
 
 
+def test_a_reason_and_a_stage_of_a_later_version_are_kept_as_text() -> None:
+    key, value, headers = dead_record("r", "p", SOURCE)
+    later = {HEADER_PREFIX + "reason": b"moon_phase_unsuitable", HEADER_PREFIX + "stage": b"stargaze"}
+    row = dead_letter_row(record(key, value, [(name, later.get(name, content)) for name, content in headers]))
+    assert (row.table, row.values["reason"], row.values["stage"]) == (
+        "dead_letters",
+        "moon_phase_unsuitable",
+        "stargaze",
+    )
+
+
 def test_a_dead_letter_whose_request_is_garbage_has_no_ids() -> None:
     _, _, headers = dead_record("r", "p", SOURCE)
     row = dead_letter_row(record(None, b"\xff\x00{", headers))
@@ -84,7 +95,9 @@ def test_no_record_raises_and_all_can_be_written(
         ("source-offset", b"9" * 30),
         ("attempts", b"9" * 30),
         ("attempts", b"-"),
-        ("reason", b"unheard of"),
+        ("reason", b"not a code"),
+        ("reason", b"x" * 65),
+        ("stage", b"\x1b[2J"),
         ("failed-at", b"yesterday"),
         ("detail", b"\xff"),
         ("source-topic", None),

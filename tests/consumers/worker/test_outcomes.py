@@ -82,7 +82,7 @@ class OutcomesHarness:
         self.outcomes.collect()
 
     @property
-    def reasons(self) -> dict[int, Reason]:
+    def reasons(self) -> dict[int, str]:
         ready = self.assignment.state.ledger.publishable()
         return {offset: Failure.from_headers(record.headers).reason for offset, record in ready.items()}
 

@@ -86,10 +86,11 @@ sources = st.builds(
     partition=st.integers(0, 10**4),
     offset=st.integers(0, 2**63 - 1),
 )
+later_codes = st.from_regex(r"[a-z][a-z0-9_]{0,63}", fullmatch=True)  # what a later version may write
 failures = st.builds(
     Failure,
-    reason=st.sampled_from(Reason),
-    stage=st.sampled_from(Stage),
+    reason=st.sampled_from(Reason) | later_codes,
+    stage=st.sampled_from(Stage) | later_codes,
     detail=printable_text,
     attempts=st.integers(0, 10**6),
     failed_at=instants,
