@@ -119,6 +119,7 @@ class Broker:
         return {PartitionId(p.topic, p.partition): info.offset for p, info in found.items()}
 
     def _call(self, call: Callable[..., T], *arguments: object, **options: object) -> T:
+        self._admin.poll(0)  # hands librdkafka's log lines over, which would pile up
         try:
             return call(*arguments, request_timeout=self._timeout_s, **options)
         except KafkaException as error:

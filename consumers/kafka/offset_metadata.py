@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 PREFIX = "ss1:"
+RESET = "reset the group's offsets (docs/how-to/reset-offsets.md)"
 
 # Half-open ranges of offsets, ascending, with a gap between any two.
 Ranges = tuple[tuple[int, int], ...]
 
 
 class UnreadableMetadata(ValueError):
-    """The text starts as ours does but can't be read: stop, or work could be done twice."""
+    """The text says something that this version can't read: stop, or what it lists would be answered twice."""
 
 
 def encode(base: int, finished: Ranges) -> str:
@@ -36,19 +37,23 @@ def encode(base: int, finished: Ranges) -> str:
 def decode(metadata: str | None, base: int) -> Ranges:
     """Return the finished ranges above `base`. Raises UnreadableMetadata.
 
-    A text that is not ours means none: when an operator resets a group's offsets, its tool writes no such text.
+    An empty text means none: that is what a tool writes which resets a group's offsets. Any other text than ours is an
+    error: after a rollback it is a newer worker's list of what it finished, which this version would answer again.
     """
-    if not metadata or not metadata.startswith(PREFIX):
+    if not metadata:
         return ()
+    if not metadata.startswith(PREFIX):
+        raise UnreadableMetadata(
+            f"the metadata committed with offset {base} is of a version that is not known here: run the version that "
+            f"wrote it, or answer everything from that offset again: {RESET}"
+        )
     try:
         first, *lengths = _numbers(_unpack(metadata.removeprefix(PREFIX)))
     except (ValueError, binascii.Error) as error:
-        raise UnreadableMetadata(
-            f"the metadata committed with offset {base} can't be read: {error}; reset the group's offsets"
-        ) from None
+        raise UnreadableMetadata(f"the metadata committed with offset {base} can't be read: {error}; {RESET}") from None
     if first != base or len(lengths) % 2 or not all(lengths):
         raise UnreadableMetadata(
-            f"the metadata committed with offset {base} was not written for it; reset the group's offsets"
+            f"the metadata committed with offset {base} was not written for it, as after MirrorMaker; {RESET}"
         )
     return tuple(_spans(base, lengths))
 

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer as KafkaConsumer
 
 from sightstream.consumers.kafka.message import partition_of, record_id
 from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
+from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 
 
@@ -67,7 +68,8 @@ def open_tail_consumer(kafka: KafkaSettings) -> TailConsumer:
             "max.partition.fetch.bytes": 128 * 1024,
             "queued.min.messages": 100,
             "queued.max.messages.kbytes": 4096,
-        }
+        },
+        logger=client_logger(__name__),
     )
 
 

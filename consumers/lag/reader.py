@@ -17,6 +17,7 @@ from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.lag.settings import LagSettings
 from sightstream.consumers.lag.trend import Trend
 from sightstream.consumers.lag.types import GroupLag, PartitionLag
+from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.topics import TopicSettings
 
@@ -169,5 +170,6 @@ def pipeline_groups(settings: LagSettings, topics: TopicSettings) -> dict[str, t
 
 def open_lag_reader(kafka: KafkaSettings, settings: LagSettings, groups: GroupTopics) -> LagReader:
     """Return a reader that connects at its first reading."""
-    broker = Broker(AdminClient(kafka.client_config()), settings.read_timeout_s)
+    admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
+    broker = Broker(admin, settings.read_timeout_s)
     return LagReader(broker, open_tail_consumer(kafka), groups, settings)

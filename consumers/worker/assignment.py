@@ -14,12 +14,10 @@ from sightstream.consumers.metrics import PARTITIONS
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.ledger import CommitPoint, Ledger
 from sightstream.consumers.worker.records import OutgoingRecord
+from sightstream.consumers.worker.settings import COMMITTED_TIMEOUT_S
 from sightstream.pipeline.errors import Fatal
 
 log = logging.getLogger(__name__)
-
-# A worker that was killed inside a transaction leaves its offsets pending until the transaction times out.
-COMMITTED_TIMEOUT_S = 90.0
 
 
 @dataclass(slots=True, eq=False)

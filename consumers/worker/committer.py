@@ -78,6 +78,7 @@ class Committer:
     def commit_if_due(self) -> None:
         """Commit the ready outcomes once the interval is over or a batch is full. Raises Fatal."""
         now = self._clock()
+        self._transactions.poll()
         parts = self._parts() if now >= self._next_try else []
         if parts:
             full = sum(len(part.ready) for part in parts) >= self._settings.commit_batch_records

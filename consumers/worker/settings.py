@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sightstream.consumers.worker.ledger import METADATA_LIMIT_BYTES
+
+# How long a new owner waits for the transaction of a worker that was killed inside it.
+COMMITTED_TIMEOUT_S = 90.0
 
 
 class WorkerSettings(BaseSettings):
@@ -42,12 +47,13 @@ class WorkerSettings(BaseSettings):
         default=15,
         ge=1,
         allow_inf_nan=False,
-        description="Seconds after which Kafka aborts a transaction that a dead worker left open; readers wait that "
-        "long for it. Raise it when commits fail on a slow link.",
+        description="Seconds after which Kafka aborts a transaction that a dead worker left open; readers, and the "
+        "next owner of its partitions, wait that long for it. Raise it when commits fail on a slow link.",
     )
     commit_interval_s: float = Field(
         default=0.5,
         ge=0,
+        allow_inf_nan=False,
         description="Seconds between two commits; a result waits up to that long before readers see it. Raise it for "
         "fewer transactions.",
     )
@@ -72,6 +78,7 @@ class WorkerSettings(BaseSettings):
     drain_timeout_s: float = Field(
         default=20,
         ge=0,
+        allow_inf_nan=False,
         description="Seconds that a stopping worker gives to the requests in flight before it hands them back; keep it "
         "below the grace period of your supervisor.",
     )
@@ -118,3 +125,25 @@ class WorkerSettings(BaseSettings):
     metrics_port: int = Field(
         default=0, ge=0, le=65_535, description="Loopback port that serves /metrics for Prometheus; 0 serves none."
     )
+
+    @model_validator(mode="after")
+    def _check_relations(self) -> Self:
+        """Refuse times that contradict each other, and say which to change."""
+        for lower, higher, why in _RELATIONS:
+            low, high = getattr(self, lower), getattr(self, higher)
+            if low > high:
+                raise ValueError(f"{lower} ({low:g}) must not exceed {higher} ({high:g}): {why}; lower the first one")
+        if self.transaction_timeout_s > COMMITTED_TIMEOUT_S:
+            raise ValueError(
+                f"transaction_timeout_s ({self.transaction_timeout_s:g}) must not exceed {COMMITTED_TIMEOUT_S:g}: the "
+                f"next owner of a dead worker's partitions waits no longer for its open transaction; lower it"
+            )
+        return self
+
+
+_RELATIONS = (
+    ("session_timeout_s", "max_poll_interval_s", "a worker that hangs must lose its partitions as a dead one does"),
+    ("transaction_timeout_s", "max_poll_interval_s", "a slow commit would cost the worker its partitions"),
+    ("backoff_s", "max_backoff_s", "the first pause would be longer than the longest"),
+    ("retry_timeout_s", "outage_retry_timeout_s", "a request would be given up sooner because of an outage"),
+)

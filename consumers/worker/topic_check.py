@@ -6,6 +6,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, ResourceType
 
 from sightstream.pipeline.errors import Fatal
+from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings
 
@@ -15,7 +16,7 @@ _MAX_MESSAGE_BYTES = "max.message.bytes"
 
 def check_topics(kafka: KafkaSettings, topics: TopicSettings) -> None:
     """Raise Fatal unless all three exist, have the same partitions, and accept outcomes of every size."""
-    admin = AdminClient(kafka.client_config())
+    admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
     names = (topics.requests, topics.results, topics.dead_letters)
     try:
         known = admin.list_topics(timeout=TIMEOUT_S).topics

@@ -12,12 +12,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.pipeline.errors import Fatal
+from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_timeout
 
@@ -74,7 +76,7 @@ class Transactions:
         Blocks. Raises InDoubt while the broker can't be reached.
         """
         self._discard()
-        producer = Producer(self._config)
+        producer = Producer(self._config, logger=client_logger(__name__))
         try:
             self._call(producer.init_transactions, self._call_timeout_s)
         except (KafkaException, CallTimedOut) as error:
@@ -104,6 +106,12 @@ class Transactions:
         except (CallTimedOut, SystemError) as error:  # SystemError: confluent-kafka lost the real one
             self._discard()
             raise InDoubt(str(error)) from error
+
+    def poll(self) -> None:
+        """Let the producer hand over its log lines, which would pile up while there is nothing to commit."""
+        if self._producer is not None:
+            with suppress(KafkaException, SystemError):
+                self._producer.poll(0)
 
     def close(self) -> None:
         """Give the producer up. The next one with its id ends its open transaction, or the broker does after a time."""

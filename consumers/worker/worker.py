@@ -22,6 +22,7 @@ from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.transactions import Transactions
 from sightstream.pipeline.flow import Flow
+from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_timeout
 from sightstream.schemas.wire.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings
@@ -46,7 +47,8 @@ class Worker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._topics, self._flow, self._clock = settings, topics, flow, clock
-        self._consumer = Consumer(consumer_config(settings, kafka) | {"client.id": transactional_id})
+        config = consumer_config(settings, kafka) | {"client.id": transactional_id}
+        self._consumer = Consumer(config, logger=client_logger(__name__))
         self._assignment = Assignment(self._consumer, topics.requests, settings.offset_metadata_limit_bytes)
         self._retry_queue = RetryQueue(settings, clock, Random())  # noqa: S311 - jitter
         self._outcomes = Outcomes(topics, self._assignment, flow, self._retry_queue)

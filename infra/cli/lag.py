@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
@@ -38,10 +39,12 @@ def lag(
     from sightstream.consumers.kafka.types import KafkaReadError
     from sightstream.consumers.lag.reader import open_lag_reader, pipeline_groups
     from sightstream.consumers.lag.settings import LagSettings
+    from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.settings import load
     from sightstream.schemas.connections.kafka import KafkaSettings
     from sightstream.schemas.wire.topics import TopicSettings
 
+    log_to_stderr(logging.INFO if serve else logging.CRITICAL)  # a table is no place for log lines
     settings = load(LagSettings)
     groups = pipeline_groups(settings, load(TopicSettings))
     wanted = {name: groups.get(name, ()) for name in group} if group else groups
@@ -64,9 +67,7 @@ def _serve(reader: LagReader, settings: LagSettings) -> None:
 
     from sightstream.consumers.lag.exporter import LagCollector, keep_reading
     from sightstream.consumers.metrics_server import MetricsPortInUse, serve_metrics
-    from sightstream.infra.logs import log_to_stderr
 
-    log_to_stderr()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -8,6 +8,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.codec import decode_request, decode_result
 from sightstream.schemas.wire.dead_letter import Failure, RecordId
@@ -28,7 +29,8 @@ class OutcomeWatch:
         self._topics = topics
         self._consumer = Consumer(
             kafka.client_config()
-            | {"group.id": "sightstream-demo", "enable.auto.commit": False, "isolation.level": "read_committed"}
+            | {"group.id": "sightstream-demo", "enable.auto.commit": False, "isolation.level": "read_committed"},
+            logger=client_logger(__name__),
         )
         names = (topics.results, topics.dead_letters)
         self._consumer.assign([TopicPartition(name, p, 0) for name in names for p in range(topics.partitions)])

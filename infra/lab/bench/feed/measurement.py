@@ -13,6 +13,7 @@ from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.bench.feed.job import Job
 from sightstream.infra.lab.bench.feed.options import FeedOptions
 from sightstream.infra.lab.bench.feed.process_tree import Usage
+from sightstream.schemas.connections.client_log import client_logger
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -110,7 +111,8 @@ def _consumer(job: Job) -> Consumer:
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
-        }
+        },
+        logger=client_logger(__name__),
     )
     consumer.subscribe([job.results])
     return consumer
