@@ -21,6 +21,8 @@ from sightstream.pipeline.errors import Retryable
 from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.uri import origin
 
+_ORDER = tuple(Stage)
+
 
 class RetryQueue:
     """Requests that wait for their next attempt, and a circuit breaker per failing dependency. Not thread safe.
@@ -35,7 +37,7 @@ class RetryQueue:
         self._waiting: list[tuple[float, int, Delivery, str | None]] = []
         self._sequence = count()
         self._breakers: dict[str, CircuitBreaker] = {}  # of the dependencies that failed since their last success
-        self._engine_dependencies: set[str] = set()
+        self._failed_at: dict[str, Stage] = {}  # the last stage at which each of them failed
         self._probes = _Interval(settings.breaker_probe_s)
         self._admissions = _Interval(settings.breaker_probe_s)
 
@@ -64,8 +66,7 @@ class RetryQueue:
         if dependency not in self._breakers:
             self._breakers[dependency] = CircuitBreaker(self._settings.breaker_failures, clock=self._clock)
         self._breakers[dependency].record_failure()
-        if stage is Stage.INFER:
-            self._engine_dependencies.add(dependency)
+        self._failed_at[dependency] = stage
         BREAKER_OPEN.labels(dependency).set(self._breakers[dependency].is_open)
 
     def _is_exhausted(self, delivery: Delivery, dependency: str | None, failing_s: float) -> bool:
@@ -75,13 +76,19 @@ class RetryQueue:
         return failing_s > (self._settings.outage_retry_timeout_s if down else self._settings.retry_timeout_s)
 
     def record_success(self, delivery: Delivery, reached: Stage) -> None:
-        """Close the breakers up to the stage `reached`: the request got an answer from there, good or bad."""
-        if not self._breakers:
-            return
-        dependencies = {_origin(delivery)} | (self._engine_dependencies if reached is Stage.INFER else set())
-        for dependency in dependencies:
-            if self._breakers.pop(dependency, None):
-                BREAKER_OPEN.labels(dependency).set(False)
+        """Close the breakers up to the stage `reached`: the request got an answer from there, good or bad.
+
+        An answer about one image shows only that its own store or host is up; every image passes the later stages.
+        """
+        for dependency in [name for name in self._breakers if self._proves_up(name, delivery, reached)]:
+            del self._breakers[dependency], self._failed_at[dependency]
+            BREAKER_OPEN.labels(dependency).set(False)
+
+    def _proves_up(self, dependency: str, delivery: Delivery, reached: Stage) -> bool:
+        failed_at = self._failed_at[dependency]
+        if failed_at is Stage.FETCH:
+            return dependency == _origin(delivery)
+        return _ORDER.index(failed_at) <= _ORDER.index(reached)
 
     def due(self) -> list[Delivery]:
         """Remove and return the deliveries to submit now; for a dependency that is down, one per probe."""

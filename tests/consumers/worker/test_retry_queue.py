@@ -107,6 +107,27 @@ def test_a_model_server_that_is_down_is_probed_until_it_answers(queue: RetryQueu
     assert sorted(map(id, queue.due())) == sorted(map(id, deliveries))
 
 
+@pytest.mark.parametrize("stage", [Stage.DECODE, Stage.INFER])
+@pytest.mark.parametrize("reached", [Stage.FETCH, Stage.DECODE, Stage.INFER])
+def test_an_answer_closes_the_breakers_of_its_stage_and_of_earlier_ones(
+    queue: RetryQueue, stage: Stage, reached: Stage
+) -> None:
+    for _ in range(4):
+        fail(queue, delivery(), Retryable(stage, "down", "a part of the worker"))
+    queue.record_success(delivery("https://elsewhere.example/x"), reached)
+    order = list(Stage)
+    assert (queue.down == set()) == (order.index(reached) >= order.index(stage))
+
+
+def test_an_answer_from_one_host_says_nothing_about_another(queue: RetryQueue) -> None:
+    for _ in range(4):
+        fail(queue, delivery(), STORE_DOWN)
+    queue.record_success(delivery("https://elsewhere.example/x"), Stage.INFER)
+    assert queue.down == {"s3"}
+    queue.record_success(delivery(), Stage.FETCH)
+    assert queue.down == set()
+
+
 def test_new_records_trickle_while_a_dependency_is_down(queue: RetryQueue, clock: Clock) -> None:
     assert all(queue.admits_new() for _ in range(5))
     for _ in range(4):
