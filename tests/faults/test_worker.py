@@ -14,7 +14,8 @@ from confluent_kafka import Producer
 from sightstream.consumers.kafka.message import headers_of
 from sightstream.pipeline.engine.simulated import CRASH, HANG
 from sightstream.schemas.wire.dead_letter import Reason
-from tests.faults.harness import WorkerHarness, read_topic, wait_for
+from tests.faults.harness import WorkerHarness, wait_for
+from tests.faults.topic_reader import read_topic
 
 pytestmark = pytest.mark.real
 

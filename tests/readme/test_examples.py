@@ -8,7 +8,7 @@ import pytest
 
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.schemas.wire.topics import TopicSettings
-from tests.faults.harness import read_topic
+from tests.faults.topic_reader import read_topic
 from tests.readme.pages import ROOT, blocks, name, pages
 
 EMBEDDING = [ROOT / "README.md", ROOT / "docs/how-to/embed-the-publisher.md"]

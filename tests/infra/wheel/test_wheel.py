@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.schemas.wire.topics import TopicSettings
-from tests.faults.harness import read_topic
+from tests.faults.topic_reader import read_topic
 from tests.infra.wheel.build import ROOT, build, copy_tree, unpack_sdist
 from tests.infra.wheel.shop import ShopEnvironment, closure, normalized, unconditional, write_shop
 
