@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import multiprocessing
@@ -10,8 +11,10 @@ import selectors
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
+from sightstream.pipeline.child_signals import stops_deferred
 from sightstream.pipeline.engine.build import EngineFactory, build_engine
 from sightstream.pipeline.engine.child import CancelJob, EngineCrashed, EngineReady, EngineUnusable, Message, serve
 from sightstream.pipeline.engine.settings import EngineSettings
@@ -71,6 +74,7 @@ class EngineHost:
         self._start()
         self._thread = threading.Thread(target=self._run, name="engine-host", daemon=True)
         self._thread.start()
+        atexit.register(self.stop)  # at exit, multiprocessing waits for a child that ignores its SIGTERM
 
     # --- the Engine protocol ------------------------------------------------------------------------------
 
@@ -113,6 +117,7 @@ class EngineHost:
         return ready.capacity if ready else self._settings.batch
 
     def stop(self) -> None:
+        atexit.unregister(self.stop)
         self._stopping = True
         self._wake()
         self._thread.join(STOP_TIMEOUT_S)
@@ -213,7 +218,9 @@ class EngineHost:
             name="sightstream-engine",
             daemon=True,
         )
-        self._process.start()
+        resource_tracker.ensure_running()  # its start would unblock the signals
+        with stops_deferred():
+            self._process.start()
         child_end.close()
         self._selector.register(self._pipe, selectors.EVENT_READ)
 

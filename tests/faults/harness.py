@@ -94,7 +94,9 @@ class WorkerHarness:
         log = (self.folder / f"worker-{len(self.workers)}.log").open("ab")
         command = [sys.executable, "-m", "sightstream", "worker"]
         with log:
-            worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+            worker = subprocess.Popen(
+                command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+            )
         self.workers.append(worker)
         return worker
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import socket
 import urllib.request
@@ -133,6 +134,19 @@ def test_workers_that_come_and_go_divide_the_partitions(harness: WorkerHarness) 
         joining.send_signal(signal.SIGTERM)
         assert joining.wait(40) == 0, harness.logs()
     harness.check_exactly_once()
+
+
+def test_a_stop_of_the_whole_process_group_still_drains(harness: WorkerHarness) -> None:
+    """Supervisors signal all processes of a worker at once; its children must not go first."""
+    harness.settings = {"engine_simulated_s": "0.6", "flow_max_in_flight": "40"}
+    harness.publish(40)
+    worker = harness.start_worker()
+    at_stop = len(harness.wait_outcomes(4).sources)
+    os.killpg(worker.pid, signal.SIGTERM)
+    assert at_stop < 32, "the stop came too late to prove anything"
+    assert worker.wait(40) == 0, harness.logs()
+    assert len(harness.outcomes().results) == 40
+    assert "the engine's process ended" not in harness.logs()
 
 
 def test_poison_costs_itself_and_its_neighbours_are_answered(harness: WorkerHarness) -> None:

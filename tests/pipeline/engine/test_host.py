@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
@@ -22,6 +25,7 @@ from sightstream.schemas.wire.result import ModelIdentity
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[3]
 SETTINGS = EngineSettings(kind="simulated", max_batch=4, simulated_s=0.01, hang_timeout_s=2)
 
 
@@ -105,6 +109,47 @@ def test_a_killed_process_loses_nothing(start: Callable[..., EngineHost]) -> Non
     assert host._process.pid
     os.kill(host._process.pid, signal.SIGKILL)
     assert all(isinstance(f.outcome, Completion) for f in collect(host, 8).values())
+
+
+def test_a_stop_that_reaches_the_whole_group_is_left_to_the_parent(start: Callable[..., EngineHost]) -> None:
+    host = start(simulated_s=0.1)
+    first = host._process
+    assert first.pid
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        os.kill(first.pid, stop)  # while it imports its modules
+    assert host.identity
+    for number in range(12):
+        host.submit(job(number))
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        os.kill(first.pid, stop)
+    collect(host, 12)
+    assert host._process is first
+
+
+LEFT_RUNNING = """
+from sightstream.pipeline.engine.host import EngineHost
+from sightstream.pipeline.engine.settings import EngineSettings
+if __name__ == "__main__":
+    host = EngineHost(EngineSettings(kind="simulated"))
+    print(host.identity.name, host._process.pid, flush=True)
+"""
+
+
+def test_a_program_that_ends_without_a_stop_does_not_wait_for_the_engine(tmp_path: Path) -> None:
+    """At its end, multiprocessing sends SIGTERM to every child and waits for it without a limit."""
+    script = tmp_path / "left_running.py"
+    script.write_text(LEFT_RUNNING)
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    name, pid = done.stdout.split()
+    assert name == "simulated"
+    assert not Path(f"/proc/{pid}/exe").exists()
 
 
 def test_a_stopped_process_is_seen_as_hung(start: Callable[..., EngineHost]) -> None:
