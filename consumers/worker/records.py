@@ -9,6 +9,7 @@ from sightstream.consumers.worker.delivery import Delivery
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.codec import MAX_RESULT_BYTES, encode
 from sightstream.schemas.wire.dead_letter import Failure, Headers, Reason, Stage, omitted_headers, original_headers
+from sightstream.schemas.wire.redrive import history_headers
 from sightstream.schemas.wire.result import ImageResult
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings, record_key
 
@@ -33,13 +34,15 @@ def result_record(delivery: Delivery, result: ImageResult, topics: TopicSettings
     if len(value) > MAX_RESULT_BYTES:
         detail = f"the result has {len(value)} bytes, over {MAX_RESULT_BYTES}; ask for fewer tokens"
         raise Rejected(Reason.RESULT_TOO_LARGE, Stage.PUBLISH, detail)
-    return OutgoingRecord(topics.results, record_key(result.product_id), value, delivery.record_id.headers())
+    headers = delivery.record_id.headers() + history_headers(delivery.headers)
+    return OutgoingRecord(topics.results, record_key(result.product_id), value, headers)
 
 
 def dead_letter_record(delivery: Delivery, error: Rejected, topics: TopicSettings, now: datetime) -> OutgoingRecord:
     """Return the dead letter: key, value and the publisher's headers as they came, ours behind them.
 
     A record that is too large for our topics is replaced by its size and digest; the source headers say where it is.
+    The history of a redriven request is kept in any case.
     """
     failure = Failure(error.reason, error.stage, str(error), delivery.attempts, now, delivery.record_id)
     headers = original_headers(delivery.headers)
@@ -48,7 +51,8 @@ def dead_letter_record(delivery: Delivery, error: Rejected, topics: TopicSetting
     if _size(key, value, headers) > MAX_KEPT_BYTES:
         omitted = omitted_headers(key, value)
         key, value, headers = None, None, []
-    return OutgoingRecord(topics.dead_letters, key, value, headers + failure.headers() + omitted, error.reason)
+    headers = headers + failure.headers() + omitted + history_headers(delivery.headers)
+    return OutgoingRecord(topics.dead_letters, key, value, headers, error.reason)
 
 
 def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:

@@ -1,6 +1,6 @@
 """Defines dead letters: the original record, byte for byte, with the reason in its headers.
 
-To redrive one, publish its key, value and original headers again.
+To redrive one, publish its key, value and original headers again, with the history of redrive.py.
 """
 
 from __future__ import annotations
