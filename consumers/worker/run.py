@@ -18,14 +18,20 @@ from sightstream.schemas.wire.topics import TopicSettings
 def run_worker(
     settings: WorkerSettings, kafka: KafkaSettings, topics: TopicSettings, start_flow: Callable[[], Flow]
 ) -> None:
-    """Run until SIGTERM or SIGINT. Call it on the main thread. Raises Fatal or MetricsPortInUse."""
+    """Run until SIGTERM or SIGINT. Call it on the main thread. Raises Fatal or MetricsPortInUse.
+
+    Before the worker joins its group it has nothing to finish: until then a signal has its default action.
+    """
     with reserve_name(settings.group_id, settings.name) as name, serve_metrics(settings.metrics_port):
         check_topics(kafka, topics)
         flow = start_flow()
         try:
             worker = Worker(settings, kafka, topics, flow, f"{settings.group_id}-{name}")
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: worker.stop())
-            worker.run()
+            worker.run(on_joining=lambda: _stop_on_signals(worker))
         finally:
             flow.stop()
+
+
+def _stop_on_signals(worker: Worker) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
