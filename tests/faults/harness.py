@@ -60,6 +60,7 @@ class WorkerHarness:
     settings: dict[str, object] = field(default_factory=dict)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     published: int = 0
+    program: tuple[str, ...] = ("sightstream", "worker")  # the module to run, and its arguments
     reader: ConcurrentReader = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +93,7 @@ class WorkerHarness:
         }
         environment = os.environ | {f"SIGHTSTREAM_{key.upper()}": str(value) for key, value in chosen.items()}
         log = (self.folder / f"worker-{len(self.workers)}.log").open("ab")
-        command = [sys.executable, "-m", "sightstream", "worker"]
+        command = [sys.executable, "-m", *self.program]
         with log:
             worker = subprocess.Popen(
                 command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
