@@ -34,6 +34,7 @@ from tests.faults.topic_reader import (
     read_topic,
     request_of,
 )
+from tests.raw_batches import RawRecord, build_batch, produce_batch
 
 ROOT = Path(__file__).parents[2]
 REST_TIMEOUT_S = 30.0  # a worker killed inside a transaction leaves it open until the broker aborts it
@@ -157,6 +158,11 @@ class WorkerHarness:
         producer.produce(self.topics.requests, key=key, value=value, headers=headers or [])
         assert producer.flush(30) == 0
         self.published += 1
+
+    def publish_batch(self, records: list[RawRecord], compression: int = 0, partition: int = 0) -> int:
+        """Append one record batch as it is, and return its base offset."""
+        self.published += len(records)
+        return produce_batch(self.kafka, self.topics.requests, partition, build_batch(records, compression))
 
     def outcomes(self) -> Outcomes:
         """Return the outcomes that a `read_committed` reader gets now."""

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import urllib.request
-from typing import cast
 
 import pytest
 from confluent_kafka import Producer
@@ -17,6 +16,7 @@ from sightstream.pipeline.engine.simulated import CRASH, HANG
 from sightstream.schemas.wire.dead_letter import Reason
 from tests.faults.harness import WorkerHarness, wait_for
 from tests.faults.topic_reader import read_topic
+from tests.raw_batches import RawRecord
 
 pytestmark = pytest.mark.real
 
@@ -44,8 +44,8 @@ def test_a_request_without_an_answer_becomes_a_dead_letter_with_its_bytes(harnes
     harness.publish_raw(b"{not json\xff", headers=headers)
     harness.publish_raw(None)
     harness.publish_raw(b"x" * 300_000)
-    not_text = cast(str, b"bad\xff\xfe")  # librdkafka sends any bytes as a name; the type of a name is str
-    harness.publish_raw(b"{}", headers=[(not_text, b"v")])
+    harness.publish_batch([RawRecord(b"{}", headers=[(b"bad\xff\xfe", b"v"), (b"fine", b"v")])])
+    harness.publish_raw(b'{"many": 1}', headers=[("h", b"")] * 99_000)
     huge = b"x" * (3 * 1024**2)
     harness.publish_raw(huge, compression="zstd")
     (harness.folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
@@ -65,6 +65,7 @@ def test_a_request_without_an_answer_becomes_a_dead_letter_with_its_bytes(harnes
             Reason.MALFORMED,
             Reason.MALFORMED,
             Reason.MALFORMED,
+            Reason.MALFORMED,
             Reason.REQUEST_TOO_LARGE,
             Reason.REQUEST_TOO_LARGE,
             Reason.IMAGE_NOT_FOUND,
@@ -77,6 +78,9 @@ def test_a_request_without_an_answer_becomes_a_dead_letter_with_its_bytes(harnes
     )
     omitted = next(h for m in found.dead_letters if "sightstream-omitted-bytes" in (h := dict(headers_of(m) or [])))
     assert omitted["sightstream-omitted-sha256"] == hashlib.sha256(huge).hexdigest().encode()
+    bad_names, many = (f for f in found.failures if "the headers are left out here" in f.detail)
+    assert "not UTF-8" in bad_names.detail
+    assert "99000 headers are over the cap" in many.detail
     garbage = next(m for m in found.dead_letters if (m.value() or b"").startswith(b"{not"))
     assert (garbage.key(), garbage.value()) == (b"k", b"{not json\xff")
     garbage_headers = headers_of(garbage) or []

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sightstream.consumers.worker.delivery import Delivery
+from sightstream.consumers.worker.incoming import read_record
 from sightstream.consumers.worker.records import dead_letter_record, result_record
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.codec import decode_result
@@ -82,7 +83,7 @@ def test_the_history_stands_on_the_result() -> None:
 
 
 def test_the_history_of_a_record_too_large_to_keep_is_kept() -> None:
-    delivery = Delivery(SOURCE, b"p", b"x" * 3_000_000, HISTORY.headers())
+    delivery, _ = read_record(SOURCE, b"p", b"x" * 3_000_000, HISTORY.headers())
     record = dead_letter_record(delivery, Rejected(Reason.MALFORMED, Stage.TAKE, ""), TOPICS, datetime.now(UTC))
     assert record.value is None
     assert History.from_headers(record.headers) == HISTORY
