@@ -59,6 +59,11 @@ class Ledger(Generic[T]):
         return len(self._unpublished)
 
     @property
+    def position(self) -> int:
+        """The next offset that the log delivers."""
+        return self._next
+
+    @property
     def accepts_more(self) -> bool:
         """False while the metadata nears the broker's limit.
 
@@ -85,6 +90,16 @@ class Ledger(Generic[T]):
             raise LedgerError(f"offset {position} was delivered after {self._next - 1}; was the topic recreated?")
         self._next = position
 
+    def pass_over(self, position: int) -> int:
+        """Go on at `position`, as the log no longer holds what lies before it.
+
+        Return how many of these offsets were neither delivered nor published. Raises LedgerError.
+        """
+        passed = [(max(start, self._next), min(end, position)) for start, end in self._published]
+        unread = position - self._next - sum(max(0, end - start) for start, end in passed)
+        self.advance_to(position)
+        return unread
+
     def is_pending(self, offset: int) -> bool:
         """Return whether an offset was started and is not yet published."""
         return offset in self._unpublished
@@ -99,19 +114,10 @@ class Ledger(Generic[T]):
         `fits` is called in that order, and its first False ends the selection; so does the limit of the metadata.
         """
         ready = dict(takewhile(lambda item: fits(item[1]), self._finished_in_key_order()))
-        while ready and not self._fits_metadata(self.commit_point(ready)):
+        while ready and len(self.commit_point(ready).metadata) > self._metadata_limit_bytes:
             lowest_first = list(ready.items())
             ready = dict(lowest_first[: len(lowest_first) // 2])
         return ready
-
-    def _fits_metadata(self, point: CommitPoint) -> bool:
-        """Return whether the metadata is within the limit, or no longer than the committed one.
-
-        The broker has accepted that, and a limit that was lowered since would otherwise stop the partition for ever.
-        The offset itself is its first number, which may need one more byte than before: two characters.
-        """
-        grown = 2 if _leb128_bytes(point.offset) > _leb128_bytes(self._committed.offset) else 0
-        return len(point.metadata) <= max(self._metadata_limit_bytes, len(self._committed.metadata) + grown)
 
     def _finished_in_key_order(self) -> Iterator[tuple[int, T]]:
         unfinished_keys: set[bytes] = set()
@@ -137,6 +143,11 @@ class Ledger(Generic[T]):
             if index < len(published) and published[index] < following:
                 yield offset + 1, following
 
+    @property
+    def committed(self) -> CommitPoint:
+        """What Kafka has committed, as far as this worker knows."""
+        return self._committed
+
     def has_changes(self, point: CommitPoint) -> bool:
         """Return whether `point` differs from the committed one."""
         return point != self._committed
@@ -147,10 +158,6 @@ class Ledger(Generic[T]):
         self._published = _merge([(0, point.offset), *published])
         for offset in [o for o in self._unpublished if _contains(self._published, o)]:
             del self._unpublished[offset]
-
-
-def _leb128_bytes(number: int) -> int:
-    return max(1, -(-number.bit_length() // 7))
 
 
 def _contains(spans: Ranges, offset: int) -> bool:

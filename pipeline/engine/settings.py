@@ -148,8 +148,7 @@ class EngineSettings(BaseSettings):
     max_consecutive_crashes: int = Field(
         20,
         ge=1,
-        description="Crashes of the engine's process without an answer between them after which the worker stops; as"
-        " many kills from outside stop it, too.",
+        description="Crashes of the engine's process without an answer between them after which the worker stops.",
     )
     remote_url: str | None = Field(
         None, description='Base URL of the model server, such as http://gpu-7:8000/v1. Required by the engine "remote".'
