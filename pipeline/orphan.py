@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
+
+from sightstream.pipeline.child_signals import ignore_stops
 
 
 def exit_with_parent() -> None:
-    """End this process when its parent is gone, and ignore Ctrl-C, which the parent handles. Call once in a child."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End this process when its parent is gone, and leave SIGINT and SIGTERM to the parent. Call once in a child."""
+    ignore_stops()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_after, args=(parent,), name="exit-with-parent", daemon=True).start()

@@ -34,7 +34,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
 
 @pytest.fixture
 def make_topics(runtime: LocalRuntime) -> Callable[..., TopicSettings]:
-    """`make_topics(partitions=4)` creates request, result and dead-letter topics with names of their own."""
+    """`make_topics(partitions=4)` creates the topics of a pipeline with names of their own."""
     from sightstream.infra.runtime.resources import create_topics
     from sightstream.schemas.wire.topics import TopicSettings, topic_specs
 
@@ -44,6 +44,7 @@ def make_topics(runtime: LocalRuntime) -> Callable[..., TopicSettings]:
             requests=f"{name}.requests",
             results=f"{name}.results",
             dead_letters=f"{name}.dead-letters",
+            redrives=f"{name}.redrives",
             partitions=partitions,
         )
         create_topics(runtime.kafka_settings, topic_specs(settings))

@@ -32,11 +32,13 @@ def partition_of(message: Message) -> PartitionId | None:
 def headers_of(message: Message) -> Headers | None:
     """Return the headers, None when a name is not UTF-8: such a record is malformed.
 
-    Call it once per message: after a name that is not UTF-8, confluent-kafka returns a broken list the second time.
+    After such a name confluent-kafka would return a broken list at the next call, and reading that ends the process. So
+    the message loses its headers: a second call returns none.
     """
     try:
         headers = message.headers() or []
     except (SystemError, UnicodeDecodeError):
+        message.set_headers([])
         return None
     pairs = headers.items() if isinstance(headers, dict) else headers
     return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]

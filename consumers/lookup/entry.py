@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from sightstream.schemas.wire.codec import WireError, decode_result
 from sightstream.schemas.wire.dead_letter import Headers, RecordId
@@ -43,6 +45,19 @@ def is_newer(position: ResultPosition, stored: bytes | None) -> bool:
     if (known["topic_id"], known["partition"]) != (position.topic_id, position.partition):
         return True  # the topic was created again: its records replace the old ones
     return bool(position.offset > known["offset"])
+
+
+def newest_of(entries: Iterable[bytes]) -> bytes | None:
+    """Return the entry that was completed last.
+
+    It chooses between partitions, whose offsets do not compare. A product has entries in two of them after the topic
+    was given more partitions.
+    """
+    return max(entries, key=_completed_at, default=None)
+
+
+def _completed_at(entry: bytes) -> datetime:
+    return decode_result(json.dumps(json.loads(entry)["result"]).encode()).completed_at
 
 
 def _source(headers: Headers) -> dict[str, object] | None:

@@ -8,4 +8,4 @@ class LookupFailure(Exception):
 
 
 class TableFailure(LookupFailure):
-    """The table stopped by itself. Faust's threads may still run: end the process, so that they acknowledge nothing."""
+    """The table stopped by itself."""

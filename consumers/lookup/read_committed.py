@@ -1,4 +1,4 @@
-"""A Faust app that reads committed records only.
+"""A Faust app that reads committed records only, whatever bytes the names of their headers have.
 
 Faust asks for that only in its exactly-once mode, which commits offsets without fencing; an ordinary app shows records
 of aborted transactions. So the consumer's isolation level is set after the consumer is made and before it starts. The
@@ -8,6 +8,8 @@ names touched here are private: faust-streaming and aiokafka are pinned, and a t
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from sightstream.consumers.lookup.header_names import accept_any_header_name
 
 if TYPE_CHECKING:  # Faust ships no types: these declare the parts that are used here.
 
@@ -39,6 +41,7 @@ class ReadCommittedThread(AIOKafkaConsumerThread):
         if not hasattr(consumer, "_isolation_level"):
             raise RuntimeError("aborted records could be shown: this aiokafka is unknown here; install the pinned one")
         consumer._isolation_level = READ_COMMITTED
+        accept_any_header_name()
         return consumer
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka.admin import AdminClient
 
@@ -18,9 +17,10 @@ from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.lookup.catch_up import CatchUp
 from sightstream.consumers.lookup.errors import TableFailure
 from sightstream.consumers.lookup.folder import announce_address, forget_other_changelog, lock_folder
+from sightstream.consumers.lookup.freshness import Freshness
 from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.consumers.lookup.table import NewestTable, build_table
-from sightstream.consumers.lookup.topics import ensure_topics
+from sightstream.consumers.lookup.topics import TableTopics, check_unchanged, ensure_topics
 from sightstream.consumers.lookup.web import Pages, serve_pages
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.topics import TopicSettings
@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _CHECK_INTERVAL_S = 0.1
-_STOP_TIMEOUT_S = 20
+# aiokafka asks for new partitions every five minutes, and only from then on Faust crashes at a record in one.
+_TOPIC_CHECK_INTERVAL_S = 5
+_STOP_TIMEOUT_S = 5  # an orderly stop only saves the next start from reading a second of records again
 _LOST_AFTER_S = 3
 _ADMIN_TIMEOUT_S = 30
 
@@ -43,11 +47,12 @@ class Lookup:
         self,
         table: NewestTable,
         catch_up: CatchUp,
-        stuck_after_s: float,
+        settings: LookupSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._table = table
-        self._stuck_after_s = stuck_after_s
+        self._settings = settings
+        self._freshness = Freshness(settings.session_timeout_s, clock)
         self._catch_up = catch_up
         self._clock = clock
         self._assigned: frozenset[int] = frozenset()
@@ -67,6 +72,12 @@ class Lookup:
         partition = None if key is None else self._table.partition_of(key)
         if partition is not None and partition not in self._table.held_partitions():
             return f"partition {partition} belongs to another lookup"
+        return self._why_stale(partition)
+
+    def _why_stale(self, partition: int | None) -> str | None:
+        stale = self._freshness.stale()
+        if partition in stale or (partition is None and stale):
+            return f"Kafka has not answered for {self._settings.session_timeout_s:g} s; newer results may be missing"
         return None
 
     def get(self, key: bytes) -> bytes | None:
@@ -80,8 +91,17 @@ class Lookup:
                 await self._check_caught_up()
             except KafkaReadError as error:
                 log.warning("can't tell yet whether the table has caught up: %s", error)
+            await asyncio.sleep(_CHECK_INTERVAL_S)
+
+    async def watch_answers(self) -> None:
+        """Keep in mind when Kafka answered last, forever; nothing here waits for Kafka."""
+        while True:
+            self._observe_answers()
             metrics.LOOKUP_READY.set(self.why_not_ready() is None)
             await asyncio.sleep(_CHECK_INTERVAL_S)
+
+    def _observe_answers(self) -> None:
+        self._freshness.observe(self._table.fetches() if self._table.recovered() else {})
 
     async def _on_assigned(self, app: object, assigned: set[TP], **_: object) -> None:
         """Faust calls this before the first record of a new assignment is processed."""
@@ -123,8 +143,9 @@ class Lookup:
             raise TableFailure(f"the table can't go on: {type(error).__name__}: {error}") from error
         if self._table.recovered():
             self._recovered_at = self._clock()
-        elif self._clock() - self._recovered_at > self._stuck_after_s:
-            raise TableFailure(f"the table did not recover within {self._stuck_after_s:g} s; start the lookup again")
+        elif self._clock() - self._recovered_at > self._settings.stuck_after_s:
+            limit_s = self._settings.stuck_after_s
+            raise TableFailure(f"the table did not recover within {limit_s:g} s; start the lookup again")
 
 
 async def run_lookup(
@@ -134,37 +155,60 @@ async def run_lookup(
     stop: asyncio.Event,
     on_listening: Callable[[str], None] = lambda address: None,
 ) -> None:
-    """Serve until `stop` is set. Raises LookupFailure; after a TableFailure the process must end at once."""
+    """Serve until `stop` is set. Raises LookupFailure.
+
+    The caller must then end the process from within the loop: tasks and threads of Faust may go on for ever, and would
+    acknowledge records.
+    """
     admin = AdminClient(kafka.client_config(), logger=log)
     with lock_folder(settings.data_dir):
-        found = await asyncio.to_thread(
-            ensure_topics, admin, topics.results, settings.group_id, topics.replication_factor
-        )
+        ensuring = asyncio.to_thread(ensure_topics, admin, topics.results, settings.group_id, topics.replication_factor)
+        found = await _unless_stopped(ensuring, stop)
+        if found is None:
+            return
         forget_other_changelog(settings.data_dir, found.changelog_id)
         table = build_table(settings, kafka, found)
         broker = Broker(admin, _ADMIN_TIMEOUT_S)
         catch_up = CatchUp(broker, open_tail_consumer(kafka), settings.group_id, topics.results)
-        lookup = Lookup(table, catch_up, settings.stuck_after_s)
+        lookup = Lookup(table, catch_up, settings)
         async with serve_pages(Pages(lookup), settings.port) as address:
             with announce_address(settings.data_dir, address):
                 on_listening(address)
-                await _run(table, lookup, stop)
-        catch_up.close()
+                starting = asyncio.create_task(_start(table))
+                watches = [lookup.watch(), lookup.watch_answers(), _watch_topics(admin, found)]
+                await _until_one_ends([stop.wait(), *watches])
+                starting.cancel()
+                if lookup.why_not_ready() is None:
+                    # Not wait_for, which would wait for ever for a task that does not heed its cancellation.
+                    await asyncio.wait({asyncio.create_task(table.app.stop())}, timeout=_STOP_TIMEOUT_S)
 
 
-async def _run(table: NewestTable, lookup: Lookup, stop: asyncio.Event) -> None:
-    starting = asyncio.create_task(_start(table))
-    watching = asyncio.create_task(lookup.watch())
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if watching.done():
-            await watching  # it only ends by raising
-    finally:
-        watching.cancel()
-        starting.cancel()
-    with suppress(TimeoutError):
-        await asyncio.wait_for(table.app.stop(), _STOP_TIMEOUT_S)
+async def _unless_stopped(work: Coroutine[object, object, T], stop: asyncio.Event) -> T | None:
+    """Return what `work` returns, None as soon as `stop` is set; the work is then left behind."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    return working.result() if working.done() else None
+
+
+async def _until_one_ends(work: Iterable[Coroutine[object, object, object]]) -> None:
+    """Run all until one ends, and raise what that one raised."""
+    tasks = {asyncio.create_task(each) for each in work}
+    ended, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    for task in ended:
+        task.result()
+
+
+async def _watch_topics(admin: AdminClient, topics: TableTopics) -> None:
+    """Look at the topics again and again, forever. Raises LookupFailure when they are no longer the table's."""
+    while True:
+        await asyncio.sleep(_TOPIC_CHECK_INTERVAL_S)
+        try:
+            await asyncio.to_thread(check_unchanged, admin, topics)
+        except KafkaReadError as error:
+            log.warning("can't look at the topics: %s; asking again", error)
 
 
 async def _start(table: NewestTable) -> None:

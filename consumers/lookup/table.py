@@ -16,7 +16,7 @@ from faust.types import TP
 
 from sightstream.consumers import metrics
 from sightstream.consumers.lookup.connection import broker_urls, credentials
-from sightstream.consumers.lookup.entry import ResultPosition, UnusableRecord, is_newer, make_entry
+from sightstream.consumers.lookup.entry import ResultPosition, UnusableRecord, is_newer, make_entry, newest_of
 from sightstream.consumers.lookup.read_committed import ReadCommittedApp
 from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.consumers.lookup.topics import TABLE, TableTopics
@@ -41,8 +41,21 @@ class NewestTable:
     failure: Exception | None = None
 
     def get(self, key: bytes) -> bytes | None:
-        """Return the newest entry of a product whose partition this process has."""
-        entry: bytes | None = self.table.get(key)
+        """Return the newest entry of a product whose partition this process has.
+
+        Faust's own `get` answers from the partition in which it saw the key last, and so shows an old result for ever
+        once the topic was given more partitions. New results are in the partition that the key belongs to now.
+        """
+        newest = self._entry(self.partition_of(key), key)
+        if newest is not None:
+            return newest
+        entries = (self._entry(partition, key) for partition in self.held_partitions())
+        return newest_of(entry for entry in entries if entry is not None)
+
+    def _entry(self, partition: int | None, key: bytes) -> bytes | None:
+        store = self.table.data
+        database = store._dbs.get(partition)
+        entry: bytes | None = None if database is None else store._decode_value(database.get(store._encode_key(key)))
         return entry
 
     def partition_of(self, key: bytes) -> int | None:
@@ -53,6 +66,12 @@ class NewestTable:
     def held_partitions(self) -> set[int]:
         """Return the partitions of this process, none before Kafka has assigned any."""
         return {tp.partition for tp in self.app.consumer.assignment() if tp.topic == self.topics.results}
+
+    def fetches(self) -> dict[int, object]:
+        """Return aiokafka's time of the last answer about each held partition, None where none came yet."""
+        subscription = self.app.consumer._thread._consumer._subscription.subscription
+        states = {tp: subscription.assignment.state_value(tp) for tp in subscription.assignment.tps}
+        return {tp.partition: state.timestamp for tp, state in states.items() if tp.topic == self.topics.results}
 
     async def read_again(self, partition: int, offset: int) -> None:
         """Go back to `offset`; results that are in the table already are recognised as no newer."""

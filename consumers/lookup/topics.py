@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic, TopicDescription
 
+from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.lookup.errors import LookupFailure
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES
 
 TABLE = "newest"
 _TIMEOUT_S = 30
+_CHECK_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,42 @@ def ensure_topics(admin: AdminClient, results: str, group_id: str, replication_f
     if changelog_partitions != partitions:
         raise LookupFailure(
             f"{changelog} has {changelog_partitions} partitions and {results} has {partitions}; they must be the same: "
-            f"delete {changelog}, or set another group_id, and the table is built again"
+            f"{_rebuild(changelog)}"
         )
     return TableTopics(results, results_id, changelog, changelog_id, partitions)
+
+
+def check_unchanged(admin: AdminClient, known: TableTopics) -> None:
+    """Ask Kafka whether the topics are still those that the table was made for. Blocks for seconds.
+
+    Raises LookupFailure when they are not: Faust would crash at a partition that it does not know.
+    Raises KafkaReadError when the broker does not tell.
+    """
+    described = admin.describe_topics(
+        TopicCollection([known.results, known.changelog]), request_timeout=_CHECK_TIMEOUT_S
+    )
+    try:
+        found: dict[str, TopicDescription] = {name: future.result() for name, future in described.items()}
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise LookupFailure(f"{error.args[0].str()}; create the topics again and start the lookup again") from None
+        raise KafkaReadError(error.args[0].str()) from None
+    ids = {known.results: known.results_id, known.changelog: known.changelog_id}
+    for name, topic in found.items():
+        if str(topic.topic_id) != ids[name]:
+            raise LookupFailure(f"{name} was deleted and created again; start the lookup again")
+        if len(topic.partitions) != known.partitions:
+            raise LookupFailure(
+                f"{name} has {len(topic.partitions)} partitions now, the table was made for {known.partitions}; "
+                f"{_rebuild(known.changelog)}"
+            )
+
+
+def _rebuild(changelog: str) -> str:
+    return (
+        f"stop the lookups, delete {changelog}, or set another group_id, and start them: the table is built again "
+        f"from the results"
+    )
 
 
 def _describe(admin: AdminClient, topic: str, appears_within_s: float = 0) -> tuple[str, int]:

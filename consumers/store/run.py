@@ -1,4 +1,4 @@
-"""Builds the store from its settings and runs it."""
+"""Builds the store from its settings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import hashlib
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException, TopicCollection
@@ -25,14 +26,9 @@ log = logging.getLogger(__name__)
 _ADMIN_TIMEOUT_S = 30
 
 
-def run_store(
-    settings: StoreSettings,
-    kafka: KafkaSettings,
-    topics: TopicSettings,
-    stop: Callable[[], bool],
-    idle_s: float | None = None,
-) -> dict[str, int]:
-    """Follow both topics until `stop()`, or until all was read `idle_s` ago; return the rows written, by table.
+@contextmanager
+def open_store(settings: StoreSettings, kafka: KafkaSettings, topics: TopicSettings) -> Iterator[Follower]:
+    """Open the database, check it against the topics, and yield what follows them; nothing is read before its `run`.
 
     Raises StoreError for what needs a person, sqlite3.Error when the disk fails.
     """
@@ -41,9 +37,7 @@ def run_store(
     mapping = TopicRowMapping(to_row, lambda: topic_ids(admin, list(to_row)))
     with Database(settings.path) as database:
         database.check_topics(mapping.topic_ids())
-        follower = Follower(Consumer(consumer_config(settings, kafka), logger=log), database, mapping, settings)
-        follower.run(stop, idle_s)
-        return follower.written
+        yield Follower(Consumer(consumer_config(settings, kafka), logger=log), database, mapping, settings)
 
 
 def consumer_config(settings: StoreSettings, kafka: KafkaSettings) -> dict[str, str | int | float | bool]:

@@ -24,15 +24,16 @@ log = logging.getLogger(__name__)
 class PartitionState:
     """One partition, from its assignment to its revocation; never the same object twice.
 
-    Its methods alone change the ledger's offsets, `deliveries` and `has_polled` (something was read since it was
-    assigned); Outcomes finishes offsets in the ledger, and Intake and LostPositions set `paused`. It `is_new` where
-    the group had no offset. `replaced` is what Kafka still holds for a partition that was restarted: it says nothing
-    about the offsets that are read now.
+    Its methods alone change the ledger's offsets, `deliveries`, `held_bytes` and `has_polled` (something was read
+    since it was assigned); Outcomes finishes offsets in the ledger, and Intake and LostPositions set `paused`. It
+    `is_new` where the group had no offset. `replaced` is what Kafka still holds for a partition that was restarted: it
+    says nothing about the offsets that are read now.
     """
 
     partition: int
     ledger: Ledger[OutgoingRecord]
     deliveries: dict[int, Delivery] = field(default_factory=dict)
+    held_bytes: int = 0
     has_polled: bool = False
     paused: bool = False
     is_new: bool = False
@@ -45,6 +46,7 @@ class PartitionState:
         if not self.ledger.start(offset, delivery.order_key):
             return False
         self.deliveries[offset] = delivery
+        self.held_bytes += delivery.held_bytes
         return True
 
     def advance_to(self, position: int) -> None:
@@ -62,7 +64,7 @@ class PartitionState:
         self.replaced = None
         self.ledger.mark_committed(point, decode(point.metadata, point.offset))
         for offset in [offset for offset in self.deliveries if not self.ledger.is_pending(offset)]:
-            del self.deliveries[offset]
+            self.held_bytes -= self.deliveries.pop(offset).held_bytes
 
 
 class Assignment:
@@ -88,6 +90,11 @@ class Assignment:
     @property
     def unpublished(self) -> int:
         return sum(len(state.ledger) for state in self)
+
+    @property
+    def held_bytes(self) -> int:
+        """About the memory of all deliveries that are not published yet."""
+        return sum(state.held_bytes for state in self)
 
     def assign(self, partitions: Iterable[int]) -> list[TopicPartition]:
         """Start tracking these partitions at their committed offsets and return the positions for `incremental_assign`.

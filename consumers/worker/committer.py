@@ -13,13 +13,24 @@ from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.ledger import CommitPoint
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.consumers.worker.settings import WorkerSettings
-from sightstream.consumers.worker.transactions import Aborted, CommitError, InDoubt, NotAMember, Transactions
+from sightstream.consumers.worker.transactions import (
+    Aborted,
+    CommitError,
+    InDoubt,
+    NotAMember,
+    RecordsRefused,
+    Transactions,
+)
+from sightstream.pipeline.errors import Fatal
+from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES
 
 log = logging.getLogger(__name__)
 
 PAUSE_AFTER_FAILURE_S = 1.0
 # Bounded, so that a commit stays within its time limit on a slow link however much is ready.
 MAX_TRANSACTION_BYTES = 8 * 1024**2
+# One round trip for each record: few, so that the transaction stays within its time limit.
+MAX_RECORDS_ONE_BY_ONE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,7 @@ class TransactionBudget:
 
     def admits(self, record: OutgoingRecord) -> bool:
         self.remaining_records -= 1
-        self.remaining_bytes -= len(record.value or b"")
+        self.remaining_bytes -= record.size_bytes
         fits = not self._used or (self.remaining_records >= 0 and self.remaining_bytes >= 0)
         self._used = True
         return fits
@@ -62,6 +73,7 @@ class Committer:
         self._settings, self._topic, self._clock = settings, topic, clock
         self._assignment, self._transactions, self._consumer = assignment, transactions, consumer
         self._in_doubt = True
+        self._one_by_one = False
         self._next_try = 0.0
 
     def start(self) -> bool:
@@ -95,7 +107,8 @@ class Committer:
 
     def _parts(self) -> list[PartitionCommit]:
         """Return the per-partition parts of the next transaction, without partitions that have nothing to commit."""
-        parts, budget = [], TransactionBudget(self._settings.commit_batch_records, MAX_TRANSACTION_BYTES)
+        most = MAX_RECORDS_ONE_BY_ONE if self._one_by_one else self._settings.commit_batch_records
+        parts, budget = [], TransactionBudget(most, MAX_TRANSACTION_BYTES)
         for state in self._assignment:
             ready = state.ledger.publishable(budget.admits)
             point = state.ledger.commit_point(ready)
@@ -115,6 +128,9 @@ class Committer:
             self._next_try = self._clock() + PAUSE_AFTER_FAILURE_S
             COMMITS.labels(_METRIC_LABELS[type(error)]).inc()
             log.warning("not committed (%s): %s", _METRIC_LABELS[type(error)], error)
+            if isinstance(error, RecordsRefused):
+                self._one_by_one = True
+                _omit_original(parts, error)
 
     def _resolve_doubt(self) -> None:
         """Find out what is committed, after a transaction of unknown outcome: end it by a fresh producer, then ask."""
@@ -128,7 +144,8 @@ class Committer:
         offsets = [
             TopicPartition(self._topic, part.state.partition, part.point.offset, part.point.metadata) for part in parts
         ]
-        self._transactions.commit(records, offsets, self._consumer)
+        self._transactions.commit(records, offsets, self._consumer, self._one_by_one)
+        self._one_by_one = False
         for part in parts:
             part.state.mark_committed(part.point)
         COMMITS.labels("committed").inc()
@@ -136,7 +153,35 @@ class Committer:
 
 
 # These values are known to dashboards, so they stay.
-_METRIC_LABELS: dict[type[CommitError], str] = {Aborted: "aborted", NotAMember: "not_a_member", InDoubt: "unsure"}
+_METRIC_LABELS: dict[type[CommitError], str] = {
+    Aborted: "aborted",
+    RecordsRefused: "aborted",
+    NotAMember: "not_a_member",
+    InDoubt: "unsure",
+}
+
+
+def _omit_original(parts: list[PartitionCommit], error: RecordsRefused) -> None:
+    """Replace a dead letter that its topic refuses by its omitted form. Do nothing while several records are named.
+
+    Raises Fatal for anything else: an answer never becomes a dead letter because the broker refuses it. Nothing was
+    committed, so nothing is lost by stopping.
+    """
+    if len(error.records) > 1:
+        return
+    (refused,) = error.records
+    for part in parts:
+        for offset in [offset for offset, record in part.ready.items() if record is refused]:
+            smaller = refused.without_original(part.state.partition)
+            if smaller is None:
+                raise Fatal(f"{error}; {_REMEDY}")
+            part.state.ledger.finish(offset, smaller)
+
+
+_REMEDY = (
+    f"set its max.message.bytes to {MAX_OUTCOME_RECORD_BYTES} or more, and its cleanup.policy to delete if it is the "
+    "topic of dead letters; then start again"
+)
 
 
 def _count(records: list[OutgoingRecord]) -> None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sightstream.schemas.wire.dead_letter import Headers, RecordId
+from sightstream.schemas.wire.record_size import headers_bytes
+from sightstream.schemas.wire.redrive import history_headers
 from sightstream.schemas.wire.request import ImageRequest
+
+# Measured: a delivery with a request of 230 bytes uses about 2 kB.
+FIXED_BYTES = 4096
+HEADER_OBJECT_BYTES = 200
+MAX_ORDER_KEY_BYTES = 64 * 1024
 
 
 @dataclass(slots=True, eq=False)
 class Delivery:
     """`request` is None when the record does not parse. Compared by identity: a record read twice is two deliveries.
 
+    `omitted` is set when key, value and headers are not kept: the headers that replace them in a dead letter.
     Outcomes alone counts `attempts`; RetryQueue alone sets `failing_since`.
     """
 
@@ -22,8 +30,28 @@ class Delivery:
     request: ImageRequest | None = None
     attempts: int = 0
     failing_since: float | None = None
+    omitted: Headers | None = None
 
     @property
     def order_key(self) -> bytes | None:
         """Deliveries with the same key are published in the order of their offsets."""
         return self.request.product_id.encode() if self.request else self.key
+
+    @property
+    def held_bytes(self) -> int:
+        """Return about the most memory that this delivery uses until it is published.
+
+        The strings of a request have up to four bytes for each byte of its value.
+        """
+        headers = headers_bytes(self.headers) + HEADER_OBJECT_BYTES * len(self.headers)
+        return FIXED_BYTES + len(self.key or b"") + 5 * len(self.value or b"") + headers
+
+    def omit(self, replacement: Headers) -> None:
+        """Drop the record's own bytes; its dead letter carries `replacement` instead.
+
+        The history of a redriven request stays. A key stays for the order of outcomes, unless it alone is large.
+        """
+        self.omitted = replacement
+        self.value, self.headers = None, history_headers(self.headers)
+        if len(self.key or b"") > MAX_ORDER_KEY_BYTES:
+            self.key = None

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from sightstream.consumers.kafka.message import IncompleteMessage, headers_of, record_id
+from sightstream.consumers.kafka.message import IncompleteMessage, record_id
 from sightstream.consumers.metrics import PAUSED, REQUESTS_TAKEN
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.delivery import Delivery
+from sightstream.consumers.worker.incoming import Incoming, read_message
 from sightstream.consumers.worker.ledger import LedgerError
 from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.permissions import check_permission
@@ -18,8 +19,6 @@ from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.pipeline.errors import Fatal, Rejected
 from sightstream.pipeline.flow import Flow
-from sightstream.schemas.wire.codec import WireError, decode_request
-from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +26,10 @@ _POSITION_IS_GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION)
 # pause() discards prefetched records and resume() fetches them again. A worker behind a GPU is often full for a
 # moment, so it pauses only after being full this long. Must stay far below max.poll.interval.ms.
 PAUSE_AFTER_S = 1.0
+
+# Most memory of consumed records that are not published yet, images not included. An ordinary one uses about 5 kB, so
+# the number of records (`max_unpublished`) is what bounds them; this holds for requests of any size.
+MAX_HELD_BYTES = 256 * 1024**2
 
 
 class Intake:
@@ -48,6 +51,7 @@ class Intake:
         self._flow, self._retry_queue, self._reject = flow, retry_queue, reject
         self._clock = clock
         self._full_since: float | None = None
+        self._free_bytes = MAX_HELD_BYTES
         self._closed = False
 
     def close(self) -> None:
@@ -60,6 +64,7 @@ class Intake:
         Returns False at once, without polling, when there is no free capacity; the caller must call again within a
         second. Raises Fatal.
         """
+        self._free_bytes = MAX_HELD_BYTES - self._assignment.held_bytes
         capacity = self._free_capacity()
         full = capacity <= 0
         PAUSED.set(full)
@@ -70,7 +75,8 @@ class Intake:
         while message is not None:
             self._process(message)
             capacity -= 1
-            message = self._consumer.poll(0) if capacity > 0 and self._retry_queue.admits_new() else None
+            has_capacity = capacity > 0 and self._free_bytes > 0 and self._retry_queue.admits_new()
+            message = self._consumer.poll(0) if has_capacity else None
         return True
 
     def _is_full_for_a_moment(self, full: bool) -> bool:
@@ -82,7 +88,7 @@ class Intake:
 
     def _free_capacity(self) -> int:
         """Return how many records to consume now. Counting again for each record would cost more than all the rest."""
-        if self._closed or not self._retry_queue.admits_new():
+        if self._closed or self._free_bytes <= 0 or not self._retry_queue.admits_new():
             return 0
         return min(self._flow.free_capacity, self._settings.max_unpublished - self._assignment.unpublished)
 
@@ -118,31 +124,19 @@ class Intake:
     def _admit(self, message: Message) -> None:
         at = record_id(message)
         if state := self._assignment.get(at.partition):
-            self._start(state, at, message)
+            self._start(state, read_message(message))
 
-    def _start(self, state: PartitionState, at: RecordId, message: Message) -> None:
-        headers = headers_of(message)
-        delivery = Delivery(at, message.key(), message.value(), headers or [])
-        problem = _BAD_HEADERS if headers is None else _decode(delivery)
+    def _start(self, state: PartitionState, incoming: Incoming) -> None:
+        delivery, problem = incoming
         if not state.start(delivery):
             return
+        self._free_bytes -= delivery.held_bytes
         REQUESTS_TAKEN.inc()
         self._retry_queue.record_admission()
-        if delivery.request is not None:
-            self._flow.submit(delivery, delivery.request)
-        elif problem is not None:
+        if problem is not None:
             self._reject(delivery, problem)
-
-
-_BAD_HEADERS = Rejected(Reason.MALFORMED, Stage.TAKE, "a header's name is not UTF-8; the headers are left out here")
-
-
-def _decode(delivery: Delivery) -> Rejected | None:
-    try:
-        delivery.request = decode_request(delivery.value)
-    except WireError as error:
-        return Rejected(error.reason, Stage.TAKE, str(error))
-    return None
+        elif delivery.request is not None:
+            self._flow.submit(delivery, delivery.request)
 
 
 def _handle_error(error: KafkaError) -> None:

@@ -114,10 +114,19 @@ class Ledger(Generic[T]):
         `fits` is called in that order, and its first False ends the selection; so does the limit of the metadata.
         """
         ready = dict(takewhile(lambda item: fits(item[1]), self._finished_in_key_order()))
-        while ready and len(self.commit_point(ready).metadata) > self._metadata_limit_bytes:
+        while ready and not self._fits_metadata(self.commit_point(ready)):
             lowest_first = list(ready.items())
             ready = dict(lowest_first[: len(lowest_first) // 2])
         return ready
+
+    def _fits_metadata(self, point: CommitPoint) -> bool:
+        """Return whether the metadata is within the limit, or no longer than the committed one.
+
+        The broker has accepted that, and a limit that was lowered since would otherwise stop the partition for ever.
+        The offset itself is its first number, which may need one more byte than before: two characters.
+        """
+        grown = 2 if _leb128_bytes(point.offset) > _leb128_bytes(self._committed.offset) else 0
+        return len(point.metadata) <= max(self._metadata_limit_bytes, len(self._committed.metadata) + grown)
 
     def _finished_in_key_order(self) -> Iterator[tuple[int, T]]:
         unfinished_keys: set[bytes] = set()
@@ -158,6 +167,10 @@ class Ledger(Generic[T]):
         self._published = _merge([(0, point.offset), *published])
         for offset in [o for o in self._unpublished if _contains(self._published, o)]:
             del self._unpublished[offset]
+
+
+def _leb128_bytes(number: int) -> int:
+    return max(1, -(-number.bit_length() // 7))
 
 
 def _contains(spans: Ranges, offset: int) -> bool:

@@ -33,6 +33,7 @@ def run_worker(
 ) -> None:
     """Run until SIGTERM or SIGINT. Call it on the main thread. Raises Fatal or MetricsPortInUse.
 
+    Before the worker joins its group it has nothing to finish: until then a signal has its default action.
     `from_beginning` lets it start at the oldest request where the group's offsets are lost or past the end; offsets
     that are good stay.
     """
@@ -47,12 +48,15 @@ def run_worker(
         flow = start_flow()
         try:
             worker = Worker(settings, kafka, topics, flow, f"{settings.group_id}-{name}", watch, from_beginning)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: worker.stop())
             with watching(watch):
-                worker.run()
+                worker.run(on_joining=lambda: _stop_on_signals(worker))
         finally:
             flow.stop()
+
+
+def _stop_on_signals(worker: Worker) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
 
 
 def _check_group(broker: Broker, settings: WorkerSettings, kafka: KafkaSettings, topics: TopicSettings) -> None:

@@ -66,6 +66,7 @@ class WorkerSettings(BaseSettings):
     offset_metadata_limit_bytes: int = Field(
         default=METADATA_LIMIT_BYTES,
         ge=16,
+        le=4000,
         description="Most bytes of metadata that are committed beside an offset: the offsets that finished out of "
         "order. Keep it below the broker's offset.metadata.max.bytes (4,096 by default).",
     )

@@ -13,9 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.worker.permissions import check_permission
@@ -32,6 +33,11 @@ T = TypeVar("T")
 RETRY_PAUSE_S = 0.1
 MAX_FENCINGS_PER_MINUTE = 6
 
+BY_KEY = -1  # the client's word for "the partitioner decides"
+
+# The errors that concern records and not the state of the broker.
+_REFUSALS = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_RECORD)
+
 
 class CommitError(Exception):
     """A transaction did not go through."""
@@ -43,6 +49,17 @@ class NotAMember(CommitError):
 
 class Aborted(CommitError):
     """The transaction was aborted and nothing became visible. Retry it unchanged."""
+
+
+class RecordsRefused(Aborted):
+    """The transaction was aborted: the topic of these `records` does not accept them, however often they are sent.
+
+    A broker refuses a whole batch. Only where `records` is one record is that the one which it refuses.
+    """
+
+    def __init__(self, records: list[OutgoingRecord], error: KafkaError) -> None:
+        super().__init__(f"{records[0].topic} refuses {len(records)} records: {error.str()}")
+        self.records = records
 
 
 class InDoubt(CommitError):
@@ -65,12 +82,14 @@ class Transactions:
             "transaction.timeout.ms": round(timeout_s * 1000),
             "linger.ms": 5,
             "compression.type": "lz4",
+            "delivery.report.only.error": True,
         }
         self._id, self._confirm_topic = transactional_id, confirm_topic
         # Two calls and the produce before them must end sooner than the broker's own limit, or it fences us.
         self._call_timeout_s = timeout_s / 3
         self._clock = clock
         self._producer: Producer | None = None
+        self._refused: list[tuple[OutgoingRecord, KafkaError]] = []
         self._fencings: deque[float] = deque(maxlen=MAX_FENCINGS_PER_MINUTE)
 
     def renew(self) -> None:
@@ -88,9 +107,16 @@ class Transactions:
             raise InDoubt(f"the producer can't start: {error}") from error
         self._producer = producer
 
-    def commit(self, records: Iterable[OutgoingRecord], offsets: list[TopicPartition], consumer: Consumer) -> None:
+    def commit(
+        self,
+        records: Iterable[OutgoingRecord],
+        offsets: list[TopicPartition],
+        consumer: Consumer,
+        one_by_one: bool = False,
+    ) -> None:
         """Commit all of it or nothing. Blocks for about the transaction timeout at most.
 
+        `one_by_one` sends each record in a batch of its own, so that a refusal names it.
         Raises a CommitError, or Fatal when another live worker uses the same name, the topic is another one than
         at start, or a permission is missing.
         """
@@ -101,10 +127,13 @@ class Transactions:
         # stays so until the next poll. Kafka checks no generation for a commit without a member id.
         if not consumer.memberid():
             raise NotAMember("not a member of the group")
+        self._refused = []
         try:
             self._producer.begin_transaction()
             for record in records:
                 self._produce(record)
+                if one_by_one:
+                    self._flush()
             self._call(self._producer.send_offsets_to_transaction, offsets, group, self._call_timeout_s)
             self._confirm_topic()  # only now: Kafka deletes accepted offsets together with their topic
             self._call(self._producer.commit_transaction, self._call_timeout_s)
@@ -133,12 +162,29 @@ class Transactions:
 
     def _produce(self, record: OutgoingRecord) -> None:
         assert self._producer is not None  # noqa: S101
+        on_delivery = partial(_note_refusal, self._refused, record)
         while True:
             try:
-                self._producer.produce(record.topic, key=record.key, value=record.value, headers=[*record.headers])
+                self._producer.produce(
+                    record.topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=[*record.headers],
+                    partition=BY_KEY if record.partition is None else record.partition,
+                    on_delivery=on_delivery,
+                )
                 return
             except BufferError:
                 self._producer.poll(RETRY_PAUSE_S)
+            except KafkaException as error:  # the client itself refuses it
+                on_delivery(error.args[0], None)
+                raise
+
+    def _flush(self) -> None:
+        assert self._producer is not None  # noqa: S101
+        self._call(self._producer.flush, self._call_timeout_s)
+        if self._refused:
+            raise KafkaException(self._refused[0][1])
 
     def _call(self, call: Callable[..., T], *arguments: object) -> T:
         """Call; repeat a retriable failure with the same arguments, as the protocol asks, within the timeout."""
@@ -154,7 +200,9 @@ class Transactions:
     def _fail(self, error: KafkaException) -> NoReturn:
         reason: KafkaError = error.args[0]
         log.warning("transaction failed: %s", reason)
-        if reason.txn_requires_abort() and self._abort():
+        if (reason.txn_requires_abort() or self._refused) and self._abort():
+            if self._refused:
+                raise RecordsRefused([record for record, _ in self._refused], self._refused[0][1]) from error
             check_permission(reason)
             raise Aborted(str(reason)) from error
         self._discard()
@@ -194,3 +242,13 @@ class Transactions:
             holder = [producer]
             del producer
             threading.Thread(target=holder.clear, name="discard-producer", daemon=True).start()
+
+
+def _note_refusal(
+    refused: list[tuple[OutgoingRecord, KafkaError]],
+    record: OutgoingRecord,
+    error: KafkaError | None,
+    _: Message | None,
+) -> None:
+    if error is not None and error.code() in _REFUSALS:
+        refused.append((record, error))

@@ -79,10 +79,13 @@ class Worker:
         """Make `run` end: requests finish or go back within `drain_timeout_s`, then the worker leaves its group."""
         self._stopping.set()
 
-    def run(self) -> None:
-        """Consume until `stop`. Raises Fatal when this worker can't go on; finished work is committed first."""
+    def run(self, on_joining: Callable[[], None] = lambda: None) -> None:
+        """Consume until `stop`. Raises Fatal when this worker can't go on; finished work is committed first.
+
+        Until `on_joining` is called, nothing was consumed, so the process may end at any moment.
+        """
         try:
-            self._join_group()
+            self._join_group(on_joining)
             while not self._stopping.is_set():
                 self._run_once()
             self._drain()
@@ -101,9 +104,10 @@ class Worker:
 
     # --- joining and leaving the group --------------------------------------------------------------------
 
-    def _join_group(self) -> None:
+    def _join_group(self, on_joining: Callable[[], None]) -> None:
         while not self._committer.start() and not self._stopping.wait(1):
             pass
+        on_joining()
         self._consumer.subscribe(
             [self._topics.requests], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )

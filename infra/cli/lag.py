@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,7 @@ import typer
 from sightstream.infra.errors import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import RenderableType
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def lag(
     *,
     group: Annotated[list[str] | None, typer.Option("--group", help="Only this group; may be repeated.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Read repeatedly until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Read repeatedly until stopped.")] = False,
     interval: Annotated[float, typer.Option(min=0.5, help="Seconds between two readings with --watch.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per reading.")] = False,
     serve: Annotated[bool, typer.Option("--serve", help="Serve /metrics for Prometheus until stopped.")] = False,
@@ -51,32 +52,37 @@ def lag(
     try:
         with open_lag_reader(load(KafkaSettings), settings, wanted) as reader:
             if serve:
-                _serve(reader, settings)
+                with _until_stopped():
+                    _serve(reader, settings)
             elif watch:
-                _watch(reader, interval, as_json)
+                with _until_stopped():
+                    _watch(reader, interval, as_json)
             else:
                 _print(reader.read(), as_json)
     except (KafkaReadError, KafkaException) as error:
         raise CommandError(str(error)) from error
 
 
-def _serve(reader: LagReader, settings: LagSettings) -> None:
-    import signal
+@contextmanager
+def _until_stopped() -> Iterator[None]:
+    """Leave the block on SIGTERM as on Ctrl-C. A reading changes nothing, so it can be interrupted at any moment."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        yield
 
+
+def _serve(reader: LagReader, settings: LagSettings) -> None:
     from prometheus_client import REGISTRY
 
     from sightstream.consumers.lag.exporter import LagCollector, keep_reading
     from sightstream.consumers.metrics_server import MetricsPortInUse, serve_metrics
 
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     collector = LagCollector(settings.cluster_name)
     REGISTRY.register(collector)
     try:
         with serve_metrics(settings.metrics_port):
             print(f"http://127.0.0.1:{settings.metrics_port}/metrics", flush=True)
-            keep_reading(reader, collector, settings.interval_s, stop)
+            keep_reading(reader, collector, settings.interval_s, threading.Event())
     except MetricsPortInUse as error:
         raise CommandError(str(error)) from error
     finally:
@@ -87,14 +93,13 @@ def _watch(reader: LagReader, interval: float, as_json: bool) -> None:
     from rich.live import Live
 
     pause = threading.Event()
-    with suppress(KeyboardInterrupt):
-        if as_json:
-            while True:
-                _print(reader.read(), as_json)
-                pause.wait(interval)
-        with Live(as_table(reader.read()), auto_refresh=False) as live:
-            while not pause.wait(interval):
-                live.update(as_table(reader.read()), refresh=True)
+    if as_json:
+        while True:
+            _print(reader.read(), as_json)
+            pause.wait(interval)
+    with Live(as_table(reader.read()), auto_refresh=False) as live:
+        while not pause.wait(interval):
+            live.update(as_table(reader.read()), refresh=True)
 
 
 def _print(groups: Sequence[GroupLag], as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -68,12 +68,7 @@ def as_text(document: dict[str, Any]) -> str:
 def _serve(settings: LookupSettings) -> None:
     import asyncio
     import logging
-    import os
-    import sys
 
-    from confluent_kafka import KafkaException
-
-    from sightstream.consumers.lookup.errors import LookupFailure, TableFailure
     from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.settings import load
     from sightstream.schemas.connections.kafka import KafkaSettings
@@ -83,22 +78,31 @@ def _serve(settings: LookupSettings) -> None:
     for noisy in ("faust", "mode", "aiokafka", "sightstream.consumers.lookup.read_committed"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     kafka, topics = load(KafkaSettings), load(TopicSettings)
-    try:
-        asyncio.run(_until_stopped(settings, kafka, topics))
-    except TableFailure as error:
-        print(f"sightstream: {error}", file=sys.stderr, flush=True)
-        os._exit(CommandError.exit_code)  # Faust's threads would keep the process alive
-    except (LookupFailure, KafkaException) as error:
-        raise CommandError(str(error)) from error
+    asyncio.run(_until_stopped(settings, kafka, topics))
 
 
-async def _until_stopped(settings: LookupSettings, kafka: Any, topics: Any) -> None:
+async def _until_stopped(settings: LookupSettings, kafka: Any, topics: Any) -> NoReturn:
+    """Run the lookup and end the process here: `asyncio.run` would wait for tasks of Faust that may never end."""
     import asyncio
+    import logging
+    import os
     import signal
+    import sys
 
+    from confluent_kafka import KafkaException
+
+    from sightstream.consumers.lookup.errors import LookupFailure
     from sightstream.consumers.lookup.run import run_lookup
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_lookup(settings, kafka, topics, stop, lambda address: print(address, flush=True))
+    exit_code = CommandError.exit_code
+    try:
+        await run_lookup(settings, kafka, topics, stop, lambda address: print(address, flush=True))
+        exit_code = 0
+    except (LookupFailure, KafkaException) as error:
+        print(f"sightstream: {error}", file=sys.stderr, flush=True)
+    except Exception:
+        logging.getLogger(__name__).exception("the lookup failed")
+    os._exit(exit_code)

@@ -26,7 +26,7 @@ def store(
 
     from sightstream.consumers.metrics_server import MetricsPortInUse, serve_metrics
     from sightstream.consumers.store.errors import StoreError
-    from sightstream.consumers.store.run import run_store
+    from sightstream.consumers.store.run import open_store
     from sightstream.consumers.store.settings import StoreSettings
     from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.settings import load
@@ -36,17 +36,23 @@ def store(
     settings = load(StoreSettings)
     settings = settings.model_copy(update={"path": path} if path else {})
     log_to_stderr()
-    received = _stop_on_signals()
     try:
-        with serve_metrics(settings.metrics_port):
-            written = run_store(settings, load(KafkaSettings), load(TopicSettings), received.is_set, until_idle)
+        with (
+            serve_metrics(settings.metrics_port),
+            open_store(settings, load(KafkaSettings), load(TopicSettings)) as follower,
+        ):
+            follower.run(_stop_on_signals().is_set, until_idle)
+            written = follower.written
     except (StoreError, MetricsPortInUse, sqlite3.Error, KafkaException) as error:
         raise CommandError(str(error)) from error
     print(f"{settings.path}: {', '.join(f'{count} {table}' for table, count in written.items())} written")
 
 
 def _stop_on_signals() -> threading.Event:
-    """Return an event that SIGTERM and Ctrl-C set; the store then ends after the current batch."""
+    """Return an event that SIGTERM and Ctrl-C set; the store then ends after the current batch.
+
+    Before there is a batch, both have their default action.
+    """
     received = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: received.set())

@@ -21,7 +21,7 @@ DirOption = Annotated[Path, typer.Option("--dir", help="Folder for data, logs an
 
 def up(
     folder: DirOption = Path(".sightstream"),
-    partitions: Annotated[int | None, typer.Option(min=1, help="Partitions of each of the three topics.")] = None,
+    partitions: Annotated[int | None, typer.Option(min=1, help="Partitions of each topic but redrives.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running; `sightstream down` stops it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the endpoints as JSON.")] = False,
 ) -> None:
@@ -98,7 +98,7 @@ def _endpoints(settings_file: Path, config: dict[str, dict[str, Any]]) -> dict[s
         "config": str(settings_file),
         "logs": str(settings_file.parent / "logs"),
         "bootstrap_servers": kafka["bootstrap_servers"],
-        "topics": [topics[name] for name in ("requests", "results", "dead_letters")],
+        "topics": [topics[name] for name in ("requests", "results", "dead_letters", "redrives")],
         "partitions": topics["partitions"],
         "endpoint_url": s3["endpoint_url"],
         "bucket": s3["bucket"],

@@ -75,6 +75,8 @@ def _handle(request: DecodeRequest, inbox: int, slot: OutputSlot, limits: Limits
     except OutOfSharedMemory as error:
         return MemoryShortage(str(error))
     except MemoryError:
+        if not limits.memory_bytes:
+            return MemoryShortage("the machine has no memory to decode the image")
         return Rejection(Reason.TOO_MANY_PIXELS, "the image needs more memory than the decoder may use")
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import Counter
 
+from sightstream.pipeline.decode.health_check import HEALTH_CHECK_IMAGE, unavailable
 from sightstream.pipeline.decode.limits import Limits
-from sightstream.pipeline.decode.process import ChildDeath, ChildTimeout, DecodeProcess
+from sightstream.pipeline.decode.process import ChildCrash, ChildFailure, ChildKilled, ChildTimeout, DecodeProcess
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.decode.wire import DecodedImage, MemoryShortage, Rejection, output_bytes
@@ -23,6 +25,9 @@ from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 MAX_IMAGES = 1024  # in memory at once without a tiling: address space only; the flow's budget bounds the bytes
 IDLE_BYTES = 64 * 1024**2
+
+# How often a child may fail on an image before the image counts as the cause. A kill from outside proves least.
+MAX_FAILURES: dict[type[ChildFailure], int] = {ChildCrash: 2, ChildTimeout: 2, ChildKilled: 3}
 
 
 class Decoder:
@@ -111,14 +116,36 @@ class _Child:
         return None if process is None else process.pid
 
     def decode(self, data: bytes, block: Block) -> DecodedImage:
-        """Decode into the block. The image is rejected for a child's death only if a fresh child dies on it too."""
-        try:
-            return self._decode_once(data, block)
-        except ChildDeath:
+        """Decode into the block. Raises Rejected or Retryable.
+
+        After a failure a fresh child decodes a known-good image and then this one again: only a decoder that works can
+        blame an image. The number of attempts is bounded.
+        """
+        failures: Counter[type[ChildFailure]] = Counter()
+        while True:
             try:
                 return self._decode_once(data, block)
-            except ChildDeath:
-                raise _rejected(Reason.DECODE_CRASH, "the decoder died on this image") from None
+            except ChildFailure as failure:
+                kind = type(failure)
+            failures[kind] += 1
+            if failures[kind] == MAX_FAILURES[kind]:
+                raise self._rejection(kind)
+            self._check_health(block)
+
+    def _rejection(self, kind: type[ChildFailure]) -> Rejected:
+        times = MAX_FAILURES[kind]
+        if kind is ChildTimeout:
+            detail = f"not decoded within {self._settings.timeout_s} s, {times} times in fresh processes"
+            return _rejected(Reason.DECODE_TIMEOUT, detail)
+        how = "was killed" if kind is ChildKilled else "died"
+        return _rejected(Reason.DECODE_CRASH, f"the decoder {how} {times} times on this image, and decodes others")
+
+    def _check_health(self, block: Block) -> None:
+        """Raises Retryable if a fresh child can't decode the known-good image either."""
+        try:
+            self._decode_once(HEALTH_CHECK_IMAGE, block)
+        except (ChildFailure, Rejected):
+            raise unavailable("the decoder fails on a known-good image, too") from None
 
     def _decode_once(self, data: bytes, block: Block) -> DecodedImage:
         """Decode into the block; however it ends, the process does not write to the block afterwards."""
@@ -126,10 +153,7 @@ class _Child:
         self._images_left -= 1
         try:
             reply = process.decode(data, block)
-        except ChildTimeout:
-            self._replace()
-            raise _rejected(Reason.DECODE_TIMEOUT, f"not decoded within {self._settings.timeout_s} s") from None
-        except ChildDeath:
+        except ChildFailure:
             self._replace()
             raise
         if reply.needs_recycling:
@@ -140,9 +164,9 @@ class _Child:
             case Rejection(reason, detail):
                 raise _rejected(reason, detail)
             case MemoryShortage(detail):
-                raise Retryable(Stage.DECODE, detail)
+                raise unavailable(detail)
             case _:
-                raise ChildDeath
+                raise ChildCrash
 
     def _running_process(self) -> DecodeProcess:
         if self._images_left <= 0:

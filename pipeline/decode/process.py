@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 
+from sightstream.pipeline.child_signals import stops_deferred, was_killed
+from sightstream.pipeline.decode.health_check import unavailable
 from sightstream.pipeline.decode.limits import Limits
 from sightstream.pipeline.decode.wire import (
     REPLY_BYTES,
@@ -22,10 +24,8 @@ from sightstream.pipeline.decode.wire import (
     Ready,
     output_bytes,
 )
-from sightstream.pipeline.errors import Retryable
 from sightstream.pipeline.memory_file import MemoryFile, scratch_file, write_at
 from sightstream.pipeline.shared_memory_pool import Block
-from sightstream.schemas.wire.dead_letter import Stage
 
 log = logging.getLogger(__name__)
 
@@ -37,55 +37,64 @@ _SECRETS = struct.Struct("<64Q")
 _INHERITED_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
 
 
-class ChildDeath(Exception):
-    """The process died, or broke the protocol, while it decoded an image."""
+class ChildFailure(Exception):
+    """The process did not decode an image; the caller must call `end`."""
 
 
-class ChildTimeout(Exception):
-    """The process did not reply in time."""
+class ChildCrash(ChildFailure):
+    """It died by its own doing, or broke the protocol."""
+
+
+class ChildKilled(ChildFailure):
+    """A signal from outside ended it, while it had only this image."""
+
+
+class ChildTimeout(ChildFailure):
+    """It did not reply in time."""
 
 
 class DecodeProcess:
-    """Starts the process; call `wait_ready` next. For one thread at a time, except `kill`."""
+    """Starts the process; call `wait_ready` next. For one thread at a time, except `kill`.
+
+    Raises Retryable, with nothing left open, where the machine can't start it.
+    """
 
     def __init__(self, limits: Limits, memory: MemoryFile) -> None:
         self._limits = limits
-        self._pipe, child_end = socket.socketpair()
         self._receive_timeout_s = 0.0
         self._secrets: list[int] = []
-        self._inbox = scratch_file()
-        handles = (child_end.fileno(), self._inbox, memory.fileno())
-        with child_end:
-            self._process = subprocess.Popen(
-                [*child_command(), *map(str, handles), limits.to_json()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=_environment(),
-                pass_fds=handles,
-                process_group=0,
-            )
+        with contextlib.ExitStack() as opened:
+            try:
+                self._pipe, child_end = socket.socketpair()
+                opened.callback(self._pipe.close)
+                with child_end:
+                    self._inbox = scratch_file()
+                    opened.callback(os.close, self._inbox)
+                    self._process = _start((child_end.fileno(), self._inbox, memory.fileno()), limits)
+            except OSError as error:
+                raise unavailable(f"no decode process can be started: {error.strerror or error}") from None
+            opened.pop_all()
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def wait_ready(self) -> None:
-        """Wait until the process has started. Raises Retryable if it does not start."""
+        """Wait until the process has started. Raises Retryable if it does not; then the caller must call `end`."""
         try:
             reply = DecodeReply.unpack(self._receive(START_TIMEOUT_S))
         except TimeoutError:
-            raise Retryable(Stage.DECODE, "the decode process did not start") from None
+            raise unavailable("the decode process did not start") from None
         except (OSError, ProtocolError):
             detail = "the decode process died while starting; try a higher SIGHTSTREAM_DECODE_MEMORY_BYTES"
-            raise Retryable(Stage.DECODE, detail) from None
+            raise unavailable(detail) from None
         if not isinstance(reply.body, Ready):
-            raise Retryable(Stage.DECODE, "the decode process did not start")
+            raise unavailable("the decode process did not start")
 
     def decode(self, data: bytes, block: Block) -> DecodeReply:
         """Let the process decode into the block; an image that the reply describes fits into the block.
 
-        Blocks for `timeout_s` at most. Raises ChildDeath, ChildTimeout or Retryable; after the first two the caller
-        must call `end`.
+        Blocks for `timeout_s` at most. Raises ChildFailure or Retryable; after the former the caller must call `end`.
         """
         self._fill_inbox(data)
         secret = self._next_secret()
@@ -97,14 +106,28 @@ class DecodeProcess:
             self._check(reply, secret)
         except TimeoutError:
             raise ChildTimeout from None
+        except BlockingIOError:
+            raise ChildCrash from None
         except OSError:
-            raise ChildDeath from None
+            raise self._death() from None
         except ProtocolError as error:
             log.error("a decode process sent an invalid reply and will be replaced: %s", error)
-            raise ChildDeath from None
+            raise ChildCrash from None
         if len(data) > INBOX_RESIDENT_BYTES:
             os.ftruncate(self._inbox, 0)
         return reply
+
+    def _death(self) -> ChildFailure:
+        """Return what ended the process, whose end of the pipe is closed.
+
+        A dying process has its exit code before its pipe closes, so the kill does not change it.
+        """
+        self._kill_group()
+        code = self._process.wait()
+        log.warning("a decode process ended with code %s while it had an image", code)
+        if code == -signal.SIGALRM:
+            return ChildTimeout()
+        return ChildKilled() if was_killed(code) else ChildCrash()
 
     def _next_secret(self) -> int:
         """Return a fresh random number. They are generated in batches: each system call releases the GIL."""
@@ -116,7 +139,7 @@ class DecodeProcess:
         try:
             write_at(self._inbox, 0, data)
         except OSError as error:
-            raise Retryable(Stage.DECODE, f"no memory to pass the file to the decoder: {error.strerror}") from None
+            raise unavailable(f"no memory to pass the file to the decoder: {error.strerror}") from None
 
     def _receive(self, timeout_s: float) -> bytes:
         """Return one reply. Raises OSError if the process is gone, TimeoutError if the reply is incomplete then."""
@@ -156,12 +179,28 @@ class DecodeProcess:
 
     def end(self) -> None:
         """Kill the process and everything that it may have started. It does not write to the memory afterwards."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # not waited for yet, so the number is still its own
+        self._kill_group()
         self._process.wait()
         self._pipe.close()
         with contextlib.suppress(OSError):
             os.close(self._inbox)
+
+    def _kill_group(self) -> None:
+        if self._process.returncode is None:  # not waited for yet, so the number is still its own
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _start(handles: tuple[int, int, int], limits: Limits) -> subprocess.Popen[bytes]:
+    with stops_deferred():
+        return subprocess.Popen(
+            [*child_command(), *map(str, handles), limits.to_json()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env=_environment(),
+            pass_fds=handles,
+            process_group=0,
+        )
 
 
 def child_command() -> list[str]:

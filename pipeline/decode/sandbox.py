@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
+
+from sightstream.pipeline.child_signals import ignore_stops
 
 
 def sandbox(memory_bytes: int) -> None:
     """Give up new files and sockets, core dumps and output, for good.
 
     Import and open everything that is needed before. The address space is limited to `memory_bytes` (0: no new limit).
-    SIGINT and SIGTERM are ignored: they reach the whole group, and the parent handles them.
+    SIGINT and SIGTERM are left to the parent.
     """
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, signal.SIG_IGN)
+    ignore_stops()
     _silence()
     # Not RLIMIT_NPROC: the HEIC decoder starts a thread.
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE):

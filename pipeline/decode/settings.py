@@ -38,8 +38,8 @@ class DecodeSettings(BaseSettings):
     timeout_s: float = Field(
         default=20,
         gt=0,
-        description="Seconds of wall-clock time to decode one image; then its child is killed and the image rejected"
-        " as decode_timeout. Raise it on overloaded machines.",
+        description="Seconds of wall-clock time to decode one image; then its child is killed. At the second time the"
+        " image is rejected as decode_timeout. Raise it on overloaded machines.",
     )
     memory_bytes: int = Field(
         default=2 * 1024**3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import multiprocessing
@@ -10,10 +11,11 @@ import selectors
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 
 from sightstream.pipeline.engine.build import EngineFactory, build_engine
-from sightstream.pipeline.engine.child import CancelJob, EngineCrashed, EngineReady, EngineUnusable, Message, serve
+from sightstream.pipeline.engine.child import CancelJob, EngineCrashed, EngineReady, EngineUnusable, Message
+from sightstream.pipeline.engine.failure_counts import FailureCounts
+from sightstream.pipeline.engine.process import EngineProcess
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.triage import Triage
 from sightstream.pipeline.errors import Cancelled, Fatal
@@ -26,10 +28,8 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 EXCHANGE_INTERVAL_S = 0.02  # messages within one are sent together; a full model takes longer for a step
-MAX_FAILED_STARTS = 3
 STOP_TIMEOUT_S = 1.0
-
-_spawn = multiprocessing.get_context("spawn")
+START_RETRY_S = 1.0
 
 
 class EngineHost:
@@ -37,7 +37,8 @@ class EngineHost:
 
     One thread exchanges messages with the child. A child that crashes, or shows no progress for `hang_timeout_s` while
     it has jobs, is replaced, and its jobs go through triage. Three failed starts in a row are Fatal, and so are
-    `max_consecutive_crashes` without an answer between them. `memory` holds the images of its jobs.
+    `max_consecutive_crashes` without an answer between them, or as many kills from outside. `memory` holds the images
+    of its jobs.
     """
 
     def __init__(
@@ -58,19 +59,20 @@ class EngineHost:
         self._ready: EngineReady | None = None
         self._identity: ModelIdentity | None = None
         self._fatal: Fatal | None = None
-        self._stopping = False
-        self._crashes = self._failed_starts = 0
-        self._last_error = ""
+        self._stopping = threading.Event()
+        self._failures = FailureCounts(settings.max_consecutive_crashes)
         self._last_heartbeat_at = 0.0
+        self._last_check_at = clock()
         self._last_exchange_at = 0.0
         self._loaded = threading.Event()
-        self._wake_reader, self._wake_writer = _spawn.Pipe(duplex=False)
+        self._wake_reader, self._wake_writer = multiprocessing.Pipe(duplex=False)
         self._woken = False  # a wake-up is on its way
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
         self._start()
         self._thread = threading.Thread(target=self._run, name="engine-host", daemon=True)
         self._thread.start()
+        atexit.register(self.stop)  # at exit, multiprocessing waits for a child that ignores its SIGTERM
 
     # --- the Engine protocol ------------------------------------------------------------------------------
 
@@ -113,16 +115,17 @@ class EngineHost:
         return ready.capacity if ready else self._settings.batch
 
     def stop(self) -> None:
-        self._stopping = True
+        atexit.unregister(self.stop)
+        self._stopping.set()
         self._wake()
         self._thread.join(STOP_TIMEOUT_S)
-        self._process.kill()  # this also frees a thread that is stuck in the pipe
+        self._process.kill()
         self._thread.join()
 
     # --- the thread that exchanges messages with the child ------------------------------------------------
 
     def _run(self) -> None:
-        while not self._stopping and self._fatal is None:
+        while not self._stopping.is_set() and self._fatal is None:
             try:
                 self._exchange()
             except Exception as error:
@@ -130,9 +133,8 @@ class EngineHost:
                 self._give_up(f"the engine's host failed: {type(error).__name__}")
         self._close_pipe()  # an idle child exits when its pipe closes
         self._selector.close()
-        self._process.join(STOP_TIMEOUT_S)
-        self._process.kill()
-        self._process.join()
+        self._process.wait(STOP_TIMEOUT_S)
+        self._process.end()
         self._loaded.set()
 
     def _exchange(self) -> None:
@@ -152,12 +154,13 @@ class EngineHost:
         if jobs and not was_busy:
             self._last_heartbeat_at = self._clock()
         if jobs or cancels:
-            self._pipe.send([*jobs, *map(CancelJob, cancels)])
+            self._process.pipe.send([*jobs, *map(CancelJob, cancels)])
 
     def _receive(self) -> None:
         """Handle all messages; block until one has come and the last exchange is `EXCHANGE_INTERVAL_S` ago."""
         sources = [key.fileobj for key, _ in self._selector.select(TICK_S)]
-        if self._pipe not in sources and not self._process.is_alive() and not self._pipe.poll():
+        pipe = self._process.pipe
+        if pipe not in sources and not self._process.is_alive() and not pipe.poll():
             raise EOFError  # a process that the child started may keep its end of the pipe open
         time.sleep(max(0.0, self._last_exchange_at + EXCHANGE_INTERVAL_S - time.monotonic()))
         self._last_exchange_at = time.monotonic()
@@ -171,23 +174,24 @@ class EngineHost:
             with self._lock:
                 self._woken = False
         else:
-            self._on_message(self._pipe.recv())
+            self._on_message(self._process.pipe.recv())
 
     def _on_message(self, message: Message) -> None:
         self._last_heartbeat_at = self._clock()
         if isinstance(message, EngineReady):
             self._ready = message
-            self._failed_starts = 0
+            self._failures.record_start()
             self._identity = message.identity
             self._loaded.set()
         elif isinstance(message, EngineUnusable):
             self._give_up(message.detail)
         elif isinstance(message, EngineCrashed):
-            self._last_error = f": {message.error}"
+            self._failures.record_error(message.error)
+            self._process.end_is_known = True
             log.error("the engine failed: %s\n%s", message.error, message.trace)
             raise EOFError
         elif isinstance(message, list):
-            self._crashes, self._last_error = 0, ""
+            self._failures.record_answer()
             with self._lock:
                 finished_jobs = [job for finished in message for job in self._triage.finished(finished)]
             for job in finished_jobs:
@@ -203,57 +207,57 @@ class EngineHost:
     # --- start and end of the child -----------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._pipe: Connection
-        self._pipe, child_end = _spawn.Pipe()
+        """Start a process. Raises OSError where the machine can't."""
+        self._process = EngineProcess(self._settings, self._factory, self._memory)
         self._ready = None
         self._last_heartbeat_at = self._clock()
-        self._process = _spawn.Process(
-            target=serve,
-            args=(child_end, self._settings, self._factory, self._memory),
-            name="sightstream-engine",
-            daemon=True,
-        )
-        self._process.start()
-        child_end.close()
-        self._selector.register(self._pipe, selectors.EVENT_READ)
+        self._selector.register(self._process.pipe, selectors.EVENT_READ)
+
+    def _restart(self) -> None:
+        """Start another process. While the machine has none to give, jobs wait: no restart of the worker would help."""
+        ENGINE_RESTARTS.inc()
+        while not self._stopping.is_set():
+            try:
+                self._start()
+                return
+            except OSError as error:
+                log.error("the engine's process can't be started, trying again: %s", error.strerror or error)
+                self._stopping.wait(START_RETRY_S)
 
     def _close_pipe(self) -> None:
         """Close the pipe; a second call does nothing."""
-        if not self._pipe.closed:
-            self._selector.unregister(self._pipe)
-            self._pipe.close()
+        pipe = self._process.pipe
+        if not pipe.closed:
+            self._selector.unregister(pipe)
+            pipe.close()
 
     def _end_if_hung(self) -> None:
         """Kill a child without progress; on the collecting thread, since the other may be stuck in a full pipe."""
         with self._lock:
             busy = self._triage.busy
         limit = self._settings.hang_timeout_s if self._ready else self._settings.start_timeout_s
-        if (busy or self._ready is None) and self._clock() - self._last_heartbeat_at > limit:
+        now = self._clock()
+        was_frozen, self._last_check_at = now - self._last_check_at > limit / 2, now
+        if was_frozen:  # this process did not run either, and heartbeats may wait in the pipe
+            self._last_heartbeat_at = now
+        if (busy or self._ready is None) and now - self._last_heartbeat_at > limit:
             log.error("the engine has shown no progress for %s s; killing its process", limit)
-            self._last_heartbeat_at = self._clock()
+            self._last_heartbeat_at = now
             self._process.kill()
 
     def _on_child_exit(self) -> None:
-        self._process.kill()
-        self._process.join()
+        code, killed = self._process.end()
         self._close_pipe()
-        if self._stopping:
+        if self._stopping.is_set():
             return
-        if self._ready:
-            self._crashes += 1
-        else:
-            self._failed_starts += 1
-        log.error("the engine's process ended with code %s; starting another", self._process.exitcode)
+        reason = "a signal from outside ended it" if killed else "it crashed, hung or could not start"
+        log.error("the engine's process ended with code %s (%s); starting another", code, reason)
         with self._lock:
-            self._triage.crashed()
-        if self._failed_starts == MAX_FAILED_STARTS:
-            self._give_up(f"the engine did not start {MAX_FAILED_STARTS} times in a row{self._last_error}")
-            return
-        if self._crashes == self._settings.max_consecutive_crashes:
-            self._give_up(f"the engine crashed {self._crashes} times without an answer between them{self._last_error}")
-            return
-        ENGINE_RESTARTS.inc()
-        self._start()
+            self._triage.crashed(killed=killed)
+        if give_up := self._failures.record_end(killed=killed, ready=self._ready is not None):
+            self._give_up(give_up)
+        else:
+            self._restart()
 
     def _give_up(self, detail: str) -> None:
         self._fatal = Fatal(detail)

@@ -148,7 +148,8 @@ class EngineSettings(BaseSettings):
     max_consecutive_crashes: int = Field(
         20,
         ge=1,
-        description="Crashes of the engine's process without an answer between them after which the worker stops.",
+        description="Crashes of the engine's process without an answer between them after which the worker stops; as"
+        " many kills from outside stop it, too.",
     )
     remote_url: str | None = Field(
         None, description='Base URL of the model server, such as http://gpu-7:8000/v1. Required by the engine "remote".'

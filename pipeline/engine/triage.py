@@ -3,11 +3,15 @@
 After a crash every job that the engine had is suspect, and is sent again in groups: a group without poison is answered,
 and a group that crashes the engine is split further. A job that crashes it alone is poison. It is rejected once the
 engine has passed a health check, because crashes of a broken engine prove nothing about a job.
+
+A kill from outside, such as an operator's or that of a machine out of memory, is no crash: it blames no job that was in
+company, and a job alone only at the third time. A health check follows each, so that kills alone never look like a
+broken engine.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 
 from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
@@ -17,6 +21,8 @@ from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 # A crash costs a start of the engine, and a good group only the time of its answers: so many groups, rather than two.
 GROUPS = 8
+
+MAX_KILLS_ALONE = 3  # one may be chance, and so may a second that hits the same job
 
 
 class Triage:
@@ -32,7 +38,8 @@ class Triage:
         self._suspects: deque[list[EngineJob]] = deque()
         self._sent: dict[int, EngineJob] = {}
         self._isolated = 0  # how many suspects were sent together; 0: the jobs sent are not suspect
-        self._likely_poison: list[EngineJob] = []  # until the health check
+        self._likely_poison: list[FinishedJob] = []  # until the health check
+        self._kills_alone: Counter[int] = Counter()  # by job
         self._answered = False  # since the last crash
 
     def add(self, job: EngineJob) -> None:
@@ -44,6 +51,7 @@ class Triage:
             for job in jobs:
                 if job.id == job_id:
                     jobs.remove(job)
+                    del self._kills_alone[job_id]
                     self._suspects = deque(group for group in self._suspects if group)
                     return True
         return False
@@ -73,19 +81,22 @@ class Triage:
         """Record that the process has finished a job; return all jobs that end by it, none if it was not sent."""
         if self._sent.pop(finished.id, None) is None:
             return []
+        del self._kills_alone[finished.id]
         self._answered = True
         if not self._sent:
             self._isolated = 0
         return self._reject_poison() if finished.id == HEALTH_CHECK_JOB.id else [finished]
 
-    def crashed(self) -> None:
-        """Record that the process has crashed with every job that it had."""
+    def crashed(self, *, killed: bool = False) -> None:
+        """Record that the process has ended with every job that it had; `killed` by a signal from outside."""
         sent, self._sent = list(self._sent.values()), {}
         isolated, self._isolated = self._isolated, 0
-        if isolated == 1:
-            self._check_engine_before_rejecting(sent[0])
-        else:
+        if isolated != 1:
             self._suspect(sent)
+        elif sent[0].id != HEALTH_CHECK_JOB.id:
+            self._suspect_alone(sent[0], killed)
+        if sent and (killed or isolated == 1):
+            self._suspects.appendleft([HEALTH_CHECK_JOB])
         self._answered = False
 
     def _suspect(self, jobs: list[EngineJob]) -> None:
@@ -99,16 +110,23 @@ class Triage:
         else:
             self._suspects.extendleft(reversed(groups))
 
-    def _check_engine_before_rejecting(self, job: EngineJob) -> None:
-        if job.id != HEALTH_CHECK_JOB.id:
-            self._likely_poison.append(job)
-        self._suspects.appendleft([HEALTH_CHECK_JOB])
+    def _suspect_alone(self, job: EngineJob, killed: bool) -> None:
+        if not killed:
+            self._likely_poison.append(_engine_crash(job, "the engine crashed or hung on this image with no other job"))
+            return
+        self._kills_alone[job.id] += 1
+        if self._kills_alone[job.id] < MAX_KILLS_ALONE:
+            self._suspects.appendleft([job])
+        else:
+            detail = f"the engine was killed {MAX_KILLS_ALONE} times while it had this image alone; is memory short?"
+            self._likely_poison.append(_engine_crash(job, detail))
 
     def _reject_poison(self) -> list[FinishedJob]:
         poison, self._likely_poison = self._likely_poison, []
-        return [FinishedJob(job.id, _engine_crash()) for job in poison]
+        for job in poison:
+            del self._kills_alone[job.id]
+        return poison
 
 
-def _engine_crash() -> Rejected:
-    detail = "the engine crashed or hung twice on this image, once with no other job"
-    return Rejected(Reason.ENGINE_CRASH, Stage.INFER, detail)
+def _engine_crash(job: EngineJob, detail: str) -> FinishedJob:
+    return FinishedJob(job.id, Rejected(Reason.ENGINE_CRASH, Stage.INFER, detail))

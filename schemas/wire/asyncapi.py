@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, MAX_REQUEST_RECORD_BYTES, TopicSettings
+from sightstream.schemas.wire.topics import (
+    MAX_MARKER_BATCH_BYTES,
+    MAX_OUTCOME_RECORD_BYTES,
+    MAX_REQUEST_RECORD_BYTES,
+    TopicSettings,
+)
 
 BINDING_VERSION = "0.5.0"
 SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"
 KEY_RULE = (
-    "The key is the product_id in UTF-8. Producers partition by Java's murmur2 (partitioner=murmur2_random), and all"
-    " three topics have the same number of partitions, so one product has one partition number everywhere."
+    "The key is the product_id in UTF-8. Producers partition by Java's murmur2 (partitioner=murmur2_random), and the"
+    " topics of requests, results and dead letters have the same number of partitions, so one product has one partition"
+    " number everywhere."
+)
+MARKER_KEY_RULE = (
+    "The key names the dead letter: its topic, the id of that topic, its partition and its offset, with slashes between"
+    " them. Producers partition by Java's murmur2 (partitioner=murmur2_random)."
 )
 
 Document = dict[str, Any]
@@ -34,7 +44,9 @@ def asyncapi() -> Document:
 
 
 def _channels() -> Document:
-    names = {name: TopicSettings.model_fields[name].default for name in ("requests", "results", "dead_letters")}
+    names = {
+        name: TopicSettings.model_fields[name].default for name in ("requests", "results", "dead_letters", "redrives")
+    }
     return {
         "requests": _channel(names["requests"], "request", MAX_REQUEST_RECORD_BYTES, "Questions about images."),
         "results": _channel(names["results"], "result", MAX_OUTCOME_RECORD_BYTES, "One record for each answer."),
@@ -42,20 +54,28 @@ def _channels() -> Document:
             names["dead_letters"],
             "deadLetter",
             MAX_OUTCOME_RECORD_BYTES,
-            "One record for each request that has no answer; publish it again to retry.",
+            "One record for each request that has no answer; `sightstream dead-letters redrive` publishes it again.",
         ),
+        "redrives": _markers_channel(names["redrives"]),
     }
 
 
-def _channel(address: str, message: str, max_bytes: int, description: str) -> Document:
+def _channel(address: str, message: str, max_bytes: int, description: str, key_rule: str = KEY_RULE) -> Document:
     return {
         "address": address,
-        "description": f"{description} {KEY_RULE}",
+        "description": f"{description} {key_rule}",
         "messages": {message: {"$ref": f"#/components/messages/{message}"}},
         "bindings": {
             "kafka": {"topicConfiguration": {"max.message.bytes": max_bytes}, "bindingVersion": BINDING_VERSION}
         },
     }
+
+
+def _markers_channel(address: str) -> Document:
+    description = "What became of each dead letter that was redriven or parked, in the transaction that did it."
+    channel = _channel(address, "redriveMarker", MAX_MARKER_BATCH_BYTES, description, MARKER_KEY_RULE)
+    channel["bindings"]["kafka"]["topicConfiguration"]["cleanup.policy"] = ["compact"]
+    return channel
 
 
 def _operations() -> Document:
@@ -66,6 +86,9 @@ def _operations() -> Document:
         "publishDeadLetter": _operation("send", "deadLetters", "deadLetter", "A worker gives up, with the reason."),
         "readResult": _operation("receive", "results", "result", "Stores and tables read answers (read_committed)."),
         "readDeadLetter": _operation("receive", "deadLetters", "deadLetter", "Stores read, redrive publishes again."),
+        "redriveRequest": _operation("send", "requests", "request", "Redrive publishes a dead letter's request again."),
+        "publishRedriveMarker": _operation("send", "redrives", "redriveMarker", "Redrive, in that transaction."),
+        "readRedriveMarker": _operation("receive", "redrives", "redriveMarker", "Redrive reads what was redriven."),
     }
 
 
@@ -90,16 +113,17 @@ def _messages() -> Document:
             "headers": _schema("dead-letter-headers.v1.schema.json"),
             "bindings": _key_binding(),
         },
+        "redriveMarker": _message("RedriveMarker", "redrive-marker.v1.schema.json", MARKER_KEY_RULE),
     }
 
 
-def _message(name: str, payload: str) -> Document:
-    return {"name": name, "title": name, "payload": _schema(payload), "bindings": _key_binding()}
+def _message(name: str, payload: str, key_rule: str = KEY_RULE) -> Document:
+    return {"name": name, "title": name, "payload": _schema(payload), "bindings": _key_binding(key_rule)}
 
 
 def _schema(file: str) -> Document:
     return {"schemaFormat": SCHEMA_FORMAT, "schema": {"$ref": f"./{file}"}}
 
 
-def _key_binding() -> Document:
-    return {"kafka": {"key": {"type": "string", "description": KEY_RULE}, "bindingVersion": BINDING_VERSION}}
+def _key_binding(rule: str = KEY_RULE) -> Document:
+    return {"kafka": {"key": {"type": "string", "description": rule}, "bindingVersion": BINDING_VERSION}}

@@ -10,13 +10,16 @@ from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Headers, Reason
+from sightstream.schemas.wire.record_size import headers_bytes
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 1024 * 1024
 MAX_DEPTH = 16
+MAX_HEADERS = 1000
+MAX_HEADERS_BYTES = 64 * 1024
 MAX_NAME_CHARS = 64
 VERSIONS = (1,)
 
@@ -43,6 +46,15 @@ def encode(model: BaseModel) -> bytes:
 def decode_request(value: bytes | None) -> ImageRequest:
     """Return the request. Raises WireError for anything else."""
     return _decode(value, ImageRequest, MAX_REQUEST_BYTES)
+
+
+def check_headers(headers: Headers) -> None:
+    """Raise WireError when a request has more headers than its dead letter could carry: over 1,000, or 64 KiB."""
+    if len(headers) > MAX_HEADERS:
+        raise WireError(Reason.MALFORMED, f"{len(headers)} headers are over the cap of {MAX_HEADERS}; send fewer")
+    size = headers_bytes(headers)
+    if size > MAX_HEADERS_BYTES:
+        raise WireError(Reason.MALFORMED, f"headers of {size} bytes are over the cap of {MAX_HEADERS_BYTES}; send less")
 
 
 def decode_result(value: bytes | None) -> ImageResult:

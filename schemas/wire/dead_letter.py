@@ -1,6 +1,6 @@
 """Defines dead letters: the original record, byte for byte, with the reason in its headers.
 
-To redrive one, publish its key, value and original headers again.
+To redrive one, publish its key, value and original headers again, with the history of redrive.py.
 """
 
 from __future__ import annotations
@@ -151,7 +151,12 @@ def _present(headers: Headers) -> dict[str, bytes]:
 
 def original_headers(headers: Headers | None) -> Headers:
     """Return the headers that the publisher of the record set."""
-    return [(name, value) for name, value in headers or [] if not name.startswith(HEADER_PREFIX)]
+    return [(name, value) for name, value in headers or [] if not is_own_header(name)]
+
+
+def is_own_header(name: str) -> bool:
+    """Return whether this product writes the header, so that a publisher's one of this name is forged."""
+    return name.startswith(HEADER_PREFIX)
 
 
 def printable(text: str) -> str:

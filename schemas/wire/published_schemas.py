@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from sightstream.schemas.wire.asyncapi import asyncapi
 from sightstream.schemas.wire.dead_letter import CODE_PATTERN, HEADER_PREFIX, MAX_DETAIL_CHARS, Reason, Stage
+from sightstream.schemas.wire.redrive import HISTORY_PREFIX, RedriveMarker
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 
@@ -26,6 +27,7 @@ def published_schemas() -> dict[str, str]:
         "image-request.v1.schema.json": _record_schema(ImageRequest),
         "image-result.v1.schema.json": _record_schema(ImageResult),
         "dead-letter-headers.v1.schema.json": _dead_letter_headers(),
+        "redrive-marker.v1.schema.json": _record_schema(RedriveMarker),
         "asyncapi.json": asyncapi(),
     }
     return {name: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for name, content in contents.items()}
@@ -84,12 +86,26 @@ def _dead_letter_headers() -> Document:
             "description": "Digest of the omitted value.",
         },
     }
+    for_redriven_request = {
+        HISTORY_PREFIX.removeprefix(HEADER_PREFIX) + name: schema
+        for name, schema in {
+            "count": number | {"description": "How often the request was redriven; it also stands on its result."},
+            "letter": {
+                "type": "string",
+                "description": "The letter redriven last: topic/topic id/partition/offset.",
+            },
+            "first-source": {"type": "string", "description": "The first record: topic/partition/offset."},
+            "first-reason": {"type": "string", "pattern": CODE_PATTERN},
+            "first-failed-at": {"type": "string", "format": "date-time"},
+        }.items()
+    }
+    optional = for_omitted_record | for_redriven_request
     return {
         "$schema": DIALECT,
         "title": "DeadLetterHeaders",
         "description": "Why a request has no answer. Key, value and other headers are the original record's.",
         "type": "object",
-        "properties": {HEADER_PREFIX + name: schema for name, schema in (properties | for_omitted_record).items()},
+        "properties": {HEADER_PREFIX + name: schema for name, schema in (properties | optional).items()},
         "required": [HEADER_PREFIX + name for name in properties],
         "additionalProperties": True,
     }

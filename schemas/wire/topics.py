@@ -15,10 +15,13 @@ PARTITIONER = "murmur2_random"
 # A dead letter is the original record plus headers, so its topic allows more than the request topic does.
 MAX_REQUEST_RECORD_BYTES = 1024 * 1024
 MAX_OUTCOME_RECORD_BYTES = 2 * 1024 * 1024
+# Markers are short and few: one partition, which a run of the redrive reads as a whole.
+MAX_MARKER_BATCH_BYTES = 1024 * 1024
+MARKER_PARTITIONS = 1
 
 
 class TopicSettings(BaseSettings):
-    """The three topics, which all have the same number of partitions."""
+    """The topics. Requests, results and dead letters have the same number of partitions."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_TOPICS_", frozen=True, extra="forbid")
 
@@ -35,12 +38,18 @@ class TopicSettings(BaseSettings):
         description="Topic for requests that have no answer, with the reason; change it to follow your naming rules, "
         "everywhere at once.",
     )
+    redrives: str = Field(
+        default="image.redrives",
+        description="Compacted topic that remembers which dead letters were redriven; change it to follow your naming "
+        "rules, and use one for each dead-letter topic.",
+    )
     partitions: int = Field(
         default=12,
         ge=1,
         le=10_000,
-        description="Number of partitions of each topic, which bounds how many workers can share the work; it must "
-        "equal what the topics really have, and changing it later moves products to other partitions.",
+        description="Number of partitions of the request, result and dead-letter topics, which bounds how many workers "
+        "can share the work; it must equal what the topics really have, and changing it later moves products to other "
+        "partitions.",
     )
     replication_factor: int = Field(
         default=1,
@@ -62,16 +71,18 @@ class TopicSpec:
 
 
 def topic_specs(settings: TopicSettings) -> list[TopicSpec]:
-    """Return how to create the three topics that a pipeline needs."""
+    """Return how to create the topics that a pipeline needs."""
     sizes = {
         settings.requests: MAX_REQUEST_RECORD_BYTES,
         settings.results: MAX_OUTCOME_RECORD_BYTES,
         settings.dead_letters: MAX_OUTCOME_RECORD_BYTES,
     }
-    return [
+    specs = [
         TopicSpec(name, settings.partitions, settings.replication_factor, {"max.message.bytes": str(size)})
         for name, size in sizes.items()
     ]
+    compacted = {"max.message.bytes": str(MAX_MARKER_BATCH_BYTES), "cleanup.policy": "compact"}
+    return [*specs, TopicSpec(settings.redrives, MARKER_PARTITIONS, settings.replication_factor, compacted)]
 
 
 def record_key(product_id: str) -> bytes:

@@ -34,6 +34,7 @@ from tests.faults.topic_reader import (
     read_topic,
     request_of,
 )
+from tests.raw_batches import RawRecord, build_batch, produce_batch
 
 ROOT = Path(__file__).parents[2]
 REST_TIMEOUT_S = 30.0  # a worker killed inside a transaction leaves it open until the broker aborts it
@@ -61,6 +62,7 @@ class WorkerHarness:
     options: list[str] = field(default_factory=list)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     published: int = 0
+    program: tuple[str, ...] = ("sightstream", "worker")  # the module to run, and its arguments
     reader: ConcurrentReader = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,9 +95,11 @@ class WorkerHarness:
         }
         environment = os.environ | {f"SIGHTSTREAM_{key.upper()}": str(value) for key, value in chosen.items()}
         log = (self.folder / f"worker-{len(self.workers)}.log").open("ab")
-        command = [sys.executable, "-m", "sightstream", "worker", *self.options]
+        command = [sys.executable, "-m", *self.program, *self.options]
         with log:
-            worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+            worker = subprocess.Popen(
+                command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+            )
         self.workers.append(worker)
         return worker
 
@@ -155,6 +159,11 @@ class WorkerHarness:
         producer.produce(self.topics.requests, key=key, value=value, headers=headers or [])
         assert producer.flush(30) == 0
         self.published += 1
+
+    def publish_batch(self, records: list[RawRecord], compression: int = 0, partition: int = 0) -> int:
+        """Append one record batch as it is, and return its base offset."""
+        self.published += len(records)
+        return produce_batch(self.kafka, self.topics.requests, partition, build_batch(records, compression))
 
     def outcomes(self) -> Outcomes:
         """Return the outcomes that a `read_committed` reader gets now."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import socket
 import urllib.request
-from typing import cast
 
 import pytest
 from confluent_kafka import Producer
@@ -16,6 +16,7 @@ from sightstream.pipeline.engine.simulated import CRASH, HANG
 from sightstream.schemas.wire.dead_letter import Reason
 from tests.faults.harness import WorkerHarness, wait_for
 from tests.faults.topic_reader import read_topic
+from tests.raw_batches import RawRecord
 
 pytestmark = pytest.mark.real
 
@@ -43,8 +44,8 @@ def test_a_request_without_an_answer_becomes_a_dead_letter_with_its_bytes(harnes
     harness.publish_raw(b"{not json\xff", headers=headers)
     harness.publish_raw(None)
     harness.publish_raw(b"x" * 300_000)
-    not_text = cast(str, b"bad\xff\xfe")  # librdkafka sends any bytes as a name; the type of a name is str
-    harness.publish_raw(b"{}", headers=[(not_text, b"v")])
+    harness.publish_batch([RawRecord(b"{}", headers=[(b"bad\xff\xfe", b"v"), (b"fine", b"v")])])
+    harness.publish_raw(b'{"many": 1}', headers=[("h", b"")] * 99_000)
     huge = b"x" * (3 * 1024**2)
     harness.publish_raw(huge, compression="zstd")
     (harness.folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
@@ -64,6 +65,7 @@ def test_a_request_without_an_answer_becomes_a_dead_letter_with_its_bytes(harnes
             Reason.MALFORMED,
             Reason.MALFORMED,
             Reason.MALFORMED,
+            Reason.MALFORMED,
             Reason.REQUEST_TOO_LARGE,
             Reason.REQUEST_TOO_LARGE,
             Reason.IMAGE_NOT_FOUND,
@@ -76,6 +78,9 @@ def test_a_request_without_an_answer_becomes_a_dead_letter_with_its_bytes(harnes
     )
     omitted = next(h for m in found.dead_letters if "sightstream-omitted-bytes" in (h := dict(headers_of(m) or [])))
     assert omitted["sightstream-omitted-sha256"] == hashlib.sha256(huge).hexdigest().encode()
+    bad_names, many = (f for f in found.failures if "the headers are left out here" in f.detail)
+    assert "not UTF-8" in bad_names.detail
+    assert "99000 headers are over the cap" in many.detail
     garbage = next(m for m in found.dead_letters if (m.value() or b"").startswith(b"{not"))
     assert (garbage.key(), garbage.value()) == (b"k", b"{not json\xff")
     garbage_headers = headers_of(garbage) or []
@@ -133,6 +138,19 @@ def test_workers_that_come_and_go_divide_the_partitions(harness: WorkerHarness) 
         joining.send_signal(signal.SIGTERM)
         assert joining.wait(40) == 0, harness.logs()
     harness.check_exactly_once()
+
+
+def test_a_stop_of_the_whole_process_group_still_drains(harness: WorkerHarness) -> None:
+    """Supervisors signal all processes of a worker at once; its children must not go first."""
+    harness.settings = {"engine_simulated_s": "0.6", "flow_max_in_flight": "40"}
+    harness.publish(40)
+    worker = harness.start_worker()
+    at_stop = len(harness.wait_outcomes(4).sources)
+    os.killpg(worker.pid, signal.SIGTERM)
+    assert at_stop < 32, "the stop came too late to prove anything"
+    assert worker.wait(40) == 0, harness.logs()
+    assert len(harness.outcomes().results) == 40
+    assert "the engine's process ended" not in harness.logs()
 
 
 def test_poison_costs_itself_and_its_neighbours_are_answered(harness: WorkerHarness) -> None:

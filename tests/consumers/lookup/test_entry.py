@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightstream.consumers.lookup.entry import ResultPosition, UnusableRecord, is_newer, make_entry
+from sightstream.consumers.lookup.entry import ResultPosition, UnusableRecord, is_newer, make_entry, newest_of
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import RecordId
 from sightstream.schemas.wire.result import ImageResult
 from sightstream.schemas.wire.topics import record_key
-from tests.consumers.outcomes import result_record
+from tests.consumers.outcomes import NOON, result, result_record
 from tests.schemas.wire import strategies
 
 KEY, VALUE, HEADERS = result_record("r-1", "p-1", RecordId("requests", 2, 7))
@@ -61,3 +62,14 @@ def test_whatever_is_delivered_again_the_newest_stays(offsets: list[int]) -> Non
 
 def test_a_topic_created_again_counts_from_its_first_record() -> None:
     assert is_newer(ResultPosition("new", 0, 0), entry(ResultPosition("old", 0, 99)))
+
+
+def test_of_several_partitions_the_entry_that_was_completed_last_wins() -> None:
+    """`completed_at` may be written in any time zone."""
+    moments = [NOON, NOON.astimezone(timezone(timedelta(hours=9))) + timedelta(seconds=1), NOON - timedelta(hours=1)]
+    entries = [
+        make_entry(ResultPosition("a", n, n), KEY, encode(result().model_copy(update={"completed_at": at})), HEADERS)
+        for n, at in enumerate(moments)
+    ]
+    assert newest_of(entries) == entries[1]
+    assert newest_of([]) is None

@@ -14,6 +14,7 @@ from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.lookup.catch_up import CatchUp
 from sightstream.consumers.lookup.errors import TableFailure
 from sightstream.consumers.lookup.run import Lookup
+from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.consumers.lookup.table import NewestTable
 from tests.consumers.kafka.fakes import FakeBroker, FakeConsumer, FakeLog
 
@@ -23,6 +24,7 @@ class FakeTable:
 
     def __init__(self) -> None:
         self.is_recovered = False
+        self.answered_at = 0
         self.failure: Exception | None = None
         self.read_again_from: list[tuple[int, int]] = []
         self.on_assigned: Any = None
@@ -38,6 +40,9 @@ class FakeTable:
 
     def held_partitions(self) -> set[int]:
         return {0}
+
+    def fetches(self) -> dict[int, object]:
+        return {0: self.answered_at}
 
     def partition_of(self, key: bytes) -> int:
         return int(key)
@@ -74,11 +79,13 @@ def table() -> FakeTable:
 def lookup(table: FakeTable, clock: Clock) -> Lookup:
     logs = {PartitionId("results", 0): FakeLog({0: 0, 1: 0}, 3)}
     catch_up = CatchUp(FakeBroker(logs), FakeConsumer(logs), "g", "results")
-    return Lookup(cast(NewestTable, table), catch_up, 60, clock)  # FakeTable has the part that Lookup uses
+    settings = LookupSettings(stuck_after_s=60, session_timeout_s=6)
+    return Lookup(cast(NewestTable, table), catch_up, settings, clock)  # FakeTable has the part that Lookup uses
 
 
 def check(lookup: Lookup) -> None:
     """One turn of `watch`."""
+    lookup._observe_answers()
     lookup._check_table()
     asyncio.run(lookup._check_caught_up())
 
@@ -129,3 +136,17 @@ def test_a_failure_or_a_table_that_hangs_ends_it(lookup: Lookup, table: FakeTabl
     table.is_recovered, table.failure = True, OSError("no space left")
     with pytest.raises(TableFailure, match="no space left"):
         check(lookup)
+
+
+def test_it_does_not_answer_while_kafka_does_not(lookup: Lookup, table: FakeTable, clock: Clock) -> None:
+    test_ready_once_recovered_and_every_record_is_processed(lookup, table)
+    clock.now = 5
+    check(lookup)
+    assert lookup.why_not_ready() is None
+    clock.now = 7
+    check(lookup)
+    assert "Kafka has not answered for 6 s" in str(lookup.why_not_ready())
+    assert "Kafka has not answered for 6 s" in str(lookup.why_not_ready(b"0"))
+    table.answered_at = 1
+    check(lookup)
+    assert lookup.why_not_ready() is None

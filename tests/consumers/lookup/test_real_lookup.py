@@ -2,79 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
-from sightstream.consumers.lookup.client import LookupUnavailable, ask, find_address
-from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.schemas.wire.topics import TopicSettings
-from tests.consumers.publishing import OutcomePublisher, read_all
+from tests.consumers.lookup.harness import Lookups, newest, shown, wait_until_ready
+from tests.consumers.publishing import OutcomePublisher
 from tests.consumers.waiting import wait_for
 
 pytestmark = pytest.mark.real
 
-Start = Callable[..., subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def start(config_file: Path, topics: TopicSettings, tmp_path: Path) -> Iterator[Start]:
-    """`start(folder)` starts a lookup that works in it."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def run(folder: Path) -> subprocess.Popen[bytes]:
-        file = tmp_path / f"{folder.name}.toml"
-        group_id = f"of.{topics.results}"
-        section = f'\n[lookup]\ndata_dir = "{folder}"\ngroup_id = "{group_id}"\nport = 0\nsession_timeout_s = 6\n'
-        file.write_text(config_file.read_text() + section)
-        command = [sys.executable, "-m", "sightstream", "--config", str(file), "lookup", "--serve"]
-        with (tmp_path / "lookup.log").open("ab") as log:
-            started.append(subprocess.Popen(command, stdout=log, stderr=log))
-        return started[-1]
-
-    yield run
-    for process in started:
-        process.kill()
-        process.wait()
-    print((tmp_path / "lookup.log").read_text())  # noqa: T201 - shown when the test fails
-
-
-def newest(runtime: LocalRuntime, topics: TopicSettings) -> dict[str, dict[str, Any]]:
-    """By product, from the topic itself: the last committed result."""
-    seen = read_all(runtime.kafka_settings, [topics.results], topics.partitions)
-    results = [json.loads(value) for _, value in sorted(seen.items()) if value and value.startswith(b"{")]
-    return {result["product_id"]: result for result in results}
-
-
-def shown(folder: Path, products: list[str]) -> dict[str, dict[str, Any]] | None:
-    """None while it is not ready."""
-    with suppress(LookupUnavailable):
-        address = find_address(LookupSettings(data_dir=folder, port=0))
-        found = {product: ask(address, product) for product in products}
-        return {product: entry.document["result"] for product, entry in found.items() if entry}
-    return None
-
-
-def wait_until_ready(process: subprocess.Popen[bytes], folder: Path) -> None:
-    def ready() -> bool:
-        assert process.poll() is None, "the lookup ended"
-        return shown(folder, ["nobody"]) is not None
-
-    wait_for(ready, 60)
-
 
 def test_right_from_an_empty_topic_through_kills_and_a_lost_folder(
-    runtime: LocalRuntime, topics: TopicSettings, start: Start, tmp_path: Path
+    runtime: LocalRuntime, topics: TopicSettings, start: Lookups, tmp_path: Path
 ) -> None:
     folder = tmp_path / "lookup"
     process = start(folder)
@@ -109,7 +55,7 @@ def test_right_from_an_empty_topic_through_kills_and_a_lost_folder(
 
 
 def test_the_partitions_of_a_killed_lookup_are_taken_over(
-    runtime: LocalRuntime, topics: TopicSettings, start: Start, tmp_path: Path
+    runtime: LocalRuntime, topics: TopicSettings, start: Lookups, tmp_path: Path
 ) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     publisher = OutcomePublisher(runtime.kafka_settings, topics)

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.delivery import Delivery
-from sightstream.consumers.worker.intake import PAUSE_AFTER_S, Intake
+from sightstream.consumers.worker.intake import MAX_HELD_BYTES, PAUSE_AFTER_S, Intake
 from sightstream.consumers.worker.ledger import Ledger
 from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.records import OutgoingRecord
@@ -51,7 +51,7 @@ class FakeConsumer:
 class FakeAssignment:
     """Partition 0, read from already."""
 
-    topic, unpublished = "requests", 0
+    topic, unpublished, held_bytes = "requests", 0, 0
 
     def __init__(self) -> None:
         self.state = PartitionState(0, Ledger[OutgoingRecord](0), has_polled=True)
@@ -161,6 +161,18 @@ def test_no_more_is_consumed_at_once_than_the_free_capacity(
     polls = consumed if consumed < 10 else consumed + 1
     assert harness.poll() == ["poll"] * polls
     assert len(harness.assignment.state.ledger) == consumed
+
+
+def test_no_more_is_consumed_than_may_be_held(harness: IntakeHarness) -> None:
+    harness.flow.free_capacity = 50
+    harness.consumer.messages = [
+        Message(topic="requests", partition=0, offset=offset, value=b"x" * 100_000) for offset in range(10)
+    ]
+    harness.assignment.held_bytes = MAX_HELD_BYTES - 1_200_000
+    assert harness.poll() == ["poll"] * 3
+    assert harness.assignment.state.held_bytes >= 1_200_000
+    harness.assignment.held_bytes = MAX_HELD_BYTES
+    assert harness.poll() == []
 
 
 @pytest.mark.parametrize(

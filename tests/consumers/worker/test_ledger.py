@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sightstream.consumers.kafka.offset_metadata import decode
@@ -186,6 +186,49 @@ def test_any_order_any_crash_nothing_lost_nothing_twice(log: FakeLog, seed: int,
         of_key = [offset for offset, k in log.records if k == key]
         assert [offset for offset in log.published if offset in of_key] == of_key
     assert log.committed == CommitPoint(log.end, "")
+
+
+def alternating(base: int, count: int, gap: int = 1) -> tuple[tuple[int, int], ...]:
+    """`count` published offsets, each behind `gap` unpublished ones."""
+    return tuple((base + n * (gap + 1) + gap, base + (n + 1) * (gap + 1)) for n in range(count))
+
+
+def test_a_limit_that_was_lowered_does_not_freeze_inherited_metadata() -> None:
+    ledger: Ledger[str] = Ledger(0, alternating(0, 500), metadata_limit_bytes=16)
+    for offset in range(20):
+        ledger.start(offset, None)
+    ledger.finish(0, "a")
+    ledger.finish(2, "b")
+    assert list(ledger.publishable()) == [0, 2]
+    before = len(ledger.commit_point().metadata)
+    assert len(publish(ledger).metadata) < before
+
+
+@example(base=2_097_140, count=12, gap=20, in_flight=1, random=Random(1))  # the offset needs one more byte on the way
+@given(
+    st.integers(100, 300) | st.integers(16_000, 16_500),
+    st.integers(1, 20),
+    st.integers(1, 9),
+    st.integers(1, 6),
+    st.randoms(use_true_random=False),
+)
+@settings(deadline=None, max_examples=50)
+def test_whatever_was_inherited_every_order_of_work_ends(
+    base: int, count: int, gap: int, in_flight: int, random: Random
+) -> None:
+    """Only a few requests are in flight at a time, and the limit was lowered far below the inherited metadata."""
+    ledger: Ledger[str] = Ledger(base, alternating(base, count, gap), metadata_limit_bytes=16)
+    unread = list(range(base, base + count * (gap + 1) + 1))
+    unfinished: list[int] = []
+    while unread or unfinished or len(ledger):
+        while unread and len(ledger) < in_flight and ledger.accepts_more:
+            if ledger.start(offset := unread.pop(0), None):
+                unfinished.append(offset)
+        if unfinished:
+            ledger.finish(unfinished.pop(random.randrange(len(unfinished))), "x")
+        before = len(ledger)
+        publish(ledger)
+        assert unfinished or len(ledger) < before, "frozen"
 
 
 @given(st.integers(0, 30), st.sets(st.integers(1, 60)), st.integers(0, 70), st.integers(0, 20))

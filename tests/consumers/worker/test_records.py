@@ -7,15 +7,24 @@ from datetime import UTC, datetime
 import pytest
 
 from sightstream.consumers.worker.delivery import Delivery
+from sightstream.consumers.worker.incoming import read_record
 from sightstream.consumers.worker.records import dead_letter_record, result_record
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.codec import decode_result
 from sightstream.schemas.wire.dead_letter import Failure, Reason, RecordId, Stage
+from sightstream.schemas.wire.redrive import History, LetterId
 from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 from sightstream.schemas.wire.topics import TopicSettings
 
 TOPICS = TopicSettings()
 SOURCE = RecordId("image.requests", 3, 17)
+HISTORY = History(
+    2,
+    LetterId("dead", "id", 1, 5),
+    RecordId("image.requests", 3, 4),
+    "image_not_found",
+    datetime(2026, 1, 2, tzinfo=UTC),
+)
 
 
 def result(raw_text: str) -> ImageResult:
@@ -58,3 +67,27 @@ def test_a_dead_letter_keeps_the_record_and_escapes_its_detail() -> None:
     assert (failure.reason, failure.stage, failure.attempts) == (Reason.IMAGE_CORRUPT, Stage.DECODE, 2)
     assert failure.source == SOURCE
     assert failure.detail == "bad\\x1b[31m"
+
+
+def test_the_history_of_a_redriven_request_outlives_its_second_death() -> None:
+    delivery = Delivery(SOURCE, b"k", b"{}", [("trace", b"1"), *HISTORY.headers(), ("sightstream-reason", b"forged")])
+    record = dead_letter_record(delivery, Rejected(Reason.MALFORMED, Stage.TAKE, ""), TOPICS, datetime.now(UTC))
+    assert History.from_headers(record.headers) == HISTORY
+    assert Failure.from_headers(record.headers).source == SOURCE
+    assert len(record.headers) == len({name for name, _ in record.headers})
+
+
+def test_the_history_stands_on_the_result() -> None:
+    delivery = Delivery(SOURCE, b"p", b"{}", HISTORY.headers())
+    assert History.from_headers(result_record(delivery, result("text"), TOPICS).headers) == HISTORY
+
+
+def test_the_history_of_a_record_too_large_to_keep_is_kept() -> None:
+    delivery, _ = read_record(SOURCE, b"p", b"x" * 3_000_000, HISTORY.headers())
+    record = dead_letter_record(delivery, Rejected(Reason.MALFORMED, Stage.TAKE, ""), TOPICS, datetime.now(UTC))
+    assert record.value is None
+    assert History.from_headers(record.headers) == HISTORY
+
+
+def test_a_request_that_was_never_redriven_has_no_history() -> None:
+    assert len(result_record(Delivery(SOURCE, b"p", b"{}", []), result("text"), TOPICS).headers) == 3

@@ -42,6 +42,7 @@ def test_show_names_the_origin_of_each_value(toml: Path) -> None:
         "requests": ("file", "file"),
         "results": ("environment", "environment"),
         "dead_letters": ("image.dead-letters", "default"),
+        "redrives": ("image.redrives", "default"),
         "partitions": (12, "default"),
         "replication_factor": (1, "default"),
     }

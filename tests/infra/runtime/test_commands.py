@@ -63,6 +63,7 @@ def test_detached_until_down(folder: Path) -> None:
         "image.requests": 3,
         "image.results": 3,
         "image.dead-letters": 3,
+        "image.redrives": 1,
     }
     secret = json.loads((folder / "identity.json").read_text())["secret_access_key"]
     assert secret in Path(endpoints["config"]).read_text()

@@ -34,6 +34,12 @@ def test_topics_have_the_asked_size(runtime: LocalRuntime, make_topics: Callable
     assert config["max.message.bytes"].value == str(MAX_REQUEST_RECORD_BYTES)
 
 
+def test_the_topic_of_markers_is_compacted_so_that_none_expires(runtime: LocalRuntime, topics: TopicSettings) -> None:
+    admin = AdminClient(runtime.kafka_settings.client_config())
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topics.redrives)
+    assert admin.describe_configs([resource])[resource].result(10)["cleanup.policy"].value == "compact"
+
+
 def test_creating_again_changes_nothing(runtime: LocalRuntime, topics: TopicSettings) -> None:
     assert create_topics(runtime.kafka_settings, topic_specs(topics)) == []
 
@@ -77,8 +83,10 @@ class SlowAdmin:
 
 def test_a_lost_creation_is_tried_again(runtime: LocalRuntime) -> None:
     slow = SlowAdmin(AdminClient(runtime.kafka_settings.client_config()))
-    specs = topic_specs(TopicSettings(requests="lost", results="lost.r", dead_letters="lost.d", partitions=1))
-    assert resources._create(slow, specs) == ["lost", "lost.r", "lost.d"]
+    specs = topic_specs(
+        TopicSettings(requests="lost", results="lost.r", dead_letters="lost.d", redrives="lost.m", partitions=1)
+    )
+    assert resources._create(slow, specs) == ["lost", "lost.r", "lost.d", "lost.m"]
     assert slow.tries == 2
 
 

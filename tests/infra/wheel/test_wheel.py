@@ -70,7 +70,7 @@ def test_the_wheel_installs_one_package_and_says_that_it_is_typed(wheel: Path) -
         "[console_scripts]",
         "sightstream",
         "=",
-        "sightstream.infra.cli.app:main",
+        "sightstream.infra.cli.start:main",
     ]
     assert text(wheel, "licenses/LICENSE") == (ROOT / "LICENSE").read_text(encoding="utf-8")
 

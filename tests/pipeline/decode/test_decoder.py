@@ -24,7 +24,7 @@ from sightstream.pipeline.decode.limits import Limits
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling, to_tiles
 from sightstream.pipeline.decode.wire import DecodeRequest, MemoryShortage
-from sightstream.pipeline.errors import Cancelled, Rejected, Retryable
+from sightstream.pipeline.errors import Cancelled, Rejected
 from sightstream.pipeline.memory_file import MemoryFile, scratch_file
 from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.pipeline.types import Canvas, Pixels
@@ -170,36 +170,12 @@ def test_the_death_of_an_idle_child_costs_no_image(decoder: Decoder) -> None:
     assert decoder.decode(data).width == 40
 
 
-def test_an_image_that_kills_two_children_is_rejected_and_the_next_one_decodes() -> None:
-    decoder = Decoder(SETTINGS.model_copy(update={"max_pixels": 10**8, "memory_bytes": 0}))
-    decoder.decode(encoded(gradient(), "PNG"))
-    stop = threading.Event()
-
-    def kill_every_child() -> None:
-        while not stop.wait(0.02):
-            process = decoder._children[0]._process
-            if process is not None:
-                process.kill()
-
-    killer = threading.Thread(target=kill_every_child)
-    killer.start()
-    with pytest.raises((Rejected, Retryable), match="died"):
-        decoder.decode(encoded(Image.new("RGB", (9000, 9000)), "PNG"))
-    stop.set()
-    killer.join()
-    assert decoder.decode(encoded(gradient(), "PNG")).width == 40
-    decoder.stop()
-
-
-def test_a_stalled_child_is_replaced_in_time() -> None:
+def test_one_stall_of_a_child_costs_no_image() -> None:
     decoder = Decoder(SETTINGS.model_copy(update={"timeout_s": 0.5}))
     data = encoded(gradient(), "PNG")
     decoder.decode(data)
     stalled = child_pid(decoder)
     os.kill(stalled, signal.SIGSTOP)
-    with pytest.raises(Rejected) as caught:
-        decoder.decode(data)
-    assert caught.value.reason is Reason.DECODE_TIMEOUT
     assert decoder.decode(data).width == 40
     assert child_pid(decoder) != stalled
     decoder.stop()
@@ -275,13 +251,10 @@ def test_a_reused_block_holds_nothing_of_the_canvas_before(start: Callable[..., 
 
 
 def test_an_image_that_fails_releases_its_block(start: Callable[..., Decoder]) -> None:
-    decoder = start(timeout_s=1.5)
+    decoder = start()
     for _ in range(5):
         with pytest.raises(Rejected, match="not a JPEG"):
             decoder.decode(b"text")
-    os.kill(child_pid(decoder), signal.SIGSTOP)
-    with pytest.raises(Rejected, match="not decoded within"):
-        decoder.decode(encoded(gradient(), "PNG"))
     assert allocated(decoder) == 0
     assert decoder.decode(encoded(gradient(), "PNG")).width == 40
 

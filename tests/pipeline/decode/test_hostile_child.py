@@ -12,6 +12,7 @@ import pytest
 from sightstream.infra.lab.fuzz.corpus import encoded, sample_image
 from sightstream.pipeline.decode import process
 from sightstream.pipeline.decode.decoder import Decoder
+from sightstream.pipeline.decode.health_check import DEPENDENCY, HEALTH_CHECK_IMAGE
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.errors import Rejected, Retryable
 from sightstream.pipeline.shared_memory_pool import Block
@@ -22,13 +23,16 @@ pytestmark = pytest.mark.slow
 SETTINGS = DecodeSettings(processes=1, max_pixels=10_000, timeout_s=1)
 GOOD = encoded(sample_image(), "PNG")
 
-# A child that starts well and then runs these lines; `request` is the request that it got.
+# A child that starts well, decodes the known-good image, and runs these lines for any other `request`.
 HOSTILE = """
 import os, struct, sys, time
 pipe, inbox, memory = map(int, sys.argv[1:4])
 from sightstream.pipeline.decode.wire import *
 os.write(pipe, DecodeReply(0, Ready()).pack())
 while request := DecodeRequest.unpack(os.read(pipe, REQUEST_BYTES) or sys.exit()):
+    if request.length == {health_check_bytes}:
+        os.write(pipe, DecodeReply(request.secret, DecodedImage(1, 1, "PNG")).pack())
+        continue
     valid = DecodeReply(request.secret, DecodedImage(10, 10, "PNG")).pack()
     {lines}
 """
@@ -59,7 +63,8 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Decoder]]
     started: list[Decoder] = []
 
     def start(lines: str) -> Decoder:
-        monkeypatch.setattr(process, "child_command", lambda: [sys.executable, "-c", HOSTILE.format(lines=lines)])
+        code = HOSTILE.format(lines=lines, health_check_bytes=len(HEALTH_CHECK_IMAGE))
+        monkeypatch.setattr(process, "child_command", lambda: [sys.executable, "-c", code])
         started.append(Decoder(SETTINGS))
         return started[-1]
 
@@ -160,8 +165,9 @@ def test_a_machine_without_memory_does_not_reject_the_image(start: Callable[[str
     decoder = start(
         "os.write(pipe, DecodeReply(request.secret, MemoryShortage('no shared memory for the decoded image')).pack())"
     )
-    with pytest.raises(Retryable, match="no shared memory for the decoded image"):
+    with pytest.raises(Retryable, match="no shared memory for the decoded image") as caught:
         decoder.decode(GOOD)
+    assert caught.value.dependency == DEPENDENCY
     assert decoder._pool.allocated == 0
 
 
@@ -169,6 +175,7 @@ def test_a_child_that_does_not_start_does_not_reject_the_image(monkeypatch: pyte
     for code, message in (("raise SystemExit(1)", "SIGHTSTREAM_DECODE_MEMORY_BYTES"), (IMAGE_AT_ONCE, "did not start")):
         monkeypatch.setattr(process, "child_command", lambda code=code: [sys.executable, "-c", code])
         decoder = Decoder(SETTINGS)
-        with pytest.raises(Retryable, match=message):
+        with pytest.raises(Retryable, match=message) as caught:
             decoder.decode(GOOD)
+        assert caught.value.dependency == DEPENDENCY
         decoder.stop()

@@ -16,9 +16,10 @@ from sightstream.infra.lab.fuzz.corpus import encoded, sample_image
 from sightstream.infra.lab.fuzz.tally import peak_bytes
 from sightstream.pipeline.decode import process
 from sightstream.pipeline.decode.decoder import Decoder
-from sightstream.pipeline.decode.process import child_command
+from sightstream.pipeline.decode.process import DecodeProcess, child_command
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling
+from sightstream.pipeline.memory_file import MemoryFile
 
 REPOSITORY = Path(__file__).parents[3]
 GOOD = encoded(sample_image(), "JPEG")
@@ -160,6 +161,18 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_stop_that_reaches_a_starting_child_is_left_to_the_parent() -> None:
+    memory = MemoryFile(1024)
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        process = DecodeProcess(DecodeSettings().limits(), memory)
+        os.kill(process.pid, stop)
+        process.wait_ready()
+        os.kill(process.pid, stop)
+        assert _is_running(process.pid)
+        process.end()
+    memory.close()
 
 
 def test_it_starts_light() -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
@@ -22,6 +28,7 @@ from sightstream.schemas.wire.result import ModelIdentity
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[3]
 SETTINGS = EngineSettings(kind="simulated", max_batch=4, simulated_s=0.01, hang_timeout_s=2)
 
 
@@ -105,6 +112,144 @@ def test_a_killed_process_loses_nothing(start: Callable[..., EngineHost]) -> Non
     assert host._process.pid
     os.kill(host._process.pid, signal.SIGKILL)
     assert all(isinstance(f.outcome, Completion) for f in collect(host, 8).values())
+
+
+def test_a_stop_that_reaches_the_whole_group_is_left_to_the_parent(start: Callable[..., EngineHost]) -> None:
+    host = start(simulated_s=0.1)
+    first = host._process
+    assert first.pid
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        os.kill(first.pid, stop)  # while it imports its modules
+    assert host.identity
+    for number in range(12):
+        host.submit(job(number))
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        os.kill(first.pid, stop)
+    collect(host, 12)
+    assert host._process is first
+
+
+LEFT_RUNNING = """
+from sightstream.pipeline.engine.host import EngineHost
+from sightstream.pipeline.engine.settings import EngineSettings
+if __name__ == "__main__":
+    host = EngineHost(EngineSettings(kind="simulated"))
+    print(host.identity.name, host._process.pid, flush=True)
+"""
+
+
+def test_a_program_that_ends_without_a_stop_does_not_wait_for_the_engine(tmp_path: Path) -> None:
+    """At its end, multiprocessing sends SIGTERM to every child and waits for it without a limit."""
+    script = tmp_path / "left_running.py"
+    script.write_text(LEFT_RUNNING)
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    name, pid = done.stdout.split()
+    assert name == "simulated"
+    assert not Path(f"/proc/{pid}/exe").exists()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGHUP])
+def test_healthy_images_are_answered_however_often_the_engine_is_killed_under_them(
+    stop: signal.Signals, start: Callable[..., EngineHost]
+) -> None:
+    """Also where the second kill hits one that is in the engine alone."""
+    host = start(max_batch=4, simulated_s=0.2)
+    for number in range(60):
+        host.submit(job(number))
+    found: dict[int, FinishedJob] = {}
+    for killed_at in (8, 9):
+        while len(found) < killed_at or not host._triage.busy:
+            found |= {finished.id: finished for finished in host.finished(0.05)}
+        assert host._process.pid
+        os.kill(host._process.pid, stop)
+        first = host._process
+        while host._process is first:
+            found |= {finished.id: finished for finished in host.finished(0.05)}
+    found |= collect(host, 60 - len(found))
+    assert sorted(found) == list(range(60))
+    assert all(isinstance(finished.outcome, Completion) for finished in found.values())
+
+
+class Kamikaze(SimulatedEngine):
+    """Is killed by SIGKILL on one question, as on a machine whose memory it exhausts."""
+
+    def submit(self, job: EngineJob) -> None:
+        if job.question == "all memory" or self._settings.max_batch == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().submit(job)
+
+
+def build_kamikaze(settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
+    return Kamikaze(settings, on_progress)
+
+
+def test_an_image_that_is_killed_alone_three_times_is_rejected_and_its_neighbours_are_answered() -> None:
+    host = EngineHost(SETTINGS.model_copy(update={"max_consecutive_crashes": 2}), build_kamikaze)
+    for number in range(8):
+        host.submit(job(number, "all memory" if number == 5 else "what?"))
+    found = collect(host, 8)
+    (rejected,) = [f.outcome for f in found.values() if not isinstance(f.outcome, Completion)]
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, "killed 3 times" in str(rejected)) == (Reason.ENGINE_CRASH, True)
+    assert not isinstance(found[5].outcome, Completion)
+    host.stop()
+
+
+def test_an_engine_that_is_killed_before_it_answers_anything_is_fatal_and_rejects_no_image() -> None:
+    host = EngineHost(SETTINGS.model_copy(update={"max_batch": 3, "max_consecutive_crashes": 2}), build_kamikaze)
+    for number in range(6):
+        host.submit(job(number))
+    error, rejected = until_fatal(host)
+    assert "was killed 2 times without an answer" in str(error)
+    assert rejected == []
+    host.stop()
+
+
+def test_a_worker_that_was_frozen_does_not_take_its_engine_for_hung() -> None:
+    seconds = [0.0]
+    host = EngineHost(SETTINGS.model_copy(update={"simulated_s": 1}), clock=lambda: seconds[0])
+    assert host.identity
+    first = host._process
+    host.submit(job(1))
+    while not host._triage.busy:
+        assert host.finished(0.01) == []
+    seconds[0] = 3600.0
+    assert host.finished(0) == []
+    assert isinstance(collect(host, 1)[1].outcome, Completion)
+    assert host._process is first
+    host.stop()
+
+
+def test_an_engine_that_cant_be_started_again_for_a_while_costs_only_time(
+    start: Callable[..., EngineHost], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = start()
+    assert host.identity
+    starts: list[int] = []
+
+    def start_at_the_third_time(process: BaseProcess) -> None:
+        starts.append(len(os.listdir("/proc/self/fd")))
+        if len(starts) < 3:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        really_start(process)
+
+    really_start = SpawnProcess.start
+    monkeypatch.setattr(SpawnProcess, "start", start_at_the_third_time)
+    assert host._process.pid
+    os.kill(host._process.pid, signal.SIGKILL)
+    for number in range(5):
+        host.submit(job(number))
+    assert all(isinstance(f.outcome, Completion) for f in collect(host, 5).values())
+    assert len(starts) == 3
+    assert starts[2] <= starts[0]  # open files
+    assert "can't be started, trying again: Resource temporarily unavailable" in caplog.text
 
 
 def test_a_stopped_process_is_seen_as_hung(start: Callable[..., EngineHost]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
@@ -60,11 +60,11 @@ class Engine:
         else:
             self.answer(self.random.choice(harmless))
 
-    def crash(self) -> None:
+    def crash(self, *, killed: bool = False) -> None:
         self.held.clear()
         self.crash_count, self.in_a_row = self.crash_count + 1, self.in_a_row + 1
         self.most_in_a_row = max(self.most_in_a_row, self.in_a_row)
-        self.triage.crashed()
+        self.triage.crashed(killed=killed)
 
     def answer(self, number: int) -> None:
         self.in_a_row = 0
@@ -82,6 +82,7 @@ class Engine:
         return len(self.answered) + len(self.rejected)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.booleans(), min_size=1, max_size=300),
     st.integers(1, 200),
@@ -107,6 +108,7 @@ def test_exactly_the_poison_is_rejected(poisonous: list[bool], capacity: int, at
     assert engine.most_in_a_row <= most_crashes(min(capacity, len(poisonous)))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400), st.randoms(use_true_random=False))
 def test_a_crash_without_poison_rejects_nothing_and_costs_eight_groups(count: int, random: Random) -> None:
     engine = Engine(triage_of(range(count)), set(), count, random)
@@ -118,6 +120,7 @@ def test_a_crash_without_poison_rejects_nothing_and_costs_eight_groups(count: in
     assert engine.groups_sent == 1 + min(count, GROUPS)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 399).filter(lambda number: number % GROUPS), st.randoms(use_true_random=False))
 def test_seven_eighths_are_answered_before_the_group_with_poison_is_split_further(poison: int, random: Random) -> None:
     """Unless it is the very first group, and nothing of it is answered."""
@@ -209,3 +212,106 @@ def test_an_idle_crash_rejects_nothing() -> None:
     triage.add(job(1))
     assert [sent.id for sent in triage.to_send(8)] == [1]
     assert triage.finished(FinishedJob(1, ANSWER))[0].outcome is ANSWER
+
+
+# --- kills from outside -------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=60),
+    st.integers(1, 40),
+    st.lists(st.booleans(), max_size=40),
+    st.randoms(use_true_random=False),
+)
+def test_kills_in_company_reject_no_healthy_job(
+    poisonous: list[bool], capacity: int, kills: list[bool], random: Random
+) -> None:
+    """Whatever else crashes meanwhile. An answer follows each kill, unless it hit the health check itself."""
+    poison = {number for number, poisoned in enumerate(poisonous) if poisoned}
+    engine = Engine(triage_of(range(len(poisonous))), poison, capacity, random)
+    while engine.ended < len(poisonous):
+        engine.turn(crashes=False if set(engine.held) - poison and kills else None)
+        if kills and kills.pop() and (len(engine.held) > 1 or engine.held == [HEALTH_CHECK_JOB.id]):
+            engine.crash(killed=True)
+    assert sorted(engine.rejected) == sorted(poison)
+    assert not engine.triage.busy
+
+
+def sent(triage: Triage, capacity: int = 16) -> list[int]:
+    return [job.id for job in triage.to_send(capacity)]
+
+
+def answer(triage: Triage, *numbers: int) -> list[FinishedJob]:
+    return [ending for number in numbers for ending in triage.finished(FinishedJob(number, ANSWER))]
+
+
+CHECK = HEALTH_CHECK_JOB.id
+
+
+def test_a_job_that_is_killed_alone_three_times_is_rejected_after_a_health_check_each_time() -> None:
+    triage = triage_of(range(1))
+    assert sent(triage) == [0]
+    triage.crashed(killed=True)  # it had the process for itself by chance
+    for _ in range(3):
+        assert sent(triage) == [CHECK]
+        assert answer(triage, CHECK) == []
+        assert sent(triage) == [0]
+        triage.crashed(killed=True)
+    assert sent(triage) == [CHECK]
+    (ending,) = answer(triage, CHECK)
+    assert isinstance(ending.outcome, Rejected)
+    assert (ending.id, ending.outcome.reason) == (0, Reason.ENGINE_CRASH)
+    assert "killed" in str(ending.outcome)
+
+
+def test_two_kills_alone_do_not_reject_a_job_that_is_answered_then() -> None:
+    triage = triage_of(range(1))
+    for expected in ([0], [CHECK], [0], [CHECK], [0]):
+        assert sent(triage) == expected
+        if expected == [CHECK]:
+            assert answer(triage, CHECK) == []
+        else:
+            triage.crashed(killed=True)
+    assert sent(triage) == [CHECK]
+    assert answer(triage, CHECK) == []
+    assert sent(triage) == [0]
+    assert [ending.outcome for ending in answer(triage, 0)] == [ANSWER]
+
+
+def test_a_crash_of_its_own_alone_still_rejects_at_once_after_kills() -> None:
+    triage = triage_of(range(1))
+    assert sent(triage) == [0]
+    triage.crashed(killed=True)
+    answer(triage, *sent(triage))
+    assert sent(triage) == [0]
+    triage.crashed()
+    assert [ending.id for ending in answer(triage, *sent(triage))] == [0]
+
+
+def test_a_kill_of_the_health_check_blames_nobody() -> None:
+    triage = triage_of(range(2))
+    assert sent(triage) == [0, 1]
+    for _ in range(5):
+        triage.crashed(killed=True)
+        assert sent(triage) == [CHECK]
+    assert answer(triage, CHECK) == []
+    for number in range(2):
+        assert sent(triage) == [number]
+        assert [ending.outcome for ending in answer(triage, number)] == [ANSWER]
+
+
+def test_an_idle_kill_checks_nothing() -> None:
+    triage = Triage()
+    triage.crashed(killed=True)
+    assert sent(triage) == []
+
+
+def test_a_suspect_that_is_dropped_between_its_kills_is_forgotten() -> None:
+    triage = triage_of(range(1))
+    assert sent(triage) == [0]
+    triage.crashed(killed=True)
+    assert sent(triage) == [CHECK]
+    assert triage.drop(0)
+    assert answer(triage, CHECK) == []
+    assert sent(triage) == []

@@ -7,7 +7,9 @@ from typing import Literal
 
 from hypothesis import strategies as st
 
+from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import MAX_DETAIL_CHARS, Failure, Reason, RecordId, Stage
+from sightstream.schemas.wire.redrive import History, LetterId, RedriveMarker
 from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
 from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 
@@ -96,3 +98,26 @@ failures = st.builds(
     failed_at=instants,
     source=sources,
 )
+
+letters = st.builds(
+    LetterId,
+    topic=st.from_regex(r"[a-zA-Z0-9._-]{1,30}", fullmatch=True),
+    topic_id=st.from_regex(r"[a-zA-Z0-9_-]{1,22}", fullmatch=True),
+    partition=st.integers(0, 10**4),
+    offset=st.integers(0, 2**63 - 1),
+)
+histories = st.builds(
+    History,
+    count=st.integers(1, 10**6),
+    letter=letters,
+    first_source=sources,
+    first_reason=st.sampled_from([str(reason) for reason in Reason]) | later_codes,
+    first_failed_at=instants,
+)
+markers = st.builds(
+    RedriveMarker,
+    state=st.sampled_from(["redriven", "parked"]),
+    redrives=st.integers(0, 10**6),
+    run=identifiers,
+    at=instants,
+).map(encode)

@@ -11,14 +11,19 @@ from pydantic import BaseModel
 
 from sightstream.schemas.wire.codec import VERSIONS, decode_request, decode_result, encode
 from sightstream.schemas.wire.dead_letter import Failure, Headers, Reason, Stage
+from sightstream.schemas.wire.redrive import decode_marker
 
 FIXTURES = Path(__file__).parent / "fixtures"
-DECODERS: dict[str, Callable[[bytes], BaseModel]] = {"request": decode_request, "result": decode_result}
+DECODERS: dict[str, Callable[[bytes], BaseModel]] = {
+    "request": decode_request,
+    "result": decode_result,
+    "marker": decode_marker,
+}
 RECORDS = sorted(path for path in FIXTURES.glob("v*/*.json") if path.name.split("-")[0] in DECODERS)
 DEAD_LETTERS = sorted(FIXTURES.glob("v*/deadletter-*.json"))
 
 
-def test_every_version_has_fixtures_of_both_kinds() -> None:
+def test_every_version_has_fixtures_of_each_kind() -> None:
     found = {(path.parent.name, path.name.split("-")[0]) for path in RECORDS}
     assert found == {(f"v{version}", kind) for version in VERSIONS for kind in DECODERS}
 

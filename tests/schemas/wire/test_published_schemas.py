@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from sightstream.infra.cli.schemas import app
 from sightstream.infra.errors import CommandError
 from sightstream.schemas.wire.published_schemas import FOLDER, published_schemas, stale_files, write
+from sightstream.schemas.wire.redrive import HISTORY_PREFIX
 from sightstream.schemas.wire.topics import TopicSettings, topic_specs
 
 ASYNCAPI: dict[str, Any] = json.loads((FOLDER / "asyncapi.json").read_text(encoding="utf-8"))
@@ -106,5 +107,7 @@ def test_every_message_states_the_key_rule_and_dead_letters_their_headers() -> N
     assert all("murmur2_random" in message["bindings"]["kafka"]["key"]["description"] for message in messages.values())
     headers = resolve(messages["deadLetter"]["headers"]["schema"]["$ref"])
     omitted = {"sightstream-omitted-bytes", "sightstream-omitted-sha256"}  # only where a record is too large to keep
-    assert set(headers["required"]) == set(headers["properties"]) - omitted
+    history = {name for name in headers["properties"] if name.startswith(HISTORY_PREFIX)}  # only where it was redriven
+    assert len(history) == 5
+    assert set(headers["required"]) == set(headers["properties"]) - omitted - history
     assert "malformed" in headers["properties"]["sightstream-reason"]["anyOf"][0]["enum"]

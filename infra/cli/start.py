@@ -1,0 +1,42 @@
+"""The first lines of every command: a stop is heard before anything else is loaded.
+
+The kernel hands the first process of a container no signal that has only its default action, so there SIGTERM would go
+unheard until the command itself listens, which can be after minutes when the broker is down.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from threading import Thread
+
+STOPPED = 130
+
+
+def main() -> None:
+    """Run the command line."""
+    if os.getpid() == 1:
+        exit_on_sigterm()
+    from sightstream.infra.cli.app import main as run
+
+    run()
+
+
+def exit_on_sigterm() -> None:
+    """End this process at once on SIGTERM, until a command that has work to finish installs a handler of its own."""
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    signal.set_wakeup_fd(writable)
+    signal.signal(signal.SIGTERM, _exit)
+    Thread(target=_exit_when_woken, args=(readable,), name="exit-on-sigterm", daemon=True).start()
+
+
+def _exit(number: int, frame: object) -> None:
+    os._exit(STOPPED)
+
+
+def _exit_when_woken(readable: int) -> None:
+    """Exit even while the main thread waits inside a library, where no handler can run."""
+    while received := os.read(readable, 1):
+        if received[0] == signal.SIGTERM and signal.getsignal(signal.SIGTERM) is _exit:
+            os._exit(STOPPED)

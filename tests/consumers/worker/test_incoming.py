@@ -1,0 +1,85 @@
+"""What becomes of a record's bytes, key and headers when it is read."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sightstream.consumers.worker.incoming import read_record
+from sightstream.consumers.worker.records import MAX_KEPT_BYTES, dead_letter_record
+from sightstream.pipeline.errors import Rejected
+from sightstream.schemas.wire.codec import MAX_HEADERS, MAX_HEADERS_BYTES, encode
+from sightstream.schemas.wire.dead_letter import Headers, Reason, RecordId, Stage
+from sightstream.schemas.wire.record_size import record_bytes
+from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings
+from tests.consumers.outcomes import request
+
+AT = RecordId("image.requests", 3, 17)
+TOPICS = TopicSettings()
+VALUE = encode(request())
+
+
+def test_a_request_keeps_everything() -> None:
+    delivery, problem = read_record(AT, b"k", VALUE, [("mine", b"1")])
+    assert problem is None
+    assert (delivery.key, delivery.value, delivery.headers, delivery.omitted) == (b"k", VALUE, [("mine", b"1")], None)
+    assert delivery.request == request()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [None, [("h", b"")] * (MAX_HEADERS + 1), [("h", b"x" * MAX_HEADERS_BYTES)], [("n" * 600, None)] * 110],
+    ids=["a name that is not UTF-8", "too many", "too large", "long names"],
+)
+def test_unusable_headers_make_the_record_malformed_and_are_left_out(headers: Headers | None) -> None:
+    delivery, problem = read_record(AT, b"k", VALUE, headers)
+    assert problem is not None
+    assert (problem.reason, problem.stage) == (Reason.MALFORMED, Stage.TAKE)
+    assert "the headers are left out here" in str(problem)
+    assert (delivery.key, delivery.value, delivery.headers, delivery.request) == (b"k", VALUE, [], None)
+
+
+def test_the_most_headers_that_are_allowed_are_kept() -> None:
+    headers: Headers = [("h" * 20, b"x" * 30)] * MAX_HEADERS
+    delivery, problem = read_record(AT, b"k", VALUE, headers)
+    assert (problem, delivery.headers) == (None, headers)
+
+
+def test_bytes_that_no_dead_letter_could_carry_are_dropped_at_once() -> None:
+    value = b"x" * (MAX_KEPT_BYTES + 1)
+    delivery, problem = read_record(AT, b"k", value, [("mine", b"1")])
+    assert problem is not None
+    assert problem.reason is Reason.REQUEST_TOO_LARGE
+    assert (delivery.value, delivery.headers, delivery.order_key) == (None, [], b"k")
+    record = dead_letter_record(delivery, problem, TOPICS, datetime.now(UTC))
+    headers = dict(record.headers)
+    assert (record.key, record.value, record.partition) == (None, None, 3)
+    assert headers["sightstream-omitted-bytes"] == str(len(value) + 1).encode()
+    assert headers["sightstream-omitted-sha256"] == hashlib.sha256(value).hexdigest().encode()
+
+
+def test_a_large_key_is_dropped_too_and_the_request_is_answered_still() -> None:
+    delivery, problem = read_record(AT, b"k" * (MAX_KEPT_BYTES + 1), VALUE, [])
+    assert (problem, delivery.request, delivery.key, delivery.order_key) == (None, request(), None, b"p-1")
+    assert delivery.held_bytes < 10_000
+
+
+sizes = st.integers(0, 3 * 1024**2)
+names = st.sampled_from(["h", "sightstream-reason", "漢" * 20, "\U0001f457" * 50, ""])
+some_headers = st.none() | st.lists(st.tuples(names, st.none() | st.binary(max_size=200)), max_size=1100)
+
+
+@given(st.none() | sizes, st.none() | sizes, some_headers)
+def test_every_record_can_be_a_dead_letter(key: int | None, value: int | None, headers: Headers | None) -> None:
+    delivery, problem = read_record(
+        AT, None if key is None else bytes(key), None if value is None else bytes(value), headers
+    )
+    assert problem is not None
+    error = Rejected(problem.reason, problem.stage, "漢" * 5000)
+    record = dead_letter_record(delivery, error, TOPICS, datetime.now(UTC))
+    assert record.size_bytes == record_bytes(record.key, record.value, record.headers) <= MAX_OUTCOME_RECORD_BYTES
+    assert delivery.held_bytes >= len(delivery.value or b"")

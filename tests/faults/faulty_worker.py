@@ -1,0 +1,36 @@
+"""Runs `sightstream worker` with a gate before its engine and with faults at named points of its commits.
+
+    python -m tests.faults.faulty_worker GATE LOG RECORDS [ACTION@POINT ...]
+
+GATE is the file that opens the gate, LOG receives a line per event. RECORDS is how many records the worker produces
+before the first fault; see faulty_clients.py for the actions and points.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from tests.faults import gated_engine
+
+
+def run(gate: str, log: str, records: str, *faults: str) -> None:
+    from sightstream.consumers.worker import transactions, worker
+    from sightstream.infra.cli.app import main
+    from sightstream.pipeline import build
+    from sightstream.pipeline.engine.host import EngineHost
+    from tests.faults.faulty_clients import Faults, FaultyConsumer, FaultyProducer
+
+    os.environ |= {gated_engine.GATE: gate, gated_engine.LOG: log}
+    FaultyProducer.faults = FaultyConsumer.faults = Faults(list(faults), int(records), Path(log))
+    vars(transactions)["Producer"] = FaultyProducer
+    vars(worker)["Consumer"] = FaultyConsumer
+    vars(build)["EngineHost"] = partial(EngineHost, factory=gated_engine.build_gated_engine)
+    sys.argv = ["sightstream", "worker"]
+    main()
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])

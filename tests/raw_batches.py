@@ -1,0 +1,68 @@
+"""Record batches that no ordinary client writes: raw header names, and any content in any compression."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from aiokafka.structs import TopicPartition
+
+from sightstream.schemas.connections.kafka import KafkaSettings
+
+NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
+
+
+class RawName(str):
+    """A header name with any bytes: the builder writes what `encode` returns."""
+
+    raw: bytes
+
+    def __new__(cls, raw: bytes) -> RawName:
+        name = super().__new__(cls, raw.decode("latin-1"))
+        name.raw = raw
+        return name
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return self.raw
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    value: bytes | None
+    key: bytes | None = b"k"
+    headers: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+
+
+def build_batch(records: Iterable[RawRecord], compression: int = NONE) -> bytes:
+    """Return one record batch of version 2 that holds all `records`."""
+    builder = _DefaultRecordBatchBuilderPy(2, compression, 0, -1, -1, -1, 2**30)
+    for index, record in enumerate(records):
+        headers: list[tuple[str, bytes | None]] = [(RawName(name), value) for name, value in record.headers]
+        assert builder.append(index, None, record.key, record.value, headers) is not None
+    return bytes(builder.build())
+
+
+def produce_batch(kafka: KafkaSettings, topic: str, partition: int, batch: bytes) -> int:
+    """Append the batch as it is and return its base offset."""
+    return asyncio.run(_produce(kafka.bootstrap_servers, topic, partition, batch))
+
+
+async def _produce(bootstrap_servers: str, topic: str, partition: int, batch: bytes) -> int:
+    client = AIOKafkaClient(bootstrap_servers=bootstrap_servers)
+    await client.bootstrap()
+    try:
+        await client._wait_on_metadata(topic)
+        request = ProduceRequest(
+            transactional_id=None, required_acks=-1, timeout=30_000, topics=[(topic, [(partition, batch)])]
+        )
+        leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        response = await client.send(leader, request)
+        ((_, (answer, *_)),) = response.topics
+        assert answer[1] == 0, f"the broker refused the batch: error {answer[1]}"
+        return int(answer[2])
+    finally:
+        await client.close()
