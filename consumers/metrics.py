@@ -25,6 +25,9 @@ PAUSED = Gauge("sightstream_worker_paused", "1 while this worker consumes no new
 BREAKER_OPEN = Gauge(
     "sightstream_worker_breaker_open", "1 while the circuit breaker of a dependency is open.", ["dependency"]
 )
+REMOVED_BEFORE_READ = Counter(
+    "sightstream_worker_removed_before_read", "Offsets that left the request topic before they were read."
+)
 COMMITS = Counter("sightstream_worker_commits", "Transactions by outcome.", ["outcome"])
 COMMIT_SECONDS = Histogram("sightstream_worker_commit_seconds", "Duration of one transaction.", buckets=SECONDS_BUCKETS)
 REBALANCES = Counter("sightstream_worker_rebalances", "Assignments, revocations, losses.", ["event"])

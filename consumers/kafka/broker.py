@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,19 +18,31 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (
     AdminClient,
+    ConfigEntry,
+    ConfigResource,
     ConsumerGroupDescription,
     ListOffsetsResultInfo,
     OffsetSpec,
+    ResourceType,
     TopicDescription,
 )
 
-from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
+from sightstream.consumers.kafka.types import KafkaReadError, MissingTopic, PartitionId
 
 T = TypeVar("T")
 # confluent-kafka gives these two methods no types.
 _EARLIEST: Callable[[], OffsetSpec] = OffsetSpec.earliest
 _LATEST: Callable[[], OffsetSpec] = OffsetSpec.latest
 _NO_GROUP = {KafkaError.GROUP_ID_NOT_FOUND, KafkaError.INVALID_GROUP_ID}
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it is now. A topic that is deleted and created again under its name has another `topic_id`."""
+
+    topic_id: str
+    partitions: int
+    replication_factor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +85,38 @@ class Broker:
         described: dict[str, TopicDescription] = {name: self._result(futures[name], name) for name in topics}
         return [PartitionId(name, part.id) for name, topic in described.items() for part in topic.partitions]
 
-    def committed(self, group_id: str) -> dict[PartitionId, CommittedOffset]:
-        """Return the group's committed offsets, none for a group that does not exist."""
-        futures = self._call(self._admin.list_consumer_group_offsets, [ConsumerGroupTopicPartitions(group_id)])
+    def topics(self, names: Collection[str]) -> dict[str, Topic]:
+        """Return those of `names` that exist."""
+        futures = self._call(self._admin.describe_topics, TopicCollection(list(names)))
+        found: dict[str, Topic] = {}
+        for name in names:
+            with suppress(MissingTopic):
+                found[name] = _topic(self._result(futures[name], name))
+        return found
+
+    def topic_settings(self, topic: str) -> dict[str, str | None]:
+        """Return the topic's settings; the value is None where the broker does not show it to us."""
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        futures = self._call(self._admin.describe_configs, [resource])
+        entries: dict[str, ConfigEntry] = self._result(futures[resource], topic)
+        return {name: entry.value for name, entry in entries.items()}
+
+    def committed(self, group_id: str, stable: bool = False) -> dict[PartitionId, CommittedOffset]:
+        """Return the group's committed offsets, none for a group that does not exist.
+
+        With `stable`, offsets of a transaction that is not ended yet are a KafkaReadError.
+        """
+        wanted = [ConsumerGroupTopicPartitions(group_id)]
+        futures = self._call(self._admin.list_consumer_group_offsets, wanted, require_stable=stable)
         try:
             offsets: ConsumerGroupTopicPartitions = self._result(futures[group_id], group_id)
         except _NoGroup:
             return {}
+        found = offsets.topic_partitions or ()
+        if failed := [p for p in found if p.error]:
+            raise KafkaReadError(f"{group_id}, {failed[0].topic}/{failed[0].partition}: {failed[0].error}")
         return {
-            PartitionId(p.topic, p.partition): CommittedOffset(p.offset, p.metadata)
-            for p in offsets.topic_partitions or ()
-            if p.offset >= 0
+            PartitionId(p.topic, p.partition): CommittedOffset(p.offset, p.metadata) for p in found if p.offset >= 0
         }
 
     def membership(self, group_id: str) -> Membership:
@@ -132,9 +166,16 @@ class Broker:
         except KafkaException as error:
             if error.args[0].code() in _NO_GROUP:
                 raise _NoGroup from None
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise MissingTopic(f"the topic {subject} does not exist") from None
             raise KafkaReadError(f"{subject}: {error.args[0].str()}") from None
         except TimeoutError:
             raise KafkaReadError(f"{subject}: the broker did not answer within {self._timeout_s:g} s") from None
+
+
+def _topic(described: TopicDescription) -> Topic:
+    copies = min((len(partition.replicas) for partition in described.partitions), default=0)
+    return Topic(str(described.topic_id), len(described.partitions), copies)
 
 
 class _NoGroup(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,6 +71,31 @@ def open_tail_consumer(kafka: KafkaSettings) -> TailConsumer:
         },
         logger=client_logger(__name__),
     )
+
+
+class OffsetSource(Protocol):
+    """The part of `Broker` that knows where partitions start and end. Raises KafkaReadError."""
+
+    def starts(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]: ...
+    def stable_ends(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]: ...
+
+
+def find_record(
+    offsets: OffsetSource, consumer: TailConsumer, partitions: list[PartitionId], timeout_s: float
+) -> PartitionId | None:
+    """Return a partition that holds a committed record, None when all are empty but for markers and aborted records.
+
+    Raises KafkaReadError, also when that could not be found out in time.
+    """
+    starts, ends = offsets.starts(partitions), offsets.stable_ends(partitions)
+    spans = {at: Span(starts[at], ends[at], (), count=False) for at in partitions if starts[at] < ends[at]}
+    tails = read_tails(consumer, spans, timeout_s)
+    for partition, tail in tails.items():
+        if tail.records:
+            return partition
+    if unread := [partition for partition, tail in tails.items() if not tail.complete]:
+        raise KafkaReadError(f"{unread[0].topic}/{unread[0].partition} could not be read within {timeout_s:g} s")
+    return None
 
 
 def read_tails(

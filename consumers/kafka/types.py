@@ -14,3 +14,7 @@ class PartitionId(NamedTuple):
 
 class KafkaReadError(Exception):
     """Kafka can't be read now; the message says why. Reading again later may work."""
+
+
+class MissingTopic(KafkaReadError):
+    """The broker knows no topic of this name."""

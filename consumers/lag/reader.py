@@ -107,7 +107,13 @@ class LagReader:
         spans = {at: self._span(state.committed.get(at), starts[at], ends[at]) for at in state.partitions}
         unfinished = {partition: span for partition, span in spans.items() if span.start < span.end}
         tails = read_tails(self._consumer, unfinished, self._settings.read_timeout_s, self._clock)
-        partitions = [self._partition(group_id, at, state, spans[at], tails.get(at)) for at in state.partitions]
+        partitions = [
+            replace(
+                self._partition(group_id, at, state, spans[at], tails.get(at)),
+                removed_before_read=_removed(state.committed.get(at), starts[at]),
+            )
+            for at in state.partitions
+        ]
         return GroupLag(group_id, state.membership.members, tuple(partitions))
 
     def _span(self, committed: CommittedOffset | None, earliest: int, end: int) -> Span:
@@ -149,6 +155,13 @@ def unfinished_records(span: Span, tail: Tail, finished: FinishedOffsets) -> int
         return tail.records
     start = span.start if tail.first_offset is None else tail.first_offset
     return max(0, span.end - start - finished.between(start, span.end))
+
+
+def _removed(committed: CommittedOffset | None, earliest: int) -> int:
+    """Return how many offsets left the topic before the group finished them."""
+    if committed is None or committed.offset >= earliest:
+        return 0
+    return earliest - committed.offset - _finished(committed).between(committed.offset, earliest)
 
 
 def _finished(committed: CommittedOffset | None) -> FinishedOffsets:

@@ -14,7 +14,8 @@ class PartitionLag:
     `committed` is None when the group never committed there, which counts from the earliest offset. `records` counts
     the records that are neither committed nor finished beyond the committed offset. `seconds` is the age of the oldest
     such record: 0 when there is none, None when it could not be read in time. `owner` is None when no member has the
-    partition.
+    partition. `removed_before_read` counts the unfinished offsets from the committed one on that the topic no longer
+    holds; once the group reads on it is 0 again, and the worker's metric of that name keeps the count.
     """
 
     group: str
@@ -25,6 +26,7 @@ class PartitionLag:
     records: int
     seconds: float | None
     owner: Member | None
+    removed_before_read: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,18 @@ In call order:
 
     run.py           starts a worker from its settings: name, topic check, flow, signals, metrics
     name.py          gives it a name that is unique among live workers and stable over restarts
-    topic_check.py   checks at start that the topics fit
+    topic_check.py   checks at start that the topics fit, and that the group's offsets are not lost
+    topic_watch.py   notices that the request topic is another one, deleted or compacted
     worker.py        the loop, and the answers to the group's rebalances
     intake.py        polls the consumer, registers each record in its partition and submits it to the flow
+    lost_position.py goes on where retention removed records, or stops
     delivery.py      a record in this worker's hands, with its attempts
     outcomes.py      collects outcomes from the flow: an end goes to the ledger, a failure to the retry queue
     retry_queue.py   decides when a request is tried again, with one circuit breaker per dependency
     records.py       turns results and rejections into the records of the result and dead-letter topics
     committer.py     decides when to commit, and what; `Committer._commit` is where offsets are committed
     transactions.py  sends records and offsets in one Kafka transaction (`Transactions.commit`), and names its failures
+    permissions.py   names the ACL that is missing
     assignment.py    the partitions that this worker owns now, and the deliveries of each
     ledger.py        the offsets of one partition: pending, finished, committed
     settings.py      the settings of all of them

@@ -25,7 +25,9 @@ class PartitionState:
     """One partition, from its assignment to its revocation; never the same object twice.
 
     Its methods alone change the ledger's offsets, `deliveries`, `held_bytes` and `has_polled` (something was read
-    since it was assigned); Outcomes finishes offsets in the ledger, and Intake sets `paused`.
+    since it was assigned); Outcomes finishes offsets in the ledger, and Intake and LostPositions set `paused`. It
+    `is_new` where the group had no offset. `replaced` is what Kafka still holds for a partition that was restarted: it
+    says nothing about the offsets that are read now.
     """
 
     partition: int
@@ -34,6 +36,8 @@ class PartitionState:
     held_bytes: int = 0
     has_polled: bool = False
     paused: bool = False
+    is_new: bool = False
+    replaced: CommitPoint | None = None
 
     def start(self, delivery: Delivery) -> bool:
         """Register a delivery. Return False if its offset was published before. Raises LedgerError."""
@@ -50,8 +54,14 @@ class PartitionState:
         self.has_polled = True
         self.ledger.advance_to(position)
 
+    def pass_over(self, position: int) -> int:
+        """Go on at `position`, and return how many offsets were lost: none where the group has only begun."""
+        lost = self.ledger.pass_over(position)
+        return 0 if self.is_new and not self.has_polled else lost
+
     def mark_committed(self, point: CommitPoint) -> None:
         """Record that Kafka has committed `point`, and drop the deliveries that it covers."""
+        self.replaced = None
         self.ledger.mark_committed(point, decode(point.metadata, point.offset))
         for offset in [offset for offset in self.deliveries if not self.ledger.is_pending(offset)]:
             self.held_bytes -= self.deliveries.pop(offset).held_bytes
@@ -95,7 +105,7 @@ class Assignment:
         for at in self._committed(list(partitions)):
             base, metadata = max(at.offset, 0), at.metadata if at.offset >= 0 else ""
             ledger: Ledger[OutgoingRecord] = Ledger(base, _published(metadata, at), self._metadata_limit_bytes)
-            self._states[at.partition] = PartitionState(at.partition, ledger)
+            self._states[at.partition] = PartitionState(at.partition, ledger, is_new=at.offset < 0)
             start = base if at.offset >= 0 else OFFSET_BEGINNING
             starts.append(TopicPartition(self.topic, at.partition, start))
         PARTITIONS.set(len(self._states))
@@ -107,11 +117,19 @@ class Assignment:
         PARTITIONS.set(len(self._states))
         return revoked
 
+    def restart(self, state: PartitionState, oldest: int) -> PartitionState:
+        """Replace the state of a partition without deliveries by one that starts at `oldest`."""
+        ledger: Ledger[OutgoingRecord] = Ledger(oldest, metadata_limit_bytes=self._metadata_limit_bytes)
+        restarted = PartitionState(state.partition, ledger, replaced=state.ledger.committed)
+        self._states[state.partition] = restarted
+        return restarted
+
     def reload_committed(self) -> None:
         """Take over what Kafka has committed, after a transaction of unknown outcome. Blocks. Raises Fatal."""
         for at in self._committed(list(self._states)):
-            if at.offset >= 0:
-                self._states[at.partition].mark_committed(CommitPoint(at.offset, at.metadata or ""))
+            state, point = self._states[at.partition], CommitPoint(at.offset, at.metadata or "")
+            if at.offset >= 0 and point != state.replaced:
+                state.mark_committed(point)
 
     def _committed(self, partitions: list[int]) -> list[TopicPartition]:
         """Read the committed offsets, waiting for transactions that are pending on them."""

@@ -13,6 +13,8 @@ from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.incoming import Incoming, read_message
 from sightstream.consumers.worker.ledger import LedgerError
+from sightstream.consumers.worker.lost_position import LostPositions
+from sightstream.consumers.worker.permissions import check_permission
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.pipeline.errors import Fatal, Rejected
@@ -20,6 +22,7 @@ from sightstream.pipeline.flow import Flow
 
 log = logging.getLogger(__name__)
 
+_POSITION_IS_GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION)
 # pause() discards prefetched records and resume() fetches them again. A worker behind a GPU is often full for a
 # moment, so it pauses only after being full this long. Must stay far below max.poll.interval.ms.
 PAUSE_AFTER_S = 1.0
@@ -41,7 +44,9 @@ class Intake:
         retry_queue: RetryQueue,
         reject: Callable[[Delivery, Rejected], None],
         clock: Callable[[], float],
+        lost_positions: LostPositions,
     ) -> None:
+        self._lost_positions = lost_positions
         self._settings, self._consumer, self._assignment = settings, consumer, assignment
         self._flow, self._retry_queue, self._reject = flow, retry_queue, reject
         self._clock = clock
@@ -104,6 +109,8 @@ class Intake:
                 self._admit(message)
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._reach_end(message)
+            elif error.code() in _POSITION_IS_GONE:
+                self._lost_positions.add(record_id(message).partition)
             else:
                 _handle_error(error)
         except (LedgerError, IncompleteMessage) as problem:
@@ -133,6 +140,7 @@ class Intake:
 
 
 def _handle_error(error: KafkaError) -> None:
+    check_permission(error)
     if error.fatal():
         raise Fatal(f"the consumer can't go on: {error}")
     log.warning("consumer: %s", error)

@@ -59,6 +59,11 @@ class Ledger(Generic[T]):
         return len(self._unpublished)
 
     @property
+    def position(self) -> int:
+        """The next offset that the log delivers."""
+        return self._next
+
+    @property
     def accepts_more(self) -> bool:
         """False while the metadata nears the broker's limit.
 
@@ -84,6 +89,16 @@ class Ledger(Generic[T]):
         if position < self._next:
             raise LedgerError(f"offset {position} was delivered after {self._next - 1}; was the topic recreated?")
         self._next = position
+
+    def pass_over(self, position: int) -> int:
+        """Go on at `position`, as the log no longer holds what lies before it.
+
+        Return how many of these offsets were neither delivered nor published. Raises LedgerError.
+        """
+        passed = [(max(start, self._next), min(end, position)) for start, end in self._published]
+        unread = position - self._next - sum(max(0, end - start) for start, end in passed)
+        self.advance_to(position)
+        return unread
 
     def is_pending(self, offset: int) -> bool:
         """Return whether an offset was started and is not yet published."""
@@ -136,6 +151,11 @@ class Ledger(Generic[T]):
             index = bisect_left(published, offset + 1)
             if index < len(published) and published[index] < following:
                 yield offset + 1, following
+
+    @property
+    def committed(self) -> CommitPoint:
+        """What Kafka has committed, as far as this worker knows."""
+        return self._committed
 
     def has_changes(self, point: CommitPoint) -> bool:
         """Return whether `point` differs from the committed one."""

@@ -1,33 +1,55 @@
-"""Runs a whole worker from its settings: name, topics, flow, loop, metrics."""
+"""Runs a whole worker from its settings: name, checks, flow, loop, metrics."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import partial
 
+from confluent_kafka.admin import AdminClient
+
+from sightstream.consumers.kafka.broker import Broker
+from sightstream.consumers.kafka.tail import find_record, open_tail_consumer
 from sightstream.consumers.metrics_server import serve_metrics
 from sightstream.consumers.worker.name import reserve_name
 from sightstream.consumers.worker.settings import WorkerSettings
-from sightstream.consumers.worker.topic_check import check_topics
+from sightstream.consumers.worker.topic_check import check_group, check_topics
+from sightstream.consumers.worker.topic_watch import TopicWatch, watching
 from sightstream.consumers.worker.worker import Worker
 from sightstream.pipeline.flow import Flow
+from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.topics import TopicSettings
 
+CHECK_TIMEOUT_S = 30.0
+
 
 def run_worker(
-    settings: WorkerSettings, kafka: KafkaSettings, topics: TopicSettings, start_flow: Callable[[], Flow]
+    settings: WorkerSettings,
+    kafka: KafkaSettings,
+    topics: TopicSettings,
+    start_flow: Callable[[], Flow],
+    from_beginning: bool = False,
 ) -> None:
     """Run until SIGTERM or SIGINT. Call it on the main thread. Raises Fatal or MetricsPortInUse.
 
     Before the worker joins its group it has nothing to finish: until then a signal has its default action.
+    `from_beginning` lets it start at the oldest request where the group's offsets are lost or past the end; offsets
+    that are good stay.
     """
     with reserve_name(settings.group_id, settings.name) as name, serve_metrics(settings.metrics_port):
-        check_topics(kafka, topics)
+        admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
+        broker = Broker(admin, CHECK_TIMEOUT_S)
+        topic_id = check_topics(broker, topics)
+        if not from_beginning:
+            _check_group(broker, settings, kafka, topics)
+        # Inside a transaction: it must answer long before the broker's own limit.
+        watch = TopicWatch(Broker(admin, settings.transaction_timeout_s / 6), topics.requests, topic_id)
         flow = start_flow()
         try:
-            worker = Worker(settings, kafka, topics, flow, f"{settings.group_id}-{name}")
-            worker.run(on_joining=lambda: _stop_on_signals(worker))
+            worker = Worker(settings, kafka, topics, flow, f"{settings.group_id}-{name}", watch, from_beginning)
+            with watching(watch):
+                worker.run(on_joining=lambda: _stop_on_signals(worker))
         finally:
             flow.stop()
 
@@ -35,3 +57,13 @@ def run_worker(
 def _stop_on_signals(worker: Worker) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
+
+
+def _check_group(broker: Broker, settings: WorkerSettings, kafka: KafkaSettings, topics: TopicSettings) -> None:
+    consumer = open_tail_consumer(kafka)
+    try:
+        check_group(
+            broker, settings.group_id, topics, partial(find_record, broker, consumer, timeout_s=CHECK_TIMEOUT_S)
+        )
+    finally:
+        consumer.close()

@@ -18,6 +18,8 @@ from typing import NoReturn, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from sightstream.consumers.kafka.types import KafkaReadError
+from sightstream.consumers.worker.permissions import check_permission
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.pipeline.errors import Fatal
 from sightstream.schemas.connections.client_log import client_logger
@@ -72,6 +74,7 @@ class Transactions:
         kafka: KafkaSettings,
         transactional_id: str,
         timeout_s: float,
+        confirm_topic: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = kafka.producer_config() | {
@@ -81,7 +84,7 @@ class Transactions:
             "compression.type": "lz4",
             "delivery.report.only.error": True,
         }
-        self._id = transactional_id
+        self._id, self._confirm_topic = transactional_id, confirm_topic
         # Two calls and the produce before them must end sooner than the broker's own limit, or it fences us.
         self._call_timeout_s = timeout_s / 3
         self._clock = clock
@@ -92,13 +95,15 @@ class Transactions:
     def renew(self) -> None:
         """Start a fresh producer, which ends the open transaction of this id and fences any other producer with it.
 
-        Blocks. Raises InDoubt while the broker can't be reached.
+        Blocks. Raises InDoubt while the broker can't be reached, Fatal when a permission is missing.
         """
         self._discard()
         producer = Producer(self._config, logger=client_logger(__name__))
         try:
             self._call(producer.init_transactions, self._call_timeout_s)
         except (KafkaException, CallTimedOut) as error:
+            if isinstance(error, KafkaException):
+                check_permission(error.args[0])
             raise InDoubt(f"the producer can't start: {error}") from error
         self._producer = producer
 
@@ -112,7 +117,8 @@ class Transactions:
         """Commit all of it or nothing. Blocks for about the transaction timeout at most.
 
         `one_by_one` sends each record in a batch of its own, so that a refusal names it.
-        Raises a CommitError, or Fatal when another live worker uses the same name.
+        Raises a CommitError, or Fatal when another live worker uses the same name, the topic is another one than at
+        start, or a permission is missing.
         """
         if self._producer is None:
             raise InDoubt("there is no producer")
@@ -129,9 +135,15 @@ class Transactions:
                 if one_by_one:
                     self._flush()
             self._call(self._producer.send_offsets_to_transaction, offsets, group, self._call_timeout_s)
+            self._confirm_topic()  # only now: Kafka deletes accepted offsets together with their topic
             self._call(self._producer.commit_transaction, self._call_timeout_s)
         except KafkaException as error:
             self._fail(error)
+        except KafkaReadError as error:
+            self._abort_or_discard(error)
+        except Fatal:
+            self._abort()
+            raise
         except (CallTimedOut, SystemError) as error:  # SystemError: confluent-kafka lost the real one
             self._discard()
             raise InDoubt(str(error)) from error
@@ -191,11 +203,19 @@ class Transactions:
         if (reason.txn_requires_abort() or self._refused) and self._abort():
             if self._refused:
                 raise RecordsRefused([record for record, _ in self._refused], self._refused[0][1]) from error
+            check_permission(reason)
             raise Aborted(str(reason)) from error
         self._discard()
+        check_permission(reason)
         if reason.code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED):
             self._count_fencing()
         raise InDoubt(str(reason)) from error
+
+    def _abort_or_discard(self, error: KafkaReadError) -> NoReturn:
+        if self._abort():
+            raise Aborted(str(error)) from error
+        self._discard()
+        raise InDoubt(str(error)) from error
 
     def _abort(self) -> bool:
         assert self._producer is not None  # noqa: S101

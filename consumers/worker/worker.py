@@ -17,10 +17,13 @@ from sightstream.consumers.metrics import IN_FLIGHT, IN_FLIGHT_BYTES, REBALANCES
 from sightstream.consumers.worker.assignment import Assignment
 from sightstream.consumers.worker.committer import Committer
 from sightstream.consumers.worker.intake import Intake
+from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.outcomes import Outcomes
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.consumers.worker.topic_watch import TopicWatch
 from sightstream.consumers.worker.transactions import Transactions
+from sightstream.pipeline.errors import Fatal
 from sightstream.pipeline.flow import Flow
 from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
@@ -44,6 +47,8 @@ class Worker:
         topics: TopicSettings,
         flow: Flow,
         transactional_id: str,
+        topic_watch: TopicWatch,
+        from_beginning: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._topics, self._flow, self._clock = settings, topics, flow, clock
@@ -52,10 +57,21 @@ class Worker:
         self._assignment = Assignment(self._consumer, topics.requests, settings.offset_metadata_limit_bytes)
         self._retry_queue = RetryQueue(settings, clock, Random())  # noqa: S311 - jitter
         self._outcomes = Outcomes(topics, self._assignment, flow, self._retry_queue)
-        self._intake = Intake(
-            settings, self._consumer, self._assignment, flow, self._retry_queue, self._outcomes.reject, clock
+        self._topic_watch = topic_watch
+        self._lost_positions = LostPositions(
+            self._consumer, self._assignment, topic_watch.confirm, from_beginning, clock
         )
-        transactions = Transactions(kafka, transactional_id, settings.transaction_timeout_s)
+        self._intake = Intake(
+            settings,
+            self._consumer,
+            self._assignment,
+            flow,
+            self._retry_queue,
+            self._outcomes.reject,
+            clock,
+            self._lost_positions,
+        )
+        transactions = Transactions(kafka, transactional_id, settings.transaction_timeout_s, topic_watch.confirm)
         self._committer = Committer(settings, topics.requests, self._assignment, transactions, self._consumer, clock)
         self._stopping = threading.Event()
 
@@ -77,6 +93,8 @@ class Worker:
             self._leave_group()
 
     def _run_once(self) -> None:
+        self._topic_watch.raise_problem()
+        self._lost_positions.restore()
         polled = self._intake.poll(BUSY_POLL_S if self._assignment.unpublished else IDLE_POLL_S)
         self._outcomes.collect(0 if polled else BUSY_POLL_S)
         self._outcomes.retry_due()
@@ -107,6 +125,8 @@ class Worker:
             call_with_timeout(self._consumer.close, timeout_s=CLOSE_TIMEOUT_S)
         except CallTimedOut:
             log.error("the consumer did not close; the group will notice after the session timeout")
+        except Fatal as error:
+            log.error("the last commit was given up: %s", error)
         except Exception:
             log.exception("closing the consumer failed")
         self._committer.close()
@@ -147,7 +167,7 @@ def consumer_config(settings: WorkerSettings, kafka: KafkaSettings) -> dict[str,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "isolation.level": "read_committed",
-        "auto.offset.reset": "earliest",
+        "auto.offset.reset": "error",  # LostPositions decides where to go on
         "enable.partition.eof": True,
         "session.timeout.ms": session_timeout_ms,
         "heartbeat.interval.ms": max(300, session_timeout_ms // 5),

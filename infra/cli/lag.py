@@ -137,14 +137,15 @@ def as_table(groups: Sequence[GroupLag]) -> RenderableType:
 
     from sightstream.schemas.wire.dead_letter import printable
 
-    table = Table("group, topic", "part", "records", "age", "owner", "empty in")
+    table = Table("group, topic", "part", "records", "age", "owner", "empty in", "removed unread")
     for group in groups:
         heading = (group.group, "", str(group.records), _seconds(group.seconds), f"{len(group.members)} members")
         table.add_row(*map(Text, map(printable, heading)), _seconds(group.queue_empty_seconds), style="bold")
         for part in group.partitions:
             owner = f"{part.owner.client_id} {part.owner.host}" if part.owner else "nobody"
             cells = ("  " + part.topic, str(part.partition), str(part.records), _seconds(part.seconds), owner)
-            table.add_row(*map(Text, map(printable, cells)))
+            removed = str(part.removed_before_read or "")
+            table.add_row(*map(Text, map(printable, (*cells, "", removed))))
     return table
 
 

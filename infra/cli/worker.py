@@ -13,6 +13,13 @@ def worker(
         Path | None,
         typer.Option(help="Folder of an Mllama checkpoint, such as Llama-3.2V-11B-cot; unset: as in [engine]."),
     ] = None,
+    from_beginning: Annotated[
+        bool,
+        typer.Option(
+            "--from-beginning",
+            help="Start at the oldest request where the group has no usable offset; requests may be answered again.",
+        ),
+    ] = False,
 ) -> None:
     """Answer requests from Kafka and commit results, dead letters and offsets in one transaction.
 
@@ -32,6 +39,6 @@ def worker(
     log_to_stderr()
     settings, kafka, topics = load(WorkerSettings), load(KafkaSettings), load(TopicSettings)
     try:
-        run_worker(settings, kafka, topics, lambda: start_flow(checkpoint))
+        run_worker(settings, kafka, topics, lambda: start_flow(checkpoint), from_beginning)
     except (Fatal, MetricsPortInUse) as error:
         raise CommandError(str(error)) from error

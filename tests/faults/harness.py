@@ -59,6 +59,7 @@ class WorkerHarness:
     folder: Path
     group: str = field(default_factory=lambda: f"workers-{uuid4().hex[:8]}")
     settings: dict[str, object] = field(default_factory=dict)
+    options: list[str] = field(default_factory=list)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     published: int = 0
     program: tuple[str, ...] = ("sightstream", "worker")  # the module to run, and its arguments
@@ -94,7 +95,7 @@ class WorkerHarness:
         }
         environment = os.environ | {f"SIGHTSTREAM_{key.upper()}": str(value) for key, value in chosen.items()}
         log = (self.folder / f"worker-{len(self.workers)}.log").open("ab")
-        command = [sys.executable, "-m", *self.program]
+        command = [sys.executable, "-m", *self.program, *self.options]
         with log:
             worker = subprocess.Popen(
                 command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True

@@ -72,6 +72,14 @@ def test_a_commit_older_than_the_log_counts_from_the_earliest_offset() -> None:
     assert only(reader({P0: log(5, 6, 7, start=5)}, {P0: CommittedOffset(1, None)}).read()).records == 3
 
 
+def test_what_retention_removed_unread_is_counted() -> None:
+    logs = {P0: log(5, 6, 7, start=5)}
+    assert only(reader(logs, {P0: CommittedOffset(1, None)}).read()).removed_before_read == 4
+    assert only(reader(logs, {P0: CommittedOffset(1, encode(1, ((2, 4), (6, 7))))}).read()).removed_before_read == 2
+    assert only(reader(logs, {P0: CommittedOffset(5, None)}).read()).removed_before_read == 0
+    assert only(reader(logs).read()).removed_before_read == 0
+
+
 def test_a_commit_past_the_end_is_no_lag() -> None:
     part = only(reader({P0: log(0, 1)}, {P0: CommittedOffset(9, None)}).read())
     assert (part.records, part.seconds) == (0, 0.0)

@@ -13,6 +13,7 @@ from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.intake import MAX_HELD_BYTES, PAUSE_AFTER_S, Intake
 from sightstream.consumers.worker.ledger import Ledger
+from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
@@ -66,12 +67,21 @@ class FakeFlow:
     free_capacity = 1
 
 
+class FakeLostPositions:
+    def __init__(self) -> None:
+        self.partitions: list[int] = []
+
+    def add(self, partition: int) -> None:
+        self.partitions.append(partition)
+
+
 class IntakeHarness:
     """An intake between fakes, with a clock that a test moves; `rejected` keeps the deliveries that were rejected."""
 
     def __init__(self) -> None:
         self.now = 100.0
         self.consumer, self.assignment, self.flow = FakeConsumer(), FakeAssignment(), FakeFlow()
+        self.lost_positions = FakeLostPositions()
         self.rejected: list[tuple[Delivery, Rejected]] = []
         settings = WorkerSettings(max_unpublished=100)
         self.intake = Intake(
@@ -82,6 +92,7 @@ class IntakeHarness:
             RetryQueue(settings, self.clock, Random(1)),
             lambda delivery, error: self.rejected.append((delivery, error)),
             self.clock,
+            cast(LostPositions, self.lost_positions),
         )
 
     def clock(self) -> float:
@@ -209,3 +220,28 @@ def test_an_offset_that_goes_backwards_stops_the_worker(harness: IntakeHarness) 
     harness.consumer.messages = [unreadable(5), unreadable(4)]
     with pytest.raises(Fatal, match="requests/0: offset 4 was delivered after 5"):
         harness.poll()
+
+
+@pytest.mark.parametrize("code", [KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION])
+def test_a_lost_position_is_handed_on(code: int, harness: IntakeHarness) -> None:
+    harness.consumer.messages = [Message(topic="requests", partition=0, offset=7, error=KafkaError(code))]
+    harness.poll()
+    assert harness.lost_positions.partitions == [0]
+
+
+@pytest.mark.parametrize(
+    ("code", "acl"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "Read, Describe and DescribeConfigs on the request topic"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "Read and Describe on the workers' group"),
+    ],
+)
+def test_a_missing_permission_stops_the_worker_and_names_the_acl(code: int, acl: str, harness: IntakeHarness) -> None:
+    harness.consumer.messages = [Message(topic="requests", error=KafkaError(code))]
+    with pytest.raises(Fatal, match=acl):
+        harness.poll()
+
+
+def test_another_error_is_a_warning(harness: IntakeHarness) -> None:
+    harness.consumer.messages = [Message(error=KafkaError(KafkaError._ALL_BROKERS_DOWN))]
+    harness.poll()

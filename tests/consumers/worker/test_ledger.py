@@ -229,3 +229,21 @@ def test_whatever_was_inherited_every_order_of_work_ends(
         before = len(ledger)
         publish(ledger)
         assert unfinished or len(ledger) < before, "frozen"
+
+
+@given(st.integers(0, 30), st.sets(st.integers(1, 60)), st.integers(0, 70), st.integers(0, 20))
+def test_passing_over_counts_what_was_neither_delivered_nor_published(
+    base: int, beyond: set[int], position: int, delivered: int
+) -> None:
+    published = tuple((n, n + 1) for n in sorted(beyond) if n > base and n - 1 not in beyond)
+    ledger: Ledger[str] = Ledger(base, published)
+    for offset in range(base, base + delivered):
+        ledger.start(offset, None)
+    if position < ledger.position:
+        with pytest.raises(LedgerError):
+            ledger.pass_over(position)
+        return
+    unread = [n for n in range(ledger.position, position) if (n, n + 1) not in published]
+    waiting = len(ledger)
+    assert ledger.pass_over(position) == len(unread)
+    assert (ledger.position, len(ledger)) == (position, waiting)
