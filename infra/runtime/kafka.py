@@ -72,17 +72,22 @@ def broker_properties(folder: RuntimeFolder, ports: Mapping[str, int], extra: Ma
 
 
 def kafka_program(
-    folder: RuntimeFolder, properties: Mapping[str, str], settings: KafkaSettings, java: Path, jars: Path
+    folder: RuntimeFolder,
+    properties: Mapping[str, str],
+    settings: KafkaSettings,
+    java: Path,
+    jars: Path,
+    cluster_id: str | None = None,
 ) -> Program:
     """Return the broker's program, after formatting its folder on the first start.
 
-    Formatting blocks for a second. Raises RuntimeFailedError.
+    Brokers of one cluster are given one `cluster_id`. Formatting blocks for a second. Raises RuntimeFailedError.
     """
     file = folder.path / "server.properties"
     file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
     start_java = [str(java), *JVM_FLAGS, "-cp", f"{jars}/*"]
     if not (folder.data("kafka") / "meta.properties").exists():
-        _format([*start_java, "kafka.tools.StorageTool", "format"], file)
+        _format([*start_java, "kafka.tools.StorageTool", "format"], file, cluster_id or new_cluster_id())
     return Program(
         name="Kafka",
         command=[*start_java, "kafka.Kafka", str(file)],
@@ -91,8 +96,12 @@ def kafka_program(
     )
 
 
-def _format(command: list[str], properties: Path) -> None:
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+def new_cluster_id() -> str:
+    """Return an identity of a new cluster."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def _format(command: list[str], properties: Path, cluster_id: str) -> None:
     done = subprocess.run(
         [*command, f"--cluster-id={cluster_id}", f"--config={properties}"],  # an id may start with a dash
         capture_output=True,

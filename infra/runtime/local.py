@@ -74,7 +74,7 @@ class LocalRuntime:
         self.kafka_settings = KafkaSettings(
             bootstrap_servers=f"{LOOPBACK}:{identity.ports['kafka']}", security_protocol="PLAINTEXT"
         )
-        self.s3_settings = _s3_settings(identity)
+        self.s3_settings = s3_settings_of(identity)
         self.s3 = self.run(object_store_program(self.folder, identity, self.s3_settings))
         properties = broker_properties(self.folder, identity.ports, self._extra)
         java, jars = find_java(self._java), ensure_kafka_jars()
@@ -122,7 +122,8 @@ class LocalRuntime:
             self._ownership = None
 
 
-def _s3_settings(identity: Identity) -> S3Settings:
+def s3_settings_of(identity: Identity) -> S3Settings:
+    """Return how a client reaches the object store of this identity."""
     return S3Settings(
         endpoint_url=f"http://{LOOPBACK}:{identity.ports['s3.port']}",
         access_key_id=identity.access_key_id,

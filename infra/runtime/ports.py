@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import islice
 
 from sightstream.infra.runtime.errors import RuntimeFailedError
 
@@ -30,6 +31,11 @@ def choose_ports() -> dict[str, int]:
     if admin is None or len(ports) < len(names):
         raise RuntimeFailedError(f"too few free ports between {CANDIDATES.start} and {CANDIDATES.stop} on {LOOPBACK}")
     return {**ports, ADMIN_PORT: admin, ADMIN_GRPC_PORT: admin + ADMIN_GRPC_OFFSET}
+
+
+def free_ports(count: int) -> list[int]:
+    """Return that many different free ports."""
+    return list(islice(_free(CANDIDATES), count))
 
 
 def all_free(ports: Iterable[int]) -> bool:

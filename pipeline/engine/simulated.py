@@ -16,16 +16,19 @@ from sightstream.schemas.wire.result import ModelIdentity
 
 # A question that starts with one of these makes the engine fail, as a real one would on a poison image.
 CRASH, HANG, REFUSE = "simulate: crash", "simulate: hang", "simulate: refuse"
+# "simulate: seconds 0.8" takes that long, so that answers come in another order than their requests.
+SECONDS = "simulate: seconds "
 SAMPLES = 512
 
 
 class SimulatedEngine:
-    """Answers a batch in `simulated_s`; the text depends on the pixels alone."""
+    """Answers up to a batch at once, each in `simulated_s` or as its question says; the text depends on the pixels."""
 
     def __init__(self, settings: EngineSettings, on_progress: ProgressCallback) -> None:
         self._settings = settings
         self._on_progress = on_progress
         self._queue: deque[EngineJob] = deque()
+        self._started: dict[int, tuple[float, EngineJob]] = {}  # by id: when it is due
         self._cancelled: list[FinishedJob] = []
         self.identity = ModelIdentity(name="simulated", quantization="none", engine="simulated")
 
@@ -33,11 +36,23 @@ class SimulatedEngine:
         self._queue.append(job)
 
     def finished(self, timeout: float) -> list[FinishedJob]:
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._settings.batch))]
-        time.sleep(self._settings.simulated_s if batch else timeout)
+        self._start_queued()
+        time.sleep(min([timeout, *(max(0.0, due - time.monotonic()) for due, _ in self._started.values())]))
         self._on_progress()
         cancelled, self._cancelled = self._cancelled, []
-        return cancelled + [FinishedJob(job.id, _outcome(job)) for job in batch]
+        return cancelled + [FinishedJob(job.id, _outcome(job)) for job in self._due()]
+
+    def _start_queued(self) -> None:
+        while self._queue and len(self._started) < self._settings.batch:
+            job = self._queue.popleft()
+            self._started[job.id] = (time.monotonic() + _seconds(job, self._settings.simulated_s), job)
+
+    def _due(self) -> list[EngineJob]:
+        now = time.monotonic()
+        due = [job for at, job in self._started.values() if at <= now]
+        for job in due:
+            del self._started[job.id]
+        return due
 
     def cancel(self, job_id: int) -> None:
         for job in [job for job in self._queue if job.id == job_id]:
@@ -49,6 +64,13 @@ class SimulatedEngine:
 
     def stop(self) -> None:
         self._queue.clear()
+        self._started.clear()
+
+
+def _seconds(job: EngineJob, otherwise: float) -> float:
+    """Return how long the answer takes: what stands behind SECONDS, up to the next space."""
+    words = job.question.removeprefix(SECONDS).split(" ", 1)
+    return float(words[0]) if job.question.startswith(SECONDS) else otherwise
 
 
 def _outcome(job: EngineJob) -> Completion | PipelineError:

@@ -221,8 +221,9 @@ def _inferences_bounded(history: History) -> Iterator[str]:
 
 
 def repeated_inferences(history: History) -> int:
-    """Return how many inferences were more than the first of their request."""
-    return sum(max(count - 1, 0) for count in (history.inferences or {}).values())
+    """Return how many inferences were more than the first of their request; jobs of no request do not count."""
+    counts = history.inferences or {}
+    return sum(max(counts.get(request.request_id or "", 0) - 1, 0) for request in history.requests)
 
 
 def _recovery_in_time(history: History) -> Iterator[str]:

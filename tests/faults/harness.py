@@ -8,17 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from confluent_kafka import Message, Producer
+from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 from PIL import Image
 
-from sightstream.consumers.kafka.message import headers_of
+from sightstream.consumers.kafka.message import headers_of, record_id
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import Failure, RecordId
@@ -63,6 +64,9 @@ class WorkerHarness:
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     published: int = 0
     program: tuple[str, ...] = ("sightstream", "worker")  # the module to run, and its arguments
+    prefix: tuple[str, ...] = ()  # before the command, such as one that enters a network namespace
+    published_to: Counter[int] = field(default_factory=Counter)  # by partition
+    environment: dict[str, str] = field(default_factory=dict)
     reader: ConcurrentReader = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,9 +97,10 @@ class WorkerHarness:
             **self.settings,
             **settings,
         }
-        environment = os.environ | {f"SIGHTSTREAM_{key.upper()}": str(value) for key, value in chosen.items()}
+        variables = {f"SIGHTSTREAM_{key.upper()}": str(value) for key, value in chosen.items()}
+        environment = os.environ | variables | self.environment
         log = (self.folder / f"worker-{len(self.workers)}.log").open("ab")
-        command = [sys.executable, "-m", *self.program, *self.options]
+        command = [*self.prefix, sys.executable, "-m", *self.program, *self.options]
         with log:
             worker = subprocess.Popen(
                 command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
@@ -130,8 +135,10 @@ class WorkerHarness:
             Image.new("RGB", (20, 10), "teal").save(path)
         return path.as_uri()
 
-    def publish(self, count: int, products: int = 20, **changes: object) -> None:
-        """Publish requests in order, numbered over all calls; `changes` replace fields of each."""
+    def publish(
+        self, count: int, products: int = 20, each: Callable[[int], dict[str, object]] | None = None, **changes: object
+    ) -> None:
+        """Publish requests in order, numbered over all calls; `changes` and `each(number)` replace their fields."""
         # Named here, so that a wrong partitioner of the product's own clients shows.
         producer = Producer(self.kafka.producer_config() | {"partitioner": "murmur2_random"})
         for number in range(self.published, self.published + count):
@@ -142,10 +149,16 @@ class WorkerHarness:
                 "question": "What is it?",
                 "submitted_at": datetime.now(UTC),
             }
-            request = ImageRequest.model_validate(fields | changes)
-            producer.produce(self.topics.requests, key=record_key(request.product_id), value=encode(request))
-        assert producer.flush(30) == 0
+            request = ImageRequest.model_validate(fields | changes | (each(number) if each else {}))
+            key = record_key(request.product_id)
+            producer.produce(self.topics.requests, key=key, value=encode(request), on_delivery=self._count)
+            producer.poll(0)
+        assert producer.flush(120) == 0
         self.published += count
+
+    def _count(self, error: KafkaError | None, message: Message) -> None:
+        assert error is None, error
+        self.published_to[record_id(message).partition] += 1
 
     def publish_raw(
         self,
@@ -170,16 +183,21 @@ class WorkerHarness:
         return read_outcomes(self.kafka, self.topics)
 
     def wait_outcomes(self, count: int, timeout_s: float = 90) -> Outcomes:
-        try:
-            wait_for(lambda: len(self.outcomes().sources) >= count, f"{count} outcomes", timeout_s)
-        except AssertionError as error:
-            raise AssertionError(f"{error}; there are {len(self.outcomes().sources)}\n{self.logs()[-6000:]}") from None
+        self.wait_until_seen(count, timeout_s)
         return self.outcomes()
 
-    def check_exactly_once(self, quiet_s: float = 1.0) -> Outcomes:
+    def wait_until_seen(self, count: int, timeout_s: float = 90) -> None:
+        """Wait until the concurrent reader has seen that many outcomes."""
+        self.reader.start()
+        try:
+            wait_for(lambda: self.reader.count >= count, f"{count} outcomes", timeout_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; there are {self.reader.count}\n{self.logs()[-6000:]}") from None
+
+    def check_exactly_once(self, quiet_s: float = 1.0, timeout_s: float = 90) -> Outcomes:
         """Wait until everything is answered and at rest, look again `quiet_s` later, and check all invariants."""
-        self.wait_outcomes(self.published)
-        self._wait_for_rest()
+        self.wait_until_seen(self.published, timeout_s)
+        self.wait_for_rest()
         time.sleep(quiet_s)  # the point is that nothing comes: there is no condition to wait for
         check(self.history())
         return self.outcomes()
@@ -199,11 +217,15 @@ class WorkerHarness:
             reader_errors=self.reader.errors,
         )
 
-    def _ends(self) -> tuple[End, ...]:
-        return read_ends(self.kafka, (self.topics.requests, self.topics.results, self.topics.dead_letters))
+    @property
+    def topic_names(self) -> tuple[str, str, str]:
+        return (self.topics.requests, self.topics.results, self.topics.dead_letters)
 
-    def _wait_for_rest(self) -> None:
-        """Wait for the end of a transaction that a killed worker left open; the checker tells if there was none."""
+    def _ends(self) -> tuple[End, ...]:
+        return read_ends(self.kafka, self.topic_names)
+
+    def wait_for_rest(self) -> None:
+        """Wait until a transaction that a killed worker left open has ended; the checker tells if it never does."""
         with contextlib.suppress(AssertionError):
             wait_for(lambda: all(end.stable == end.high for end in self._ends()), "rest", REST_TIMEOUT_S)
 

@@ -35,6 +35,7 @@ def reader_config(kafka: KafkaSettings, isolation: str = "read_committed") -> di
         "enable.partition.eof": True,
         "auto.offset.reset": "error",
         "receive.message.max.bytes": MAX_RECEIVED_BYTES,
+        "log_level": 0,  # brokers go away on purpose
     }
 
 
@@ -89,6 +90,10 @@ class ConcurrentReader:
     @property
     def sightings(self) -> tuple[Sighting, ...]:
         return tuple(self._sightings)
+
+    @property
+    def count(self) -> int:
+        return len(self._sightings)
 
     @property
     def errors(self) -> tuple[str, ...]:

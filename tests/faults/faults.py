@@ -1,0 +1,194 @@
+"""The faults: each waits for the moment, breaks one thing while there is work left, and notes how it went on."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+from PIL import Image
+
+from sightstream.pipeline.engine.simulated import CRASH, HANG
+from tests.faults.fault_run import SESSION_S, FaultRun
+from tests.faults.harness import wait_for
+
+Inject = Callable[[FaultRun], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """A fault by its number in the list of faults. `needs` names what a run must have for it."""
+
+    name: str
+    inject: Inject
+    needs: frozenset[str] = frozenset()
+
+
+def kill_worker(run: FaultRun) -> None:
+    """Kill one at any moment; another comes back, under the same name or a new one."""
+    run.wait_for_owners()
+    name = run.random.choice(sorted(run.workers))
+    mark = run.mark("kill -9 of a worker", run.partitions_of(name), hit=1)
+    process = run.workers.pop(name)
+    process.kill()
+    process.wait()
+    run.start_worker(name if run.random.random() < 0.5 else None)
+    run.note(mark)
+
+
+def freeze_worker(run: FaultRun) -> None:
+    """Stop one past its session, then let it go on."""
+    run.wait_for_owners()
+    name = run.random.choice(sorted(run.workers))
+    mark = run.mark("SIGSTOP of a worker past its session", run.partitions_of(name), hit=1)
+    run.workers[name].send_signal(signal.SIGSTOP)
+    try:
+        run.note(mark)
+        pause_until(mark.at_ms, SESSION_S + 3)
+    finally:
+        run.workers[name].send_signal(signal.SIGCONT)
+
+
+def restart_workers(run: FaultRun) -> None:
+    """Ask each to end, and start another: nobody waits for a session."""
+    for name in sorted(run.workers):
+        run.wait_for_owners()
+        mark = run.mark("SIGTERM, rolling", run.partitions_of(name), hit=1)
+        process = run.workers.pop(name)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0, run.harness.logs()[-4000:]
+        run.note(mark, limit_s=SESSION_S - 1, since_ms=int(time.time() * 1000))
+        run.start_worker()
+
+
+def rebalance_storm(run: FaultRun) -> None:
+    """Workers join and leave every two seconds, some in order and some not."""
+    run.wait_for_owners()
+    mark = run.mark("a storm of rebalances")
+    for round_ in range(5):
+        name = run.start_worker()
+        time.sleep(2)
+        process = run.workers.pop(name)
+        process.send_signal(signal.SIGTERM if round_ % 2 else signal.SIGKILL)
+        process.wait(60)
+    run.note(mark, since_ms=int(time.time() * 1000))
+
+
+def kill_leader(run: FaultRun) -> None:
+    partition = run.random.randrange(run.harness.topics.partitions)
+    _kill_broker(run, "kill -9 of a leader", run.cluster.leader(run.harness.topics.results, partition))
+
+
+def kill_group_coordinator(run: FaultRun) -> None:
+    _kill_broker(run, "kill -9 of the group's coordinator", run.cluster.group_coordinator(run.harness.group))
+
+
+def kill_transaction_coordinator(run: FaultRun) -> None:
+    name = run.random.choice(sorted(run.workers))
+    node = run.cluster.transaction_coordinator(run.transactional_id(name))
+    _kill_broker(run, "kill -9 of a transaction's coordinator", node)
+
+
+def _kill_broker(run: FaultRun, name: str, node: int) -> None:
+    mark = run.mark(name)
+    run.cluster.brokers[node].kill()
+    try:
+        run.note(mark)
+    finally:
+        run.cluster.brokers[node].restart()
+        run.cluster.wait_until_whole(run.harness.topic_names)
+
+
+def freeze_broker(run: FaultRun) -> None:
+    """Stop a leader for thirty seconds."""
+    node = run.cluster.leader(run.harness.topics.results, run.random.randrange(run.harness.topics.partitions))
+    mark = run.mark("SIGSTOP of a broker for 30 s")
+    run.cluster.brokers[node].pause()
+    try:
+        pause_until(mark.at_ms, 30)
+    finally:
+        run.cluster.brokers[node].resume()
+    run.note(mark, since_ms=int(time.time() * 1000))
+    run.cluster.wait_until_whole(run.harness.topic_names)
+
+
+def stop_store(run: FaultRun) -> None:
+    """Kill the results store; it comes back some seconds later and has every row in the end."""
+    assert run.store is not None
+    mark = run.mark("the store down", hit=0)
+    run.store.kill()
+    run.store.wait()
+    run.note(mark)
+    pause_until(mark.at_ms, 10)
+    run.start_store()
+
+
+def stop_object_store(run: FaultRun) -> None:
+    """Kill the object store: its images wait, and none becomes a dead letter."""
+    mark = run.mark("the object store down", hit=0)
+    run.cluster.s3.kill()
+    pause_until(mark.at_ms, 10)
+    run.cluster.s3.restart()
+    run.note(mark, since_ms=int(time.time() * 1000))
+
+
+def freeze_object_store(run: FaultRun) -> None:
+    """Stop the object store, so that connections hang."""
+    mark = run.mark("the object store stalls", hit=0)
+    run.cluster.s3.pause()
+    try:
+        pause_until(mark.at_ms, 10)
+    finally:
+        run.cluster.s3.resume()
+    run.note(mark, since_ms=int(time.time() * 1000))
+
+
+def publish_poison(run: FaultRun) -> None:
+    """One image in a hundred kills or hangs the engine, or can't be decoded: only it becomes a dead letter."""
+    bomb, broken = run.folder / "bomb.png", run.folder / "broken.png"
+    if not bomb.exists():
+        Image.new("1", (20_000, 20_000)).save(bomb)
+        broken.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    mark = run.mark("poison, 1 %", hit=0)
+    for question, image in ((CRASH, bomb), (HANG, broken)):
+        run.publish_poison([question], [image.as_uri()])
+        run.publish(200)
+    run.note(mark, limit_s=None)
+
+
+def kill_children(run: FaultRun) -> None:
+    """Somebody else kills the workers' own processes: this looks like poison, and no image is to blame."""
+    run.wait_for_owners()
+    for _ in range(4):
+        mark = run.mark("SIGKILL of a worker's child", hit=1)
+        name = run.random.choice(sorted(run.workers))
+        children = psutil.Process(run.workers[name].pid).children()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            run.random.choice(children).kill()
+        run.note(mark)
+
+
+def pause_until(since_ms: int, seconds: float) -> None:
+    """Wait until a fault has lasted that long: its length is what it is."""
+    end_ms = since_ms + seconds * 1000
+    wait_for(lambda: time.time() * 1000 >= end_ms, "the end of the fault", seconds + 60)
+
+
+KINDS: dict[str, FaultKind] = {
+    "F1": FaultKind("kill -9 of a worker", kill_worker),
+    "F2": FaultKind("SIGSTOP of a worker past its session", freeze_worker),
+    "F3": FaultKind("SIGTERM, rolling", restart_workers),
+    "F4": FaultKind("a storm of rebalances", rebalance_storm),
+    "F5a": FaultKind("kill -9 of a leader", kill_leader),
+    "F5b": FaultKind("kill -9 of the group's coordinator", kill_group_coordinator),
+    "F5c": FaultKind("kill -9 of a transaction's coordinator", kill_transaction_coordinator),
+    "F6": FaultKind("SIGSTOP of a broker for 30 s", freeze_broker),
+    "F8a": FaultKind("the store down", stop_store),
+    "F8b": FaultKind("the object store down", stop_object_store, frozenset({"s3"})),
+    "F8c": FaultKind("the object store stalls", freeze_object_store, frozenset({"s3"})),
+    "F11a": FaultKind("poison, 1 %", publish_poison),
+    "F11b": FaultKind("SIGKILL of a worker's child", kill_children),
+}
