@@ -11,6 +11,8 @@ from sightstream.pipeline.metrics import COALESCED
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.result import ImageResult
 
+_OF_ONE_REQUEST = {Reason.DEADLINE_EXCEEDED, Reason.INTERNAL_ERROR}
+
 
 def is_shareable(outcome: ImageResult | PipelineError) -> bool:
     """Return whether waiting duplicates may receive this outcome.
@@ -18,7 +20,7 @@ def is_shareable(outcome: ImageResult | PipelineError) -> bool:
     True if it follows from the image and the question, False if from one request's URL, credentials or deadline.
     """
     if isinstance(outcome, Rejected):
-        return outcome.stage in (Stage.DECODE, Stage.INFER) and outcome.reason is not Reason.DEADLINE_EXCEEDED
+        return outcome.stage in (Stage.DECODE, Stage.INFER) and outcome.reason not in _OF_ONE_REQUEST
     return isinstance(outcome, ImageResult)
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
-import traceback
 from collections.abc import Hashable
-from datetime import UTC, datetime
 from itertools import count
 
 from sightstream.pipeline.batch_scheduling import use_batch_scheduling
@@ -17,8 +14,10 @@ from sightstream.pipeline.cache.answer_cache import AnswerCache, CacheHit, disab
 from sightstream.pipeline.coalescing import Handover, Lead, Restart, SingleFlight
 from sightstream.pipeline.conditional_fetch import fetch_unless_cached
 from sightstream.pipeline.engine.protocol import Engine
-from sightstream.pipeline.errors import Fatal, PipelineError, Retryable
-from sightstream.pipeline.in_flight import Clocks, InFlightRequest, cancelled
+from sightstream.pipeline.errors import Fatal, PipelineError
+from sightstream.pipeline.in_flight import CLOCKS, Clocks, InFlightRequest, cancelled
+from sightstream.pipeline.internal_errors import judge, without_message
+from sightstream.pipeline.known_good import KnownGoodJobs
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.stages import DecodeStage, FetchStage
 from sightstream.pipeline.types import FetchedImage, FinishedJob, Outcome
@@ -44,7 +43,7 @@ class Flow:
         fetcher: FetchStage,
         decoder: DecodeStage,
         engine: Engine,
-        clocks: Clocks = Clocks(time.monotonic, lambda: datetime.now(UTC)),  # noqa: B008 - two functions, frozen
+        clocks: Clocks = CLOCKS,
         cache: AnswerCache | None = None,
         coalesce: bool = True,
     ) -> None:
@@ -52,6 +51,7 @@ class Flow:
         self._settings, self._clocks = settings, clocks
         self._fetcher, self._decoder, self._engine = fetcher, decoder, engine
         self._cache = cache or disabled_cache()
+        self._known_good = KnownGoodJobs(fetcher, decoder, clocks)
         self._single_flight: SingleFlight[InFlightRequest] = SingleFlight(coalesce)
         self._ids = count()
         self._in_flight: dict[int, InFlightRequest] = {}
@@ -93,8 +93,7 @@ class Flow:
         except PipelineError as error:  # ended here: kept in a local, its traceback would keep the image's bytes
             self._end(request, error)
         except Exception as error:
-            log.error("unexpected error while an image was fetched or decoded: %s", _without_message(error))
-            self._end(request, Retryable(Stage.FETCH, f"unexpected {type(error).__name__}"))
+            self._handle_unexpected(request, error)
         else:
             if result is not None:
                 self._end(request, result)
@@ -105,6 +104,7 @@ class Flow:
         with request.stage(Stage.FETCH):
             image: FetchedImage | CacheHit = fetch_unless_cached(self._fetcher, self._cache, request)
         if isinstance(image, FetchedImage):
+            self._known_good.record_fetched(request.request.image)
             if not self._leads(request):
                 return None
             self._budget.reserve(request.id, len(image.data))
@@ -139,18 +139,41 @@ class Flow:
         if isinstance(outcome, PipelineError):
             self._end(request, outcome)
             return
-        result = request.result_from_engine(outcome, self._engine.identity)
-        self._cache.put(request.question_key, result)  # before the end: an equal request that comes now finds it
-        self._end(request, result)
+        try:
+            result = request.result_from_engine(outcome, self._engine.identity)
+            self._cache.put(request.question_key, result)  # before the end: an equal request that comes now finds it
+        except Exception as error:
+            self._handle_unexpected(request, error)
+        else:
+            self._end(request, result)
+
+    def _handle_unexpected(self, request: InFlightRequest, error: Exception) -> None:
+        """Try a request again that met a bug, or end it: see internal_errors. Its neighbours go on."""
+        stage, image = request.current_stage, request.request.image
+        request.unexpected_errors += 1
+        ending = judge(stage, error, lambda: self._known_good.run(stage, image), request.unexpected_errors)
+        if isinstance(ending, Fatal):
+            self._outcomes.put(ending)  # and this request has no outcome: the next worker starts it anew
+        elif ending is not None:
+            self._end(request, ending)
+        else:
+            self._release(request)
+            self._unprepared.put(request)
 
     def _end(self, request: InFlightRequest, outcome: ImageResult | PipelineError) -> None:
         """Release what the request holds, deliver its outcome, and resolve the requests that wait for it."""
         del self._in_flight[request.id]
-        if request.pixels is not None:
-            self._decoder.release(request.pixels)
-        self._budget.release(request.id)
-        self._outcomes.put(Outcome(request.ticket, outcome))
+        try:
+            self._release(request)
+        finally:  # even where that is broken: the worker stops then, and this outcome is published before
+            self._outcomes.put(Outcome(request.ticket, outcome))
         self._hand_over(self._single_flight.resolve(request, outcome))
+
+    def _release(self, request: InFlightRequest) -> None:
+        pixels, request.pixels = request.pixels, None
+        if pixels is not None:
+            self._decoder.release(pixels)
+        self._budget.release(request.id)
 
     def _hand_over(self, handover: Handover[InFlightRequest]) -> None:
         if handover.successor is not None:
@@ -160,7 +183,7 @@ class Flow:
 
     def _fail(self, error: Exception) -> None:
         """Handle an unexpected error in a thread that must never exit: log it and make the pipeline fatal."""
-        log.error("the thread %s failed: %s", threading.current_thread().name, _without_message(error))
+        log.error("the thread %s failed: %s", threading.current_thread().name, without_message(error))
         self._outcomes.put(Fatal(f"the flow failed: {type(error).__name__}"))
 
     # --- what the caller sees -----------------------------------------------------------------------------
@@ -216,8 +239,3 @@ class Flow:
         for thread in (*self._prepare_threads, self._answer_thread):
             thread.join()
         self._cache.close()
-
-
-def _without_message(error: Exception) -> str:
-    """Type and traceback only; the message may contain a presigned URL."""
-    return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 
 from prometheus_client import Histogram
@@ -14,7 +15,7 @@ from sightstream.pipeline.answer import parse
 from sightstream.pipeline.cache.answer_cache import CacheHit
 from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.cache.key import question_key
-from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
+from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
 from sightstream.pipeline.types import Canvas, Completion, EngineJob, FetchedImage, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
@@ -38,11 +39,15 @@ class Clocks:
     now: Callable[[], datetime]
 
 
+CLOCKS = Clocks(time.monotonic, lambda: datetime.now(UTC))
+
+
 @dataclass(slots=True, eq=False)
 class InFlightRequest:
     """Used by one thread at a time, except for `cancelled`.
 
     `question_key` is set once the content of the image is known. `promoted` says that equal requests wait for this one.
+    `unexpected_errors` counts the tries that ended in a bug of ours.
     """
 
     id: int
@@ -51,6 +56,8 @@ class InFlightRequest:
     clocks: Clocks
     cancelled: bool = False
     promoted: bool = False
+    current_stage: Stage = Stage.FETCH
+    unexpected_errors: int = 0
     image_sha256: str | None = None
     question_key: str | None = None
     image_bytes: int = 0
@@ -68,6 +75,7 @@ class InFlightRequest:
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
         """Measure a stage, including its queue. Raises Cancelled or Rejected if no answer is wanted any more."""
+        self.current_stage = stage
         self._raise_if_aborted()
         try:
             yield
@@ -87,6 +95,7 @@ class InFlightRequest:
 
     def to_job(self) -> EngineJob:
         """Return the engine's job, after `receive` and with `pixels` set. Raises Cancelled or Rejected if too late."""
+        self.current_stage = Stage.INFER
         assert self.pixels is not None  # noqa: S101
         assert self.image_sha256 is not None  # noqa: S101
         self.seen = self._seen_image(self.image_sha256, self.image_bytes, self.pixels)
@@ -114,6 +123,7 @@ class InFlightRequest:
 
     def result_from_cache(self, hit: CacheHit) -> ImageResult:
         """Return a cached answer as this request's result. Raises Cancelled or Rejected if too late."""
+        self.current_stage = Stage.INFER
         self._raise_if_aborted()
         self.seconds.setdefault(Stage.DECODE, 0.0)
         self._record(Stage.INFER)
@@ -123,7 +133,7 @@ class InFlightRequest:
         return self._result(seen, hit.model, answer.text, answer.finish_reason, tokens, cached=True)
 
     def outcome_for(self, outcome: ImageResult | PipelineError) -> ImageResult | PipelineError:
-        """Return the outcome of an identical request, re-addressed to this one."""
+        """Return the outcome of an identical request, re-addressed to this one. Raises nothing."""
         try:
             if isinstance(outcome, ImageResult):
                 return self.result_from_cache(CacheHit(CachedAnswer.of(outcome), outcome.image.sha256, outcome.model))
@@ -131,6 +141,8 @@ class InFlightRequest:
             return type(outcome)(*outcome.args)  # A fresh instance: raising an exception sets its traceback.
         except PipelineError as error:
             return error
+        except Exception as error:  # a bug that concerns this request alone: on its own next try it is judged as such
+            return Retryable(Stage.INFER, f"unexpected {type(error).__name__}")
 
     def _seen_image(self, sha256: str, size_bytes: int, image: Pixels | Canvas | CachedAnswer) -> SeenImage:
         return SeenImage(

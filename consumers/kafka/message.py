@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import methodcaller
+
 from confluent_kafka import Message
 
 from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
@@ -29,6 +31,11 @@ def partition_of(message: Message) -> PartitionId | None:
     return None if topic is None or partition is None else PartitionId(topic, partition)
 
 
+# Written as `message.headers()`, the call is specialized by CPython 3.11 once it has run some times, and then returns
+# the broken list in place of the error. Called from C, the error is always raised.
+_HEADERS = methodcaller("headers")
+
+
 def headers_of(message: Message) -> Headers | None:
     """Return the headers, None when a name is not UTF-8: such a record is malformed.
 
@@ -36,7 +43,7 @@ def headers_of(message: Message) -> Headers | None:
     the message loses its headers: a second call returns none.
     """
     try:
-        headers = message.headers() or []
+        headers = _HEADERS(message) or []
     except (SystemError, UnicodeDecodeError):
         message.set_headers([])
         return None

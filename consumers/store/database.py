@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import IO
 
 from sightstream.consumers.kafka.types import PartitionId
+from sightstream.consumers.store.batch import Position
 from sightstream.consumers.store.errors import StoreBusy, StoreError, TopicReplaced
 from sightstream.consumers.store.rows import Row
 
@@ -57,13 +58,13 @@ class Database:
         with self._connection:
             self._connection.executemany("INSERT OR IGNORE INTO topics VALUES (?, ?)", topic_ids.items())
 
-    def position(self, partition: PartitionId) -> int | None:
-        """Return the offset to read next, None when the partition was never read."""
-        query = "SELECT next_offset FROM positions WHERE topic = ? AND partition = ?"
+    def position(self, partition: PartitionId) -> Position | None:
+        """Return how far the partition was read, None when it never was."""
+        query = "SELECT next_offset, record_end, leader_epoch FROM positions WHERE topic = ? AND partition = ?"
         found = self._connection.execute(query, partition).fetchone()
-        return None if found is None else int(found[0])
+        return None if found is None else Position(*found)
 
-    def write(self, rows: Iterable[Row], positions: Mapping[PartitionId, int]) -> None:
+    def write(self, rows: Iterable[Row], positions: Mapping[PartitionId, Position]) -> None:
         """Write rows and positions together. A row that exists already stays as it is."""
         with self._connection:
             for row in rows:
@@ -78,12 +79,13 @@ class Database:
                     f'DELETE FROM {table} WHERE topic = ? AND partition = ? AND "offset" >= ?',  # noqa: S608 - our names
                     (*partition, offset),
                 )
-            self._set_positions({partition: offset})
+            self._set_positions({partition: Position(offset)})
 
-    def _set_positions(self, positions: Mapping[PartitionId, int]) -> None:
+    def _set_positions(self, positions: Mapping[PartitionId, Position]) -> None:
         self._connection.executemany(
-            "INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset",
-            [(*partition, offset) for partition, offset in positions.items()],
+            "INSERT OR REPLACE INTO positions (topic, partition, next_offset, record_end, leader_epoch)"
+            " VALUES (?, ?, ?, ?, ?)",
+            [(*partition, at.next_offset, at.record_end, at.leader_epoch) for partition, at in positions.items()],
         )
 
 

@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message, TopicPartitio
 from sightstream.consumers import metrics
 from sightstream.consumers.kafka.message import IncompleteMessage, partition_of, record_id
 from sightstream.consumers.kafka.types import PartitionId
-from sightstream.consumers.store.batch import Batch
+from sightstream.consumers.store.batch import Batch, Position
 from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.errors import StoreError
 from sightstream.consumers.store.message import record_of
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.1  # how soon a stop is noticed
 _LOG_INTERVAL_S = 10
+_WATERMARK_TIMEOUT_S = 30
 _ERRORS_THAT_STOP = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic does not exist; create it again and start with a new database",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read the topic",
@@ -77,6 +78,8 @@ class Follower:
         self._settings = settings
         self._clock = clock
         self._batch = Batch()
+        # Assigned partitions of which the last record that was stored has not been seen again yet.
+        self._unverified: dict[PartitionId, Position] = {}
         self._at_end: dict[PartitionId, bool] = {}  # every assigned partition, and whether it is read to its end
         self._busy_at = self._logged_at = clock()
         self._written: dict[str, int] = dict.fromkeys(("results", "dead_letters", "unreadable"), 0)
@@ -103,7 +106,7 @@ class Follower:
 
     def _fill_batch(self, stop: Callable[[], bool]) -> None:
         deadline = self._clock() + self._settings.batch_interval_s
-        while len(self._batch) < self._settings.batch_records and not stop():
+        while not self._batch.is_full(self._settings.batch_records) and not stop():
             left_s = deadline - self._clock()
             if left_s <= 0:
                 return
@@ -122,9 +125,13 @@ class Follower:
             raise StoreError(str(problem)) from problem
 
     def _add(self, record: Record) -> None:
-        partition = PartitionId(record.topic, record.partition)
-        self._batch.add(self._mapping.to_row[record.topic](record), partition, record.offset)
-        self._at_end[partition] = False
+        known = self._unverified.pop(record.at, None)
+        if known is not None and not known.precedes(record):
+            self._read_again(record.at)
+            return
+        if known is None or record.offset >= known.next_offset:
+            self._batch.add(self._mapping.to_row[record.topic](record), record)
+        self._at_end[record.at] = False
         self._busy_at = self._clock()
 
     def _on_error(self, error: KafkaError, message: Message) -> None:
@@ -142,9 +149,14 @@ class Follower:
 
     def _reach_end(self, partition: PartitionId, offset: int) -> None:
         """Advance past trailing transaction markers, so that the group's lag reads 0 when everything is read."""
-        if partition in self._at_end:
-            self._batch.advance(partition, offset)
-            self._at_end[partition] = True
+        if partition not in self._at_end:
+            return
+        known = self._batch.positions.get(partition) or self._database.position(partition)
+        if partition in self._unverified or (known is not None and offset < known.next_offset):
+            self._read_again(partition)
+            return
+        self._batch.advance(partition, offset, known)
+        self._at_end[partition] = True
 
     def _write(self) -> None:
         if not self._batch:
@@ -163,9 +175,11 @@ class Follower:
             self._logged_at = self._clock()
             log.info("written so far: %s", ", ".join(f"{count} {table}" for table, count in self._written.items()))
 
-    def _commit(self, positions: dict[PartitionId, int]) -> None:
+    def _commit(self, positions: dict[PartitionId, Position]) -> None:
         """Tell Kafka how far the database is. Only lag reads it: a restart reads from the database's positions."""
-        offsets = [TopicPartition(*at, offset) for at, offset in positions.items() if at in self._at_end]
+        offsets = [
+            TopicPartition(*at, position.next_offset) for at, position in positions.items() if at in self._at_end
+        ]
         if offsets:
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
@@ -178,19 +192,24 @@ class Follower:
         metrics.STORE_PARTITIONS.set(len(self._at_end))
 
     def _start(self, partition: PartitionId) -> TopicPartition:
+        self._unverified.pop(partition, None)
         known = self._database.position(partition)
-        return TopicPartition(*partition, OFFSET_BEGINNING if known is None else known)
+        if known is not None and known.record_end is not None:
+            self._unverified[partition] = known
+        return TopicPartition(*partition, OFFSET_BEGINNING if known is None else known.start)
 
     def _on_revoke(self, consumer: object, partitions: Sequence[TopicPartition]) -> None:
         """Write what was read, also from lost partitions: rows stay true whichever store reads them next."""
         self._write()
         for partition in partitions:
-            self._at_end.pop(PartitionId(partition.topic, partition.partition), None)
+            at = PartitionId(partition.topic, partition.partition)
+            self._at_end.pop(at, None)
+            self._unverified.pop(at, None)
         self._consumer.incremental_unassign(list(partitions))
         metrics.STORE_PARTITIONS.set(len(self._at_end))
 
     def _reset(self, message: Message) -> None:
-        """Go on from the oldest record: the broker does not have the offset that the database wants next."""
+        """Go on where the log allows it: the broker does not have the record that the database has read last."""
         partition = partition_of(message)
         if partition is None:
             raise IncompleteMessage(
@@ -198,26 +217,50 @@ class Follower:
             )
         self._write()
         self._database.check_topics(self._mapping.topic_ids())
+        self._restart(partition)
+        self._assign_again(partition)
+
+    def _assign_again(self, partition: PartitionId) -> None:
         self._at_end[partition] = False
         self._busy_at = self._clock()
-        self._restart(partition)
         self._consumer.incremental_unassign([TopicPartition(*partition)])
         self._consumer.incremental_assign([self._start(partition)])
 
     def _restart(self, partition: PartitionId) -> None:
-        wanted = self._database.position(partition) or 0
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=30)
-        name = f"{partition.topic}/{partition.partition}"
-        if wanted < low:
-            log.error("%s: offsets %d to %d left the topic before they were stored", name, wanted, low - 1)
+        known = self._database.position(partition) or Position(0)
+        low, high = self._watermarks(partition)
+        if known.next_offset < low:
+            name = _name(partition)
+            log.error("%s: offsets %d to %d left the topic before they were stored", name, known.next_offset, low - 1)
             metrics.STORE_RESETS.labels("removed_before_read").inc()
-            self._database.write([], {partition: low})
-        elif wanted > high:
-            log.error("%s: the broker lost offsets %d to %d; reading the partition again", name, high, wanted - 1)
-            metrics.STORE_RESETS.labels("lost_by_broker").inc()
-            self._database.restart(partition, low)
+            self._database.write([], {partition: Position(low)})
+        elif known.next_offset > high:
+            self._forget(partition, known.next_offset)
+        elif known.start < low:  # the last record that was stored has expired, but nothing behind it
+            self._database.write([], {partition: Position(known.next_offset)})
+
+    def _read_again(self, partition: PartitionId) -> None:
+        self._write()
+        known = self._database.position(partition) or Position(0)
+        self._forget(partition, known.next_offset)
+        self._assign_again(partition)
+
+    def _forget(self, partition: PartitionId, next_offset: int) -> None:
+        """Delete the rows of the present log's offsets: the broker lost the log that they came from, or its end."""
+        low, high = self._watermarks(partition)
+        text = "%s: the broker lost records before offset %d, it has offsets %d to %d now; reading the partition again"
+        log.error(text, _name(partition), next_offset, low, high - 1)
+        metrics.STORE_RESETS.labels("lost_by_broker").inc()
+        self._database.restart(partition, low)
+
+    def _watermarks(self, partition: PartitionId) -> tuple[int, int]:
+        return self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=_WATERMARK_TIMEOUT_S)
 
     def _is_idle(self, idle_s: float | None) -> bool:
         if idle_s is None or not self._at_end or not all(self._at_end.values()):
             return False
         return self._clock() - self._busy_at >= idle_s
+
+
+def _name(partition: PartitionId) -> str:
+    return f"{partition.topic}/{partition.partition}"

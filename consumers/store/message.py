@@ -22,4 +22,5 @@ def record_of(message: Message) -> Record:
         key=message.key(),
         value=message.value(),
         headers=headers_of(message) or [],
+        leader_epoch=message.leader_epoch(),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Literal
 
+from sightstream.consumers.kafka.types import PartitionId
 from sightstream.schemas.wire.codec import WireError, decode_request, decode_result
 from sightstream.schemas.wire.dead_letter import Failure, Headers, RecordId, printable
 from sightstream.schemas.wire.request import ImageRequest
@@ -33,6 +34,16 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    leader_epoch: int | None = None
+
+    @property
+    def at(self) -> PartitionId:
+        return PartitionId(self.topic, self.partition)
+
+    @property
+    def size_bytes(self) -> int:
+        headers = sum(len(name) + len(content or b"") for name, content in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
 
 
 @dataclass(frozen=True, slots=True)

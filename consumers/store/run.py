@@ -52,6 +52,8 @@ def consumer_config(settings: StoreSettings, kafka: KafkaSettings) -> dict[str, 
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "enable.partition.eof": True,
+        # The disk is slower than the broker: more would only wait in memory.
+        "queued.max.messages.kbytes": 16 * 1024,
         "auto.offset.reset": "error",  # the follower handles a lost position, and logs it
     }
 

@@ -8,10 +8,14 @@ from sightstream.consumers.kafka.message import headers_of, record_id
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.records import MAX_KEPT_BYTES
 from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.wire.codec import WireError, check_headers, decode_request
+from sightstream.pipeline.in_flight import CLOCKS
+from sightstream.pipeline.internal_errors import attempt
+from sightstream.pipeline.known_good import known_good_request
+from sightstream.schemas.wire.codec import WireError, check_headers, decode_request, encode
 from sightstream.schemas.wire.dead_letter import Headers, Reason, RecordId, Stage, omitted_headers
 from sightstream.schemas.wire.record_size import record_bytes
 from sightstream.schemas.wire.redrive import history_headers
+from sightstream.schemas.wire.request import ImageRequest
 
 Incoming = tuple[Delivery, Rejected | None]
 
@@ -19,7 +23,7 @@ _BAD_HEADERS = Rejected(Reason.MALFORMED, Stage.TAKE, "a header's name is not UT
 
 
 def read_message(message: Message) -> Incoming:
-    """Return the delivery, and why it is rejected, if it is. Raises IncompleteMessage."""
+    """Return the delivery, and why it is rejected, if it is. Raises IncompleteMessage or Fatal."""
     return read_record(record_id(message), message.key(), message.value(), headers_of(message))
 
 
@@ -49,7 +53,18 @@ def _check(headers: Headers) -> Rejected | None:
 
 def _decode(delivery: Delivery) -> Rejected | None:
     try:
-        delivery.request = decode_request(delivery.value)
-    except WireError as error:
-        return Rejected(error.reason, Stage.TAKE, str(error))
+        delivery.request = attempt(Stage.TAKE, lambda: _parse(delivery.value), _parse_known_good)
+    except Rejected as error:
+        return error
     return None
+
+
+def _parse(value: bytes | None) -> ImageRequest:
+    try:
+        return decode_request(value)
+    except WireError as error:
+        raise Rejected(error.reason, Stage.TAKE, str(error)) from None
+
+
+def _parse_known_good() -> None:
+    _parse(encode(known_good_request(CLOCKS)))

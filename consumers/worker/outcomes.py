@@ -11,8 +11,11 @@ from sightstream.consumers.worker.records import OutgoingRecord, dead_letter_rec
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.in_flight import CLOCKS
+from sightstream.pipeline.internal_errors import attempt
+from sightstream.pipeline.known_good import known_good_result
 from sightstream.pipeline.types import Outcome
-from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
 from sightstream.schemas.wire.result import ImageResult
 from sightstream.schemas.wire.topics import TopicSettings
 
@@ -69,9 +72,16 @@ class Outcomes:
         try:
             if isinstance(result, PipelineError):
                 raise result
-            _finish(state, delivery, result_record(delivery, result, self._topics))
+            _finish(state, delivery, self._result_record(delivery, result))
         except Rejected as error:
             self._reject(state, delivery, error)
+
+    def _result_record(self, delivery: Delivery, result: ImageResult) -> OutgoingRecord:
+        def write_known_good() -> None:
+            other = Delivery(RecordId(self._topics.requests, 0, 0), None, None, [])
+            result_record(other, known_good_result(CLOCKS), self._topics)
+
+        return attempt(Stage.PUBLISH, lambda: result_record(delivery, result, self._topics), write_known_good)
 
     def _reject(self, state: PartitionState, delivery: Delivery, error: Rejected) -> None:
         _finish(state, delivery, dead_letter_record(delivery, error, self._topics, datetime.now(UTC)))

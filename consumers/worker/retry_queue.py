@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from random import Random
 
@@ -91,13 +92,17 @@ class RetryQueue:
         return _ORDER.index(failed_at) <= _ORDER.index(reached)
 
     def due(self) -> list[Delivery]:
-        """Remove and return the deliveries to submit now; for a dependency that is down, one per probe."""
+        """Remove and return the deliveries to submit now; for a dependency that is down, one per probe.
+
+        One past its deadline is no probe: the flow rejects it without asking the dependency.
+        """
         now, down = self._clock(), self.down
         due: list[Delivery] = []
         delayed: list[tuple[float, int, Delivery, str | None]] = []
         while self._waiting and self._waiting[0][0] <= now:
             entry = heapq.heappop(self._waiting)
-            if not down & {_origin(entry[2]), entry[3]} or self._probes.try_pass(now):
+            is_up = not down & {_origin(entry[2]), entry[3]}
+            if is_up or _is_expired(entry[2]) or self._probes.try_pass(now):
                 due.append(entry[2])
             else:
                 delayed.append(entry)
@@ -140,6 +145,11 @@ class _Interval:
             return False
         self._next = now + self.length_s
         return True
+
+
+def _is_expired(delivery: Delivery) -> bool:
+    deadline = delivery.request.deadline if delivery.request else None
+    return deadline is not None and deadline < datetime.now(UTC)
 
 
 def _origin(delivery: Delivery) -> str:

@@ -117,8 +117,8 @@ class Transactions:
         """Commit all of it or nothing. Blocks for about the transaction timeout at most.
 
         `one_by_one` sends each record in a batch of its own, so that a refusal names it.
-        Raises a CommitError, or Fatal when another live worker uses the same name, the topic is another one than
-        at start, or a permission is missing.
+        Raises a CommitError, or Fatal when another live worker uses the same name, the topic is another one than at
+        start, or a permission is missing.
         """
         if self._producer is None:
             raise InDoubt("there is no producer")

@@ -84,6 +84,8 @@ def _wait_until_served(admin: Any, specs: Sequence[TopicSpec]) -> None:
 
 def _have_leaders(admin: Any, specs: Sequence[TopicSpec]) -> bool:
     topics = admin.list_topics(timeout=TIMEOUT_S).topics
+    if any(spec.name not in topics for spec in specs):  # each call may ask another broker, which knows it later
+        return False
     return all(partition.leader >= 0 for spec in specs for partition in topics[spec.name].partitions.values())
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from sightstream.pipeline.errors import Retryable
+from sightstream.pipeline.own_parts import DECODER
 from sightstream.schemas.wire.dead_letter import Stage
-
-# While it is down, requests wait.
-DEPENDENCY = "decoder"
 
 # A PNG of one grey pixel, which every limit allows. A decoder that fails it is broken, or its machine is out of memory,
 # processes or time: then its other failures say nothing about the images.
@@ -18,4 +16,4 @@ HEALTH_CHECK_IMAGE = bytes.fromhex(
 
 def unavailable(detail: str) -> Retryable:
     """Return the error of a request that our own decoder can't serve now, whatever its image."""
-    return Retryable(Stage.DECODE, detail, DEPENDENCY)
+    return Retryable(Stage.DECODE, detail, DECODER)

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     ENGINE_CRASH = "engine_crash"
     RETRIES_EXHAUSTED = "retries_exhausted"
     RESULT_TOO_LARGE = "result_too_large"
+    INTERNAL_ERROR = "internal_error"
 
 
 class Stage(StrEnum):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import randrange
 from types import TracebackType
 from uuid import uuid4
 
@@ -57,7 +59,8 @@ class Node:
 class Cluster:
     """A context manager: all is ready inside it and has ended after it. `hosts` are addresses of this machine."""
 
-    def __init__(self, folder: Path, hosts: Sequence[str] = (LOOPBACK,) * 3) -> None:
+    def __init__(self, folder: Path, hosts: Sequence[str] | None = None) -> None:
+        hosts = hosts or own_loopback_addresses()
         self.folder = RuntimeFolder(folder.resolve())
         ports = free_ports(2 * len(NODES))
         self.nodes = [Node(n, host, ports.pop(), ports.pop()) for n, host in zip(NODES, hosts, strict=True)]
@@ -174,6 +177,17 @@ class Cluster:
             return all(len(p.isrs) == len(NODES) for name in names for p in found[name].partitions.values())
 
         wait_for(whole, "all copies in sync", timeout_s)
+
+
+def own_loopback_addresses() -> list[str]:
+    """Return three addresses of the loopback interface that nobody else uses.
+
+    While a broker is down, another program that looks for a free port can be given the broker's on 127.0.0.1.
+    """
+    if sys.platform != "linux":  # others have only 127.0.0.1
+        return [LOOPBACK] * 3
+    middle = f"{randrange(1, 255)}.{randrange(1, 255)}"
+    return [f"127.{middle}.{node}" for node in NODES]
 
 
 def java_hash(text: str) -> int:

@@ -27,6 +27,9 @@ from tests.faults.cluster import Cluster
 from tests.faults.counting_worker import LOG_VARIABLE
 from tests.faults.harness import ROOT, WorkerHarness, wait_for
 from tests.faults.history import Fault, History
+from tests.faults.network import Network
+from tests.faults.small_disk import SmallDisk
+from tests.faults.wall_clock import WallClock
 
 SESSION_S = 6
 MAX_IN_FLIGHT = 16
@@ -34,6 +37,20 @@ RECOVERY_LIMIT_S = SESSION_S + 10
 # What a worker committed just before a fault can reach the reader a moment after it, and is no recovery.
 STILL_ARRIVING_S = 0.5
 BUCKET = "fault-images"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What only some machines allow to break: a network and a small disk of one broker, as root; a clock, with cc."""
+
+    network: Network | None = None
+    disk: SmallDisk | None = None
+    disk_node: int = 0
+    clock: WallClock | None = None
+
+    @property
+    def parts(self) -> frozenset[str]:
+        return frozenset(name for name in ("network", "disk", "clock") if getattr(self, name) is not None)
 
 
 @dataclass(slots=True)
@@ -53,6 +70,7 @@ class FaultRun:
     folder: Path
     random: Random
     uses_s3: bool = False
+    surroundings: Surroundings = field(default_factory=Surroundings)
     settings: dict[str, object] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -65,7 +83,8 @@ class FaultRun:
         self.database = self.folder / "results.db"
         self.harness = WorkerHarness(self.cluster.kafka_settings, self.cluster.create_topics(), self.folder)
         self.harness.program = ("tests.faults.counting_worker",)
-        self.harness.environment = {LOG_VARIABLE: str(self.inference_log)}
+        clock = self.surroundings.clock
+        self.harness.environment = {LOG_VARIABLE: str(self.inference_log)} | (clock.environment if clock else {})
         s3 = self.cluster.s3_settings
         secret = s3.secret_access_key.get_secret_value() if s3.secret_access_key else ""
         self.harness.settings = {
@@ -90,6 +109,15 @@ class FaultRun:
         name = name or f"w{len(self.harness.workers)}"
         self.workers[name] = self.harness.start_worker(name)
         return name
+
+    def start_worker_inside(self) -> str:
+        """Start a worker in the network namespace and return its name."""
+        assert self.surroundings.network is not None
+        self.harness.prefix = self.surroundings.network.prefix
+        try:
+            return self.start_worker()
+        finally:
+            self.harness.prefix = ()
 
     def transactional_id(self, name: str) -> str:
         return f"{self.harness.group}-{name}"

@@ -15,6 +15,7 @@ from sightstream.pipeline.engine.simulated import CRASH, HANG
 from tests.faults.fault_run import SESSION_S, FaultRun
 from tests.faults.harness import wait_for
 
+WORK_AFTERWARDS = 300
 Inject = Callable[[FaultRun], None]
 
 
@@ -115,6 +116,64 @@ def freeze_broker(run: FaultRun) -> None:
     run.cluster.wait_until_whole(run.harness.topic_names)
 
 
+def cut_worker(run: FaultRun) -> None:
+    """Cut one worker from the brokers for a minute: others go on without it, and it comes back with old answers."""
+    network = run.surroundings.network
+    assert network is not None
+    name = run.start_worker_inside()
+    run.wait_for_owners([name])
+    mark = run.mark("a worker cut from the brokers for 60 s", run.partitions_of(name), hit=1)
+    network.cut()
+    try:
+        run.note(mark)
+        pause_until(mark.at_ms, 60)
+    finally:
+        network.restore()
+    run.keep_busy(WORK_AFTERWARDS)
+    run.wait_for_owners([name], timeout_s=120)
+
+
+def slow_worker(run: FaultRun) -> None:
+    """Put one worker behind a slow line for twenty seconds."""
+    network = run.surroundings.network
+    assert network is not None
+    name = run.start_worker_inside()
+    run.wait_for_owners([name])
+    mark = run.mark("a worker behind a slow line", run.partitions_of(name), hit=1)
+    network.slow_down()
+    try:
+        run.note(mark)
+        pause_until(mark.at_ms, 20)
+    finally:
+        network.speed_up()
+
+
+def fill_disk(run: FaultRun) -> None:
+    """Fill the disk of a broker, which ends at its next write; with space again, it comes back."""
+    disk, broker = run.surroundings.disk, run.cluster.brokers[run.surroundings.disk_node]
+    assert disk is not None
+    mark = run.mark("the disk of a broker full")
+    disk.fill()
+    try:
+        wait_for(lambda: not broker.running, "the end of the broker", 60)
+        run.note(mark, since_ms=int(time.time() * 1000))
+    finally:
+        disk.free()
+        broker.restart()
+        run.cluster.wait_until_whole(run.harness.topic_names)
+
+
+def move_clock(run: FaultRun) -> None:
+    """Move the workers' wall clock an hour ahead, an hour back, and right again, while they work."""
+    clock = run.surroundings.clock
+    assert clock is not None
+    for seconds in (3600, -3600, 0):
+        run.keep_busy(WORK_AFTERWARDS)
+        mark = run.mark("the wall clock moved an hour", hit=0)
+        clock.move(seconds)
+        run.note(mark)
+
+
 def stop_store(run: FaultRun) -> None:
     """Kill the results store; it comes back some seconds later and has every row in the end."""
     assert run.store is not None
@@ -153,7 +212,7 @@ def publish_poison(run: FaultRun) -> None:
         Image.new("1", (20_000, 20_000)).save(bomb)
         broken.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     mark = run.mark("poison, 1 %", hit=0)
-    for question, image in ((CRASH, bomb), (HANG, broken)):
+    for question, image in ((CRASH, bomb), (HANG, broken)) * 2:
         run.publish_poison([question], [image.as_uri()])
         run.publish(200)
     run.note(mark, limit_s=None)
@@ -186,9 +245,13 @@ KINDS: dict[str, FaultKind] = {
     "F5b": FaultKind("kill -9 of the group's coordinator", kill_group_coordinator),
     "F5c": FaultKind("kill -9 of a transaction's coordinator", kill_transaction_coordinator),
     "F6": FaultKind("SIGSTOP of a broker for 30 s", freeze_broker),
+    "F7a": FaultKind("a worker cut from the brokers for 60 s", cut_worker, frozenset({"network"})),
+    "F7b": FaultKind("a worker behind a slow line", slow_worker, frozenset({"network"})),
     "F8a": FaultKind("the store down", stop_store),
     "F8b": FaultKind("the object store down", stop_object_store, frozenset({"s3"})),
     "F8c": FaultKind("the object store stalls", freeze_object_store, frozenset({"s3"})),
+    "F9": FaultKind("the disk of a broker full", fill_disk, frozenset({"disk"})),
+    "F10": FaultKind("the wall clock moved an hour", move_clock, frozenset({"clock"})),
     "F11a": FaultKind("poison, 1 %", publish_poison),
     "F11b": FaultKind("SIGKILL of a worker's child", kill_children),
 }

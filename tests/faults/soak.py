@@ -13,19 +13,24 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from tests.faults import network, wall_clock
 from tests.faults.checker import VOID
 from tests.faults.cluster import Cluster
-from tests.faults.fault_run import FaultRun
+from tests.faults.fault_run import FaultRun, Surroundings
 from tests.faults.faults import KINDS
+from tests.faults.network import BROKERS
 from tests.faults.schedule import alone, mixed
+from tests.faults.small_disk import small_disk
 from tests.faults.table import Row, as_json, render, row_of
+from tests.faults.wall_clock import WallClock
 
 WORKERS = 3
+DISK_NODE = 3
 REQUESTS_ALONE = 1500
 AT_LEAST_LEFT = 600
 MIX_REQUESTS = 100_000
@@ -45,12 +50,27 @@ class Options:
     folder: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """The machine that all runs use."""
+
+    options: Options
+    cluster: Cluster
+    surroundings: Surroundings
+
+    def allows(self, fault: str) -> bool:
+        return KINDS[fault].needs - {"s3"} <= self.surroundings.parts
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     shutil.rmtree(options.folder, ignore_errors=True)
     rows: list[Row] = []
-    with Cluster(options.folder / "cluster") as cluster:
-        for row in _rows(cluster, options):
+    with ExitStack() as stack:
+        surroundings = _surroundings(stack, options.folder)
+        hosts = BROKERS if surroundings.network else None
+        cluster = stack.enter_context(Cluster(options.folder / "cluster", hosts))
+        for row in _rows(Soak(options, cluster, surroundings)):
             rows.append(row)
             _say(render([row]).splitlines()[-1] + "".join(f"\n  {each}" for each in row.violations[:20]))
             _write(options, rows)
@@ -59,6 +79,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not broken:
         shutil.rmtree(options.folder, ignore_errors=True)
     return 1 if broken else 0
+
+
+def _surroundings(stack: ExitStack, folder: Path) -> Surroundings:
+    is_root = network.is_possible()
+    return Surroundings(
+        network=stack.enter_context(network.network()) if is_root else None,
+        disk=stack.enter_context(small_disk(folder / "cluster" / f"node-{DISK_NODE}" / "kafka")) if is_root else None,
+        disk_node=DISK_NODE,
+        clock=WallClock.create(folder / "clock") if wall_clock.is_possible() else None,
+    )
 
 
 def _parse(arguments: Sequence[str] | None) -> Options:
@@ -73,49 +103,56 @@ def _parse(arguments: Sequence[str] | None) -> Options:
     return Options(given.seed, given.minutes, tuple(given.only), given.mix_requests, given.report, given.folder)
 
 
-def _rows(cluster: Cluster, options: Options) -> Iterator[Row]:
-    wanted = [fault for fault in alone(options.seed, list(KINDS)) if not options.only or fault in options.only]
-    for fault in wanted:
-        yield _alone(cluster, options, fault)
+def _rows(soak: Soak) -> Iterator[Row]:
+    options = soak.options
+    for fault in alone(options.seed, [fault for fault in KINDS if not options.only or fault in options.only]):
+        if soak.allows(fault):
+            yield _alone(soak, fault)
+        else:
+            _say(f"  {fault} {KINDS[fault].name}: NOT RUN, this machine does not allow it")
     if not options.only or "mix" in options.only:
-        yield _mix(cluster, options)
+        yield _mix(soak)
 
 
-def _alone(cluster: Cluster, options: Options, fault: str) -> Row:
+def _alone(soak: Soak, fault: str) -> Row:
     """Run one fault on fresh topics; a void run is repeated."""
-    kind = KINDS[fault]
+    kind, seed = KINDS[fault], soak.options.seed
     for attempt in range(ATTEMPTS):
-        folder = options.folder / f"{fault}-{attempt}"
-        with _run(cluster, folder, Random(f"{options.seed} {fault} {attempt}"), "s3" in kind.needs) as run:
+        with _run(soak, f"{fault}-{attempt}", Random(f"{seed} {fault} {attempt}"), "s3" in kind.needs) as run:
             run.publish(REQUESTS_ALONE)
             run.harness.wait_until_seen(50)
-            kind.inject(run)
-            row = _judge(run, f"{fault} {kind.name}", attempt)
+            broken = _inject(run, fault)
+            row = _judge(run, f"{fault} {kind.name}", attempt, broken)
         if not _is_void(row):
             break
     return row
 
 
-def _mix(cluster: Cluster, options: Options) -> Row:
-    """Inject faults in random order until the time is over or all has been published, then finish."""
-    random = Random(f"{options.seed} mix")
+def _mix(soak: Soak) -> Row:
+    """Inject faults in random order until the time is over or all has been published, then finish.
+
+    A worker behind the cut cable can't reach the object store, so a mix has the one or the other, by its seed.
+    """
+    options, uses_s3 = soak.options, soak.options.seed % 2 == 1
+    unwanted = "network" if uses_s3 else "s3"
+    faults = [fault for fault in KINDS if soak.allows(fault) and unwanted not in KINDS[fault].needs]
     end = time.monotonic() + options.minutes * 60
-    with _run(cluster, options.folder / "mix", random, uses_s3=True) as run:
-        for step in mixed(options.seed, list(KINDS)):
-            if time.monotonic() > end or run.harness.published >= options.mix_requests:
+    broken: list[str] = []
+    with _run(soak, "mix", Random(f"{options.seed} mix"), uses_s3) as run:
+        for step in mixed(options.seed, faults):
+            if broken or time.monotonic() > end or run.harness.published >= options.mix_requests:
                 break
-            run.keep_busy(AT_LEAST_LEFT)
             time.sleep(step.quiet_s)
             run.keep_busy(AT_LEAST_LEFT)
             _say(f"  mix: {step.fault} at {run.harness.published:,} published, {run.lag:,} left")
-            KINDS[step.fault].inject(run)
+            broken += _inject(run, step.fault)
         run.publish(max(0, options.mix_requests - run.harness.published), products=2000)
-        return _judge(run, "F12 a random mix", 0)
+        return _judge(run, "F12 a random mix", 0, broken)
 
 
 @contextmanager
-def _run(cluster: Cluster, folder: Path, random: Random, uses_s3: bool) -> Iterator[FaultRun]:
-    run = FaultRun(cluster, folder, random, uses_s3)
+def _run(soak: Soak, name: str, random: Random, uses_s3: bool) -> Iterator[FaultRun]:
+    run = FaultRun(soak.cluster, soak.options.folder / name, random, uses_s3, soak.surroundings)
     try:
         run.start_store()
         for _ in range(WORKERS):
@@ -125,9 +162,17 @@ def _run(cluster: Cluster, folder: Path, random: Random, uses_s3: bool) -> Itera
         run.stop()
 
 
-def _judge(run: FaultRun, name: str, void: int) -> Row:
+def _inject(run: FaultRun, fault: str) -> list[str]:
+    """Inject the fault; return what the harness waited for without seeing it."""
+    try:
+        KINDS[fault].inject(run)
+    except AssertionError as error:
+        return [f"{fault}: {str(error)[:2000]}"]
+    return []
+
+
+def _judge(run: FaultRun, name: str, void: int, broken: list[str]) -> Row:
     """Check the run. What the harness itself could not wait for is a violation, too."""
-    broken: list[str] = []
     try:
         history = run.finish(quiet_s=5, timeout_s=FINISH_TIMEOUT_S)
     except AssertionError as error:

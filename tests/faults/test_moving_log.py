@@ -54,6 +54,7 @@ def partition_ends(admin: AdminClient, harness: WorkerHarness) -> dict[int, int]
     return {at.partition: end for at, end in broker.stable_ends(broker.partitions([harness.topics.requests])).items()}
 
 
+@pytest.mark.soak
 def test_a_topic_that_is_created_again_stops_the_worker_and_is_answered_when_told(
     harness: WorkerHarness, admin: AdminClient
 ) -> None:

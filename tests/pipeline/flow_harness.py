@@ -39,7 +39,7 @@ class Store:
 
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
-        self.errors: dict[str, PipelineError] = {}
+        self.errors: dict[str, Exception] = {}
         self.asked: list[tuple[str, str | None]] = []
         self.downloads = 0
         self.has_etags = True
@@ -62,10 +62,13 @@ class Decoder:
     def __init__(self) -> None:
         self.out: list[Pixels | Canvas] = []
         self.decoded = 0
-        self.error: PipelineError | None = None
+        self.error: Exception | None = None
+        self.errors: dict[bytes, Exception] = {}
 
     def decode(self, data: bytes) -> Pixels | Canvas:
         self.decoded += 1
+        if data in self.errors:
+            raise self.errors[data]
         if self.error:
             raise self.error
         self.out.append(Pixels(bytes(300), 10, len(data), "PNG"))

@@ -169,11 +169,15 @@ def test_one_failure_leaves_its_neighbours_alone(build: Callable[..., FlowHarnes
         request(2).image.uri: Retryable(Stage.FETCH, "slow", "object store"),
         request(3).image.uri: ZeroDivisionError("a bug"),
     }
-    for number in range(5):
+    harness.flow.submit(0, request(0))
+    harness.collect(1)  # a known-good image, to tell the bug of one request from a broken stage
+    for number in range(1, 5):
         harness.flow.submit(number, request(number))
-    results = {outcome.ticket: outcome.result for outcome in harness.collect(5)}
+    results = {outcome.ticket: outcome.result for outcome in harness.collect(4)}
     kinds = {number: type(result).__name__ for number, result in results.items()}
-    assert kinds == {0: "ImageResult", 1: "Rejected", 2: "Retryable", 3: "Retryable", 4: "ImageResult"}
+    assert kinds == {1: "Rejected", 2: "Retryable", 3: "Rejected", 4: "ImageResult"}
+    assert isinstance(bug := results[3], Rejected)
+    assert (bug.reason, bug.stage) == (Reason.INTERNAL_ERROR, Stage.FETCH)
 
 
 def test_a_passed_deadline_is_rejected_before_any_work(build: Callable[..., FlowHarness]) -> None:
@@ -290,7 +294,7 @@ def test_a_stop_waits_for_running_fetches_and_starts_no_more(build: Callable[...
     assert harness.fetcher.asked == 1
 
 
-def test_a_thread_that_fails_makes_the_flow_fatal(
+def test_a_thread_that_fails_makes_the_flow_fatal_after_the_outcome_of_its_request(
     build: Callable[..., FlowHarness], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(job: EngineJob) -> None:
@@ -303,5 +307,6 @@ def test_a_thread_that_fails_makes_the_flow_fatal(
     monkeypatch.setattr(harness.engine, "submit", refuse)
     monkeypatch.setattr(harness.decoder, "release", fail)
     harness.flow.submit("ticket", request())
+    assert [outcome.ticket for outcome in harness.collect(1)] == ["ticket"]
     with pytest.raises(Fatal, match="KeyError"):
         harness.flow.collect(20)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable
 
 from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
@@ -13,6 +12,7 @@ from sightstream.pipeline.engine.remote.protocol import only_model, question_bod
 from sightstream.pipeline.engine.remote.server import ModelServer
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
+from sightstream.pipeline.internal_errors import judge
 from sightstream.pipeline.types import Canvas, Completion, EngineJob, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 
@@ -39,18 +39,25 @@ class ModelClient:
         return self._server.pause_s
 
     def outcome(self, job: EngineJob) -> Completion | PipelineError:
-        """Blocks `remote_timeout_s`, twice at most. Raises Fatal when the server refuses everything."""
-        try:
-            return self._answer(job)
-        except Retryable as error:
-            return error
-        except (Rejected, Fatal) as error:
-            return self._confirm_refusal(error)
-        except Exception as error:
-            # Type and traceback only; the message may contain a secret.
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("unexpected error while asking the model server: %s\n%s", type(error).__name__, frames)
-            return Retryable(Stage.INFER, f"unexpected {type(error).__name__}")
+        """Blocks `remote_timeout_s`, twice for each try at most. Raises Fatal when the server refuses everything.
+
+        A bug of ours that one job triggers ends that job alone, after three tries with a health check after each.
+        """
+        number = 0
+        while True:
+            number += 1
+            try:
+                return self._answer(job)
+            except Retryable as error:
+                return error
+            except (Rejected, Fatal) as error:
+                return self._confirm_refusal(error)
+            except Exception as error:
+                ending = judge(Stage.INFER, error, self._check_health, number)
+            if isinstance(ending, Fatal):
+                raise ending
+            if ending is not None:
+                return ending
 
     def _answer(self, job: EngineJob) -> Completion:
         try:
@@ -75,12 +82,17 @@ class ModelClient:
         if isinstance(error, Rejected) and error.reason is Reason.DEADLINE_EXCEEDED:
             return error
         try:
-            self._ask(HEALTH_CHECK_JOB, self.model, self._settings.remote_timeout_s)
-        except Retryable as error_of_check:
-            return error_of_check
-        except Rejected as broken:
-            raise _refuses_everything(broken) from broken
+            self._check_health()
+        except Retryable as down:
+            return down
         return error if isinstance(error, Rejected) else Rejected(Reason.ENGINE_REFUSED, Stage.INFER, str(error))
+
+    def _check_health(self) -> None:
+        """Raises Retryable when the server can't be asked now, Fatal when it refuses even this."""
+        try:
+            self._ask(HEALTH_CHECK_JOB, self.model, self._settings.remote_timeout_s)
+        except Rejected as error:
+            raise _refuses_everything(error) from error
 
     # --- the start ----------------------------------------------------------------------------------------
 

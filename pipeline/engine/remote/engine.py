@@ -11,8 +11,10 @@ from collections.abc import Callable
 from sightstream.pipeline.engine.protocol import ProgressCallback
 from sightstream.pipeline.engine.remote.client import ModelClient, pixels_of
 from sightstream.pipeline.engine.settings import EngineSettings
-from sightstream.pipeline.errors import Cancelled, Fatal
+from sightstream.pipeline.errors import Cancelled, Fatal, Retryable
+from sightstream.pipeline.shortage import shortage
 from sightstream.pipeline.types import EngineJob, FinishedJob
+from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.result import ModelIdentity
 
 
@@ -83,6 +85,9 @@ class RemoteEngine:
             except Fatal as error:
                 self._fatal = error
                 self.stop()
+            except Exception as error:  # one job must not end the thread, which has others to ask
+                problem = shortage(error, Stage.INFER) or Retryable(Stage.INFER, f"unexpected {type(error).__name__}")
+                self._finished_jobs.put(FinishedJob(job.id, problem))
 
     def _next(self) -> EngineJob | None:
         """Block until the server may be asked and return the oldest job; None when there will be no more."""

@@ -13,19 +13,18 @@ from sightstream.schemas.wire.dead_letter import Headers
 
 
 def record(
-    at: PartitionId, offset: int, content: tuple[bytes | None, bytes | None, Headers | None] = (None, None, None)
+    at: PartitionId,
+    offset: int,
+    content: tuple[bytes | None, bytes | None, Headers | None] = (None, None, None),
+    epoch: int | None = None,
 ) -> Message:
     """A record with key, value and headers."""
     key, value, headers = content
-    return Message(
-        topic=at.topic,
-        partition=at.partition,
-        offset=offset,
-        key=key,
-        value=value,
-        headers=None if headers is None else [*headers],
-        timestamp=(TIMESTAMP_CREATE_TIME, 1000 + offset),
-    )
+    kept: list[tuple[str, str | bytes | None]] | None = None if headers is None else [*headers]
+    timestamp = (TIMESTAMP_CREATE_TIME, 1000 + offset)
+    if epoch is None:
+        return Message(at.topic, at.partition, offset, key, value, kept, timestamp=timestamp)
+    return Message(at.topic, at.partition, offset, key, value, kept, timestamp=timestamp, leader_epoch=epoch)
 
 
 def problem(at: PartitionId, offset: int, code: int) -> Message:
@@ -46,6 +45,7 @@ class FakeConsumer:
     committed: dict[PartitionId, int] = field(default_factory=dict)
     held: dict[PartitionId, int] = field(default_factory=dict)  # the assignment at the time it was closed
     closed: bool = False
+    starts: list[int] = field(default_factory=list)  # of every assignment
     callbacks: dict[str, RebalanceCallback] = field(default_factory=dict)
 
     def subscribe(
@@ -66,6 +66,7 @@ class FakeConsumer:
 
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
         self.assigned |= {PartitionId(p.topic, p.partition): p.offset for p in partitions}
+        self.starts += [p.offset for p in partitions]
 
     def incremental_unassign(self, partitions: list[TopicPartition]) -> None:
         for p in partitions:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sightstream.consumers import store
 from sightstream.consumers.kafka.types import PartitionId
+from sightstream.consumers.store.batch import Position
 from sightstream.consumers.store.database import Database, migrate
 from sightstream.consumers.store.errors import StoreBusy, StoreError, TopicReplaced
 from sightstream.consumers.store.rows import Record, Row, dead_letter_row, result_row
@@ -30,27 +32,27 @@ def test_rows_and_position_stay(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "results.db"
     with Database(path) as database:
         assert database.position(PARTITION) is None
-        database.write([row(0), row(1)], {PARTITION: 2})
+        database.write([row(0), row(1)], {PARTITION: Position(2)})
     with Database(path) as database:
-        assert database.position(PARTITION) == 2
+        assert database.position(PARTITION) == Position(2)
     assert offsets(path) == [0, 1]
 
 
 def test_a_failing_row_leaves_neither_rows_nor_position(tmp_path: Path) -> None:
     with Database(tmp_path / "r.db") as database:
-        database.write([row(0)], {PARTITION: 1})
+        database.write([row(0)], {PARTITION: Position(1)})
         with pytest.raises(sqlite3.Error):
-            database.write([row(1), Row("results", {"topic": "t"})], {PARTITION: 3})
-        assert database.position(PARTITION) == 1
+            database.write([row(1), Row("results", {"topic": "t"})], {PARTITION: Position(3)})
+        assert database.position(PARTITION) == Position(1)
     assert offsets(tmp_path / "r.db") == [0]
 
 
 def test_writing_again_changes_nothing(tmp_path: Path) -> None:
     dead = dead_letter_row(Record("d", 0, 0, 1, *dead_record("r", "p", RecordId("q", 0, 0))))
     with Database(tmp_path / "r.db") as database:
-        database.write([row(0), dead], {PARTITION: 1})
+        database.write([row(0), dead], {PARTITION: Position(1)})
         before = list(sqlite3.connect(tmp_path / "r.db").iterdump())
-        database.write([row(0), dead], {PARTITION: 1})
+        database.write([row(0), dead], {PARTITION: Position(1)})
     assert list(sqlite3.connect(tmp_path / "r.db").iterdump()) == before
 
 
@@ -70,10 +72,22 @@ def test_a_topic_created_again_is_refused(tmp_path: Path) -> None:
 
 def test_restart_forgets_what_is_read_anew(tmp_path: Path) -> None:
     with Database(tmp_path / "r.db") as database:
-        database.write([row(n) for n in range(5)], {PARTITION: 5})
+        database.write([row(n) for n in range(5)], {PARTITION: Position(5)})
         database.restart(PARTITION, 3)
-        assert database.position(PARTITION) == 3
+        assert database.position(PARTITION) == Position(3)
     assert offsets(tmp_path / "r.db") == [0, 1, 2]
+
+
+def test_positions_of_an_older_version_are_kept(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "r.db", isolation_level=None)
+    (first,) = (file for file in (Path(store.__file__).parent / "migrations").iterdir() if file.name.startswith("0001"))
+    old.executescript(first.read_text())
+    old.executescript("PRAGMA user_version = 1; INSERT INTO positions VALUES ('t', 0, 7);")
+    old.close()
+    with Database(tmp_path / "r.db") as database:
+        assert database.position(PartitionId("t", 0)) == Position(7)
+        database.write([], {PartitionId("t", 0): Position(9, 8, 4)})
+        assert database.position(PartitionId("t", 0)) == Position(9, 8, 4)
 
 
 def test_a_file_from_the_future_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message
 
 from sightstream.consumers.kafka.types import PartitionId
+from sightstream.consumers.store.batch import MAX_BATCH_BYTES, Position
 from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.errors import StoreError, TopicReplaced
 from sightstream.consumers.store.follower import Follower, TopicRowMapping
@@ -47,8 +48,8 @@ def follow(database: Database, consumer: FakeConsumer, ids: dict[str, str] | Non
     return follower
 
 
-def answered(at: PartitionId, offset: int) -> Message:
-    return record(at, offset, result_record(f"r-{offset}", "p", RecordId("q", at.partition, offset)))
+def answered(at: PartitionId, offset: int, epoch: int | None = None) -> Message:
+    return record(at, offset, result_record(f"r-{offset}", "p", RecordId("q", at.partition, offset)), epoch)
 
 
 def dead(at: PartitionId, offset: int) -> Message:
@@ -71,7 +72,7 @@ def test_records_become_rows_and_offsets(database: Database) -> None:
 
 
 def test_the_databases_position_is_read_from_not_the_groups(database: Database) -> None:
-    database.write([], {R0: 17})
+    database.write([], {R0: Position(17)})
     consumer = FakeConsumer([assign(R0, R1)])
     follow(database, consumer)
     assert consumer.held == {R0: 17, R1: OFFSET_BEGINNING}
@@ -81,7 +82,7 @@ def test_the_end_is_past_trailing_markers(database: Database) -> None:
     consumer = FakeConsumer([assign(R0, R1), answered(R0, 0), end(R0, 2), end(R1, 6)])
     follow(database, consumer)
     assert consumer.committed == {R0: 2, R1: 6}
-    assert database.position(R0) == 2
+    assert database.position(R0) == Position(2)
 
 
 def test_garbage_is_kept_and_counted(database: Database) -> None:
@@ -109,13 +110,27 @@ def test_a_batch_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch)
     sizes: list[int] = []
     write = database.write
 
-    def counting(rows: list[Row], positions: Mapping[PartitionId, int]) -> None:
+    def counting(rows: list[Row], positions: Mapping[PartitionId, Position]) -> None:
         sizes.append(len(rows))
         write(rows, positions)
 
     monkeypatch.setattr(database, "write", counting)
     follow(database, FakeConsumer([assign(R0), *(answered(R0, n) for n in range(10))]), batch=4)
     assert sizes == [4, 4, 2]
+
+
+def test_a_batch_is_bounded_in_bytes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    write = database.write
+
+    def counting(rows: list[Row], positions: Mapping[PartitionId, Position]) -> None:
+        sizes.append(len(rows))
+        write(rows, positions)
+
+    monkeypatch.setattr(database, "write", counting)
+    large = b"{" * (MAX_BATCH_BYTES // 3)
+    follow(database, FakeConsumer([assign(R0), *(record(R0, n, (b"k", large, None)) for n in range(7))]))
+    assert sizes == [3, 3, 1]
 
 
 def gone(at: PartitionId) -> Message:
@@ -125,11 +140,11 @@ def gone(at: PartitionId) -> Message:
 def test_records_removed_before_they_were_read_are_passed_over_with_an_error(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    database.write([], {R0: 5})
+    database.write([], {R0: Position(5)})
     consumer = FakeConsumer([assign(R0), gone(R0)], watermarks={R0: (20, 30)})
     follow(database, consumer)
     assert consumer.held == {R0: 20}
-    assert database.position(R0) == 20
+    assert database.position(R0) == Position(20)
     assert "offsets 5 to 19 left the topic before they were stored" in caplog.text
 
 
@@ -140,7 +155,52 @@ def test_records_that_the_broker_lost_are_read_again(database: Database, caplog:
     follow(database, consumer)
     assert consumer.held == {R0: 3}
     assert rows(database, "results") == [(0, 0), (0, 1), (0, 2), (0, 3)]
-    assert "the broker lost offsets 4 to 7" in caplog.text
+    assert "the broker lost records before offset 8, it has offsets 3 to 3 now" in caplog.text
+
+
+def read_to_nine(database: Database) -> None:
+    """Offsets 0 to 7 in epoch 4, and a marker."""
+    follow(database, FakeConsumer([assign(R0), *(answered(R0, n, epoch=4) for n in range(8)), end(R0, 9)]))
+    assert database.position(R0) == Position(9, 8, 4)
+
+
+def test_the_last_record_is_read_once_more_and_not_stored_twice(database: Database) -> None:
+    read_to_nine(database)
+    consumer = FakeConsumer([assign(R0), answered(R0, 7, epoch=4), end(R0, 9), answered(R0, 9, epoch=5)])
+    assert follow(database, consumer).written["results"] == 1
+    assert consumer.starts == [7]
+    assert rows(database, "results") == [(0, n) for n in (*range(8), 9)]
+    assert database.position(R0) == Position(10, 10, 5)
+
+
+@pytest.mark.parametrize("found", [answered(R0, 7, epoch=6), answered(R0, 8, epoch=6), end(R0, 7), end(R0, 12)])
+def test_other_records_in_place_of_those_that_were_read_are_read_again(
+    database: Database, caplog: pytest.LogCaptureFixture, found: Message
+) -> None:
+    read_to_nine(database)
+    again = [answered(R0, 0, epoch=6), answered(R0, 3, epoch=6)]
+    consumer = FakeConsumer([assign(R0), found, *again], watermarks={R0: (0, 30)})
+    follow(database, consumer)
+    assert consumer.starts == [7, 0]
+    assert rows(database, "results") == [(0, 0), (0, 3)]
+    assert "the broker lost records before offset 9" in caplog.text
+
+
+def test_an_end_before_what_was_read_is_a_loss_too(database: Database) -> None:
+    database.write([], {R0: Position(9)})
+    consumer = FakeConsumer([assign(R0), end(R0, 5), answered(R0, 0)], watermarks={R0: (0, 5)})
+    follow(database, consumer)
+    assert consumer.starts == [9, 0]
+    assert rows(database, "results") == [(0, 0)]
+
+
+def test_markers_that_outlive_the_last_record_are_no_loss(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    read_to_nine(database)
+    consumer = FakeConsumer([assign(R0), gone(R0), answered(R0, 9, epoch=5)], watermarks={R0: (9, 30)})
+    follow(database, consumer)
+    assert consumer.starts == [7, 9]
+    assert rows(database, "results") == [(0, n) for n in (*range(8), 9)]
+    assert "lost" not in caplog.text
 
 
 def test_a_topic_created_again_while_running_stops_the_store(database: Database) -> None:

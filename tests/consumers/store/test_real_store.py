@@ -16,9 +16,12 @@ from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
 
 from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.schemas.wire.dead_letter import RecordId
 from sightstream.schemas.wire.topics import TopicSettings
+from tests.consumers.outcomes import dead_record, result_record
 from tests.consumers.publishing import OutcomePublisher, Seen, publish_in_background, read_all
 from tests.consumers.waiting import wait_for
+from tests.raw_batches import RawRecord, build_batch, produce_batch
 
 pytestmark = pytest.mark.real
 
@@ -163,6 +166,25 @@ def test_a_topic_created_again_is_refused(
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert b"was deleted and created again" in err
+
+
+def test_header_names_that_are_not_text_stop_nothing(
+    runtime: LocalRuntime, topics: TopicSettings, start: Start, database: Path
+) -> None:
+    publisher = OutcomePublisher(runtime.kafka_settings, topics)
+    publisher.publish(range(20))
+    for topic, make in ((topics.results, result_record), (topics.dead_letters, dead_record)):
+        key, value, headers = make("r-bad", "p-bad", RecordId(topics.requests, 0, 1))
+        named = [*((name.encode(), content) for name, content in headers), (b"bad\xff\xfe", b"x")]
+        produce_batch(runtime.kafka_settings, topic, 0, build_batch([RawRecord(value, key, named)]))
+    publisher.publish(range(20, 40))
+    finish(start)
+    assert rows(database) == read_all(runtime.kafka_settings, [topics.results, topics.dead_letters], topics.partitions)
+    with sqlite3.connect(database) as connection:
+        kept = connection.execute("SELECT source_offset FROM results WHERE request_id = 'r-bad'").fetchall()
+        unreadable = connection.execute("SELECT topic FROM unreadable").fetchall()
+    assert kept == [(None,)]
+    assert unreadable == [(topics.dead_letters,)]
 
 
 def _recreate(admin: AdminClient, topics: TopicSettings) -> None:

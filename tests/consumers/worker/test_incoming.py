@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sightstream.consumers.worker import incoming
 from sightstream.consumers.worker.incoming import read_record
 from sightstream.consumers.worker.records import MAX_KEPT_BYTES, dead_letter_record
-from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.wire.codec import MAX_HEADERS, MAX_HEADERS_BYTES, encode
+from sightstream.pipeline.errors import Fatal, Rejected
+from sightstream.schemas.wire.codec import MAX_HEADERS, MAX_HEADERS_BYTES, decode_request, encode
 from sightstream.schemas.wire.dead_letter import Headers, Reason, RecordId, Stage
 from sightstream.schemas.wire.record_size import record_bytes
+from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings
 from tests.consumers.outcomes import request
 
@@ -83,3 +85,29 @@ def test_every_record_can_be_a_dead_letter(key: int | None, value: int | None, h
     record = dead_letter_record(delivery, error, TOPICS, datetime.now(UTC))
     assert record.size_bytes == record_bytes(record.key, record.value, record.headers) <= MAX_OUTCOME_RECORD_BYTES
     assert delivery.held_bytes >= len(delivery.value or b"")
+
+
+def test_a_bug_that_one_record_triggers_is_a_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_on_mine(value: bytes | None) -> ImageRequest:
+        if value == VALUE:
+            raise ZeroDivisionError("secret")
+        return decode_request(value)
+
+    monkeypatch.setattr(incoming, "decode_request", fail_on_mine)
+    delivery, problem = read_record(AT, b"k", VALUE, [])
+    assert problem is not None
+    assert (problem.reason, problem.stage) == (Reason.INTERNAL_ERROR, Stage.TAKE)
+    assert "secret" not in str(problem)
+    assert (delivery.value, delivery.request) == (VALUE, None)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), MemoryError()], ids=repr)
+def test_a_parser_that_fails_on_every_record_stops_the_worker(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(value: bytes | None) -> ImageRequest:
+        raise error
+
+    monkeypatch.setattr(incoming, "decode_request", fail)
+    with pytest.raises(Fatal):
+        read_record(AT, b"k", VALUE, [])

@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from sightstream.consumers.worker import records
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.ledger import Ledger
@@ -15,9 +16,10 @@ from sightstream.consumers.worker.outcomes import Outcomes
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
-from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
+from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.types import Outcome
+from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import Failure, Reason, RecordId, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
@@ -149,4 +151,29 @@ def test_deliveries_of_revoked_partitions_change_nothing(harness: OutcomesHarnes
     harness.assignment.state.deliveries.clear()
     harness.end(delivery, GONE)
     harness.end(harness.start(1), Cancelled("handed back"))
+    assert harness.reasons == {}
+
+
+def test_a_bug_that_one_result_triggers_is_a_dead_letter(
+    harness: OutcomesHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_on_mine(result: ImageResult) -> bytes:
+        if result.image.uri == "s3://b/k":
+            raise ZeroDivisionError
+        return encode(result)
+
+    monkeypatch.setattr(records, "encode", fail_on_mine)
+    harness.end(harness.start(0), answered(cached=False))
+    assert harness.reasons == {0: Reason.INTERNAL_ERROR}
+
+
+def test_results_that_can_not_be_written_at_all_stop_the_worker(
+    harness: OutcomesHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(result: ImageResult) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(records, "encode", fail)
+    with pytest.raises(Fatal, match="the stage publish is broken"):
+        harness.end(harness.start(0), answered(cached=False))
     assert harness.reasons == {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
@@ -46,9 +46,14 @@ def queue(clock: Clock) -> RetryQueue:
     return RetryQueue(SETTINGS, clock, Random(1))
 
 
-def delivery(uri: str = "s3://b/k") -> Delivery:
+def delivery(uri: str = "s3://b/k", deadline: datetime | None = None) -> Delivery:
     request = ImageRequest(
-        request_id="r", product_id="p", image=ImageRef(uri=uri), question="?", submitted_at=datetime.now(UTC)
+        request_id="r",
+        product_id="p",
+        image=ImageRef(uri=uri),
+        question="?",
+        submitted_at=datetime.now(UTC),
+        deadline=deadline,
     )
     return Delivery(RecordId("t", 0, 0), None, b"", [], request)
 
@@ -70,6 +75,16 @@ def test_backs_off_and_gives_up(queue: RetryQueue, clock: Clock) -> None:
     assert one.attempts == 3
     assert 0.5 <= waits[0] <= 1.1
     assert 1 <= waits[1] <= 2.1
+
+
+def test_a_request_past_its_deadline_uses_up_no_probe(queue: RetryQueue, clock: Clock) -> None:
+    """The flow rejects it without asking the dependency, so it would find nothing out."""
+    expired = [delivery(deadline=datetime.now(UTC) - timedelta(seconds=1)) for _ in range(20)]
+    wanted = delivery(deadline=datetime.now(UTC) + timedelta(hours=1))
+    for one in [*expired, wanted]:
+        assert fail(queue, one, STORE_DOWN)
+    clock.now += SETTINGS.max_backoff_s
+    assert set(queue.due()) == {*expired, wanted}
 
 
 def test_an_outage_is_waited_out(queue: RetryQueue, clock: Clock) -> None:

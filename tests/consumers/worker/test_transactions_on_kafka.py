@@ -30,7 +30,7 @@ class Member:
         self.consumer = Consumer(self.kafka.client_config() | {"group.id": group, "enable.auto.commit": False})
         self.consumer.subscribe([topics.requests])
         wait_for(lambda: self.consumer.poll(0.1) is None and bool(self.consumer.assignment()), "an assignment")
-        self.transactions = Transactions(self.kafka, group, 10, lambda: None)
+        self.transactions = Transactions(self.kafka, group, 10, confirm_topic=lambda: None)
         self.transactions.renew()
 
     def commit(self, *records: OutgoingRecord, one_by_one: bool = False) -> None:

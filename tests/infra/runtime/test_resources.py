@@ -90,6 +90,28 @@ def test_a_lost_creation_is_tried_again(runtime: LocalRuntime) -> None:
     assert slow.tries == 2
 
 
+class UnevenAdmin:
+    """A cluster whose second answer comes from a broker that does not know the topics yet."""
+
+    def __init__(self, real: AdminClient) -> None:
+        self.real, self.asked = real, 0
+
+    def list_topics(self, timeout: float) -> Any:
+        self.asked += 1
+        found = self.real.list_topics(timeout=timeout)
+        if self.asked == 2:
+            found.topics = {}
+        return found
+
+
+def test_a_broker_that_does_not_know_the_topics_yet_is_asked_again(
+    runtime: LocalRuntime, topics: TopicSettings
+) -> None:
+    uneven = UnevenAdmin(AdminClient(runtime.kafka_settings.client_config()))
+    resources._wait_until_served(uneven, topic_specs(topics))
+    assert uneven.asked > 2
+
+
 def test_a_creation_that_never_gets_through_is_an_error() -> None:
     with pytest.raises(RuntimeFailedError, match=r"topic lost could not be created: .*[Tt]imed out"):
         resources._is_created("lost", timed_out(), deadline=0.0)

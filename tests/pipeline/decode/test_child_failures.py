@@ -17,11 +17,12 @@ from sightstream.infra.lab.fuzz.corpus import encoded, sample_image
 from sightstream.pipeline.child_signals import was_killed
 from sightstream.pipeline.decode import process
 from sightstream.pipeline.decode.decoder import Decoder
-from sightstream.pipeline.decode.health_check import DEPENDENCY, HEALTH_CHECK_IMAGE
+from sightstream.pipeline.decode.health_check import HEALTH_CHECK_IMAGE
 from sightstream.pipeline.decode.inline import decode
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.errors import PipelineError, Rejected, Retryable
+from sightstream.pipeline.own_parts import DECODER
 from sightstream.pipeline.types import Canvas, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 
@@ -130,7 +131,7 @@ def test_different_failures_do_not_add_up(failing: FailingDecoder) -> None:
 def test_a_decoder_that_fails_on_a_known_good_image_blames_none(failing: FailingDecoder, failure: str | int) -> None:
     error = failing.decode("exit", failure)
     assert isinstance(error, Retryable)
-    assert (error.stage, error.dependency) == (Stage.DECODE, DEPENDENCY)
+    assert (error.stage, error.dependency) == (Stage.DECODE, DECODER)
     assert failing.requests == ["image", "health check"]
     assert failing.decoder._pool.allocated == 0
     assert isinstance(failing.decode(), Pixels)
@@ -156,7 +157,7 @@ def test_a_machine_without_processes_or_memory_blames_no_image_and_leaks_nothing
         for _ in range(20):
             with pytest.raises(Retryable, match=os.strerror(number)) as caught:
                 decoder.decode(GOOD)
-            assert (caught.value.stage, caught.value.dependency) == (Stage.DECODE, DEPENDENCY)
+            assert (caught.value.stage, caught.value.dependency) == (Stage.DECODE, DECODER)
         assert open_files() <= before
     assert decoder._pool.allocated == 0
     assert decoder.decode(GOOD).width

@@ -12,9 +12,10 @@ import pytest
 from sightstream.infra.lab.fuzz.corpus import encoded, sample_image
 from sightstream.pipeline.decode import process
 from sightstream.pipeline.decode.decoder import Decoder
-from sightstream.pipeline.decode.health_check import DEPENDENCY, HEALTH_CHECK_IMAGE
+from sightstream.pipeline.decode.health_check import HEALTH_CHECK_IMAGE
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.errors import Rejected, Retryable
+from sightstream.pipeline.own_parts import DECODER
 from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.schemas.wire.dead_letter import Reason
 
@@ -167,7 +168,7 @@ def test_a_machine_without_memory_does_not_reject_the_image(start: Callable[[str
     )
     with pytest.raises(Retryable, match="no shared memory for the decoded image") as caught:
         decoder.decode(GOOD)
-    assert caught.value.dependency == DEPENDENCY
+    assert caught.value.dependency == DECODER
     assert decoder._pool.allocated == 0
 
 
@@ -177,5 +178,5 @@ def test_a_child_that_does_not_start_does_not_reject_the_image(monkeypatch: pyte
         decoder = Decoder(SETTINGS)
         with pytest.raises(Retryable, match=message) as caught:
             decoder.decode(GOOD)
-        assert caught.value.dependency == DEPENDENCY
+        assert caught.value.dependency == DECODER
         decoder.stop()

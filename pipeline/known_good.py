@@ -1,0 +1,79 @@
+"""Known-good jobs: work that a sound stage always does, to tell a bug that one request triggers from a broken stage."""
+
+from __future__ import annotations
+
+from sightstream.pipeline.cache.answer_cache import CacheHit
+from sightstream.pipeline.cache.cached_answer import CachedAnswer
+from sightstream.pipeline.decode.health_check import HEALTH_CHECK_IMAGE
+from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
+from sightstream.pipeline.in_flight import Clocks, InFlightRequest
+from sightstream.pipeline.internal_errors import NoKnownGood
+from sightstream.pipeline.stages import DecodeStage, FetchStage
+from sightstream.pipeline.types import FetchedImage
+from sightstream.schemas.wire.dead_letter import Stage
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.result import ImageResult, ModelIdentity
+
+_SHA256 = "0" * 64
+_MODEL = ModelIdentity(name="known-good", quantization="none", engine="none")
+_ANSWER = CachedAnswer(
+    text="<CONCLUSION>A grey square.</CONCLUSION>",
+    finish_reason="stop",
+    prompt_tokens=1,
+    completion_tokens=1,
+    bytes=1,
+    format="PNG",
+    width=64,
+    height=64,
+)
+
+
+class KnownGoodJobs:
+    """One for each stage. Thread safe."""
+
+    def __init__(self, fetcher: FetchStage, decoder: DecodeStage, clocks: Clocks) -> None:
+        self._fetcher, self._decoder, self._clocks = fetcher, decoder, clocks
+        self._fetched: dict[str, ImageRef] = {}
+
+    def record_fetched(self, image: ImageRef) -> None:
+        """Keep an image that was fetched, as the known-good one of its kind of source."""
+        self._fetched[_scheme(image)] = image
+
+    def run(self, stage: Stage, failed: ImageRef) -> None:
+        """Send a known-good job through the stage at which the image `failed` did. Blocks.
+
+        Raises what the stage raises, or NoKnownGood while no image of this kind of source was fetched.
+        """
+        match stage:
+            case Stage.FETCH:
+                self._fetch(failed)
+            case Stage.DECODE:
+                self._decoder.release(self._decoder.decode(HEALTH_CHECK_IMAGE))
+            case _:
+                known_good_result(self._clocks)
+
+    def _fetch(self, failed: ImageRef) -> None:
+        known_good = self._fetched.get(_scheme(failed))
+        if known_good is None:
+            raise NoKnownGood("an unexpected error, and no image was fetched before to compare with")
+        self._fetcher.fetch(known_good)
+
+
+def known_good_request(clocks: Clocks) -> ImageRequest:
+    image = ImageRef(uri="file:///known-good.png")
+    return ImageRequest(
+        request_id="known-good", product_id="known-good", image=image, question="?", submitted_at=clocks.now()
+    )
+
+
+def known_good_result(clocks: Clocks) -> ImageResult:
+    """Make a job for the engine, and a result of its answer. The engine itself is checked by its own host."""
+    request = InFlightRequest(-1, None, known_good_request(clocks), clocks)
+    request.receive(FetchedImage(HEALTH_CHECK_IMAGE, _SHA256))
+    request.pixels, request.seconds = HEALTH_CHECK_JOB.pixels, {Stage.FETCH: 0.0}
+    request.to_job()
+    return request.result_from_cache(CacheHit(_ANSWER, _SHA256, _MODEL))
+
+
+def _scheme(image: ImageRef) -> str:
+    return image.uri.partition(":")[0].lower()
