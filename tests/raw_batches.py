@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import NotLeaderForPartitionError
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.structs import TopicPartition
@@ -59,9 +60,14 @@ async def _produce(bootstrap_servers: str, topic: str, partition: int, batch: by
         request = ProduceRequest(
             transactional_id=None, required_acks=-1, timeout=30_000, topics=[(topic, [(partition, batch)])]
         )
-        leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
-        response = await client.send(leader, request)
-        ((_, (answer, *_)),) = response.topics
+        for _ in range(100):
+            leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+            response = await client.send(leader, request)
+            ((_, (answer, *_)),) = response.topics
+            if answer[1] != NotLeaderForPartitionError.errno:
+                break
+            await asyncio.sleep(0.1)  # the topic was made a moment ago
+            await client.force_metadata_update()
         assert answer[1] == 0, f"the broker refused the batch: error {answer[1]}"
         return int(answer[2])
     finally:

@@ -8,6 +8,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from sightstream.consumers.kafka.message import headers_of
 from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.codec import decode_request, decode_result
@@ -67,10 +68,11 @@ class OutcomeWatch:
     def _add(self, message: Any) -> None:
         if message.error() is not None:
             raise KafkaException(message.error())
-        self._sources[RecordId.from_headers(message.headers())] += 1
+        headers = headers_of(message) or []
+        self._sources[RecordId.from_headers(headers)] += 1
         self._times.append(time.monotonic())
         if message.topic() == self._topics.results:
             result = decode_result(message.value())
             self.results[result.request_id] = result
         else:
-            self.dead_letters[decode_request(message.value()).request_id] = Failure.from_headers(message.headers())
+            self.dead_letters[decode_request(message.value()).request_id] = Failure.from_headers(headers)
