@@ -67,6 +67,7 @@ class WorkerHarness:
     prefix: tuple[str, ...] = ()  # before the command, such as one that enters a network namespace
     published_to: Counter[int] = field(default_factory=Counter)  # by partition
     environment: dict[str, str] = field(default_factory=dict)
+    root: Path = ROOT  # the checkout that workers are started from
     reader: ConcurrentReader = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +104,7 @@ class WorkerHarness:
         command = [*self.prefix, sys.executable, "-m", *self.program, *self.options]
         with log:
             worker = subprocess.Popen(
-                command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+                command, env=environment, cwd=self.root, stdout=log, stderr=log, start_new_session=True
             )
         self.workers.append(worker)
         return worker
