@@ -1,10 +1,11 @@
-"""Reads Kafka: the worker, the store, the lookup and lag.
+"""Reads Kafka: the worker, the store, the lookup, redrive and lag.
 
 worker/            consumes requests and publishes their outcomes
 store/             writes every outcome as a row into SQLite
 lookup/            serves the newest result of each product over HTTP
+redrive/           lists dead letters and publishes their requests again
 lag/               measures how far each of them is behind
-kafka/             common reading of Kafka; the four packages above use it and never import each other
+kafka/             common reading of Kafka; the packages above use it and never import each other
 metrics.py         the metrics of all of them
 metrics_server.py  serves /metrics on loopback
 """

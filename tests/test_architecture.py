@@ -64,8 +64,8 @@ def test_packages_import_one_way(package: str) -> None:
 
 
 def test_consumers_never_import_each_other() -> None:
-    """Worker, lag, lookup and store run alone; the reading of Kafka that they share is in consumers/kafka."""
-    siblings = {"worker", "lag", "lookup", "store"}
+    """Worker, lag, lookup, redrive and store run alone; the reading of Kafka that they share is in consumers/kafka."""
+    siblings = {"worker", "lag", "lookup", "redrive", "store"}
     wrong = {
         str(path.relative_to(ROOT)): sorted(others)
         for sibling in siblings

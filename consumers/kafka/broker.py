@@ -33,6 +33,8 @@ T = TypeVar("T")
 # confluent-kafka gives these two methods no types.
 _EARLIEST: Callable[[], OffsetSpec] = OffsetSpec.earliest
 _LATEST: Callable[[], OffsetSpec] = OffsetSpec.latest
+# librdkafka prints ids in plain base64; Kafka and its tools print them in the form that is safe in URLs.
+_URL_SAFE = str.maketrans("+/", "-_", "=")
 _NO_GROUP = {KafkaError.GROUP_ID_NOT_FOUND, KafkaError.INVALID_GROUP_ID}
 
 
@@ -138,15 +140,24 @@ class Broker:
         """Return the offsets up to which a read_committed reader can read."""
         return self._offsets(partitions, _LATEST())
 
+    def ends(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]:
+        """Return the ends of the partitions, records of open transactions included."""
+        return self._offsets(partitions, _LATEST(), IsolationLevel.READ_UNCOMMITTED)
+
     def starts(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]:
         """Return the earliest offsets that the broker still has."""
         return self._offsets(partitions, _EARLIEST())
 
-    def _offsets(self, partitions: Iterable[PartitionId], spec: OffsetSpec) -> dict[PartitionId, int]:
+    def _offsets(
+        self,
+        partitions: Iterable[PartitionId],
+        spec: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[PartitionId, int]:
         wanted = {TopicPartition(*partition): spec for partition in partitions}
         if not wanted:
             return {}
-        futures = self._call(self._admin.list_offsets, wanted, isolation_level=IsolationLevel.READ_COMMITTED)
+        futures = self._call(self._admin.list_offsets, wanted, isolation_level=isolation)
         found: dict[TopicPartition, ListOffsetsResultInfo] = {
             p: self._result(future, p.topic) for p, future in futures.items()
         }
@@ -175,7 +186,7 @@ class Broker:
 
 def _topic(described: TopicDescription) -> Topic:
     copies = min((len(partition.replicas) for partition in described.partitions), default=0)
-    return Topic(str(described.topic_id), len(described.partitions), copies)
+    return Topic(str(described.topic_id).translate(_URL_SAFE), len(described.partitions), copies)
 
 
 class _NoGroup(Exception):

@@ -28,12 +28,20 @@ MarkerState = Literal["redriven", "parked"]
 
 @dataclass(frozen=True, slots=True)
 class LetterId:
-    """Names one dead letter for ever. `topic_id` is the id that Kafka gave to its topic."""
+    """Names one dead letter for ever. `topic_id` is the id that Kafka gave to its topic, as Kafka's tools print it.
+
+    Raises ValueError for what str() could not write so that parse() reads it again: a marker that nobody recognises
+    would let its letter be redriven twice.
+    """
 
     topic: str
     topic_id: str
     partition: int
     offset: int
+
+    def __post_init__(self) -> None:
+        if not _LETTER.fullmatch(str(self)):
+            raise ValueError("not the coordinates of a dead letter")
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.topic_id}/{self.partition}/{self.offset}"

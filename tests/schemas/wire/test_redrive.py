@@ -33,6 +33,12 @@ def test_other_text_names_no_letter(text: str) -> None:
         LetterId.parse(text)
 
 
+@pytest.mark.parametrize("topic_id", ["a/b", "a+b", "a=", "", "ü", "x" * 65])
+def test_a_letter_that_could_not_be_recognised_again_is_not_made(topic_id: str) -> None:
+    with pytest.raises(ValueError, match="not the coordinates"):
+        LetterId("t", topic_id, 0, 0)
+
+
 @given(markers)
 def test_a_marker_is_read_as_it_was_written(marker: bytes) -> None:
     assert encode(decode_marker(marker)) == marker
