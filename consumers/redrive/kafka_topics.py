@@ -88,8 +88,16 @@ class KafkaTopics:
         return self._read({PartitionId(self._topics.dead_letters, number): span for number, span in spans.items()})
 
     def markers(self) -> Iterator[Record]:
-        """Yield every committed marker. After `open` it makes sure that no open transaction hides one."""
-        partitions = self._broker.partitions([self._topics.redrives])
+        """Yield every committed marker, none where nobody has created their topic yet and nothing is written.
+
+        After `open` it makes sure that no open transaction hides one.
+        """
+        try:
+            partitions = self._broker.partitions([self._topics.redrives])
+        except UnknownTopic:
+            if self._is_open:
+                raise
+            return
         ends, stable_ends = self._broker.ends(partitions), self._broker.stable_ends(partitions)
         if self._is_open and any(stable_ends[at] < ends[at] for at in partitions):
             raise InDoubt(f"an open transaction on {self._topics.redrives} hides what was redriven behind it")

@@ -31,4 +31,5 @@ class LetterReading:
                 continue
             self._reading.letters += 1
             yield letter
-        self._reading.offsets = sum(span.end - span.start for span in self._spans.values())
+        offsets = sum(span.end - span.start for span in self._spans.values())
+        self._reading.without_record = max(0, offsets - self._reading.records)

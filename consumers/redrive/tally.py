@@ -12,17 +12,18 @@ from sightstream.consumers.redrive.decision import Decision
 class Reading:
     """What was read. `foreign` are records that no worker wrote; `letters` are all dead letters, selected or not.
 
-    The offsets beside them hold no record for a reader: transaction markers, and records of aborted transactions.
+    `without_record` counts offsets that hold nothing for a reader, transaction markers and records of aborted
+    transactions; it is known only once everything is read.
     """
 
-    offsets: int = 0
     letters: int = 0
     foreign: int = 0
     foreign_markers: int = 0
+    without_record: int = 0
 
     @property
-    def without_record(self) -> int:
-        return max(0, self.offsets - self.letters - self.foreign)
+    def records(self) -> int:
+        return self.letters + self.foreign
 
 
 @dataclass(slots=True)

@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from sightstream.infra.cli import ask, bench, demo, down, lag, lookup, publish, results, schemas, store, up, worker
+from sightstream.infra.cli import (
+    ask,
+    bench,
+    dead_letters,
+    demo,
+    down,
+    lag,
+    lookup,
+    publish,
+    results,
+    schemas,
+    store,
+    up,
+    worker,
+)
 from sightstream.infra.cli import config as config_command
 from sightstream.infra.errors import CommandError
 
@@ -59,6 +73,7 @@ app.add_typer(config_command.app, name="config")
 app.add_typer(bench.app, name="bench")
 app.command()(store.store)
 app.command()(results.results)
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(lag.lag)
 app.command()(lookup.lookup)
 
