@@ -10,7 +10,10 @@ from sightstream.consumers.redrive.letter import DeadLetter, request_of
 from sightstream.schemas.wire.dead_letter import RecordId
 from sightstream.schemas.wire.topics import record_key
 
-_RANGE = re.compile(r"(?:([a-zA-Z0-9._-]+)/)?([0-9]{1,10})(?:/([0-9]{1,19})(?:(-)([0-9]{1,19})?)?)?")
+# A topic has a letter, a dot or the like in its name: a bare number is a partition.
+_RANGE = re.compile(
+    r"(?:((?=[0-9]*[a-zA-Z._-])[a-zA-Z0-9._-]+)/)?([0-9]{1,10})(?:/([0-9]{1,19})(?:(-)([0-9]{1,19})?)?)?"
+)
 _AGE = re.compile(r"([0-9]{1,9})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

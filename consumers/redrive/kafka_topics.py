@@ -94,7 +94,7 @@ class KafkaTopics:
         """
         try:
             partitions = self._broker.partitions([self._topics.redrives])
-        except UnknownTopic:
+        except MissingTopic:
             if self._is_open:
                 raise
             return

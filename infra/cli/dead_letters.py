@@ -226,11 +226,8 @@ def _redrive(
     from sightstream.consumers.redrive.errors import RedriveError
     from sightstream.consumers.redrive.job import RedriveJob
     from sightstream.consumers.redrive.pace import Pace
-    from sightstream.consumers.redrive.topic_check import check_topics
-    from sightstream.infra.settings import load
-    from sightstream.schemas.connections.kafka import KafkaSettings
 
-    check_topics(load(KafkaSettings), names)
+    topics.check()
     with _stop_on_signals() as stop:
         job = RedriveJob(topics, names, plan, Pace(rate, sleep=stop.wait), stop.is_set, sleep=stop.wait)
         try:
