@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from sightstream.infra.runtime.local import LocalRuntime
     from sightstream.schemas.wire.topics import TopicSettings
+
+# hypothesis fails an example that takes longer than 200 ms, which on a busy machine any may.
+settings.register_profile("any-speed", deadline=None)
+settings.load_profile("any-speed")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
