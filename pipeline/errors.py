@@ -27,13 +27,19 @@ class Retryable(PipelineError):
 
     `dependency` names what failed if this worker relies on it, such as the object store: while it is down, its
     requests wait. None means that only this request needs it, such as a foreign host.
+
+    `otherwise` is how the request ends if the dependency turns out to be up: the answer is final for one image, and an
+    outage when every image gets it, such as "access denied".
     """
 
-    def __init__(self, stage: Stage, detail: str, dependency: str | None = None) -> None:
-        super().__init__(stage, detail, dependency)
+    def __init__(
+        self, stage: Stage, detail: str, dependency: str | None = None, otherwise: Rejected | None = None
+    ) -> None:
+        super().__init__(stage, detail, dependency, otherwise)
         self.stage = stage
         self.detail = detail
         self.dependency = dependency
+        self.otherwise = otherwise
 
     def __str__(self) -> str:
         return self.detail

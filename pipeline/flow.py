@@ -20,7 +20,7 @@ from sightstream.pipeline.internal_errors import judge, without_message
 from sightstream.pipeline.known_good import KnownGoodJobs
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.stages import DecodeStage, FetchStage
-from sightstream.pipeline.types import FetchedImage, FinishedJob, Outcome
+from sightstream.pipeline.types import FetchedImage, FinishedJob, Origin, Outcome
 from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
@@ -217,6 +217,10 @@ class Flow:
     def held_bytes(self) -> int:
         """Bytes of images and pixels that requests in flight hold."""
         return self._budget.used_bytes
+
+    def origin(self, request: ImageRequest) -> Origin:
+        """Return where the request's image comes from. Never blocks, never raises."""
+        return self._fetcher.origin(request.image)
 
     def cancel(self, tickets: set[Hashable]) -> None:
         """Drop requests whose outcomes nobody wants any more: what has not started will not start."""

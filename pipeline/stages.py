@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sightstream.pipeline.types import Canvas, FetchedImage, NotModified, Pixels
+from sightstream.pipeline.types import Canvas, FetchedImage, NotModified, Origin, Pixels
 from sightstream.schemas.wire.request import ImageRef
 
 
@@ -14,6 +14,9 @@ class FetchStage(Protocol):
 
         Blocks. Raises Retryable or Rejected.
         """
+
+    def origin(self, image: ImageRef) -> Origin:
+        """Return where the image comes from, by its address alone. Never blocks, never raises."""
 
 
 class DecodeStage(Protocol):

@@ -12,6 +12,19 @@ from sightstream.schemas.wire.result import FinishReason, ImageResult
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an image comes from, and what fails as one: a bucket, a host, a file root.
+
+    `name` may be a publisher's choice; `label` comes from a closed set, for metrics: a name or pattern in the settings,
+    or a kind. `is_dependency` says that this worker relies on it: while it is down, its requests wait.
+    """
+
+    name: str
+    label: str
+    is_dependency: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FetchedImage:
     """An image as it is stored; `etag` is the store's own name for these bytes, if it has one."""
 

@@ -11,7 +11,9 @@ In call order:
     lost_position.py goes on where retention removed records, or stops
     delivery.py      a record in this worker's hands, with its attempts
     outcomes.py      collects outcomes from the flow: an end goes to the ledger, a failure to the retry queue
-    retry_queue.py   decides when a request is tried again, with one circuit breaker per dependency
+    retry_queue.py   decides when a request is tried again, and holds what waits for a dependency that is down
+    breakers.py      one circuit breaker per dependency that fails, and what closes it
+    admission.py     decides which new record is worked on, waits, or is held while others wait
     records.py       turns results and rejections into the records of the result and dead-letter topics
     committer.py     decides when to commit, and what; `Committer._commit` is where offsets are committed
     transactions.py  sends records and offsets in one Kafka transaction (`Transactions.commit`), and names its failures

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from sightstream.consumers.kafka.offset_metadata import Ranges, UnreadableMetadata, decode
 from sightstream.consumers.metrics import PARTITIONS
@@ -27,7 +28,8 @@ class PartitionState:
     Its methods alone change the ledger's offsets, `deliveries`, `held_bytes` and `has_polled` (something was read
     since it was assigned); Outcomes finishes offsets in the ledger, and Intake and LostPositions set `paused`. It
     `is_new` where the group had no offset. `replaced` is what Kafka still holds for a partition that was restarted: it
-    says nothing about the offsets that are read now.
+    says nothing about the offsets that are read now. Intake sets `held`: a record that was read, and is not started
+    yet. The ledger does not know a held record, so no commit passes it.
     """
 
     partition: int
@@ -38,6 +40,13 @@ class PartitionState:
     paused: bool = False
     is_new: bool = False
     replaced: CommitPoint | None = None
+    held: Delivery | None = None
+    behind_held: deque[Message] = field(default_factory=deque)
+
+    def hold(self, delivery: Delivery) -> None:
+        """Keep a record for later; whatever comes after it in the partition must wait in `behind_held`."""
+        self.has_polled = True
+        self.held = delivery
 
     def start(self, delivery: Delivery) -> bool:
         """Register a delivery. Return False if its offset was published before. Raises LedgerError."""

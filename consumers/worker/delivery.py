@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sightstream.pipeline.types import Origin
 from sightstream.schemas.wire.dead_letter import Headers, RecordId
 from sightstream.schemas.wire.record_size import headers_bytes
 from sightstream.schemas.wire.redrive import history_headers
@@ -20,7 +21,8 @@ class Delivery:
     """`request` is None when the record does not parse. Compared by identity: a record read twice is two deliveries.
 
     `omitted` is set when key, value and headers are not kept: the headers that replace them in a dead letter.
-    Outcomes alone counts `attempts`; RetryQueue alone sets `failing_since`.
+    Outcomes alone counts `attempts`; RetryQueue alone sets `failing_since` and `refused_since`: since when its attempts
+    fail, and since when its origin answers them with a refusal. Intake sets `origin`: where its image comes from.
     """
 
     record_id: RecordId
@@ -31,6 +33,8 @@ class Delivery:
     attempts: int = 0
     failing_since: float | None = None
     omitted: Headers | None = None
+    refused_since: float | None = None
+    origin: Origin | None = None
 
     @property
     def order_key(self) -> bytes | None:

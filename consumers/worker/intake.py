@@ -9,9 +9,10 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from sightstream.consumers.kafka.message import IncompleteMessage, record_id
 from sightstream.consumers.metrics import PAUSED, REQUESTS_TAKEN
+from sightstream.consumers.worker.admission import Admission, AdmissionControl
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.delivery import Delivery
-from sightstream.consumers.worker.incoming import Incoming, read_message
+from sightstream.consumers.worker.incoming import read_message
 from sightstream.consumers.worker.ledger import LedgerError
 from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.permissions import check_permission
@@ -49,6 +50,7 @@ class Intake:
         self._lost_positions = lost_positions
         self._settings, self._consumer, self._assignment = settings, consumer, assignment
         self._flow, self._retry_queue, self._reject = flow, retry_queue, reject
+        self._admission = AdmissionControl(settings, retry_queue)
         self._clock = clock
         self._full_since: float | None = None
         self._free_bytes = MAX_HELD_BYTES
@@ -70,12 +72,14 @@ class Intake:
         PAUSED.set(full)
         if self._is_full_for_a_moment(full):
             return False
+        if not full:
+            capacity -= self._start_held(capacity)
         self._pause_or_resume(full)
         message = self._consumer.poll(timeout_s)
         while message is not None:
             self._process(message)
             capacity -= 1
-            has_capacity = capacity > 0 and self._free_bytes > 0 and self._retry_queue.admits_new()
+            has_capacity = capacity > 0 and self._free_bytes > 0
             message = self._consumer.poll(0) if has_capacity else None
         return True
 
@@ -88,19 +92,35 @@ class Intake:
 
     def _free_capacity(self) -> int:
         """Return how many records to consume now. Counting again for each record would cost more than all the rest."""
-        if self._closed or self._free_bytes <= 0 or not self._retry_queue.admits_new():
+        if self._closed or self._free_bytes <= 0:
             return 0
         return min(self._flow.free_capacity, self._settings.max_unpublished - self._assignment.unpublished)
 
     def _pause_or_resume(self, full: bool) -> None:
         for state in self._assignment:
-            wanted = full or not state.ledger.accepts_more
+            wanted = full or not state.ledger.accepts_more or state.held is not None
             # Don't pause a partition before it has been read from: a pause right after its assignment could lose the
             # offset to start at (librdkafka #2190).
             if wanted != state.paused and (state.has_polled or not wanted):
-                change = self._consumer.pause if wanted else self._consumer.resume
-                change([TopicPartition(self._assignment.topic, state.partition)])
-                state.paused = wanted
+                self._set_paused(state, wanted)
+
+    def _set_paused(self, state: PartitionState, paused: bool) -> None:
+        change = self._consumer.pause if paused else self._consumer.resume
+        change([TopicPartition(self._assignment.topic, state.partition)])
+        state.paused = paused
+
+    def _start_held(self, capacity: int) -> int:
+        """Start held records for which there is capacity now, and what came behind them. Returns how many."""
+        started = 0
+        for state in self._assignment:
+            while state.held is not None and started < capacity:
+                delivery, state.held = state.held, None
+                if not self._start(state, delivery):
+                    break
+                started += 1
+                while state.behind_held and state.held is None:
+                    self._process(state.behind_held.popleft())
+        return started
 
     def _process(self, message: Message) -> None:
         error = message.error()
@@ -110,7 +130,7 @@ class Intake:
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._reach_end(message)
             elif error.code() in _POSITION_IS_GONE:
-                self._lost_positions.add(record_id(message).partition)
+                self._lose_position(message)
             else:
                 _handle_error(error)
         except (LedgerError, IncompleteMessage) as problem:
@@ -118,25 +138,53 @@ class Intake:
 
     def _reach_end(self, message: Message) -> None:
         end = record_id(message)
-        if state := self._assignment.get(end.partition):
+        if (state := self._assignment.get(end.partition)) and not self._waits_behind(state, message):
             state.advance_to(end.offset)
+
+    def _lose_position(self, message: Message) -> None:
+        at = record_id(message)
+        if (state := self._assignment.get(at.partition)) and not self._waits_behind(state, message):
+            self._lost_positions.add(at.partition)
 
     def _admit(self, message: Message) -> None:
         at = record_id(message)
-        if state := self._assignment.get(at.partition):
-            self._start(state, read_message(message))
+        if (state := self._assignment.get(at.partition)) and not self._waits_behind(state, message):
+            delivery, problem = read_message(message)
+            if problem is None:
+                self._start(state, delivery)
+            elif state.start(delivery):
+                self._count(delivery)
+                self._reject(delivery, problem)
 
-    def _start(self, state: PartitionState, incoming: Incoming) -> None:
-        delivery, problem = incoming
+    def _waits_behind(self, state: PartitionState, message: Message) -> bool:
+        """Keep a message, or the end of the partition, that comes after a held record. A pause makes that rare."""
+        if state.held is not None:
+            state.behind_held.append(message)
+        return state.held is not None
+
+    def _start(self, state: PartitionState, delivery: Delivery) -> bool:
+        """Start a readable record, or hold it and return False."""
+        assert delivery.request is not None  # noqa: S101
+        delivery.origin = delivery.origin or self._flow.origin(delivery.request)
+        admission = self._admission.decide(delivery, state.ledger.has_spare_metadata)
+        if admission is Admission.HOLD and not state.ledger.was_published(delivery.record_id.offset):
+            state.hold(delivery)
+            if not state.paused:
+                self._set_paused(state, True)
+            return False
         if not state.start(delivery):
-            return
-        self._free_bytes -= delivery.held_bytes
-        REQUESTS_TAKEN.inc()
-        self._retry_queue.record_admission()
-        if problem is not None:
-            self._reject(delivery, problem)
-        elif delivery.request is not None:
+            return True
+        self._count(delivery)
+        blocker = self._retry_queue.breakers.blocking(delivery)
+        if blocker is not None:
+            self._retry_queue.wait(delivery, blocker)
+        else:
             self._flow.submit(delivery, delivery.request)
+        return True
+
+    def _count(self, delivery: Delivery) -> None:
+        REQUESTS_TAKEN.inc()
+        self._free_bytes -= delivery.held_bytes
 
 
 def _handle_error(error: KafkaError) -> None:

@@ -72,6 +72,18 @@ class Ledger(Generic[T]):
         inherited_end = self._published[-1][1] if self._published else 0
         return self._next < inherited_end or len(self._committed.metadata) < self._metadata_limit_bytes // 2
 
+    @property
+    def has_spare_metadata(self) -> bool:
+        """False once half of what the metadata may grow to is used: then no more requests that only wait are started.
+
+        The rest is for the offsets that finish out of order around them.
+        """
+        return len(self._committed.metadata) < self._metadata_limit_bytes // 4
+
+    def was_published(self, offset: int) -> bool:
+        """Return whether an offset was published before it was delivered to us, or since."""
+        return _contains(self._published, offset)
+
     def start(self, offset: int, key: bytes | None) -> bool:
         """Enter a delivered offset. Return False if it was published before, by us or by the partition's last owner.
 
@@ -79,7 +91,7 @@ class Ledger(Generic[T]):
         """
         self.advance_to(offset)
         self._next = offset + 1
-        if _contains(self._published, offset):
+        if self.was_published(offset):
             return False
         self._unpublished[offset] = _Entry(key)
         return True

@@ -59,14 +59,15 @@ class Outcomes:
             self._handle_failure(state, delivery, result)
             return
         if not (isinstance(result, Rejected) and result.reason in _SENT_NO_REQUEST):
-            self._retry_queue.record_success(delivery, _last_stage(result))
+            self._retry_queue.record_success(delivery, _last_stage(result), _was_read(result))
         self._handle_end(state, delivery, result)
 
     def _handle_failure(self, state: PartitionState, delivery: Delivery, error: Retryable) -> None:
         RETRIES.labels(error.stage.value).inc()
         if not self._retry_queue.add(delivery, error):
             detail = f"{error}; given up after {delivery.attempts} attempts"
-            self._reject(state, delivery, Rejected(Reason.RETRIES_EXHAUSTED, error.stage, detail))
+            reason = error.otherwise.reason if error.otherwise else Reason.RETRIES_EXHAUSTED
+            self._reject(state, delivery, Rejected(reason, error.stage, detail))
 
     def _handle_end(self, state: PartitionState, delivery: Delivery, result: ImageResult | PipelineError) -> None:
         try:
@@ -99,3 +100,8 @@ def _last_stage(result: ImageResult | PipelineError) -> Stage:
     if isinstance(result, Rejected):
         return result.stage
     return Stage.FETCH if isinstance(result, ImageResult) and result.cached else Stage.INFER
+
+
+def _was_read(result: ImageResult | PipelineError) -> bool:
+    """Return whether the image itself was read, rather than only an answer about it."""
+    return not (isinstance(result, Rejected) and result.stage is Stage.FETCH)

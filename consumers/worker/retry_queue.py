@@ -1,128 +1,152 @@
 """Decides when to try a request again: by attempts for a foreign host, by time for a dependency of this worker.
 
-While a dependency is down its requests wait, and one is retried per probe interval. Once many are waiting, only one new
-record is consumed per probe. A new record that succeeds ends the outage, so a handful of bad objects cannot look like
-one.
+While a dependency is down its requests wait here, those that were never tried included, and one of them is tried per
+probe interval: first one that was not tried yet, so that a handful of bad objects can't look like an outage for long.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from random import Random
+from typing import NamedTuple
 
-from sightstream.consumers.metrics import BREAKER_OPEN
+from sightstream.consumers.worker.breakers import Breakers
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.settings import WorkerSettings
-from sightstream.pipeline.circuit_breaker import CircuitBreaker
 from sightstream.pipeline.errors import Retryable
 from sightstream.schemas.wire.dead_letter import Stage
-from sightstream.schemas.wire.uri import origin
 
+DEADLINE_CHECK_S = 1.0
 _ORDER = tuple(Stage)
 
 
+class _Entry(NamedTuple):
+    """Sorted: what was never tried comes first, then what is due first."""
+
+    was_tried: bool
+    due: float
+    sequence: int
+    delivery: Delivery
+
+
 class RetryQueue:
-    """Requests that wait for their next attempt, and a circuit breaker per failing dependency. Not thread safe.
+    """Requests that wait for their next attempt, by what they wait for, and the breakers. Not thread safe."""
 
-    The breakers count failures and are open or closed; this queue decides itself whom it lets through an open one.
-    """
-
-    def __init__(self, settings: WorkerSettings, clock: Callable[[], float], random: Random) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._random = random
-        self._waiting: list[tuple[float, int, Delivery, str | None]] = []
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        clock: Callable[[], float],
+        random: Random,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings, self._clock, self._random, self._now = settings, clock, random, now
+        self._waiting: dict[str, list[_Entry]] = {}  # heaps
         self._sequence = count()
-        self._breakers: dict[str, CircuitBreaker] = {}  # of the dependencies that failed since their last success
-        self._failed_at: dict[str, Stage] = {}  # the last stage at which each of them failed
-        self._probes = _Interval(settings.breaker_probe_s)
-        self._admissions = _Interval(settings.breaker_probe_s)
+        self._next_deadline_check = 0.0
+        self.breakers = Breakers(settings.breaker_failures, settings.breaker_probe_s, clock)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return sum(map(len, self._waiting.values()))
 
     @property
     def down(self) -> set[str]:
         """The dependencies whose circuit breaker is open."""
-        return {name for name, breaker in self._breakers.items() if breaker.is_open}
+        return self.breakers.down
+
+    def waiting_for(self, name: str) -> int:
+        """Return how many requests wait for this dependency or foreign host."""
+        return len(self._waiting.get(name, ()))
 
     def add(self, delivery: Delivery, error: Retryable) -> bool:
         """Queue a request that failed. Return False, without queueing it, when it has been tried enough."""
         now = self._clock()
         if delivery.failing_since is None:
             delivery.failing_since = now
-        if error.dependency is not None:
-            self._record_failure(error.dependency, error.stage)
-        if self._is_exhausted(delivery, error.dependency, now - delivery.failing_since):
+        if error.stage not in (Stage.TAKE, Stage.FETCH):  # its image was read, and it passed what lies before
+            passed = _ORDER[_ORDER.index(error.stage) - 1]
+            self.breakers.record_progress(delivery, passed, was_read=True)
+        self.breakers.record_failure(delivery, error)
+        if error.otherwise is not None and delivery.refused_since is None:
+            delivery.refused_since = now
+        if self._is_exhausted(delivery, error, now):
             return False
-        due = now + self._delay_s(delivery.attempts)
-        heapq.heappush(self._waiting, (due, next(self._sequence), delivery, error.dependency))
+        self._push(_waits_for(delivery, error), delivery, now + self._delay_s(delivery.attempts))
         return True
 
-    def _record_failure(self, dependency: str, stage: Stage) -> None:
-        if dependency not in self._breakers:
-            self._breakers[dependency] = CircuitBreaker(self._settings.breaker_failures, clock=self._clock)
-        self._breakers[dependency].record_failure()
-        self._failed_at[dependency] = stage
-        BREAKER_OPEN.labels(dependency).set(self._breakers[dependency].is_open)
+    def wait(self, delivery: Delivery, dependency: str) -> None:
+        """Queue a request that was not tried, because `dependency` is down."""
+        self._push(dependency, delivery, self._clock())
 
-    def _is_exhausted(self, delivery: Delivery, dependency: str | None, failing_s: float) -> bool:
-        if dependency is None:
+    def _push(self, name: str, delivery: Delivery, due: float) -> None:
+        entry = _Entry(delivery.attempts > 0, due, next(self._sequence), delivery)
+        heapq.heappush(self._waiting.setdefault(name, []), entry)
+
+    def _is_exhausted(self, delivery: Delivery, error: Retryable, now: float) -> bool:
+        if error.dependency is None:
             return delivery.attempts >= self._settings.max_attempts
-        down = self._breakers[dependency].is_open
-        return failing_s > (self._settings.outage_retry_timeout_s if down else self._settings.retry_timeout_s)
+        is_down = self.breakers.is_open(error.dependency)
+        if error.otherwise is not None and not is_down:
+            return self._is_final(delivery, error.dependency)
+        failing_s = now - (delivery.failing_since or now)
+        return failing_s > (self._settings.outage_retry_timeout_s if is_down else self._settings.retry_timeout_s)
 
-    def record_success(self, delivery: Delivery, reached: Stage) -> None:
-        """Close the breakers up to the stage `reached`: the request got an answer from there, good or bad.
+    def _is_final(self, delivery: Delivery, dependency: str) -> bool:
+        """Return whether a refusal concerns this image alone: another was read there since, or it was tried enough."""
+        read_at, refused_since = self.breakers.last_read(dependency), delivery.refused_since
+        others_are_read = read_at is not None and refused_since is not None and read_at > refused_since
+        return others_are_read or delivery.attempts >= self._settings.max_attempts
 
-        An answer about one image shows only that its own store or host is up; every image passes the later stages.
-        """
-        for dependency in [name for name in self._breakers if self._proves_up(name, delivery, reached)]:
-            del self._breakers[dependency], self._failed_at[dependency]
-            BREAKER_OPEN.labels(dependency).set(False)
-
-    def _proves_up(self, dependency: str, delivery: Delivery, reached: Stage) -> bool:
-        failed_at = self._failed_at[dependency]
-        if failed_at is Stage.FETCH:
-            return dependency == _origin(delivery)
-        return _ORDER.index(failed_at) <= _ORDER.index(reached)
+    def record_success(self, delivery: Delivery, reached: Stage, was_read: bool = True) -> None:
+        """Close the breakers that `Breakers.record_progress` names: the request got an answer, good or bad."""
+        self.breakers.record_progress(delivery, reached, was_read)
 
     def due(self) -> list[Delivery]:
-        """Remove and return the deliveries to submit now; for a dependency that is down, one per probe.
-
-        One past its deadline is no probe: the flow rejects it without asking the dependency.
-        """
-        now, down = self._clock(), self.down
-        due: list[Delivery] = []
-        delayed: list[tuple[float, int, Delivery, str | None]] = []
-        while self._waiting and self._waiting[0][0] <= now:
-            entry = heapq.heappop(self._waiting)
-            is_up = not down & {_origin(entry[2]), entry[3]}
-            if is_up or _is_expired(entry[2]) or self._probes.try_pass(now):
-                due.append(entry[2])
-            else:
-                delayed.append(entry)
-        for entry in delayed:
-            heapq.heappush(self._waiting, entry)
+        """Remove and return the deliveries to submit now; for a dependency that is down, one per probe."""
+        now = self._clock()
+        due = self._pop_expired(now)
+        for name in list(self._waiting):
+            due += self._pop_probe(name, now) if self.breakers.is_open(name) else self._pop_due(name, now)
+            if not self._waiting[name]:
+                del self._waiting[name]
         return due
 
-    def admits_new(self) -> bool:
-        """Return whether a new record may be consumed; while a dependency is down and many wait, one per probe."""
-        few = len(self._waiting) < self._settings.max_unpublished // 4
-        return few or not self.down or self._admissions.is_over(self._clock())
+    def _pop_expired(self, now: float) -> list[Delivery]:
+        """Remove what nobody wants any more: it ends without an attempt, so it must not use up a probe."""
+        if now < self._next_deadline_check:
+            return []
+        self._next_deadline_check = now + DEADLINE_CHECK_S
+        time_of_day = self._now()
+        expired = {entry.delivery for heap in self._waiting.values() for entry in heap if _is_late(entry, time_of_day)}
+        self.discard(expired)
+        return list(expired)
 
-    def record_admission(self) -> None:
-        """Record that a new record was consumed."""
-        self._admissions.try_pass(self._clock())
+    def _pop_probe(self, name: str, now: float) -> list[Delivery]:
+        heap = self._waiting[name]
+        if heap and heap[0].due <= now and self.breakers.allows(name):
+            return [heapq.heappop(heap).delivery]
+        return []
+
+    def _pop_due(self, name: str, now: float) -> list[Delivery]:
+        heap, due = self._waiting[name], []
+        while heap and heap[0].due <= now:
+            entry = heapq.heappop(heap)
+            blocker = self.breakers.blocking(entry.delivery)
+            if blocker is None:
+                due.append(entry.delivery)
+            else:
+                self._push(blocker, entry.delivery, entry.due)
+        return due
 
     def discard(self, deliveries: set[Delivery]) -> None:
-        """Remove deliveries that belong to another worker now."""
-        self._waiting = [entry for entry in self._waiting if entry[2] not in deliveries]
-        heapq.heapify(self._waiting)
+        """Remove deliveries, for instance those that belong to another worker now."""
+        for name, heap in list(self._waiting.items()):
+            kept = [entry for entry in heap if entry.delivery not in deliveries]
+            if len(kept) < len(heap):
+                heapq.heapify(kept)
+                self._waiting[name] = kept
 
     def _delay_s(self, attempts: int) -> float:
         """Return an exponential backoff, with full jitter over its upper half."""
@@ -130,27 +154,13 @@ class RetryQueue:
         return longest * self._random.uniform(0.5, 1)
 
 
-@dataclass(slots=True)
-class _Interval:
-    """Lets one through every `length_s`."""
-
-    length_s: float
-    _next: float = 0.0
-
-    def is_over(self, now: float) -> bool:
-        return now >= self._next
-
-    def try_pass(self, now: float) -> bool:
-        if not self.is_over(now):
-            return False
-        self._next = now + self.length_s
-        return True
+def _waits_for(delivery: Delivery, error: Retryable) -> str:
+    """Return what to count the request under: a dependency, a foreign host, or "" for a part of this worker."""
+    if error.dependency is not None:
+        return error.dependency
+    return delivery.origin.name if delivery.origin is not None and error.stage is Stage.FETCH else ""
 
 
-def _is_expired(delivery: Delivery) -> bool:
-    deadline = delivery.request.deadline if delivery.request else None
-    return deadline is not None and deadline < datetime.now(UTC)
-
-
-def _origin(delivery: Delivery) -> str:
-    return origin(delivery.request.image.uri) if delivery.request else ""
+def _is_late(entry: _Entry, now: datetime) -> bool:
+    request = entry.delivery.request
+    return request is not None and request.deadline is not None and now > request.deadline

@@ -73,8 +73,9 @@ class WorkerSettings(BaseSettings):
     max_unpublished: int = Field(
         default=1024,
         ge=1,
-        description="Most requests that are consumed and not yet committed, requests that wait for an outage "
-        "to end included; raise it for large engines, lower it to save memory.",
+        description="Most requests that are consumed and not yet committed. Up to half of them may wait for one "
+        "dependency that is down, and three quarters for all such. Raise it for large engines, or so that other "
+        "requests flow longer during an outage; lower it to save memory.",
     )
     drain_timeout_s: float = Field(
         default=20,
@@ -86,8 +87,8 @@ class WorkerSettings(BaseSettings):
     max_attempts: int = Field(
         default=6,
         ge=1,
-        description="Attempts for an image on a foreign host before the request becomes a dead letter; raise it when "
-        "your publishers' hosts fail for long.",
+        description="Attempts for an image on a foreign host, or for one that alone is refused at a dependency, before "
+        "the request becomes a dead letter; raise it when your publishers' hosts fail for long.",
     )
     backoff_s: float = Field(
         default=0.5,
@@ -102,7 +103,7 @@ class WorkerSettings(BaseSettings):
     retry_timeout_s: float = Field(
         default=1800,
         ge=0,
-        description="Seconds for which a request is retried while its dependency (the object store, a host of "
+        description="Seconds for which a request is retried while its dependency (a bucket, a host of "
         "allowed_hosts, a model server) is up, half an hour by default; then it becomes a dead letter.",
     )
     outage_retry_timeout_s: float = Field(
@@ -120,8 +121,8 @@ class WorkerSettings(BaseSettings):
     breaker_probe_s: float = Field(
         default=2,
         gt=0,
-        description="Seconds between two probes of a dependency that is down; once a quarter of max_unpublished waits "
-        "for it, one new record is consumed per probe. Raise it to spare the dependency.",
+        description="Seconds between two probes of a dependency that is down; its other requests wait meanwhile. Raise "
+        "it to spare the dependency.",
     )
     metrics_port: int = Field(
         default=0, ge=0, le=65_535, description="Loopback port that serves /metrics for Prometheus; 0 serves none."

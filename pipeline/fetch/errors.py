@@ -19,6 +19,7 @@ class FailureKind(StrEnum):
     SLOW = "slow"  # no answer in time
     BROKEN = "broken"  # cannot be reached, broke off, answered 5xx
     MISCONFIGURED = "untrusted"  # wrong credentials, clock or certificate: an operator has to fix them
+    DENIED = "denied"  # refused by a store or host that this worker relies on: may be one image, or its own access
     BUSY = "busy"  # our own limit for this server did not admit the attempt in time
 
 
@@ -29,11 +30,17 @@ class TransientError(Retryable):
     attempt within the same fetch may help. `retry_after_s`: how long the server asks to wait.
     """
 
-    def __init__(self, kind: FailureKind, detail: str, retry_after_s: float | None = None) -> None:
-        super().__init__(Stage.FETCH, detail)
+    def __init__(
+        self,
+        kind: FailureKind,
+        detail: str,
+        retry_after_s: float | None = None,
+        otherwise: Rejected | None = None,
+    ) -> None:
+        super().__init__(Stage.FETCH, detail, otherwise=otherwise)
         self.kind = kind
         self.retry_after_s = retry_after_s
-        self.retryable = kind not in (FailureKind.MISCONFIGURED, FailureKind.BUSY)
+        self.retryable = kind not in (FailureKind.MISCONFIGURED, FailureKind.DENIED, FailureKind.BUSY)
 
     @property
     def is_overload(self) -> bool:

@@ -12,11 +12,11 @@ from prometheus_client import Counter
 from sightstream.pipeline.errors import Rejected, Retryable
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.errors import TransientError, check_size, rejected
-from sightstream.pipeline.fetch.image_source import Body, ImageSource
+from sightstream.pipeline.fetch.image_source import NO_ORIGIN, Body, ImageSource
 from sightstream.pipeline.fetch.retry_policy import RetryPolicy
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.metrics import FETCHED_BYTES, FETCHES
-from sightstream.pipeline.types import FetchedImage, NotModified
+from sightstream.pipeline.types import FetchedImage, NotModified, Origin
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
 
@@ -47,11 +47,17 @@ class Fetcher:
         try:
             body = self._retry_policy.call(lambda: self._attempt(source, image, known_etag, deadline), deadline)
         except TransientError as error:
-            raise Retryable(error.stage, str(error), source.dependency(image)) from error
+            origin = source.origin(image)
+            dependency = origin.name if origin.is_dependency else None
+            raise Retryable(error.stage, str(error), dependency, error.otherwise) from error
         return body if isinstance(body, NotModified) else self._verify(image, body)
 
+    def origin(self, image: ImageRef) -> Origin:
+        source = self._sources.get(_scheme(image.uri))
+        return source.origin(image) if source else NO_ORIGIN
+
     def _source(self, uri: str) -> ImageSource:
-        scheme = uri.partition(":")[0].lower()
+        scheme = _scheme(uri)
         if scheme not in self._sources:
             known = ", ".join(f"{name}://" for name in self._sources)
             hint = "; to read file://, set [fetch] file_roots" if scheme == "file" else ""
@@ -84,6 +90,10 @@ class Fetcher:
         if not body.data:
             raise rejected(Reason.NOT_AN_IMAGE, "the image has no bytes")
         return FetchedImage(body.data, digest, body.etag)
+
+
+def _scheme(uri: str) -> str:
+    return uri.partition(":")[0].lower()
 
 
 @cache  # looking a label up costs more than counting

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sightstream.pipeline.fetch.deadline import Deadline
-from sightstream.pipeline.types import NotModified
+from sightstream.pipeline.types import NotModified, Origin
 from sightstream.schemas.wire.request import ImageRef
+
+# Of an address that leads nowhere: it will be rejected.
+NO_ORIGIN = Origin("", "other", is_dependency=False)
 
 _STRONG = re.compile(r'"[\x21\x23-\x7e]{1,254}"')
 
@@ -32,11 +35,8 @@ class ImageSource(Protocol):
         Blocks until `deadline` at most. Raises TransientError or Rejected.
         """
 
-    def dependency(self, image: ImageRef) -> str | None:
-        """Return the service that this worker relies on to read it, as `schemas.wire.uri.origin` names it.
-
-        None for a foreign host or a local file: their outages concern single requests.
-        """
+    def origin(self, image: ImageRef) -> Origin:
+        """Return where the image comes from, by its address alone. Never blocks, never raises."""
 
 
 def strong_etag(etag: str | None) -> str | None:

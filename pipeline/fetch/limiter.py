@@ -138,7 +138,7 @@ class Limiters:
         try:
             yield
         except TransientError as error:
-            failure = error
+            failure = None if error.kind is FailureKind.DENIED else error  # a refusal is an answer
             raise
         finally:
             self._release(limiter, epoch, failure)

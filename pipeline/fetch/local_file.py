@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+from sightstream.pipeline.errors import PipelineError, Rejected
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.errors import FailureKind, TransientError, check_size, rejected
-from sightstream.pipeline.fetch.image_source import Body
+from sightstream.pipeline.fetch.image_source import NO_ORIGIN, Body
 from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.types import Origin
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
 
@@ -32,14 +34,31 @@ class FileSource:
     def __init__(self, settings: FetchSettings) -> None:
         self._max_bytes = settings.max_bytes
         self._roots = [root.resolve() for root in settings.file_roots]
+        spellings = [*(Path(os.path.abspath(root)) for root in settings.file_roots), *self._roots]
+        self._root_of = dict(zip(spellings, (*self._roots, *self._roots), strict=True))
+        self._devices: dict[Path, int] = {}  # of each root, when a file below it was last opened
 
-    def dependency(self, image: ImageRef) -> str | None:
-        return None
+    def origin(self, image: ImageRef) -> Origin:
+        """Return the root, by the text of the path alone: to look at the disk could block."""
+        try:
+            path = Path(os.path.normpath(parse_file_url(image.uri)))
+        except PipelineError:
+            return NO_ORIGIN
+        root = next((root for spelling, root in self._root_of.items() if path.is_relative_to(spelling)), None)
+        return Origin(root.as_uri(), root.as_uri(), is_dependency=True) if root else NO_ORIGIN
 
     def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body:
         root, parts = self._locate(parse_file_url(image.uri))
-        with _translated_errors(), os.fdopen(_open(root, parts), "rb", buffering=0) as file:
-            check_size(os.fstat(file.fileno()).st_size, self._max_bytes)
+        try:
+            with _translated_errors():
+                descriptor = _open(root, parts)
+        except Rejected as error:
+            with _translated_errors():
+                raise self._or_outage(root, error) from None
+        with _translated_errors(), os.fdopen(descriptor, "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            self._devices[root] = _device(root)  # remembered only here: a root mounted anew is taken as it is
+            check_size(status.st_size, self._max_bytes)
             data = bytearray()
             while chunk := file.read(CHUNK_BYTES):
                 data += chunk
@@ -54,6 +73,17 @@ class FileSource:
         if root is None or ".." in named.parts or path == root:
             raise rejected(Reason.FORBIDDEN_LOCATION, "the file is not below a folder of [fetch] file_roots")
         return root, path.relative_to(root).parts
+
+    def _or_outage(self, root: Path, error: Rejected) -> PipelineError:
+        """Return `error`, or the outage that it probably is: no file is found because the root is not mounted."""
+        if error.reason is not Reason.IMAGE_NOT_FOUND:
+            return error
+        if self._devices.get(root, _device(root)) != _device(root):
+            return TransientError(FailureKind.BROKEN, "a folder of [fetch] file_roots is no longer mounted")
+        if _is_empty(root):
+            detail = "a folder of [fetch] file_roots is empty: is it mounted?"
+            return TransientError(FailureKind.BROKEN, detail, otherwise=error)
+        return error
 
 
 def parse_file_url(uri: str) -> Path:
@@ -113,6 +143,15 @@ def _open_root(root: Path) -> int:
         raise TransientError(
             FailureKind.BROKEN, f"a folder of [fetch] file_roots can't be opened: {error.strerror}"
         ) from error
+
+
+def _device(root: Path) -> int:
+    return root.stat().st_dev
+
+
+def _is_empty(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return next(entries, None) is None
 
 
 def _open_file(name: str, folder: int) -> int:

@@ -29,12 +29,12 @@ from sightstream.pipeline.types import (
 )
 from sightstream.schemas.wire.request import ImageRef
 from sightstream.schemas.wire.result import ModelIdentity
-from tests.pipeline.samples import MODEL
+from tests.pipeline.samples import MODEL, OneOrigin
 
 TEXT = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>{}</CONCLUSION>"
 
 
-class Store:
+class Store(OneOrigin):
     """Serves contents and their etags by URL, and records each fetch."""
 
     def __init__(self) -> None:

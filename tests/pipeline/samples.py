@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sightstream.pipeline.cache.cached_answer import CachedAnswer
+from sightstream.pipeline.types import Origin
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ModelIdentity
 
@@ -42,6 +43,13 @@ def request(number: int = 0, uri: str = "https://shop.example/0.jpg", /, **chang
         "attributes": {"number": str(number)},
     }
     return ImageRequest.model_validate(fields | changes)
+
+
+class OneOrigin:
+    """The part of a fake fetcher that says where images come from: all from one foreign host."""
+
+    def origin(self, image: ImageRef) -> Origin:
+        return Origin("shop.example", "other", is_dependency=False)
 
 
 class Clock:

@@ -33,6 +33,7 @@ from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage
 from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult
+from tests.pipeline.samples import OneOrigin
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +43,7 @@ DECODE = DecodeSettings(processes=1)
 ENGINE = EngineSettings(kind="simulated", simulated_s=0.01, max_batch=4, hang_timeout_s=20)
 
 
-class FakeFetcher:
+class FakeFetcher(OneOrigin):
     """Returns small images by URL."""
 
     def __init__(self) -> None:

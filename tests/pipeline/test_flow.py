@@ -18,6 +18,7 @@ from sightstream.pipeline.types import Canvas, Completion, EngineJob, FetchedIma
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult, ModelIdentity
+from tests.pipeline.samples import OneOrigin
 
 TEXT = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>k\0</CONCLUSION>"
 
@@ -34,7 +35,7 @@ def request(number: int = 0, **changes: object) -> ImageRequest:
     return ImageRequest.model_validate(fields | changes)
 
 
-class FakeFetcher:
+class FakeFetcher(OneOrigin):
     """Returns 10 bytes, or raises the error set for the URL; waits at a gate that a test can close."""
 
     def __init__(self) -> None:

@@ -42,7 +42,18 @@ class AccessRules:
 
     def is_listed(self, host: str) -> bool:
         """Return whether the host is in `allowed_hosts`, so that this worker relies on it."""
-        return any(host_matches(host, pattern) for pattern in self._settings.allowed_hosts)
+        return self.pattern(host) is not None
+
+    def pattern(self, host: str) -> str | None:
+        """Return the pattern of `allowed_hosts` that lists the host, the exact name before any other."""
+        patterns = self._settings.allowed_hosts
+        if host in patterns:
+            return host
+        return next((pattern for pattern in patterns if host_matches(host, pattern)), None)
+
+    def is_named(self, host: str) -> bool:
+        """Return whether `allowed_hosts` has this very name, rather than a pattern for names of anybody's choice."""
+        return host in self._settings.allowed_hosts
 
 
 def is_public(address: IpAddress) -> bool:

@@ -11,12 +11,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.errors import PipelineError, Rejected
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.errors import FailureKind, TransientError, rejected
 from sightstream.pipeline.fetch.http.access_rules import is_public
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 MAX_NAMES = 1024
 MAX_LOOKUPS = 64
@@ -25,6 +25,10 @@ GetAddrInfo = Callable[..., list[tuple[Any, ...]]]
 Addresses = tuple[str, ...]
 
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+
+
+class NoSuchHost(Rejected):
+    """DNS has no such name: one request's spelling, or an outage of a host that was there."""
 
 
 def resolve(host: str, port: int, allow_private: bool, getaddrinfo: GetAddrInfo | None = None) -> Addresses:
@@ -36,13 +40,13 @@ def resolve(host: str, port: int, allow_private: bool, getaddrinfo: GetAddrInfo 
         answers = (getaddrinfo or socket.getaddrinfo)(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno in _NO_SUCH_NAME:
-            raise rejected(Reason.IMAGE_NOT_FOUND, "no such host") from None
+            raise NoSuchHost(Reason.IMAGE_NOT_FOUND, Stage.FETCH, "no such host") from None
         raise TransientError(FailureKind.BROKEN, "the host's name could not be resolved") from error
     except (UnicodeError, OSError) as error:
         raise rejected(Reason.UNSUPPORTED_URI, "the host's name is not valid") from error
     addresses = tuple(dict.fromkeys(str(answer[4][0]) for answer in answers))
     if not addresses:
-        raise rejected(Reason.IMAGE_NOT_FOUND, "the host has no address")
+        raise NoSuchHost(Reason.IMAGE_NOT_FOUND, Stage.FETCH, "the host has no address")
     if not allow_private and not all(is_public(ipaddress.ip_address(address)) for address in addresses):
         raise rejected(Reason.FORBIDDEN_LOCATION, "the host is not on the public internet")
     return addresses

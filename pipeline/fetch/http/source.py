@@ -11,21 +11,21 @@ import time
 from collections.abc import Callable
 from http.client import HTTPResponse
 
-from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.errors import PipelineError, Rejected
+from sightstream.pipeline.fetch.answered import AnsweredOrigins
 from sightstream.pipeline.fetch.deadline import Deadline
-from sightstream.pipeline.fetch.errors import rejected
+from sightstream.pipeline.fetch.errors import FailureKind, TransientError, rejected
 from sightstream.pipeline.fetch.http.access_rules import AccessRules
 from sightstream.pipeline.fetch.http.client import HttpClient, Network
-from sightstream.pipeline.fetch.http.resolver import Resolver
+from sightstream.pipeline.fetch.http.resolver import NoSuchHost, Resolver
 from sightstream.pipeline.fetch.http.response import check_response, read_body
 from sightstream.pipeline.fetch.http.url import HttpUrl, parse_http_url, resolve_redirect
-from sightstream.pipeline.fetch.image_source import Body, strong_etag
+from sightstream.pipeline.fetch.image_source import NO_ORIGIN, Body, strong_etag
 from sightstream.pipeline.fetch.limiter import Limiters
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.pipeline.types import NotModified
+from sightstream.pipeline.types import NotModified, Origin
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
-from sightstream.schemas.wire.uri import origin
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _NOT_MODIFIED = 304
@@ -47,12 +47,15 @@ class HttpSource:
         self._limiters = Limiters(self.kind, settings)
         self._resolver = Resolver(settings, clock, network.getaddrinfo)
         self._client = HttpClient(settings, clock, network, self._rules.is_listed)
+        self._answered = AnsweredOrigins()
 
-    def dependency(self, image: ImageRef) -> str | None:
+    def origin(self, image: ImageRef) -> Origin:
         try:
-            return origin(image.uri) if self._rules.is_listed(parse_http_url(image.uri).host) else None
+            host = parse_http_url(image.uri).host
         except PipelineError:
-            return None
+            return NO_ORIGIN
+        pattern = self._rules.pattern(host)
+        return Origin(host, pattern or "other", is_dependency=pattern is not None)
 
     def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body | NotModified:
         url = parse_http_url(image.uri)
@@ -71,6 +74,27 @@ class HttpSource:
     def _get(self, url: HttpUrl, etag: str | None, deadline: Deadline) -> Body | NotModified | HttpUrl:
         """Send one GET. Returns the next URL where the host redirects."""
         self._rules.check(url)
+        try:
+            result = self._send(url, etag, deadline)
+        except Rejected as error:
+            raise self._or_outage(url.host, error) from None
+        self._answered.add(url.host)
+        return result
+
+    def _or_outage(self, host: str, error: Rejected) -> PipelineError:
+        """Return `error`, or the outage that it probably is: that of a host which this worker relies on.
+
+        It relies on a host that the settings name, or that answered before. A name that only fits a pattern, or none,
+        may be a publisher's typing error: its requests end at once.
+        """
+        known = self._rules.is_named(host) or host in self._answered
+        if known and isinstance(error, NoSuchHost):
+            return TransientError(FailureKind.BROKEN, str(error))
+        if known and error.reason is Reason.ACCESS_DENIED and self._rules.is_listed(host):
+            return TransientError(FailureKind.DENIED, str(error), otherwise=error)
+        return error
+
+    def _send(self, url: HttpUrl, etag: str | None, deadline: Deadline) -> Body | NotModified | HttpUrl:
         settings = self._settings
         maximum = settings.listed_concurrency if self._rules.is_listed(url.host) else settings.host_concurrency
         with self._limiters.limit(url.host, maximum, deadline):

@@ -11,15 +11,16 @@ import re
 
 from obstore.exceptions import NotFoundError, PermissionDeniedError, UnauthenticatedError
 
-from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.errors import PipelineError, Rejected
 from sightstream.pipeline.fetch.errors import FailureKind, TransientError, rejected
-from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 _NOT_FOUND = {
-    *("NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404", "NotFound", "InvalidObjectName", "KeyTooLongError"),
+    *("NoSuchKey", "NoSuchVersion", "404", "NotFound", "InvalidObjectName", "KeyTooLongError"),
     "MethodNotAllowed",  # the version named is a delete marker
 }
-_DENIED = {"403", "AccessDenied", "InvalidObjectState", "AllAccessDisabled"}
+_DENIED = {"403", "AccessDenied", "AllAccessDisabled"}
+_ARCHIVED = "InvalidObjectState"
 _NO_SUCH_NAME = {"InvalidBucketName", "InvalidURI", "InvalidArgument"}
 _THROTTLED = {
     *(
@@ -51,6 +52,14 @@ _CODE = re.compile(r"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
 _CREDENTIALS = (PermissionDeniedError, UnauthenticatedError)
 
 
+class NoSuchBucket(Rejected):
+    """The store has no such bucket: one request's spelling, or an outage of a bucket that was there."""
+
+
+class AccessDenied(Rejected):
+    """The store refuses access: to one object, or to everything once the worker has lost its permission."""
+
+
 class WrongRegionError(Exception):
     """Reports that the bucket lies in another region."""
 
@@ -67,6 +76,14 @@ def classify(code: str, status: int) -> PipelineError:
         return TransientError(FailureKind.SLOW, detail)
     if status >= 500:
         return TransientError(FailureKind.BROKEN, detail)
+    return _final(code, status, detail)
+
+
+def _final(code: str, status: int, detail: str) -> Rejected:
+    if code == "NoSuchBucket":
+        return NoSuchBucket(Reason.IMAGE_NOT_FOUND, Stage.FETCH, detail)
+    if code in _DENIED or (status == 403 and not code):
+        return AccessDenied(Reason.ACCESS_DENIED, Stage.FETCH, detail)
     return rejected(_reason(code, status), detail)
 
 
@@ -78,7 +95,7 @@ def wrong_region(code: str, status: int) -> bool:
 def _reason(code: str, status: int) -> Reason:
     if code in _NOT_FOUND or status == 404:
         return Reason.IMAGE_NOT_FOUND
-    if code in _DENIED or (status == 403 and not code):
+    if code == _ARCHIVED:
         return Reason.ACCESS_DENIED
     if code in _NO_SUCH_NAME:
         return Reason.UNSUPPORTED_URI

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.exceptions import BaseError, NotModifiedError
 
+from sightstream.pipeline.errors import PipelineError, Rejected
+from sightstream.pipeline.fetch.answered import AnsweredOrigins
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.errors import FailureKind, TransientError, check_size
-from sightstream.pipeline.fetch.image_source import Body, strong_etag
+from sightstream.pipeline.fetch.image_source import NO_ORIGIN, Body, strong_etag
 from sightstream.pipeline.fetch.limiter import Limiters
 from sightstream.pipeline.fetch.s3.boto import BotoReader
-from sightstream.pipeline.fetch.s3.errors import WrongRegionError, translate
+from sightstream.pipeline.fetch.s3.errors import AccessDenied, NoSuchBucket, WrongRegionError, translate
 from sightstream.pipeline.fetch.s3.stores import S3Stores
-from sightstream.pipeline.fetch.s3.url import S3Url, parse_s3_url
+from sightstream.pipeline.fetch.s3.url import S3Url, bucket_of, parse_s3_url
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.pipeline.types import NotModified
+from sightstream.pipeline.types import NotModified, Origin
 from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.request import ImageRef
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from obstore import GetOptions
     from obstore.store import S3Store
 
-DEPENDENCY = "s3"
+LIMITER = "s3"  # of the endpoint: all buckets are behind the same servers
 MAX_BUCKETS_OF_OTHER_REGIONS = 1024
 
 
@@ -46,21 +48,51 @@ class S3Source:
         self._stores = S3Stores(settings, s3)
         self._boto = BotoReader(settings, s3)
         self._buckets_of_other_regions: set[str] = set()
+        self._named = {*settings.allowed_buckets, s3.bucket}
+        self._answered = AnsweredOrigins()
 
-    def dependency(self, image: ImageRef) -> str | None:
-        return DEPENDENCY
+    def origin(self, image: ImageRef) -> Origin:
+        bucket = bucket_of(image.uri)
+        if bucket is None:
+            return NO_ORIGIN
+        name = f"s3://{bucket}"
+        return Origin(name, name if bucket in self._named else self.kind, is_dependency=True)
 
     def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body | NotModified:
         url, etag = parse_s3_url(image.uri, self._settings), strong_etag(known_etag)
-        with self._limiters.limit(DEPENDENCY, self._settings.s3_concurrency, deadline):
-            if url.is_plain and url.bucket not in self._buckets_of_other_regions:
-                try:
-                    return self._read(url, image.version_id, etag, deadline)
-                except WrongRegionError:
-                    self._remember_region(url.bucket)
-            return self._boto.read(url, image.version_id, etag, deadline)
+        with self._limiters.limit(LIMITER, self._settings.s3_concurrency, deadline):
+            try:
+                body = self._read(url, image.version_id, etag, deadline)
+            except Rejected as error:
+                raise self._or_outage(url.bucket, error) from None
+            self._answered.add(url.bucket)
+            return body
+
+    def _or_outage(self, bucket: str, error: Rejected) -> PipelineError:
+        """Return `error`, or the outage that it probably is: that of a bucket which this worker relies on.
+
+        It relies on a bucket that the settings name, or from which it has read. Any other is a publisher's choice: its
+        requests end at once, and open no circuit breaker.
+        """
+        if bucket not in self._named and bucket not in self._answered:
+            return error
+        if isinstance(error, NoSuchBucket):
+            return TransientError(FailureKind.BROKEN, str(error))
+        if isinstance(error, AccessDenied):
+            return TransientError(FailureKind.DENIED, str(error), otherwise=error)
+        return error
 
     def _read(self, url: S3Url, version_id: str | None, etag: str | None, deadline: Deadline) -> Body | NotModified:
+        if url.is_plain and url.bucket not in self._buckets_of_other_regions:
+            try:
+                return self._read_fast(url, version_id, etag, deadline)
+            except WrongRegionError:
+                self._remember_region(url.bucket)
+        return self._boto.read(url, version_id, etag, deadline)
+
+    def _read_fast(
+        self, url: S3Url, version_id: str | None, etag: str | None, deadline: Deadline
+    ) -> Body | NotModified:
         options: GetOptions = {}
         if version_id:
             options["version"] = version_id

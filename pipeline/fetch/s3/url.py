@@ -27,14 +27,20 @@ class S3Url:
         return all(self.key.split("/")) and self.key.isprintable()
 
 
+def bucket_of(uri: str) -> str | None:
+    """Return the bucket that `uri` names, or None if no bucket can have that name. Never raises."""
+    bucket = uri.partition("://")[2].partition("/")[0]
+    return bucket if _BUCKET.fullmatch(bucket) and ".." not in bucket else None
+
+
 def parse_s3_url(uri: str, settings: FetchSettings) -> S3Url:
     """Parse `uri`. Raises Rejected when it has no valid bucket and key, or its bucket is not allowed."""
-    bucket, _, key = uri.partition("://")[2].partition("/")
+    bucket, key = bucket_of(uri), uri.partition("://")[2].partition("/")[2]
     try:
         key_bytes = len(key.encode())
     except UnicodeEncodeError:
         key_bytes = 0
-    if not _BUCKET.fullmatch(bucket) or ".." in bucket or not key_bytes:
+    if bucket is None or not key_bytes:
         raise rejected(Reason.UNSUPPORTED_URI, "write s3://bucket/key")
     if key_bytes > _MAX_KEY_BYTES or _DOTS & set(key.split("/")):
         # Programs on the way to the store resolve such segments, which would then name another object.

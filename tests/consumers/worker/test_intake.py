@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from random import Random
 from typing import cast
 
@@ -17,14 +18,34 @@ from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
-from sightstream.pipeline.errors import Fatal, Rejected
+from sightstream.pipeline.errors import Fatal, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
-from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.pipeline.types import Origin
+from sightstream.schemas.wire.codec import encode
+from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
 
 
 def unreadable(offset: int) -> Message:
     """A record that does not parse."""
     return Message(topic="requests", partition=0, offset=offset, key=b"p", value=b"no request")
+
+
+def readable(offset: int, bucket: str, partition: int = 0) -> Message:
+    """A request for an image of that bucket."""
+    request = ImageRequest(
+        request_id="r",
+        product_id="p",
+        image=ImageRef(uri=f"s3://{bucket}/key"),
+        question="?",
+        submitted_at=datetime.now(UTC),
+    )
+    return Message(topic="requests", partition=partition, offset=offset, key=b"p", value=encode(request))
+
+
+def origin_of(request: ImageRequest) -> Origin:
+    bucket = request.image.uri.removeprefix("s3://").partition("/")[0]
+    return Origin(f"s3://{bucket}", "s3", is_dependency=True)
 
 
 END = KafkaError(KafkaError._PARTITION_EOF)
@@ -36,6 +57,7 @@ class FakeConsumer:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.messages: list[Message] = []
+        self.paused: set[int] = set()
 
     def poll(self, timeout: float) -> Message | None:
         self.calls.append("poll")
@@ -43,28 +65,46 @@ class FakeConsumer:
 
     def pause(self, partitions: list[TopicPartition]) -> None:
         self.calls.append("pause")
+        self.paused |= {at.partition for at in partitions}
 
     def resume(self, partitions: list[TopicPartition]) -> None:
         self.calls.append("resume")
+        self.paused -= {at.partition for at in partitions}
 
 
 class FakeAssignment:
-    """Partition 0, read from already."""
+    """Partition 0, read from already, and others where a test adds them."""
 
     topic, unpublished, held_bytes = "requests", 0, 0
 
     def __init__(self) -> None:
         self.state = PartitionState(0, Ledger[OutgoingRecord](0), has_polled=True)
+        self.states = [self.state]
+
+    def add(self) -> PartitionState:
+        self.states.append(PartitionState(len(self.states), Ledger[OutgoingRecord](0), has_polled=True))
+        return self.states[-1]
 
     def __iter__(self) -> Iterator[PartitionState]:
-        return iter([self.state])
+        return iter(self.states)
 
     def get(self, partition: int) -> PartitionState:
-        return self.state
+        return self.states[partition]
 
 
 class FakeFlow:
+    """Keeps what is submitted. The image's bucket is its origin."""
+
     free_capacity = 1
+
+    def __init__(self) -> None:
+        self.submitted: list[Delivery] = []
+
+    def origin(self, request: ImageRequest) -> Origin:
+        return origin_of(request)
+
+    def submit(self, ticket: Delivery, request: ImageRequest) -> None:
+        self.submitted.append(ticket)
 
 
 class FakeLostPositions:
@@ -83,13 +123,14 @@ class IntakeHarness:
         self.consumer, self.assignment, self.flow = FakeConsumer(), FakeAssignment(), FakeFlow()
         self.lost_positions = FakeLostPositions()
         self.rejected: list[tuple[Delivery, Rejected]] = []
-        settings = WorkerSettings(max_unpublished=100)
+        settings = WorkerSettings(max_unpublished=100, breaker_failures=2)
+        self.retry_queue = RetryQueue(settings, self.clock, Random(1))
         self.intake = Intake(
             settings,
             cast(Consumer, self.consumer),  # the fakes have the parts that Intake uses
             cast(Assignment, self.assignment),
             cast(Flow, self.flow),
-            RetryQueue(settings, self.clock, Random(1)),
+            self.retry_queue,
             lambda delivery, error: self.rejected.append((delivery, error)),
             self.clock,
             cast(LostPositions, self.lost_positions),
@@ -245,3 +286,86 @@ def test_a_missing_permission_stops_the_worker_and_names_the_acl(code: int, acl:
 def test_another_error_is_a_warning(harness: IntakeHarness) -> None:
     harness.consumer.messages = [Message(error=KafkaError(KafkaError._ALL_BROKERS_DOWN))]
     harness.poll()
+
+
+# --- records that wait for what is down -------------------------------------------------------------------------
+
+
+def fail(harness: IntakeHarness, count: int) -> list[Delivery]:
+    """Let `count` requests for the bucket "down" fail; from the second on it counts as down."""
+    failed = []
+    for _ in range(count):
+        origin = Origin("s3://down", "s3", is_dependency=True)
+        failed.append(Delivery(RecordId("requests", 0, 0), None, b"", [], attempts=1, origin=origin))
+        harness.retry_queue.add(failed[-1], Retryable(Stage.FETCH, "503", "s3://down"))
+    return failed
+
+
+def test_records_for_what_is_down_wait_without_an_attempt_and_others_are_worked_on(harness: IntakeHarness) -> None:
+    fail(harness, 2)
+    harness.flow.free_capacity = 100
+    buckets = ["down", "up", "down", "down", "up"]
+    harness.consumer.messages = [readable(offset, bucket) for offset, bucket in enumerate(buckets)]
+    harness.poll()
+    assert [one.record_id.offset for one in harness.flow.submitted] == [1, 4]
+    assert harness.retry_queue.waiting_for("s3://down") == 5
+    assert len(harness.assignment.state.ledger) == 5
+
+
+def test_what_is_beyond_its_bound_pauses_only_its_partition(harness: IntakeHarness) -> None:
+    failed = fail(harness, 50)
+    other = harness.assignment.add()
+    harness.flow.free_capacity = 100
+    harness.consumer.messages = [readable(0, "up"), readable(1, "down"), readable(0, "up", 1), readable(1, "up", 1)]
+    harness.poll()
+    assert harness.consumer.paused == {0}
+    assert [(one.record_id.partition, one.record_id.offset) for one in harness.flow.submitted] == [
+        (0, 0),
+        (1, 0),
+        (1, 1),
+    ]
+    assert harness.assignment.state.ledger.commit_point().offset == 0
+    assert not harness.assignment.state.ledger.is_pending(1), "no commit passes it, so a next owner reads it again"
+    harness.poll()
+    assert harness.consumer.paused == {0}
+    assert len(other.ledger) == 2
+    harness.retry_queue.discard(set(failed[:1]))
+    assert harness.poll()[0] == "resume"
+    assert harness.assignment.state.ledger.is_pending(1)
+    assert harness.retry_queue.waiting_for("s3://down") == 50
+    assert harness.consumer.paused == set()
+
+
+def test_a_worker_that_is_full_leaves_a_held_record_where_it_is(harness: IntakeHarness) -> None:
+    failed = fail(harness, 50)
+    harness.consumer.messages = [readable(0, "down")]
+    harness.poll()
+    harness.retry_queue.discard(set(failed))
+    harness.flow.free_capacity = 0
+    harness.poll()
+    assert harness.assignment.state.held is not None
+    harness.flow.free_capacity = 1
+    harness.poll()
+    assert harness.assignment.state.held is None
+
+
+def test_a_lost_position_behind_a_held_record_is_handed_on_after_it(harness: IntakeHarness) -> None:
+    failed = fail(harness, 50)
+    gone = Message(topic="requests", partition=0, offset=1, error=KafkaError(KafkaError._AUTO_OFFSET_RESET))
+    harness.flow.free_capacity = 10
+    harness.consumer.messages = [readable(0, "down"), gone]
+    harness.poll()
+    assert harness.lost_positions.partitions == []
+    harness.retry_queue.discard(set(failed))
+    harness.poll()
+    assert harness.lost_positions.partitions == [0]
+    assert harness.assignment.state.ledger.position == 1
+
+
+def test_a_record_that_was_published_before_is_not_held(harness: IntakeHarness) -> None:
+    fail(harness, 50)
+    harness.assignment.states[0] = harness.assignment.state = PartitionState(0, Ledger(0, ((1, 2),)), has_polled=True)
+    harness.consumer.messages = [readable(1, "down")]
+    harness.poll()
+    assert harness.assignment.state.held is None
+    assert harness.consumer.paused == set()

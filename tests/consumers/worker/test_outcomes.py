@@ -18,16 +18,18 @@ from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
-from sightstream.pipeline.types import Outcome
+from sightstream.pipeline.types import Origin, Outcome
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import Failure, Reason, RecordId, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 from sightstream.schemas.wire.topics import TopicSettings
 
-STORE_DOWN = Retryable(Stage.FETCH, "503", "s3")
+STORE_DOWN = Retryable(Stage.FETCH, "503", "s3://b")
 FOREIGN_DOWN = Retryable(Stage.FETCH, "503")
 GONE = Rejected(Reason.IMAGE_NOT_FOUND, Stage.FETCH, "404")
+DENIED = Rejected(Reason.ACCESS_DENIED, Stage.FETCH, "403")
+BUCKET = Origin("s3://b", "s3", is_dependency=True)
 LATE = Rejected(Reason.DEADLINE_EXCEEDED, Stage.TAKE, "late")
 
 
@@ -75,7 +77,7 @@ class OutcomesHarness:
             question="?",
             submitted_at=datetime.now(UTC),
         )
-        delivery = Delivery(RecordId("t", 0, offset), None, b"{}", [], request)
+        delivery = Delivery(RecordId("t", 0, offset), None, b"{}", [], request, origin=BUCKET)
         assert self.assignment.state.start(delivery)
         return delivery
 
@@ -86,7 +88,7 @@ class OutcomesHarness:
     @property
     def reasons(self) -> dict[int, str]:
         ready = self.assignment.state.ledger.publishable()
-        return {offset: Failure.from_headers(record.headers).reason for offset, record in ready.items()}
+        return {offset: Failure.from_headers(one.headers).reason for offset, one in ready.items() if one.reason}
 
 
 @pytest.fixture
@@ -114,9 +116,18 @@ def test_a_passing_failure_is_submitted_again_and_given_up_in_the_end(harness: O
 def test_an_answer_about_any_image_ends_an_outage(harness: OutcomesHarness, answer: Rejected, ends_it: bool) -> None:
     for offset in range(3):
         harness.end(harness.start(offset), STORE_DOWN)
-    assert harness.retry_queue.down == {"s3"}
+    assert harness.retry_queue.down == {"s3://b"}
     harness.end(harness.start(3), answer)
     assert (harness.retry_queue.down == set()) == ends_it
+
+
+def test_a_refusal_that_turns_out_to_be_one_images_own_keeps_its_reason(harness: OutcomesHarness) -> None:
+    delivery = harness.start(0)
+    harness.end(delivery, Retryable(Stage.FETCH, "403", "s3://b", DENIED))
+    harness.now += 1
+    harness.end(harness.start(1), answered(cached=False))
+    harness.end(delivery, Retryable(Stage.FETCH, "403", "s3://b", DENIED))
+    assert harness.reasons == {0: Reason.ACCESS_DENIED}
 
 
 @pytest.mark.parametrize("cached", [True, False])

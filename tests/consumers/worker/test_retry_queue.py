@@ -10,8 +10,9 @@ import pytest
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
-from sightstream.pipeline.errors import Retryable
-from sightstream.schemas.wire.dead_letter import RecordId, Stage
+from sightstream.pipeline.errors import Rejected, Retryable
+from sightstream.pipeline.types import Origin
+from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 
 SETTINGS = WorkerSettings(
@@ -24,8 +25,9 @@ SETTINGS = WorkerSettings(
     retry_timeout_s=60,
     outage_retry_timeout_s=7200,
 )
-STORE_DOWN = Retryable(Stage.FETCH, "503", "s3")
+STORE_DOWN = Retryable(Stage.FETCH, "503", "s3://b")
 SERVER_DOWN = Retryable(Stage.INFER, "503", "model-server")
+DENIED = Retryable(Stage.FETCH, "403", "s3://b", Rejected(Reason.ACCESS_DENIED, Stage.FETCH, "403"))
 HOST_DOWN = Retryable(Stage.FETCH, "503")
 
 
@@ -47,6 +49,7 @@ def queue(clock: Clock) -> RetryQueue:
 
 
 def delivery(uri: str = "s3://b/k", deadline: datetime | None = None) -> Delivery:
+    """A delivery whose origin is a bucket that the worker relies on, or a foreign host."""
     request = ImageRequest(
         request_id="r",
         product_id="p",
@@ -55,7 +58,10 @@ def delivery(uri: str = "s3://b/k", deadline: datetime | None = None) -> Deliver
         submitted_at=datetime.now(UTC),
         deadline=deadline,
     )
-    return Delivery(RecordId("t", 0, 0), None, b"", [], request)
+    scheme, _, rest = uri.partition("://")
+    host = rest.partition("/")[0]
+    origin = Origin(f"s3://{host}", "s3", True) if scheme == "s3" else Origin(host, "other", False)
+    return Delivery(RecordId("t", 0, 0), None, b"", [], request, origin=origin)
 
 
 def fail(queue: RetryQueue, delivery: Delivery, error: Retryable) -> bool:
@@ -90,7 +96,7 @@ def test_a_request_past_its_deadline_uses_up_no_probe(queue: RetryQueue, clock: 
 def test_an_outage_is_waited_out(queue: RetryQueue, clock: Clock) -> None:
     deliveries = [delivery() for _ in range(30)]
     assert all(fail(queue, one, STORE_DOWN) for one in deliveries)
-    assert queue.down == {"s3"}
+    assert queue.down == {"s3://b"}
     probes = 0
     for _ in range(3600):
         clock.now += 1
@@ -122,39 +128,6 @@ def test_a_model_server_that_is_down_is_probed_until_it_answers(queue: RetryQueu
     assert sorted(map(id, queue.due())) == sorted(map(id, deliveries))
 
 
-@pytest.mark.parametrize("stage", [Stage.DECODE, Stage.INFER])
-@pytest.mark.parametrize("reached", [Stage.FETCH, Stage.DECODE, Stage.INFER])
-def test_an_answer_closes_the_breakers_of_its_stage_and_of_earlier_ones(
-    queue: RetryQueue, stage: Stage, reached: Stage
-) -> None:
-    for _ in range(4):
-        fail(queue, delivery(), Retryable(stage, "down", "a part of the worker"))
-    queue.record_success(delivery("https://elsewhere.example/x"), reached)
-    order = list(Stage)
-    assert (queue.down == set()) == (order.index(reached) >= order.index(stage))
-
-
-def test_an_answer_from_one_host_says_nothing_about_another(queue: RetryQueue) -> None:
-    for _ in range(4):
-        fail(queue, delivery(), STORE_DOWN)
-    queue.record_success(delivery("https://elsewhere.example/x"), Stage.INFER)
-    assert queue.down == {"s3"}
-    queue.record_success(delivery(), Stage.FETCH)
-    assert queue.down == set()
-
-
-def test_new_records_trickle_while_a_dependency_is_down(queue: RetryQueue, clock: Clock) -> None:
-    assert all(queue.admits_new() for _ in range(5))
-    for _ in range(4):
-        fail(queue, delivery(), STORE_DOWN)
-    for _ in range(3):
-        assert queue.admits_new()
-        assert queue.admits_new()
-        queue.record_admission()
-        assert not queue.admits_new()
-        clock.now += 2
-
-
 def test_other_hosts_are_tried_while_one_is_down(queue: RetryQueue, clock: Clock) -> None:
     for _ in range(6):
         fail(queue, delivery(), STORE_DOWN)
@@ -166,17 +139,26 @@ def test_other_hosts_are_tried_while_one_is_down(queue: RetryQueue, clock: Clock
 
 def test_broken_objects_in_a_working_store_are_given_up(queue: RetryQueue, clock: Clock) -> None:
     """There are more of them than make an outage; new records that succeed tell the difference."""
-    for _ in range(9):
-        fail(queue, delivery(), STORE_DOWN)
+    broken = [delivery() for _ in range(9)]
+    for one in broken:
+        fail(queue, one, STORE_DOWN)
+    good: set[Delivery] = set()
     given_up = 0
     for _ in range(200):
         clock.now += 1
-        if queue.admits_new():
-            queue.record_admission()
-            queue.record_success(delivery(), Stage.INFER)
-        given_up += sum(not fail(queue, one, STORE_DOWN) for one in queue.due())
+        fresh = delivery()
+        good.add(fresh)
+        if queue.breakers.blocking(fresh):
+            queue.wait(fresh, "s3://b")
+        else:
+            queue.record_success(fresh, Stage.INFER)
+        for one in queue.due():
+            if one in good:
+                queue.record_success(one, Stage.INFER)
+            else:
+                given_up += not fail(queue, one, STORE_DOWN)
     assert given_up == 9
-    assert len(queue) == 0
+    assert len(queue) <= 1, "a record that was never tried is the first probe, so those that work hardly wait"
 
 
 def test_a_brownout_gives_no_request_up_before_its_time(queue: RetryQueue, clock: Clock) -> None:
@@ -209,3 +191,89 @@ def test_deliveries_that_were_handed_back_are_discarded(queue: RetryQueue, clock
     queue.discard({theirs})
     clock.now += 100
     assert queue.due() == [mine]
+
+
+def test_a_request_that_waits_for_an_outage_has_no_attempt(queue: RetryQueue, clock: Clock) -> None:
+    for _ in range(4):
+        fail(queue, delivery(), STORE_DOWN)
+    waiting = delivery()
+    queue.wait(waiting, "s3://b")
+    assert queue.waiting_for("s3://b") == 5
+    clock.now += 3600
+    assert queue.due() == [waiting]
+    assert (waiting.attempts, waiting.failing_since) == (0, None)
+
+
+def test_two_dependencies_that_are_down_are_probed_each(queue: RetryQueue, clock: Clock) -> None:
+    other_down = Retryable(Stage.FETCH, "503", "s3://other")
+    for _ in range(4):
+        fail(queue, delivery(), STORE_DOWN)
+        fail(queue, delivery("s3://other/k"), other_down)
+    for _ in range(20):
+        clock.now += 10
+        probes = queue.due()
+        assert sorted(one.origin.name for one in probes if one.origin) == ["s3://b", "s3://other"]
+        for one in probes:
+            fail(queue, one, STORE_DOWN if one.origin and one.origin.name == "s3://b" else other_down)
+
+
+def test_what_is_due_for_one_dependency_waits_for_another_that_it_needs(queue: RetryQueue, clock: Clock) -> None:
+    elsewhere = delivery("https://elsewhere.example/x")
+    fail(queue, elsewhere, HOST_DOWN)
+    for _ in range(4):
+        fail(queue, delivery(), SERVER_DOWN)
+    clock.now += 1.5
+    assert elsewhere not in queue.due()
+    assert queue.waiting_for("elsewhere.example") == 0
+    assert queue.waiting_for("model-server") == 5
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------
+
+
+def test_one_refused_image_among_others_is_given_up_after_the_next_one_was_read(
+    queue: RetryQueue, clock: Clock
+) -> None:
+    one = delivery()
+    assert fail(queue, one, DENIED)
+    clock.now += 1
+    assert queue.due() == [one]
+    queue.record_success(delivery(), Stage.INFER)
+    assert not fail(queue, one, DENIED)
+
+
+def test_a_refused_image_alone_is_given_up_after_its_attempts(queue: RetryQueue, clock: Clock) -> None:
+    one = delivery()
+    tries = 1
+    while fail(queue, one, DENIED):
+        clock.now += 10
+        tries += 1
+        assert queue.due() == [one]
+    assert tries == SETTINGS.max_attempts
+    assert queue.down == set()
+
+
+def test_a_run_of_refusals_is_an_outage_until_an_image_is_read(queue: RetryQueue, clock: Clock) -> None:
+    waiting = [delivery() for _ in range(6)]
+    for one in waiting:
+        assert fail(queue, one, DENIED)
+    assert queue.down == {"s3://b"}
+    for _ in range(600):
+        clock.now += 1
+        for one in queue.due():
+            assert fail(queue, one, DENIED)
+    queue.record_success(delivery(), Stage.FETCH, was_read=False)
+    assert queue.down == {"s3://b"}, "a missing object shows that the store is up, but not that it lets us read"
+    queue.record_success(delivery(), Stage.FETCH)
+    assert queue.down == set()
+    clock.now += 10
+    due = queue.due()
+    assert len(due) == 6
+    assert not any(fail(queue, one, DENIED) for one in due), "now the refusals are known to be their own"
+
+
+def test_a_missing_object_ends_an_outage_of_connections(queue: RetryQueue) -> None:
+    for _ in range(4):
+        fail(queue, delivery(), STORE_DOWN)
+    queue.record_success(delivery(), Stage.FETCH, was_read=False)
+    assert queue.down == set()

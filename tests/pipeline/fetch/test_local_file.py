@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 
 from sightstream.pipeline.errors import Rejected, Retryable
+from sightstream.pipeline.fetch import local_file
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.fetcher import Fetcher
 from sightstream.pipeline.fetch.local_file import FileSource, parse_file_url
 from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.types import Origin
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
 from tests.pipeline.fetch.conftest import get, image_of
@@ -224,3 +226,40 @@ def test_without_roots_the_refusal_names_the_setting() -> None:
     with pytest.raises(Rejected, match="file_roots") as caught:
         Fetcher({}, FetchSettings()).fetch(ImageRef(uri="file:///images/a.png"))
     assert caught.value.reason is Reason.UNSUPPORTED_URI
+
+
+def test_files_of_a_root_that_is_no_longer_mounted_are_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, uri = fetcher(root), (root / "a b.png").as_uri()
+    assert get(reader, uri) == b"images/a b.png"
+    assert reason(root, f"{root.as_uri()}/missing.png") is Reason.IMAGE_NOT_FOUND
+    monkeypatch.setattr(local_file, "_device", lambda root: -1)  # what an unmounted folder shows: the disk below it
+    with pytest.raises(Retryable) as caught:
+        get(reader, f"{root.as_uri()}/missing.png")
+    assert (caught.value.dependency, caught.value.otherwise) == (root.as_uri(), None)
+    assert get(reader, uri) == b"images/a b.png", "a root mounted anew is taken as it is"
+    with pytest.raises(Rejected):
+        get(reader, f"{root.as_uri()}/missing.png")
+
+
+def test_an_empty_root_may_be_one_that_is_not_mounted(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    with pytest.raises(Retryable) as caught:
+        get(fetcher(tmp_path / "images"), f"{tmp_path.as_uri()}/images/a.png")
+    assert caught.value.dependency == f"{tmp_path.as_uri()}/images"
+    assert isinstance(caught.value.otherwise, Rejected)
+
+
+def test_a_missing_root_is_a_dependency_that_is_down(tmp_path: Path) -> None:
+    with pytest.raises(Retryable) as caught:
+        get(fetcher(tmp_path / "images"), f"{tmp_path.as_uri()}/images/a.png")
+    assert caught.value.dependency == f"{tmp_path.as_uri()}/images"
+
+
+def test_the_origin_of_a_file_is_read_from_its_path_alone(root: Path) -> None:
+    link = root.parent / "link-to-root"
+    link.symlink_to(root)
+    reader = fetcher(link)
+    for spelling in (link, root):
+        assert reader.origin(ImageRef(uri=f"{spelling.as_uri()}/x/y.png")) == Origin(root.as_uri(), root.as_uri(), True)
+    for uri in (f"{root.as_uri()}/../secret", "file:///etc/passwd", "file://host/x"):
+        assert not reader.origin(ImageRef(uri=uri)).is_dependency

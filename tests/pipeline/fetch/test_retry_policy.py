@@ -62,4 +62,4 @@ def test_a_failure_that_a_retry_cannot_help_is_not_retried(kind: FailureKind) ->
 
     with pytest.raises(TransientError):
         RetryPolicy(FetchSettings(max_retries=2), lambda pause: None).call(attempt, Deadline(60))
-    assert len(calls) == (1 if kind in (FailureKind.MISCONFIGURED, FailureKind.BUSY) else 3)
+    assert len(calls) == (1 if kind in (FailureKind.MISCONFIGURED, FailureKind.DENIED, FailureKind.BUSY) else 3)

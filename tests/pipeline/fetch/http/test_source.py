@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 
 from sightstream.pipeline.errors import PipelineError, Rejected, Retryable
 from sightstream.pipeline.fetch.retry_policy import RetryPolicy
-from sightstream.pipeline.types import NotModified
+from sightstream.pipeline.types import NotModified, Origin
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
 from tests.pipeline.fetch.conftest import get, image_of
@@ -119,6 +120,60 @@ def test_the_next_address_is_used_when_one_is_dead(server: HostileServer) -> Non
     network = FakeNetwork(server, FakeDns({"shop.example": [OTHER, SHOP]}), dead={OTHER})
     assert get(http_fetcher(network), "http://shop.example/good") == IMAGE
     assert network.connected_to == [(OTHER, 80), (SHOP, 80)]
+
+
+@pytest.mark.parametrize(
+    ("allowed_hosts", "answers_first", "waits"),
+    [
+        ((), False, False),
+        ((), True, True),
+        (("*.example",), False, False),
+        (("*.example",), True, True),
+        (("shop.example",), False, True),
+    ],
+)
+def test_a_name_that_dns_has_lost_is_an_outage_of_a_host_that_is_known(
+    server: HostileServer, allowed_hosts: tuple[str, ...], answers_first: bool, waits: bool
+) -> None:
+    class NoName(FakeDns):
+        def __call__(self, host: str, port: int, **options: Any) -> list[tuple[Any, ...]]:
+            if host not in self.known:
+                raise socket.gaierror(socket.EAI_NONAME, "no such name")
+            return super().__call__(host, port, **options)
+
+    network = FakeNetwork(server, NoName())
+    fetcher = http_fetcher(network, allowed_hosts=allowed_hosts)
+    if answers_first:
+        assert get(fetcher, "http://shop.example/good") == IMAGE
+    network.names.known.clear()
+    with pytest.raises(Retryable if waits else Rejected) as caught:
+        get(fetcher, "http://shop.example/good")
+    if isinstance(caught.value, Retryable):
+        assert caught.value.dependency == ("shop.example" if allowed_hosts else None)
+
+
+@pytest.mark.parametrize(("allowed_hosts", "waits"), [((), False), (("*.example",), True), (("shop.example",), True)])
+def test_a_refusal_of_a_listed_host_may_be_an_outage(
+    server: HostileServer, allowed_hosts: tuple[str, ...], waits: bool
+) -> None:
+    fetcher = http_fetcher(FakeNetwork(server), allowed_hosts=allowed_hosts)
+    assert get(fetcher, "http://shop.example/good") == IMAGE
+    with pytest.raises(PipelineError) as caught:
+        get(fetcher, "http://shop.example/403")
+    refusal = caught.value.otherwise if isinstance(caught.value, Retryable) else caught.value
+    assert isinstance(refusal, Rejected)
+    assert refusal.reason is Reason.ACCESS_DENIED
+    assert isinstance(caught.value, Retryable) == waits
+
+
+def test_an_origins_label_is_the_pattern_that_lists_it(server: HostileServer) -> None:
+    fetcher = http_fetcher(FakeNetwork(server), allowed_hosts=("*.cdn.example", "a.cdn.example"))
+    hosts = ("a.cdn.example", "b.cdn.example")
+    labels = {host: fetcher.origin(ImageRef(uri=f"http://{host}/x")).label for host in hosts}
+    assert labels == {"a.cdn.example": "a.cdn.example", "b.cdn.example": "*.cdn.example"}
+    assert fetcher.origin(ImageRef(uri="http://else.example/x")) == Origin("else.example", "other", False)
+    assert not fetcher.origin(ImageRef(uri="http://user@broken/")).is_dependency
+    assert not fetcher.origin(ImageRef(uri="gopher://x/")).is_dependency
 
 
 def test_silent_dns_ends_at_the_deadline(server: HostileServer) -> None:

@@ -87,7 +87,7 @@ def test_a_profile(store: FakeS3, keys_file: Path, uri: str) -> None:
 def test_without_credentials_the_store_counts_as_down(store: FakeS3, uri: str, given: dict[str, Any]) -> None:
     with pytest.raises(Retryable) as caught:
         get(fetcher(store, **given), uri)
-    assert caught.value.dependency == "s3"
+    assert caught.value.dependency == "s3://shop"
     assert store.requests == []
 
 
@@ -134,7 +134,7 @@ def test_keys_that_were_changed_on_disk_are_read_again(store: FakeS3, keys_file:
 def test_with_a_missing_ca_file_the_store_counts_as_down(store: FakeS3, tmp_path: Path) -> None:
     with pytest.raises(Retryable) as caught:
         get(fetcher(store, ca_file=tmp_path / "gone.pem"), PLAIN)
-    assert caught.value.dependency == "s3"
+    assert caught.value.dependency == "s3://shop"
 
 
 @BOTH

@@ -129,7 +129,7 @@ def test_with_wrong_credentials_the_store_counts_as_down(s3: S3Settings, s3_clie
     for changes in ({"secret_access_key": SecretStr("wrong-secret")}, {"access_key_id": "UNKNOWN"}):
         with pytest.raises(Retryable) as caught:
             get(fetcher(s3.model_copy(update=changes)), f"s3://{bucket}/{key}")
-        assert caught.value.dependency == "s3"
+        assert caught.value.dependency == f"s3://{bucket}"
         assert "wrong-secret" not in str(caught.value)
 
 

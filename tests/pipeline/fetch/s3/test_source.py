@@ -15,9 +15,9 @@ from sightstream.pipeline.fetch.errors import FailureKind, TransientError
 from sightstream.pipeline.fetch.fetcher import Fetcher
 from sightstream.pipeline.fetch.retry_policy import RetryPolicy
 from sightstream.pipeline.fetch.s3.errors import translate
-from sightstream.pipeline.fetch.s3.source import DEPENDENCY, S3Source
+from sightstream.pipeline.fetch.s3.source import S3Source
 from sightstream.pipeline.fetch.settings import FetchSettings
-from sightstream.pipeline.types import NotModified
+from sightstream.pipeline.types import NotModified, Origin
 from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
@@ -117,7 +117,50 @@ def test_a_failure_that_may_pass_is_retried(store: FakeS3, status: int, code: st
     store.answer = error(status, code)
     found = failure(store, uri)
     assert type(found) is Retryable
-    assert found.dependency == DEPENDENCY
+    assert found.dependency == "s3://shop"
+
+
+GONE = error(404, "NoSuchBucket")
+DENIED = error(403, "AccessDenied")
+
+
+@pytest.mark.parametrize("uri", [PLAIN, ODD])
+def test_a_bucket_that_nobody_named_and_that_never_answered_is_its_publishers_error(store: FakeS3, uri: str) -> None:
+    for answer, reason in ((GONE, Reason.IMAGE_NOT_FOUND), (DENIED, Reason.ACCESS_DENIED)):
+        store.answer = answer
+        found = failure(store, uri)
+        assert isinstance(found, Rejected)
+        assert found.reason is reason
+
+
+@pytest.mark.parametrize("uri", [PLAIN, ODD])
+@pytest.mark.parametrize("named", ["in allowed_buckets", "for uploads", "by its answers"])
+def test_a_bucket_that_the_worker_relies_on_is_waited_for(store: FakeS3, uri: str, named: str) -> None:
+    buckets = {"allowed_buckets": ("shop",)} if named == "in allowed_buckets" else {}
+    upload = "shop" if named == "for uploads" else None
+    reader = fetcher(store, s3_settings(store, bucket=upload), **buckets)
+    if named == "by its answers":
+        assert get(reader, uri) == BODY
+    store.answer = GONE
+    with pytest.raises(Retryable) as gone:
+        get(reader, uri)
+    assert (gone.value.dependency, gone.value.otherwise) == ("s3://shop", None)
+    store.answer = DENIED
+    with pytest.raises(Retryable) as denied:
+        get(reader, uri)
+    assert denied.value.dependency == "s3://shop"
+    assert isinstance(denied.value.otherwise, Rejected)
+    assert denied.value.otherwise.reason is Reason.ACCESS_DENIED
+    store.answer = error(404, "NoSuchKey")
+    with pytest.raises(Rejected):
+        get(reader, uri)
+
+
+def test_an_origin_is_a_bucket_and_its_label_no_publishers_choice(store: FakeS3) -> None:
+    reader = fetcher(store, allowed_buckets=("shop",))
+    assert reader.origin(ImageRef(uri=PLAIN)) == Origin("s3://shop", "s3://shop", is_dependency=True)
+    assert reader.origin(ImageRef(uri="s3://misspelt/key")) == Origin("s3://misspelt", "s3", is_dependency=True)
+    assert not reader.origin(ImageRef(uri="s3://no bucket/key")).is_dependency
 
 
 @pytest.mark.parametrize("uri", [PLAIN, ODD])
@@ -131,7 +174,7 @@ def test_a_store_that_breaks_off_or_is_slow(store: FakeS3, uri: str, answer: Any
     with pytest.raises(Retryable) as caught:
         get(Fetcher({"s3": source}, settings), uri)
     assert time.monotonic() - start < 8
-    assert caught.value.dependency == DEPENDENCY
+    assert caught.value.dependency == "s3://shop"
 
 
 @pytest.mark.parametrize("uri", [PLAIN, ODD])
@@ -147,7 +190,7 @@ def test_an_endpoint_that_refuses_connections_is_retried(store: FakeS3, uri: str
     nowhere = s3_settings(store, endpoint_url="http://127.0.0.1:1")
     with pytest.raises(Retryable) as caught:
         get(fetcher(store, nowhere), uri)
-    assert caught.value.dependency == DEPENDENCY
+    assert caught.value.dependency == "s3://shop"
 
 
 @pytest.mark.parametrize("uri", [PLAIN, ODD])
