@@ -9,6 +9,7 @@ A fetch passes through these files in this order:
     http/             reads http:// and https:// (its docstring goes on from here)
     s3/               reads s3:// (its docstring goes on from here)
     local_file.py     reads file:// below the configured roots
+    answered.py       remembers where images were read: what fails there now may be an outage
     limiter.py        limits how many attempts run at once per store or host, and slows down for an overloaded one
 
 Every file uses settings.py, deadline.py (the total time of one fetch) and errors.py (transient and final failures).

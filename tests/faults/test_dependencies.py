@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.infra.runtime.ports import choose_ports
 from sightstream.infra.runtime.resources import create_bucket, create_topics
 from sightstream.schemas.connections.s3_client import s3_client
 from sightstream.schemas.wire.dead_letter import Reason
@@ -70,6 +76,68 @@ def test_an_object_store_that_is_down_is_waited_for(fragile: LocalRuntime, harne
     found = harness.check_exactly_once()
     assert len(found.results) == 120
     assert not found.dead_letters
+
+
+@contextmanager
+def image_host(port: int, folder: Path) -> Iterator[None]:
+    """Serve the files of a folder on a port that was closed before."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+def test_a_listed_host_that_is_down_holds_only_its_own_requests(fragile: LocalRuntime, harness: WorkerHarness) -> None:
+    port = choose_ports()["kafka"]
+    harness.settings |= {
+        "fetch_allowed_hosts": '["127.0.0.1"]',
+        "fetch_allowed_ports": f"[{port}]",
+        "fetch_allow_private_addresses": "true",
+        "worker_max_unpublished": 64,
+        "worker_breaker_failures": 3,
+    }
+    harness.image()
+    for product in range(6):
+        harness.publish(5, product_id=f"down-{product}", image={"uri": f"http://127.0.0.1:{port}/good.png"})
+    harness.publish(300)
+    harness.start_worker()
+    harness.wait_outcomes(300)
+    assert not harness.outcomes().dead_letters
+    assert len(harness.outcomes().results) == 300, "those of the host that is down wait"
+    for product in range(6):
+        harness.publish(5, product_id=f"down-{product}", image={"uri": f"http://127.0.0.1:{port}/good.png"})
+    harness.publish(40)
+    with image_host(port, harness.folder):
+        found = harness.check_exactly_once()
+    assert len(found.results) == 400
+    assert not found.dead_letters
+
+
+def test_a_misspelt_bucket_ends_its_requests_and_a_deleted_one_is_waited_for(
+    fragile: LocalRuntime, harness: WorkerHarness
+) -> None:
+    uri = put_image(fragile, harness)
+    harness.publish(20, image={"uri": "s3://misspelt/good.png"})
+    harness.publish(20, image={"uri": uri})
+    worker = harness.start_worker(worker_breaker_failures=3)
+    found = harness.wait_outcomes(40)
+    assert len(found.results) == 20
+    assert {failure.reason for failure in found.failures} == {Reason.IMAGE_NOT_FOUND}
+    client = s3_client(fragile.s3_settings)
+    client.delete_object(Bucket="images", Key="good.png")
+    client.delete_bucket(Bucket="images")
+    harness.publish(20, image={"uri": uri})
+    harness.publish(20, product_id="of another bucket")  # the requests of one product wait for each other
+    found = harness.wait_outcomes(60)
+    assert len(found.results) == 40, "only the files were answered"
+    worker.send_signal(signal.SIGSTOP)  # or it could ask between the two: for a missing object in a bucket that is back
+    assert put_image(fragile, harness) == uri
+    worker.send_signal(signal.SIGCONT)
+    found = harness.check_exactly_once()
+    assert (len(found.results), len(found.dead_letters)) == (60, 20)
 
 
 def test_a_missing_object_is_not_an_outage(fragile: LocalRuntime, harness: WorkerHarness) -> None:

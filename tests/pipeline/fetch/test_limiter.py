@@ -53,7 +53,7 @@ def test_a_limits_worth_of_successes_adds_one_if_the_limit_was_needed() -> None:
     assert limit.value == 10
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 30), st.floats(0.3, 0.9))
 def test_the_limit_converges_to_the_capacity_of_a_server(capacity: int, factor: float) -> None:
     limit, seen = AimdLimit(16, 64, factor), []
