@@ -5,7 +5,7 @@ ARGS ?=
 # Some machines set it. The tests start hundreds of processes, and each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test tests check fast soak lint format lock setup clean help
+.PHONY: demo test tests check fast soak mutants lint format lock setup clean help
 
 demo: setup ## Send real images through a real Kafka and a real S3 to real answers; ARGS=--keep leaves it all running.
 	@$(BIN)/sightstream demo $(ARGS)
@@ -24,6 +24,9 @@ fast: setup ## Run the fast tests alone.
 
 soak: setup ## Run the tests that take many minutes to hours.
 	$(BIN)/pytest -m soak $(ARGS) || [ $$? -eq 5 ] # 5: there are none
+
+mutants: setup ## Break the product on purpose, fault by fault, and see that the tests notice; ARGS=NAME runs that one.
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 lint: setup ## Check format, lint rules and types.
 	$(BIN)/ruff check .
