@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from pathlib import Path
@@ -47,7 +47,7 @@ class CommitHarness(WorkerHarness):
             "worker_commit_batch_records": 10,
             "engine_simulated_s": 0,
             "engine_max_batch": 8,
-            "flow_max_in_flight": 64,
+            "flow_max_in_flight": 12,
             "flow_prepare_threads": 2,
         }
 
@@ -65,9 +65,14 @@ class CommitHarness(WorkerHarness):
         return Counter(subject for event, _, subject in lines if event == kind)
 
     def wait_event(self, kind: str, subject: str, count: int = 1) -> None:
-        wait_for(
-            lambda: self.events(kind)[subject] >= count, f"{count} events: {kind} {subject}; {self.logs()[-4000:]}"
-        )
+        self.wait(lambda: self.events(kind)[subject] >= count, f"{count} events: {kind} {subject}")
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for a condition; where it does not come, show the end of the workers' logs."""
+        try:
+            wait_for(condition, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.logs()[-4000:]}") from None
 
     # --- requests -----------------------------------------------------------------------------------------
 
@@ -90,11 +95,14 @@ class CommitHarness(WorkerHarness):
         return name
 
     def publish_behind_slow_one(self, quick: int, partition: int = 0) -> str:
-        """Publish a slow request and `quick` others behind it, of as many products; every fifth has no image."""
+        """Publish a slow request and `quick` others behind it, of as many products.
+
+        From the middle on every second one has no image: with few in flight, dead letters come until the end.
+        """
         products = self.products_of(partition)
         slow = self.publish_one(next(products), slow=True)
         for number, product in enumerate(islice(products, quick)):
-            self.publish_one(product, image="text.png" if number % 5 == 4 else "good.png")
+            self.publish_one(product, image="text.png" if number % 2 and number > quick // 2 else "good.png")
         return slow
 
     def products_of(self, partition: int) -> Iterator[str]:

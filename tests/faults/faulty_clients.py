@@ -3,10 +3,10 @@
 The faults are made where the worker meets librdkafka, so that they need no hook in the product, and find their point
 also in a product that is broken on purpose. The points, in the order of a sound commit:
 
-    membership      before the group's metadata is read
+    membership      before the group's metadata is read; a worker that slept here has lost its membership afterwards
     begin           before a transaction begins
     before_produce  before its first record; the membership was checked, and nothing was sent yet
-    after_produce   all its records are on the broker
+    after_produce   all its records are on the broker, a dead letter among them
     after_offsets   its offsets were sent
     before_commit   before the commit itself
     in_commit       the commit went through, and the worker does not know it yet
@@ -26,6 +26,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
 from sightstream.schemas.connections.timeouts import CallTimedOut
+from sightstream.schemas.wire.dead_letter import HEADER_PREFIX
 
 NOTICE_TIMEOUT_S = 20
 FLUSH_TIMEOUT_S = 10
@@ -43,6 +44,7 @@ class Faults:
         self._records, self._log = records, log
         self._producers: list[FaultyProducer] = []
         self._produced = self._in_transaction = 0
+        self._has_dead_letter = False
 
     def is_next(self, point: str) -> bool:
         return bool(self._pending) and self._pending[0][1] == point and self._produced >= self._records
@@ -62,18 +64,19 @@ class Faults:
         self._producers.append(producer)
 
     def begin(self) -> None:
-        self._in_transaction = 0
+        self._in_transaction, self._has_dead_letter = 0, False
         self.reach("begin")
 
-    def count_produced(self) -> None:
+    def count_produced(self, headers: list[tuple[str, bytes]]) -> None:
         if self._in_transaction == 0:
             self.reach("before_produce")
         self._produced += 1
         self._in_transaction += 1
+        self._has_dead_letter |= any(name == HEADER_PREFIX + "reason" for name, _ in headers)
 
     def end_produce(self) -> None:
         """The worker goes on to offsets or to the commit: bring its records to the broker, if that is the point."""
-        if self._in_transaction and self.is_next("after_produce"):
+        if self._has_dead_letter and self.is_next("after_produce"):
             for producer in self._producers:
                 producer.flush(FLUSH_TIMEOUT_S)
             self.reach("after_produce")
@@ -126,7 +129,7 @@ class FaultyProducer(confluent_kafka.Producer):
         super().begin_transaction()
 
     def produce(self, *arguments: Any, **named: Any) -> None:
-        self.faults.count_produced()
+        self.faults.count_produced(named["headers"])
         super().produce(*arguments, **named)
 
     def send_offsets_to_transaction(self, *arguments: Any) -> None:
@@ -146,11 +149,31 @@ class FaultyConsumer(confluent_kafka.Consumer):
 
     faults: Faults
 
+    def __init__(self, config: dict[str, Any], **named: Any) -> None:
+        super().__init__(config, **named)
+        self._stranger_config = {name: config[name] for name in ("bootstrap.servers", "group.id")}
+
     def consumer_group_metadata(self) -> Any:
-        if self.faults.is_next("membership"):
-            self.faults.reach("membership")
-            self._wait_until_excluded()
-        return super().consumer_group_metadata()
+        if not self.faults.is_next("membership"):
+            return super().consumer_group_metadata()
+        self.faults.reach("membership")
+        self._wait_until_excluded()
+        return self._metadata_without_generation()
+
+    def _wait_until_excluded(self) -> None:
+        """Wait until the client has learned, after its sleep, that the group counts it as dead."""
+        deadline = time.monotonic() + NOTICE_TIMEOUT_S
+        while self.memberid() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.faults.write("excluded")
+
+    def _metadata_without_generation(self) -> Any:
+        """Return what the client says when it has lost its generation too, as it does after an illegal one.
+
+        In other cases librdkafka keeps the old generation beside the empty member id, and Kafka itself refuses those
+        two together. Nothing promises that. Without either, Kafka checks nothing.
+        """
+        return confluent_kafka.Consumer(self._stranger_config).consumer_group_metadata()
 
     def commit(self, *arguments: Any, **named: Any) -> Any:
         self.faults.end_produce()
@@ -162,10 +185,3 @@ class FaultyConsumer(confluent_kafka.Consumer):
         super().pause(partitions)
         for at in partitions:
             self.faults.write(f"paused {at.partition}")
-
-    def _wait_until_excluded(self) -> None:
-        """Wait until the client has learned, after its sleep, that the group counts it as dead."""
-        deadline = time.monotonic() + NOTICE_TIMEOUT_S
-        while self.memberid() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        self.faults.write("excluded")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.commit_harness import CommitHarness
-from tests.faults.harness import wait_for
 
 pytestmark = pytest.mark.real
 
@@ -17,7 +16,7 @@ def test_what_is_finished_first_waits_for_earlier_requests_of_its_product(commit
     commits.publish_one(product, image="text.png")  # a dead letter waits as well
     last = commits.publish_one(other)
     commits.start(flow_prepare_threads=1)
-    wait_for(lambda: last in commits.answered(), "the answer of the other product")
+    commits.wait(lambda: last in commits.answered(), "the answer of the other product")
     commits.open_gate()
     commits.check()
 
@@ -29,7 +28,7 @@ def test_equal_requests_in_progress_each_get_an_answer_of_their_own(commits: Com
     last = commits.publish_one(next(products))
     commits.start(flow_prepare_threads=1, cache_coalesce_in_flight="true")
     # One thread prepares them in order, so the equal ones already wait for the first.
-    wait_for(lambda: last in commits.answered(), "the answer of the last request")
+    commits.wait(lambda: last in commits.answered(), "the answer of the last request")
     commits.open_gate()
     commits.check(inferences=False)  # one inference answers three
     assert commits.events("inferred")["hold: the same"] == 1

@@ -7,7 +7,6 @@ import signal
 import pytest
 
 from tests.faults.commit_harness import CommitHarness
-from tests.faults.harness import wait_for
 
 pytestmark = pytest.mark.real
 
@@ -17,9 +16,9 @@ def test_work_of_a_partition_that_has_gone_is_not_published(commits: CommitHarne
     for partition in (0, 1):
         commits.publish_behind_slow_one(5, partition)
     commits.start()
-    wait_for(lambda: len(commits.answered()) == 10, "answers of all but the slow ones")
+    commits.wait(lambda: len(commits.answered()) == 10, "answers of all but the slow ones")
     commits.start(name="two")
-    wait_for(lambda: commits.events("held").total() == 3, "the second worker with a slow image of its own")
+    commits.wait(lambda: commits.events("held").total() == 3, "the second worker with a slow image of its own")
     commits.open_gate()
     commits.check()
 
@@ -27,7 +26,7 @@ def test_work_of_a_partition_that_has_gone_is_not_published(commits: CommitHarne
 def test_what_a_stopping_worker_hands_back_is_answered_by_the_next(commits: CommitHarness) -> None:
     commits.publish_behind_slow_one(10)
     leaving = commits.start(worker_drain_timeout_s=0)
-    wait_for(lambda: len(commits.answered()) == 10, "answers of all but the slow one")
+    commits.wait(lambda: len(commits.answered()) == 10, "answers of all but the slow one")
     leaving.send_signal(signal.SIGTERM)
     assert leaving.wait(30) == 0, commits.logs()
     commits.open_gate()

@@ -173,6 +173,7 @@ def test_requests_of_aborted_transactions_are_never_answered(harness: WorkerHarn
         producer.begin_transaction()
         for number in range(5):
             producer.produce(harness.topics.requests, key=b"p", value=b"aborted" if not commit else b"kept %d" % number)
+        producer.flush(30)  # an abort must find the records on the broker
         producer.commit_transaction(30) if commit else producer.abort_transaction(30)
     harness.published += 5
     harness.start_worker()
