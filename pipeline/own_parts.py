@@ -9,5 +9,3 @@ from __future__ import annotations
 DECODER = "decoder"
 FETCHER = "fetcher"
 LOCAL_RESOURCES = "local-resources"  # memory, threads, processes and files of the machine
-
-OWN_PARTS = frozenset({DECODER, FETCHER, LOCAL_RESOURCES})

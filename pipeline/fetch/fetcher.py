@@ -16,8 +16,9 @@ from sightstream.pipeline.fetch.image_source import NO_ORIGIN, Body, ImageSource
 from sightstream.pipeline.fetch.retry_policy import RetryPolicy
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.metrics import FETCHED_BYTES, FETCHES
+from sightstream.pipeline.shortage import shortage_behind
 from sightstream.pipeline.types import FetchedImage, NotModified, Origin
-from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import ImageRef
 
 
@@ -73,11 +74,10 @@ class Fetcher:
             outcome = "unchanged" if isinstance(body, NotModified) else "read"
             _bytes_from(source.kind).inc(0 if isinstance(body, NotModified) else len(body.data))
             return body
-        except Rejected:
-            outcome = "rejected"
-            raise
-        except TransientError as error:
-            outcome = error.kind.value
+        except (Rejected, TransientError) as error:
+            if (short := shortage_behind(error, Stage.FETCH)) is not None:
+                raise short from error
+            outcome = error.kind.value if isinstance(error, TransientError) else "rejected"
             raise
         finally:
             _fetches(source.kind, outcome).inc()
