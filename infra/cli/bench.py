@@ -153,6 +153,40 @@ def feed(
     raise typer.Exit(1 if comparison.failures else 0)
 
 
+@app.command()
+def transactions(
+    *,
+    results: Annotated[int, typer.Option(min=2000, help="Results of the backlog in each run.")] = 8000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of both sides; the figures are medians over them.")] = 5,
+    json_to: Annotated[
+        Path | None, typer.Option("--json", help="Write JSON to this file; - prints it to standard output.")
+    ] = None,
+) -> None:
+    """Measure what exactly once costs: our worker beside itself with plain commits. Exits 1 if a bar is missed.
+
+    Starts its own Kafka. The engine answers at once and the image is small, so that the commits weigh most.
+    """
+    import json
+
+    from sightstream.infra.lab.bench.transactions.options import TransactionsOptions
+    from sightstream.infra.lab.bench.transactions.report import as_table, document, method_lines, missed
+    from sightstream.infra.lab.bench.transactions.run import compare
+
+    console = _console(stderr=True)
+    options = TransactionsOptions(results=results, rounds=rounds)
+    comparison = compare(options, lambda text: console.print(text, markup=False))
+    to_stdout = json_to == Path("-")
+    if to_stdout:
+        _print_json(document(comparison))
+    elif json_to is not None:
+        json_to.write_text(json.dumps(document(comparison), indent=1) + "\n", encoding="utf-8")
+    out = console if to_stdout else _console(stderr=False)
+    out.print(as_table(comparison))
+    for line in method_lines(comparison):
+        out.print(line, markup=False)
+    raise typer.Exit(1 if missed(comparison) else 0)
+
+
 def _select_systems(only: str | None) -> list[SystemUnderTest]:
     from sightstream.infra.errors import CommandError
     from sightstream.infra.lab.bench.feed.systems import SYSTEMS
