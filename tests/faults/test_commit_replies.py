@@ -12,11 +12,11 @@ pytestmark = pytest.mark.real
 
 
 def test_lost_replies_neither_lose_nor_repeat_an_answer(commits: CommitHarness) -> None:
-    """Some of these transactions went through and some did not; only the broker knows which."""
-    commits.publish_behind_slow_one(60)
+    """Some of these transactions went through and some did not; only the broker knows which. The last is refused."""
+    commits.publish_behind_slow_one(80)
     faults = ["lose_reply@after_offsets", "lose_reply@before_commit", "lose_reply@in_commit"]
-    commits.start(*faults, "lose_coordinator@in_commit", after=10)
-    commits.wait_event("lose_coordinator", "in_commit")
+    commits.start(*faults, "lose_coordinator@in_commit", "refuse@before_commit", after=10)
+    commits.wait_event("refuse", "before_commit")
     commits.open_gate()
     commits.check()  # and nothing was inferred again, as no fault allows it
 

@@ -71,9 +71,8 @@ def judge_all(trees: list[Path], mutants: list[Mutant], console: Console) -> Ite
     def run(mutant: Mutant) -> Judgement:
         with borrowed(idle) as tree:
             judgement = run_mutant(tree, mutant)
-        console.print(
-            f"{judgement.outcome:9}{judgement.seconds:5.0f} s  {judgement.name}: {judgement.detail}", markup=False
-        )
+        line = f"{judgement.outcome:9}{judgement.seconds:5.0f} s  {judgement.name}: {judgement.detail}"
+        console.print(line, markup=False, soft_wrap=True)
         return judgement
 
     with ThreadPoolExecutor(len(trees)) as pool:

@@ -89,8 +89,8 @@ def test_a_kill_at_any_point_redrives_nothing_twice_and_puts_nothing_out_of_reac
         with pytest.raises(Killed):
             run(cluster, plan, die_at(point, 1 if point == "opened" else 2))
         found = published(cluster)
-        assert set(found.values()) <= {1}, f"killed at {point}"
-        assert set(found) == marked(cluster), f"killed at {point}"
+        assert set(found.values()) <= {1}, f"I2: killed at {point}, it has published a request twice"
+        assert set(found) == marked(cluster), f"I2: killed at {point}, its markers differ from what it has published"
     run(cluster)
     assert len(published(cluster)) == len(cluster.requests) == len(marked(cluster)) == 45
     assert run(cluster).count(Decision.KEEP_REDRIVEN) == 45
