@@ -2,7 +2,8 @@
 
 One request that triggers a bug must neither end this worker nor, delivered again, the next and the next. So a
 known-good job runs through the same stage. If it succeeds, the request is tried again, and is a dead letter after three
-tries; only if the known-good job fails as well is the stage broken, and the worker stops.
+tries; only if the known-good job fails as well is the stage broken, and the worker stops. Without a known-good job to
+send, the request waits as in an outage.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 
 class NoKnownGood(Exception):
-    """There is no known-good job for the stage yet, so nothing tells whether it works."""
+    """There is no known-good job for the stage now, so nothing tells whether it works."""
 
 
 def judge(stage: Stage, error: Exception, run_known_good: Callable[[], None], number: int) -> PipelineError | None:

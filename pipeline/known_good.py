@@ -6,6 +6,7 @@ from sightstream.pipeline.cache.answer_cache import CacheHit
 from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.decode.health_check import HEALTH_CHECK_IMAGE
 from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
+from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.in_flight import Clocks, InFlightRequest
 from sightstream.pipeline.internal_errors import NoKnownGood
 from sightstream.pipeline.stages import DecodeStage, FetchStage
@@ -42,7 +43,7 @@ class KnownGoodJobs:
     def run(self, stage: Stage, failed: ImageRef) -> None:
         """Send a known-good job through the stage at which the image `failed` did. Blocks.
 
-        Raises what the stage raises, or NoKnownGood while no image of this kind of source was fetched.
+        Raises what the stage raises, or NoKnownGood while no image of this kind of source can be fetched.
         """
         match stage:
             case Stage.FETCH:
@@ -53,10 +54,20 @@ class KnownGoodJobs:
                 known_good_result(self._clocks)
 
     def _fetch(self, failed: ImageRef) -> None:
+        """Fetch the last image of the same kind of source again.
+
+        Its host may belong to the one who published both, so it may blame the failed image and never the worker.
+        """
         known_good = self._fetched.get(_scheme(failed))
         if known_good is None:
             raise NoKnownGood("an unexpected error, and no image was fetched before to compare with")
-        self._fetcher.fetch(known_good)
+        try:
+            self._fetcher.fetch(known_good)
+        except PipelineError:
+            raise
+        except Exception as error:
+            detail = f"an unexpected error, and another, {type(error).__name__}, at an image that was fetched before"
+            raise NoKnownGood(detail) from error
 
 
 def known_good_request(clocks: Clocks) -> ImageRequest:

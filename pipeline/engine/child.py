@@ -19,7 +19,9 @@ from sightstream.pipeline.errors import Fatal
 from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.orphan import exit_with_parent
 from sightstream.pipeline.shared_memory_pool import Block
+from sightstream.pipeline.shortage import shortage
 from sightstream.pipeline.types import EngineJob, FinishedJob
+from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.result import ModelIdentity
 
 IDLE_WAIT_S = 0.2
@@ -45,10 +47,14 @@ class EngineUnusable:
 
 @dataclass(frozen=True, slots=True)
 class EngineCrashed:
-    """The engine raised an error that it can't recover from, such as a CUDA error: the process ends."""
+    """The engine raised an error that it can't recover from, such as a CUDA error: the process ends.
+
+    `is_short`: its machine was out of memory or the like.
+    """
 
     error: str
     trace: str
+    is_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,8 @@ def serve(
     except Exception as error:
         trace = "".join(traceback.format_tb(error.__traceback__))
         with contextlib.suppress(OSError):
-            connection.send(EngineCrashed(f"{type(error).__name__}: {error}", trace))
+            is_short = shortage(error, Stage.INFER) is not None
+            connection.send(EngineCrashed(f"{type(error).__name__}: {error}", trace, is_short))
         os._exit(EXIT_CRASHED)  # at once: with its GPU in a bad state a process may hang in its own clean-up
 
 

@@ -44,5 +44,6 @@ class FailureCounts:
         if self._crashes == most:
             return f"the engine crashed {most} times without an answer between them{self._last_error}"
         if self._kills == most:
-            return f"the engine was killed {most} times without an answer between them; is the machine out of memory?"
+            how = f"the engine was killed {most} times without an answer between them"
+            return f"{how}; is the machine out of memory?{self._last_error}"
         return None

@@ -187,7 +187,7 @@ class EngineHost:
             self._give_up(message.detail)
         elif isinstance(message, EngineCrashed):
             self._failures.record_error(message.error)
-            self._process.end_is_known = True
+            self._process.end_is_known, self._process.is_short = True, message.is_short
             log.error("the engine failed: %s\n%s", message.error, message.trace)
             raise EOFError
         elif isinstance(message, list):
@@ -250,7 +250,7 @@ class EngineHost:
         self._close_pipe()
         if self._stopping.is_set():
             return
-        reason = "a signal from outside ended it" if killed else "it crashed, hung or could not start"
+        reason = "a cause from outside ended it" if killed else "it crashed, hung or could not start"
         log.error("the engine's process ended with code %s (%s); starting another", code, reason)
         with self._lock:
             self._triage.crashed(killed=killed)

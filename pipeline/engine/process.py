@@ -19,10 +19,11 @@ class EngineProcess:
     """Starts the process. Raises OSError, with nothing left open, where the machine can't.
 
     `end_is_known` says that we end it, or that it told why it ends: then a signal that ended it says nothing more.
+    `is_short` says that it told of a machine out of memory or the like.
     """
 
     def __init__(self, settings: EngineSettings, factory: EngineFactory, memory: MemoryFile | None) -> None:
-        self.end_is_known = False
+        self.end_is_known = self.is_short = False
         self.pipe, child_end = _spawn.Pipe()
         self._process = _spawn.Process(
             target=serve, args=(child_end, settings, factory, memory), name="sightstream-engine", daemon=True
@@ -51,11 +52,11 @@ class EngineProcess:
         self._process.join(timeout_s)
 
     def end(self) -> tuple[int, bool]:
-        """End what is left of it. Return its exit code, and whether a signal from outside ended it.
+        """End what is left of it. Return its exit code, and whether the cause was outside: a signal or a shortage.
 
         A process whose pipe has closed keeps its own exit code through the kill.
         """
         self._process.kill()
         self._process.join()
         code = self._process.exitcode or 0
-        return code, was_killed(code) and not self.end_is_known
+        return code, self.is_short or (was_killed(code) and not self.end_is_known)

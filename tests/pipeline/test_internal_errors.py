@@ -213,9 +213,15 @@ def test_a_stage_that_fails_on_a_known_good_job_as_well_stops_the_worker(
     harness.decoder.error = None
 
 
-def test_a_broken_fetcher_stops_the_worker(harness: FlowHarness) -> None:
-    harness.store.errors = {BUGGY: BUG, GOOD: BUG}
-    assert "the stage fetch is broken" in fatal(harness)
+@pytest.mark.parametrize("error", [BUG, TypeError("secret")], ids=repr)
+def test_a_host_can_not_stop_the_worker_by_an_answer_that_triggers_a_bug(
+    harness: FlowHarness, error: Exception
+) -> None:
+    """It may have served the known-good image, too; so that is no proof against the fetcher."""
+    harness.store.errors = {BUGGY: BUG, GOOD: error}
+    outcome = answer(harness, BUGGY)
+    assert isinstance(outcome, Retryable)
+    assert (outcome.stage, outcome.dependency, "secret" in str(outcome)) == (Stage.FETCH, FETCHER, False)
 
 
 def test_a_broken_reading_of_answers_stops_the_worker(harness: FlowHarness, monkeypatch: pytest.MonkeyPatch) -> None:

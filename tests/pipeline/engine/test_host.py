@@ -212,6 +212,32 @@ def test_an_engine_that_is_killed_before_it_answers_anything_is_fatal_and_reject
     host.stop()
 
 
+class Short(SimulatedEngine):
+    """Runs out of memory on its first jobs; the file that a question names counts them, beyond the process's end."""
+
+    def submit(self, job: EngineJob) -> None:
+        if job.question.startswith("/"):
+            failures = Path(job.question)
+            failures.write_text(failures.read_text() + "x")
+            if len(failures.read_text()) <= 3:
+                raise MemoryError
+        super().submit(job)
+
+
+def build_short(settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
+    return Short(settings, on_progress)
+
+
+def test_a_machine_out_of_memory_for_a_moment_blames_no_image(tmp_path: Path) -> None:
+    host = EngineHost(SETTINGS, build_short)
+    failures = tmp_path / "failures"
+    failures.touch()
+    host.submit(job(1, str(failures)))
+    assert isinstance(collect(host, 1)[1].outcome, Completion)
+    assert failures.read_text() == "xxxx"
+    host.stop()
+
+
 def test_a_worker_that_was_frozen_does_not_take_its_engine_for_hung() -> None:
     seconds = [0.0]
     host = EngineHost(SETTINGS.model_copy(update={"simulated_s": 1}), clock=lambda: seconds[0])
