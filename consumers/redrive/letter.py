@@ -12,6 +12,8 @@ from sightstream.schemas.wire.redrive import History
 from sightstream.schemas.wire.request import ImageRequest
 
 _OMITTED = HEADER_PREFIX + "omitted-"
+# Of a record whose batch nobody could read, not even its size and digest are known.
+UNREADABLE = "unreadable_record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def parse_letter(record: Record) -> DeadLetter | None:
         return None
     try:
         failure = Failure.from_headers(record.headers)
-        return DeadLetter(record, failure, History.from_headers(record.headers), _omitted(record.headers))
+        return DeadLetter(record, failure, History.from_headers(record.headers), _omitted(record, failure))
     except (KeyError, ValueError, OverflowError):
         return None
 
@@ -76,9 +78,10 @@ def request_of(value: bytes | None) -> ImageRequest | None:
         return None
 
 
-def _omitted(headers: Headers) -> Omitted | None:
+def _omitted(record: Record, failure: Failure) -> Omitted | None:
+    headers = record.headers or []
     found = {name.removeprefix(_OMITTED): value for name, value in headers if name.startswith(_OMITTED) and value}
-    if not found:
+    if not found and not (str(failure.reason) == UNREADABLE and record.key is None and record.value is None):
         return None
     size = found.get("bytes")
     return Omitted(int(size) if size else None, found["sha256"].decode("ascii") if "sha256" in found else None)

@@ -50,7 +50,7 @@ def tally_text(tally: Tally, dry_run: bool) -> str:
         Decision.KEEP_REDRIVEN: "redriven by an earlier run",
         Decision.KEEP_PARKED: "parked by an earlier run; --include-parked redrives them",
         Decision.KEEP_EXPIRED: "would fail again, as the deadline has passed; --include-expired redrives them",
-        Decision.KEEP_GONE: "can't be redriven: the record was too large to keep, and is gone from its topic",
+        Decision.KEEP_GONE: "can't be redriven: the record was not kept, and its topic no longer has it",
         Decision.KEEP_REFUSED: "can't be redriven: the broker refuses the record",
     }
     lines = []

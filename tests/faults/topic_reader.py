@@ -41,7 +41,9 @@ def reader_config(kafka: KafkaSettings, isolation: str = "read_committed") -> di
 
 def read_topic(kafka: KafkaSettings, topic: str, isolation: str = "read_committed") -> list[Message]:
     """Return the whole topic, up to its last stable offsets."""
-    consumer = Consumer(reader_config(kafka, isolation) | {"auto.offset.reset": "earliest"})
+    # The broker holds a fetch at the end of a partition back for this long, and the end is all that is waited for.
+    options: dict[str, str | int] = {"auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
+    consumer = Consumer(reader_config(kafka, isolation) | options)
     partitions = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic].partitions
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     found: list[Message] = []

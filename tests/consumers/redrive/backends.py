@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -71,6 +72,11 @@ class RealCluster:
         return self.read(self.names.redrives)
 
     def read(self, topic: str) -> list[Record]:
+        """Return what a read_committed reader gets once every transaction of a redrive has really ended.
+
+        A commit returns before its end is written to the partitions, and until then readers do not see it.
+        """
+        self.topics().open()
         messages = read_topic(self.kafka, topic)
         return [Record(record_id(m), m.key(), m.value(), headers_of(m)) for m in messages]
 
@@ -103,8 +109,10 @@ class FaultyProducer:
 
     def commit_transaction(self, timeout: float, /) -> None:
         self._on("produced")
-        self._on("committing")
-        self._real.commit_transaction(timeout)
+        with ThreadPoolExecutor(1) as other_thread:
+            reply = other_thread.submit(self._real.commit_transaction, timeout)
+            self._on("committing")  # the request is on its way, or not yet
+            reply.result()
         self._on("committed")
 
     def abort_transaction(self, timeout: float, /) -> None:

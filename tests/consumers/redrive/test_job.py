@@ -216,6 +216,18 @@ def test_an_omitted_record_is_read_again_where_it_came_from() -> None:
     assert len(cluster.letters[0]) == 3
 
 
+def test_a_record_that_nobody_could_read_is_not_published_as_an_empty_one() -> None:
+    cluster = FakeCluster()
+    cluster.requests.append(Record(RecordId("image.requests", 0, 0), b"k", b"v", []))
+    cluster.put_letter(0, None, None, failure_headers("unreadable_record"))
+    assert run(cluster).count(Decision.KEEP_GONE) == 1
+    assert len(cluster.requests) == 1
+    cluster.put_letter(0, None, None, failure_headers("unreadable_record") + omitted_headers(b"k", b"v"))
+    cluster.put_letter(0, None, None, failure_headers("malformed"))
+    assert run(cluster).count(Decision.REDRIVE) == 2
+    assert [(record.key, record.value) for record in cluster.requests[1:]] == [(b"k", b"v"), (None, None)]
+
+
 def test_records_that_are_no_letters_are_counted() -> None:
     cluster = filled(2)
     cluster.put_letter(0, b"p", b"somebody else's", [("a", b"1")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -19,6 +20,7 @@ from sightstream.consumers.redrive.letter import Record
 from sightstream.consumers.redrive.pace import Pace
 from sightstream.consumers.redrive.redrive_pass import Plan
 from sightstream.consumers.redrive.tally import Tally
+from sightstream.consumers.redrive.transaction import TransactionalProducer, create_producer
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.schemas.wire.dead_letter import Headers, Reason, omitted_headers
 from sightstream.schemas.wire.redrive import History
@@ -114,13 +116,25 @@ def test_of_two_commands_at_once_the_later_one_goes_on_and_the_earlier_ends(clus
     assert len(published(cluster)) == len(cluster.requests) == 30
 
 
+def test_what_another_run_commits_until_it_is_fenced_is_seen(cluster: RealCluster) -> None:
+    fill(cluster, 12)
+
+    def create(config: dict[str, Any]) -> TransactionalProducer:
+        run(cluster)  # another run, from its start to its end, just before this one's producer
+        return create_producer(config)
+
+    tally = RedriveJob(cluster.topics(create), cluster.names, Plan(), Pace(None)).run(Listener())
+    assert tally.count(Decision.KEEP_REDRIVEN) == 12
+    assert len(published(cluster)) == len(cluster.requests) == 12
+
+
 @pytest.mark.parametrize("committed", [False, True])
 def test_a_commit_without_a_reply_is_resolved_by_reading_the_markers(cluster: RealCluster, committed: bool) -> None:
     fill(cluster, 20)
     lost: list[str] = []
 
     def on(point: str) -> None:
-        if point == ("committed" if committed else "committing") and not lost:
+        if point == ("committed" if committed else "produced") and not lost:
             lost.append(point)
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
