@@ -17,7 +17,7 @@ from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.errors import Fatal, PipelineError
 from sightstream.pipeline.in_flight import CLOCKS, Clocks, InFlightRequest, cancelled
 from sightstream.pipeline.internal_errors import judge, without_message
-from sightstream.pipeline.known_good import KnownGoodJobs
+from sightstream.pipeline.known_good import KnownGoodJobs, known_good_image, known_good_request
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.stages import DecodeStage, FetchStage
 from sightstream.pipeline.types import FetchedImage, FinishedJob, Origin, Outcome
@@ -73,6 +73,13 @@ class Flow:
         self._in_flight[in_flight.id] = in_flight
         self._unprepared.put(in_flight)
 
+    def submit_health_check(self, ticket: Hashable) -> None:
+        """Send a known-good image through the decoder and the engine; it ends in an outcome as a request does."""
+        request = known_good_request(self._clocks)
+        in_flight = InFlightRequest(next(self._ids), ticket, request, self._clocks, is_health_check=True)
+        self._in_flight[in_flight.id] = in_flight
+        self._unprepared.put(in_flight)
+
     # --- the stages ---------------------------------------------------------------------------------------
 
     def _prepare_each(self) -> None:
@@ -102,8 +109,8 @@ class Flow:
         """Return the result if it is cached; None once the engine, or an equal request, works on it."""
         self._budget.wait()
         with request.stage(Stage.FETCH):
-            image: FetchedImage | CacheHit = fetch_unless_cached(self._fetcher, self._cache, request)
-        if isinstance(image, FetchedImage):
+            image = self._fetch(request)
+        if isinstance(image, FetchedImage) and not request.is_health_check:
             self._known_good.record_fetched(request.request.image)
             if not self._leads(request):
                 return None
@@ -116,6 +123,13 @@ class Flow:
         self._budget.reserve(request.id, len(request.pixels.rgb))
         self._engine.submit(request.to_job())
         return None
+
+    def _fetch(self, request: InFlightRequest) -> FetchedImage | CacheHit:
+        if not request.is_health_check:
+            return fetch_unless_cached(self._fetcher, self._cache, request)
+        image = known_good_image()
+        request.receive(image)
+        return image
 
     def _leads(self, request: InFlightRequest) -> bool:
         """Return whether this request does the work. If not, it belongs to the equal one that does."""
@@ -141,7 +155,8 @@ class Flow:
             return
         try:
             result = request.result_from_engine(outcome, self._engine.identity)
-            self._cache.put(request.question_key, result)  # before the end: an equal request that comes now finds it
+            if not request.is_health_check:
+                self._cache.put(request.question_key, result)  # before the end: an equal request that comes finds it
         except Exception as error:
             self._handle_unexpected(request, error)
         else:

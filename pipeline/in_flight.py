@@ -57,6 +57,7 @@ class InFlightRequest:
     cancelled: bool = False
     promoted: bool = False
     current_stage: Stage = Stage.FETCH
+    is_health_check: bool = False
     unexpected_errors: int = 0
     image_sha256: str | None = None
     question_key: str | None = None

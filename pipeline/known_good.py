@@ -70,17 +70,26 @@ class KnownGoodJobs:
             raise NoKnownGood(detail) from error
 
 
+def known_good_image() -> FetchedImage:
+    return FetchedImage(HEALTH_CHECK_IMAGE, _SHA256)
+
+
 def known_good_request(clocks: Clocks) -> ImageRequest:
     image = ImageRef(uri="file:///known-good.png")
     return ImageRequest(
-        request_id="known-good", product_id="known-good", image=image, question="?", submitted_at=clocks.now()
+        request_id="known-good",
+        product_id="known-good",
+        image=image,
+        question=HEALTH_CHECK_JOB.question,
+        options=HEALTH_CHECK_JOB.options,
+        submitted_at=clocks.now(),
     )
 
 
 def known_good_result(clocks: Clocks) -> ImageResult:
     """Make a job for the engine, and a result of its answer. The engine itself is checked by its own host."""
     request = InFlightRequest(-1, None, known_good_request(clocks), clocks)
-    request.receive(FetchedImage(HEALTH_CHECK_IMAGE, _SHA256))
+    request.receive(known_good_image())
     request.pixels, request.seconds = HEALTH_CHECK_JOB.pixels, {Stage.FETCH: 0.0}
     request.to_job()
     return request.result_from_cache(CacheHit(_ANSWER, _SHA256, _MODEL))

@@ -16,10 +16,10 @@ from sightstream.consumers.worker.incoming import read_message
 from sightstream.consumers.worker.ledger import LedgerError
 from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.permissions import check_permission
+from sightstream.consumers.worker.request_flow import RequestFlow
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.pipeline.errors import Fatal, Rejected
-from sightstream.pipeline.flow import Flow
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Intake:
         settings: WorkerSettings,
         consumer: Consumer,
         assignment: Assignment,
-        flow: Flow,
+        flow: RequestFlow,
         retry_queue: RetryQueue,
         reject: Callable[[Delivery, Rejected], None],
         clock: Callable[[], float],

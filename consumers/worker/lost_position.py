@@ -50,8 +50,11 @@ class LostPositions:
         if not self._partitions or self._clock() < self._next_try:
             return
         for partition in list(self._partitions):
+            state = self._assignment.get(partition)
+            if state is not None and state.held is not None:
+                continue  # what was read before the loss, and has not begun yet, comes first
             try:
-                if state := self._assignment.get(partition):
+                if state is not None:
                     self._restore(state)
                 self._partitions.discard(partition)
             except (KafkaException, KafkaReadError) as error:

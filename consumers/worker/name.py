@@ -6,26 +6,25 @@ import fcntl
 import os
 import re
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from sightstream.consumers.worker.private_files import open_private, private_folder
 from sightstream.pipeline.errors import Fatal
 
 
 @contextmanager
-def reserve_name(group_id: str, configured: str | None) -> Iterator[str]:
+def reserve_name(group_id: str, configured: str | None, state_dir: Path | None = None) -> Iterator[str]:
     """Yield `configured`, or this host's name with the first free instance number, reserved while the block runs.
 
     The system releases the name of a process that ends. Raises Fatal when a live process of this machine has it.
     """
-    folder = Path(tempfile.gettempdir()) / f"sightstream-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = private_folder(state_dir)
     names = iter([configured]) if configured else (f"{socket.gethostname()}-{instance}" for instance in count())
     for name in names:
-        file = (folder / f"{_plain(group_id)}-{_plain(name)}.lock").open("w")
+        file = os.fdopen(open_private(folder / f"{file_stem(group_id, name)}.lock", os.O_WRONLY), "w")
         with file:
             if _lock(file.fileno()):
                 yield name
@@ -39,6 +38,11 @@ def _lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def file_stem(group_id: str, name: str) -> str:
+    """Return what the files of this worker are called, without a suffix."""
+    return f"{_plain(group_id)}-{_plain(name)}"
 
 
 def _plain(name: str) -> str:

@@ -8,9 +8,9 @@ from sightstream.consumers.metrics import RETRIES
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.records import OutgoingRecord, dead_letter_record, result_record
+from sightstream.consumers.worker.request_flow import RequestFlow
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
-from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.in_flight import CLOCKS
 from sightstream.pipeline.internal_errors import attempt
 from sightstream.pipeline.known_good import known_good_result
@@ -26,7 +26,9 @@ _SENT_NO_REQUEST = {Reason.DEADLINE_EXCEEDED, Reason.UNSUPPORTED_URI, Reason.FOR
 class Outcomes:
     """Used by the thread that owns the consumer."""
 
-    def __init__(self, topics: TopicSettings, assignment: Assignment, flow: Flow, retry_queue: RetryQueue) -> None:
+    def __init__(
+        self, topics: TopicSettings, assignment: Assignment, flow: RequestFlow, retry_queue: RetryQueue
+    ) -> None:
         self._topics, self._assignment, self._flow, self._retry_queue = topics, assignment, flow, retry_queue
 
     def collect(self, timeout_s: float = 0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -11,7 +12,10 @@ from confluent_kafka.admin import AdminClient
 from sightstream.consumers.kafka.broker import Broker
 from sightstream.consumers.kafka.tail import find_record, open_tail_consumer
 from sightstream.consumers.metrics_server import serve_metrics
-from sightstream.consumers.worker.name import reserve_name
+from sightstream.consumers.worker.isolation import Isolation
+from sightstream.consumers.worker.journal import Journal
+from sightstream.consumers.worker.name import file_stem, reserve_name
+from sightstream.consumers.worker.private_files import private_folder
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.topic_check import check_group, check_topics
 from sightstream.consumers.worker.topic_watch import TopicWatch, watching
@@ -37,7 +41,8 @@ def run_worker(
     `from_beginning` lets it start at the oldest request where the group's offsets are lost or past the end; offsets
     that are good stay.
     """
-    with reserve_name(settings.group_id, settings.name) as name, serve_metrics(settings.metrics_port):
+    group_id, state_dir = settings.group_id, settings.state_dir
+    with reserve_name(group_id, settings.name, state_dir) as name, serve_metrics(settings.metrics_port):
         admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
         broker = Broker(admin, CHECK_TIMEOUT_S)
         topic_id = check_topics(broker, topics)
@@ -45,12 +50,15 @@ def run_worker(
             _check_group(broker, settings, kafka, topics)
         # Inside a transaction: it must answer long before the broker's own limit.
         watch = TopicWatch(Broker(admin, settings.transaction_timeout_s / 6), topics.requests, topic_id)
+        journal = Journal(private_folder(state_dir) / f"{file_stem(group_id, name)}.journal", topic_id)
         flow = start_flow()
         try:
-            worker = Worker(settings, kafka, topics, flow, f"{settings.group_id}-{name}", watch, from_beginning)
+            isolation = Isolation(flow, journal, time.monotonic)
+            worker = Worker(settings, kafka, topics, isolation, f"{group_id}-{name}", watch, from_beginning)
             with watching(watch):
                 worker.run(on_joining=lambda: _stop_on_signals(worker))
         finally:
+            journal.close()
             flow.stop()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -28,6 +29,13 @@ class WorkerSettings(BaseSettings):
         description="Name that is unique among live workers and stable over restarts, such as a pod's or a GPU's: it "
         "ends a dead predecessor's transaction at once. Unset, it is this host's name with the first free instance "
         "number. Set it where the host's name changes at a restart.",
+    )
+    state_dir: Path | None = Field(
+        default=None,
+        description="Folder in which a worker keeps, in a folder of this user, its name and the requests that it has "
+        "begun: after it was killed, its next process reads there which images may have killed it. Unset, it is the "
+        "system's folder for temporary files, which a container loses at a restart: mount a volume there (emptyDir is "
+        "enough) and name it here.",
     )
     session_timeout_s: float = Field(
         default=15,

@@ -19,12 +19,12 @@ from sightstream.consumers.worker.committer import Committer
 from sightstream.consumers.worker.intake import Intake
 from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.outcomes import Outcomes
+from sightstream.consumers.worker.request_flow import RequestFlow
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.topic_watch import TopicWatch
 from sightstream.consumers.worker.transactions import Transactions
 from sightstream.pipeline.errors import Fatal
-from sightstream.pipeline.flow import Flow
 from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_timeout
@@ -45,7 +45,7 @@ class Worker:
         settings: WorkerSettings,
         kafka: KafkaSettings,
         topics: TopicSettings,
-        flow: Flow,
+        flow: RequestFlow,
         transactional_id: str,
         topic_watch: TopicWatch,
         from_beginning: bool = False,

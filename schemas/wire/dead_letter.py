@@ -46,6 +46,7 @@ class Reason(StrEnum):
     QUESTION_TOO_LONG = "question_too_long"
     ENGINE_REFUSED = "engine_refused"
     ENGINE_CRASH = "engine_crash"
+    WORKER_CRASH = "worker_crash"
     RETRIES_EXHAUSTED = "retries_exhausted"
     RESULT_TOO_LARGE = "result_too_large"
     INTERNAL_ERROR = "internal_error"

@@ -181,6 +181,16 @@ def test_one_failure_leaves_its_neighbours_alone(build: Callable[..., FlowHarnes
     assert (bug.reason, bug.stage) == (Reason.INTERNAL_ERROR, Stage.FETCH)
 
 
+def test_a_health_check_is_answered_by_decoder_and_engine_alone(build: Callable[..., FlowHarness]) -> None:
+    harness = build()
+    for number in range(3):
+        harness.flow.submit_health_check(number)
+    outcomes = harness.collect(3)
+    assert {outcome.ticket for outcome in outcomes} == {0, 1, 2}
+    assert all(isinstance(outcome.result, ImageResult) for outcome in outcomes)
+    assert (harness.fetcher.asked, harness.decoder.out, harness.flow.held_bytes) == (0, [], 0)
+
+
 def test_a_passed_deadline_is_rejected_before_any_work(build: Callable[..., FlowHarness]) -> None:
     harness = build()
     harness.flow.submit("late", request(deadline=datetime.now(UTC) - timedelta(seconds=1)))

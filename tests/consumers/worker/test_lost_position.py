@@ -162,6 +162,21 @@ def test_another_topic_is_named_as_such() -> None:
         harness.positions.restore()
 
 
+def test_a_held_record_comes_first() -> None:
+    """The ledger does not know it yet, so its offset would count as lost."""
+    harness = Harness()
+    (state,) = harness.assignment
+    held = Delivery(RecordId("requests", 0, 10), b"k", b"v", [])
+    state.hold(held)
+    harness.consumer.log = (40, 90)
+    harness.positions.restore()
+    assert harness.consumer.calls == []
+    state.held = None
+    state.start(held)
+    harness.positions.restore()
+    assert (harness.goes_on_at, harness.counted, len(state.ledger)) == (40, 29, 1)
+
+
 @pytest.mark.parametrize("asks_topic", [True, False])
 def test_a_broker_that_does_not_answer_is_asked_again(asks_topic: bool) -> None:
     harness = Harness()
