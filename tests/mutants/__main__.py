@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.mutants.catalogue import Mutant, choose, read_catalogue
-from tests.mutants.judging import KILLED, Judgement, run_mutant, run_tests
+from tests.mutants.judging import KILLED, Judgement, Report, run_mutant, run_tests
 from tests.mutants.workspace import ROOT, copy_tree
 
 BASELINE_TIMEOUT_S = 900
@@ -37,7 +37,7 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         trees = [copy_tree(ROOT, Path(folder) / str(number)) for number in range(options.jobs)]
-        if red := red_tests(trees[0], mutants):
+        if red := red_tests(trees, mutants):
             console.print(f"the unbroken tree is red, so nothing can be judged: {', '.join(red)}", markup=False)
             return 1
         judgements = list(judge_all(trees, mutants, console))
@@ -55,10 +55,14 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def red_tests(tree: Path, mutants: list[Mutant]) -> list[str]:
-    """Run every test that is named, without a mutant, and return those that do not pass."""
+def red_tests(trees: list[Path], mutants: list[Mutant]) -> list[str]:
+    """Run every test that is named, without a mutant, and return those that do not pass. The trees divide them."""
     tests = sorted({killer.test for mutant in mutants for killer in mutant.killers})
-    reports = run_tests(tree, tests, BASELINE_TIMEOUT_S)
+    parts = [part for number in range(len(trees)) if (part := tests[number :: len(trees)])]
+    reports: dict[str, Report] = {}
+    with ThreadPoolExecutor(len(parts)) as pool:
+        for each in pool.map(lambda tree, part: run_tests(tree, part, BASELINE_TIMEOUT_S), trees, parts):
+            reports |= each
     return [test for test in tests if test not in reports or reports[test].failure is not None]
 
 
