@@ -22,6 +22,9 @@ IN_FLIGHT = Gauge("sightstream_worker_in_flight", "Requests consumed and not yet
 IN_FLIGHT_BYTES = Gauge("sightstream_worker_in_flight_bytes", "Image bytes and pixels in the flow.")
 PARTITIONS = Gauge("sightstream_worker_partitions", "Partitions assigned to this worker.")
 PAUSED = Gauge("sightstream_worker_paused", "1 while this worker consumes no new records.")
+UNREADABLE_PARTITIONS = Gauge(
+    "sightstream_worker_unreadable_partitions", "Partitions that wait because a record batch can't be read."
+)
 BREAKER_OPEN = Gauge(
     "sightstream_worker_breaker_open", "1 while the circuit breaker of a dependency is open.", ["dependency"]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import NotLeaderForPartitionError
@@ -72,3 +73,15 @@ async def _produce(bootstrap_servers: str, topic: str, partition: int, batch: by
         return int(answer[2])
     finally:
         await client.close()
+
+
+def flip_a_bit(runtime: Path, topic: str, partition: int, marker: bytes) -> None:
+    """Change one bit of a stored record that holds `marker`; calling it again repairs it."""
+    (segment,) = runtime.glob(f"**/{topic}-{partition}/*.log")
+    content = segment.read_bytes()
+    flipped = content.find(bytes([marker[0] ^ 1]) + marker[1:])
+    at = content.find(marker) if flipped < 0 else flipped
+    assert at >= 0
+    with segment.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes([content[at] ^ 1]))

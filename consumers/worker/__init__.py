@@ -8,6 +8,8 @@ In call order:
     topic_watch.py   notices that the request topic is another one, deleted or compacted
     worker.py        the loop, and the answers to the group's rebalances
     intake.py        polls the consumer, registers each record in its partition and submits it to the flow
+    incoming.py      makes a delivery of a record, or says why it is rejected
+    unreadable/      reads record batches that the consumer can't
     lost_position.py goes on where retention removed records, or stops
     delivery.py      a record in this worker's hands, with its attempts
     request_flow.py  the part of the pipeline's flow that a worker uses

@@ -133,6 +133,15 @@ class Assignment:
         self._states[state.partition] = restarted
         return restarted
 
+    def read_on(self, state: PartitionState) -> None:
+        """Let the consumer go on at the ledger's position, wherever it is now. Raises KafkaException."""
+        at = TopicPartition(self.topic, state.partition, state.ledger.position)
+        self._consumer.incremental_unassign([at])
+        self._consumer.incremental_assign([at])
+        self._consumer.resume([at])
+        state.is_new = state.is_new and not state.has_polled
+        state.paused = state.has_polled = False
+
     def reload_committed(self) -> None:
         """Take over what Kafka has committed, after a transaction of unknown outcome. Blocks. Raises Fatal."""
         for at in self._committed(list(self._states)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
@@ -12,13 +13,14 @@ from sightstream.consumers.metrics import PAUSED, REQUESTS_TAKEN
 from sightstream.consumers.worker.admission import Admission, AdmissionControl
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.delivery import Delivery
-from sightstream.consumers.worker.incoming import read_message
+from sightstream.consumers.worker.incoming import Incoming, read_message
 from sightstream.consumers.worker.ledger import LedgerError
 from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.permissions import check_permission
 from sightstream.consumers.worker.request_flow import RequestFlow
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.consumers.worker.unreadable.cases import UNREADABLE_CODES, UnreadableBatches
 from sightstream.pipeline.errors import Fatal, Rejected
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,14 @@ PAUSE_AFTER_S = 1.0
 MAX_HELD_BYTES = 256 * 1024**2
 
 
+@dataclass(frozen=True, slots=True)
+class Detours:
+    """What helps a partition on where the consumer can't: its next offset is gone, or its next batch is unreadable."""
+
+    lost_positions: LostPositions
+    unreadable: UnreadableBatches
+
+
 class Intake:
     """Used by the thread that owns the consumer. `reject` ends deliveries that can't even be read."""
 
@@ -45,9 +55,9 @@ class Intake:
         retry_queue: RetryQueue,
         reject: Callable[[Delivery, Rejected], None],
         clock: Callable[[], float],
-        lost_positions: LostPositions,
+        detours: Detours,
     ) -> None:
-        self._lost_positions = lost_positions
+        self._lost_positions, self._unreadable = detours.lost_positions, detours.unreadable
         self._settings, self._consumer, self._assignment = settings, consumer, assignment
         self._flow, self._retry_queue, self._reject = flow, retry_queue, reject
         self._admission = AdmissionControl(settings, retry_queue)
@@ -59,6 +69,7 @@ class Intake:
     def close(self) -> None:
         """Consume nothing new from now on; `poll` goes on polling, so that the group still sees this worker."""
         self._closed = True
+        self._unreadable.close()
 
     def poll(self, timeout_s: float) -> bool:
         """Consume up to the free capacity; wait `timeout_s` at most when there is no record. Serves rebalances.
@@ -74,6 +85,7 @@ class Intake:
             return False
         if not full:
             capacity -= self._start_held(capacity)
+            capacity -= self._admit_unreadable(capacity)
         self._pause_or_resume(full)
         message = self._consumer.poll(timeout_s)
         while message is not None:
@@ -98,7 +110,8 @@ class Intake:
 
     def _pause_or_resume(self, full: bool) -> None:
         for state in self._assignment:
-            wanted = full or not state.ledger.accepts_more or state.held is not None
+            blocked = state.held is not None or self._unreadable.blocks(state.partition)
+            wanted = full or blocked or not state.ledger.accepts_more
             # Don't pause a partition before it has been read from: a pause right after its assignment could lose the
             # offset to start at (librdkafka #2190).
             if wanted != state.paused and (state.has_polled or not wanted):
@@ -125,12 +138,16 @@ class Intake:
     def _process(self, message: Message) -> None:
         error = message.error()
         try:
+            if self._unreadable.blocks(partition_number(message)):
+                return  # delivered before the pause; the batch's reader says where to go on
             if error is None:
                 self._admit(message)
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._reach_end(message)
             elif error.code() in _POSITION_IS_GONE:
                 self._lose_position(message)
+            elif error.code() in UNREADABLE_CODES:
+                self._read_otherwise(message, error)
             else:
                 _handle_error(error)
         except (LedgerError, IncompleteMessage) as problem:
@@ -149,12 +166,38 @@ class Intake:
     def _admit(self, message: Message) -> None:
         at = record_id(message)
         if (state := self._assignment.get(at.partition)) and not self._waits_behind(state, message):
-            delivery, problem = read_message(message)
-            if problem is None:
-                self._start(state, delivery)
-            elif state.start(delivery):
-                self._count(delivery)
-                self._reject(delivery, problem)
+            self._enter(state, read_message(message))
+
+    def _enter(self, state: PartitionState, incoming: Incoming) -> None:
+        delivery, problem = incoming
+        if problem is None:
+            self._start(state, delivery)
+        elif state.start(delivery):
+            self._count(delivery)
+            self._reject(delivery, problem)
+
+    def _read_otherwise(self, message: Message, error: KafkaError) -> None:
+        state = self._assignment.get(partition_number(message))
+        if state is None:
+            _handle_error(error)
+        elif not self._waits_behind(state, message):
+            self._unreadable.add(state, error)
+            self._set_paused(state, True)
+
+    def _admit_unreadable(self, capacity: int) -> int:
+        """Enter records that came around the consumer, and return how many. Raises Fatal."""
+        if capacity <= 0:
+            return 0
+        count = 0
+        try:
+            for state, incoming in self._unreadable.deliveries():
+                self._enter(state, incoming)
+                count += 1
+                if count >= capacity or self._free_bytes <= 0:
+                    break
+        except LedgerError as problem:
+            raise Fatal(f"{self._assignment.topic}: {problem}") from problem
+        return count
 
     def _waits_behind(self, state: PartitionState, message: Message) -> bool:
         """Keep a message, or the end of the partition, that comes after a held record. A pause makes that rare."""
@@ -192,3 +235,9 @@ def _handle_error(error: KafkaError) -> None:
     if error.fatal():
         raise Fatal(f"the consumer can't go on: {error}")
     log.warning("consumer: %s", error)
+
+
+def partition_number(message: Message) -> int:
+    """Return the partition, -1 for an error that concerns none."""
+    partition = message.partition()
+    return -1 if partition is None else partition

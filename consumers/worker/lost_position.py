@@ -79,7 +79,7 @@ class LostPositions:
                 f"(docs/how-to/reset-offsets.md), or start all workers with --from-beginning, which answers the "
                 f"requests of this partition again"
             )
-        self._resume(state)
+        self._assignment.read_on(state)
 
     def _pass_over(self, state: PartitionState, oldest: int) -> None:
         first = state.ledger.position
@@ -90,10 +90,3 @@ class LostPositions:
         log.error("%s/%d: %d offsets between %d and %d left the topic before they were read, so their requests have no "
                   "outcome; raise the topic's retention.ms", self._assignment.topic, state.partition, count, first,
                   oldest)  # fmt: skip
-
-    def _resume(self, state: PartitionState) -> None:
-        at = TopicPartition(self._assignment.topic, state.partition, state.ledger.position)
-        self._consumer.incremental_unassign([at])
-        self._consumer.incremental_assign([at])
-        self._consumer.resume([at])
-        state.paused = False

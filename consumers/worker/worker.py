@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from confluent_kafka import Consumer, TopicPartition
@@ -16,7 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 from sightstream.consumers.metrics import IN_FLIGHT, IN_FLIGHT_BYTES, REBALANCES
 from sightstream.consumers.worker.assignment import Assignment
 from sightstream.consumers.worker.committer import Committer
-from sightstream.consumers.worker.intake import Intake
+from sightstream.consumers.worker.intake import Detours, Intake
 from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.outcomes import Outcomes
 from sightstream.consumers.worker.request_flow import RequestFlow
@@ -24,6 +25,8 @@ from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.topic_watch import TopicWatch
 from sightstream.consumers.worker.transactions import Transactions
+from sightstream.consumers.worker.unreadable.batch_reader import ChildReader
+from sightstream.consumers.worker.unreadable.cases import UnreadableBatches
 from sightstream.pipeline.errors import Fatal
 from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
@@ -61,6 +64,7 @@ class Worker:
         self._lost_positions = LostPositions(
             self._consumer, self._assignment, topic_watch.confirm, from_beginning, clock
         )
+        unreadable = UnreadableBatches(self._assignment, partial(ChildReader, kafka, topics.requests), clock)
         self._intake = Intake(
             settings,
             self._consumer,
@@ -69,7 +73,7 @@ class Worker:
             self._retry_queue,
             self._outcomes.reject,
             clock,
-            self._lost_positions,
+            Detours(self._lost_positions, unreadable),
         )
         transactions = Transactions(kafka, transactional_id, settings.transaction_timeout_s, topic_watch.confirm)
         self._committer = Committer(settings, topics.requests, self._assignment, transactions, self._consumer, clock)
@@ -167,6 +171,7 @@ def consumer_config(settings: WorkerSettings, kafka: KafkaSettings) -> dict[str,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "isolation.level": "read_committed",
+        "check.crcs": True,  # otherwise a record that rotted on disk would be answered as it is
         "auto.offset.reset": "error",  # LostPositions decides where to go on
         "enable.partition.eof": True,
         "session.timeout.ms": session_timeout_ms,

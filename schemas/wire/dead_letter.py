@@ -28,6 +28,7 @@ class Reason(StrEnum):
 
     MALFORMED = "malformed"
     REQUEST_TOO_LARGE = "request_too_large"
+    UNREADABLE_RECORD = "unreadable_record"
     UNSUPPORTED_VERSION = "unsupported_version"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     UNSUPPORTED_URI = "unsupported_uri"
@@ -140,9 +141,14 @@ def _code(known: type[Code], text: str) -> Code | str:
 
 def omitted_headers(key: bytes | None, value: bytes | None) -> Headers:
     """Return the headers that replace a record too large to keep: its size in bytes and its value's sha256."""
+    return omitted_size_headers(len(key or b"") + len(value or b""), hashlib.sha256(value or b"").hexdigest())
+
+
+def omitted_size_headers(size_bytes: int, sha256: str) -> Headers:
+    """Return the same headers for a record of which only these are known."""
     return [
-        (HEADER_PREFIX + "omitted-bytes", str(len(key or b"") + len(value or b"")).encode()),
-        (HEADER_PREFIX + "omitted-sha256", hashlib.sha256(value or b"").hexdigest().encode()),
+        (HEADER_PREFIX + "omitted-bytes", str(size_bytes).encode()),
+        (HEADER_PREFIX + "omitted-sha256", sha256.encode()),
     ]
 
 

@@ -11,11 +11,12 @@ import pytest
 from faust.types.auth import AuthProtocol
 from pydantic import SecretStr
 
-from sightstream.consumers.lookup.connection import broker_urls, credentials, tls_context
+from sightstream.consumers.lookup.connection import broker_urls, credentials
 from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.consumers.lookup.table import app_settings, instance_id
 from sightstream.consumers.lookup.topics import TableTopics
 from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.tls import tls_context
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]

@@ -14,11 +14,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from sightstream.consumers.worker.assignment import Assignment
 from sightstream.consumers.worker.delivery import Delivery
-from sightstream.consumers.worker.intake import Intake
+from sightstream.consumers.worker.intake import Detours, Intake
 from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.outcomes import Outcomes
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.consumers.worker.unreadable.batch_reader import BatchReader
+from sightstream.consumers.worker.unreadable.cases import UnreadableBatches
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.types import Origin, Outcome
@@ -120,6 +122,10 @@ class FakeFlow:
         self.outcomes += [Outcome(one, Cancelled("handed back")) for one in gone]
 
 
+def _no_reader(partition: int, offset: int) -> BatchReader:
+    raise AssertionError("every batch is readable here")
+
+
 class Machine(RuleBasedStateMachine):
     """One worker after the other on two partitions, whose requests name two buckets."""
 
@@ -137,8 +143,9 @@ class Machine(RuleBasedStateMachine):
         self.assignment = Assignment(consumer, TOPIC, 3900)
         self.queue = RetryQueue(SETTINGS, lambda: self.now, Random(1))
         self.outcomes = Outcomes(TopicSettings(), self.assignment, flow, self.queue)
+        detours = Detours(NO_LOSS, UnreadableBatches(self.assignment, _no_reader, lambda: self.now))
         self.intake = Intake(
-            SETTINGS, consumer, self.assignment, flow, self.queue, self.outcomes.reject, lambda: self.now, NO_LOSS
+            SETTINGS, consumer, self.assignment, flow, self.queue, self.outcomes.reject, lambda: self.now, detours
         )
         for partition in (0, 1):
             self._assign(partition)

@@ -12,12 +12,13 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.delivery import Delivery
-from sightstream.consumers.worker.intake import MAX_HELD_BYTES, PAUSE_AFTER_S, Intake
+from sightstream.consumers.worker.intake import MAX_HELD_BYTES, PAUSE_AFTER_S, Detours, Intake
 from sightstream.consumers.worker.ledger import Ledger
 from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.consumers.worker.unreadable.cases import UnreadableBatches
 from sightstream.pipeline.errors import Fatal, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.types import Origin
@@ -115,6 +116,16 @@ class FakeLostPositions:
         self.partitions.append(partition)
 
 
+class FakeReader:
+    """An attempt that reports nothing."""
+
+    def poll(self) -> None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
 class IntakeHarness:
     """An intake between fakes, with a clock that a test moves; `rejected` keeps the deliveries that were rejected."""
 
@@ -122,6 +133,8 @@ class IntakeHarness:
         self.now = 100.0
         self.consumer, self.assignment, self.flow = FakeConsumer(), FakeAssignment(), FakeFlow()
         self.lost_positions = FakeLostPositions()
+        self.readers: list[tuple[int, int]] = []
+        self.unreadable = UnreadableBatches(cast(Assignment, self.assignment), self.start_reader, self.clock)
         self.rejected: list[tuple[Delivery, Rejected]] = []
         settings = WorkerSettings(max_unpublished=100, breaker_failures=2)
         self.retry_queue = RetryQueue(settings, self.clock, Random(1))
@@ -133,11 +146,15 @@ class IntakeHarness:
             self.retry_queue,
             lambda delivery, error: self.rejected.append((delivery, error)),
             self.clock,
-            cast(LostPositions, self.lost_positions),
+            Detours(cast(LostPositions, self.lost_positions), self.unreadable),
         )
 
     def clock(self) -> float:
         return self.now
+
+    def start_reader(self, partition: int, offset: int) -> FakeReader:
+        self.readers.append((partition, offset))
+        return FakeReader()
 
     def poll(self) -> list[str]:
         """Poll once and return the consumer's calls."""
@@ -369,3 +386,22 @@ def test_a_record_that_was_published_before_is_not_held(harness: IntakeHarness) 
     harness.poll()
     assert harness.assignment.state.held is None
     assert harness.consumer.paused == set()
+
+
+def test_a_batch_that_the_client_can_not_read_blocks_its_partition_and_is_read_in_another_way(
+    harness: IntakeHarness,
+) -> None:
+    harness.flow.free_capacity = 10
+    too_large = KafkaError(KafkaError._BAD_COMPRESSION)
+    harness.consumer.messages = [
+        unreadable(0),
+        Message(topic="requests", partition=0, offset=1, error=too_large),
+        unreadable(0),
+        Message(topic="requests", partition=0, offset=9, error=END),
+    ]
+    assert harness.poll() == ["poll", "poll", "pause", "poll", "poll", "poll"]
+    harness.now += 10
+    assert harness.poll() == ["poll"]
+    assert harness.readers == [(0, 1)]
+    assert len(harness.assignment.state.ledger) == 1
+    assert harness.assignment.state.ledger.position == 1
