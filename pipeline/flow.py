@@ -18,8 +18,9 @@ from sightstream.pipeline.errors import Fatal, PipelineError
 from sightstream.pipeline.in_flight import CLOCKS, Clocks, InFlightRequest, cancelled
 from sightstream.pipeline.internal_errors import judge, without_message
 from sightstream.pipeline.known_good import KnownGoodJobs, known_good_image, known_good_request
+from sightstream.pipeline.prepare_queue import PrepareQueue, Turn
 from sightstream.pipeline.settings import FlowSettings
-from sightstream.pipeline.stages import DecodeStage, FetchStage
+from sightstream.pipeline.stages import DecodeStage, FetchStage, ServerBusy
 from sightstream.pipeline.types import FetchedImage, FinishedJob, Origin, Outcome
 from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.request import ImageRequest
@@ -58,10 +59,10 @@ class Flow:
         self._outcomes: queue.SimpleQueue[Outcome | Fatal] = queue.SimpleQueue()
         self._budget = ByteBudget(settings.max_bytes)
         self._stopping = False
-        self._unprepared: queue.SimpleQueue[InFlightRequest | None] = queue.SimpleQueue()
+        self._unprepared = PrepareQueue(settings.max_threads_for_one, clocks.seconds)
         self._prepare_threads = [
             threading.Thread(target=self._prepare_each, name=f"prepare-{number}", daemon=True)
-            for number in range(settings.prepare_threads)
+            for number in range(settings.all_prepare_threads)
         ]
         self._answer_thread = threading.Thread(target=self._answer_each, name="answer", daemon=True)
         for thread in (*self._prepare_threads, self._answer_thread):
@@ -69,7 +70,8 @@ class Flow:
 
     def submit(self, ticket: Hashable, request: ImageRequest) -> None:
         """Queue a request; `ticket` comes back with its outcome. Never blocks, even beyond `free_capacity`."""
-        in_flight = InFlightRequest(next(self._ids), ticket, request, self._clocks)
+        server = self._fetcher.server(request.image)
+        in_flight = InFlightRequest(next(self._ids), ticket, request, self._clocks, server)
         self._in_flight[in_flight.id] = in_flight
         self._unprepared.put(in_flight)
 
@@ -85,18 +87,22 @@ class Flow:
     def _prepare_each(self) -> None:
         use_batch_scheduling()  # also for the decode processes that these threads start; the engine comes first
         try:
-            while (request := self._unprepared.get()) is not None:
-                self._prepare(request)
+            while (turn := self._unprepared.get()) is not None:
+                self._prepare(turn)
+                turn.end()
         except Exception as error:
             self._fail(error)
 
-    def _prepare(self, request: InFlightRequest) -> None:
+    def _prepare(self, turn: Turn) -> None:
         """Fetch and decode one request and submit it to the engine, or end it from the cache.
 
         Runs on a preparation thread.
         """
+        request = turn.request
         try:
-            result = self._advance(request)
+            result = self._advance(turn)
+        except ServerBusy as busy:
+            self._unprepared.put_back(request, busy.server)
         except PipelineError as error:  # ended here: kept in a local, its traceback would keep the image's bytes
             self._end(request, error)
         except Exception as error:
@@ -105,11 +111,13 @@ class Flow:
             if result is not None:
                 self._end(request, result)
 
-    def _advance(self, request: InFlightRequest) -> ImageResult | None:
+    def _advance(self, turn: Turn) -> ImageResult | None:
         """Return the result if it is cached; None once the engine, or an equal request, works on it."""
+        request = turn.request
         self._budget.wait()
         with request.stage(Stage.FETCH):
             image = self._fetch(request)
+        turn.end_fetch()
         if isinstance(image, FetchedImage) and not request.is_health_check:
             self._known_good.record_fetched(request.request.image)
             if not self._leads(request):
@@ -221,12 +229,18 @@ class Flow:
     @property
     def free_capacity(self) -> int:
         """How many more requests to submit now. It grows once the engine has loaded and reports its capacity."""
-        return 0 if self._budget.exhausted else max(0, self._max_in_flight - len(self._in_flight))
+        if self._budget.exhausted:
+            return 0
+        return max(0, self._max_in_flight - len(self._in_flight) + self._unprepared.held_back())
 
     @property
     def _max_in_flight(self) -> int:
         """The setting, or else twice the engine's capacity plus one request for each preparation thread."""
         return self._settings.max_in_flight or 2 * self._engine.capacity() + self._settings.prepare_threads
+
+    def held_back(self, server: str | None = None) -> int:
+        """Return how many requests wait for a slow server, or for this one; `free_capacity` does not count them."""
+        return self._unprepared.held_back(server)
 
     @property
     def held_bytes(self) -> int:
@@ -251,8 +265,7 @@ class Flow:
         """End every child and thread; unfinished requests are dropped. Blocks until running fetches have ended."""
         self._stopping = True
         self._budget.close()
-        for _ in self._prepare_threads:
-            self._unprepared.put(None)
+        self._unprepared.close()
         self._engine.stop()
         self._decoder.stop()
         for thread in (*self._prepare_threads, self._answer_thread):

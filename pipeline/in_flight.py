@@ -17,6 +17,7 @@ from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.cache.key import question_key
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
+from sightstream.pipeline.stages import NO_SERVER, Server
 from sightstream.pipeline.types import Canvas, Completion, EngineJob, FetchedImage, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import ImageRequest
@@ -54,6 +55,7 @@ class InFlightRequest:
     ticket: Hashable
     request: ImageRequest
     clocks: Clocks
+    server: Server = NO_SERVER
     cancelled: bool = False
     promoted: bool = False
     current_stage: Stage = Stage.FETCH

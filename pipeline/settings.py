@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -15,8 +17,9 @@ class FlowSettings(BaseSettings):
         default=None,
         ge=1,
         le=4096,
-        description="The most requests in flight. Unset by default: twice as many as the engine works on at once, plus "
-        "`prepare_threads`. Set it to bound how much work a worker holds when it stops.",
+        description="The most requests in flight, without those that wait for a slow store or host. Unset by default: "
+        "twice as many as the engine works on at once, plus `prepare_threads`. Set it to bound "
+        "how much work a worker holds when it stops.",
     )
     max_bytes: int = Field(
         default=3 * 1024**3,
@@ -28,5 +31,17 @@ class FlowSettings(BaseSettings):
         default=16,
         ge=1,
         le=256,
-        description="How many threads fetch and decode images. Raise it when the engine waits for slow image hosts.",
+        description="How many threads fetch and decode images of one store or host at most; a third more are kept for "
+        "all others. Raise it when the engine waits for slow image hosts.",
     )
+
+    @property
+    def all_prepare_threads(self) -> int:
+        """The threads for one store or host, and the reserve for the others: a quarter of all."""
+        return self.prepare_threads + math.ceil(self.prepare_threads / 3)
+
+    @property
+    def max_threads_for_one(self) -> int:
+        """The threads for one store or host, which must not hold all of `max_in_flight` either."""
+        in_flight = self.max_in_flight or self.all_prepare_threads
+        return max(1, min(self.prepare_threads, in_flight - in_flight // 4))

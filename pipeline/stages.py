@@ -2,18 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
+from sightstream.pipeline.errors import Retryable
 from sightstream.pipeline.types import Canvas, FetchedImage, NotModified, Origin, Pixels
+from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.request import ImageRef
+
+
+class Server(Protocol):
+    """What serves images: an object store, a host, a file root. Its values change while fetches run."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether no setting names it, so that publishers choose how many of its kind there are."""
+
+    @property
+    def limit(self) -> int:
+        """How many fetches from it may run at once."""
+
+    @property
+    def has_capacity(self) -> bool:
+        """Whether fewer than `limit` run now."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnlimitedServer:
+    """A server without a limit of its own, such as a local disk."""
+
+    name: str
+    is_foreign: bool = False
+    limit: int = 1_000_000
+    has_capacity: bool = True
+
+
+NO_SERVER = UnlimitedServer("")
+
+
+class ServerBusy(Retryable):
+    """No fetch was tried, since `server` runs as many as its limit allows. This is no attempt: queue it again."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(Stage.FETCH, "as many fetches as its limit allows run at the server")
+        self.server = server
 
 
 class FetchStage(Protocol):
     def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | NotModified:
         """Download an image; return NotModified only if it still has `known_etag`.
 
-        Blocks. Raises Retryable or Rejected.
+        Blocks for the download, and never for its turn. Raises Retryable, Rejected or ServerBusy.
         """
+
+    def server(self, image: ImageRef) -> Server:
+        """Return what serves the image, by its address alone. Never blocks, never raises."""
 
     def origin(self, image: ImageRef) -> Origin:
         """Return where the image comes from, by its address alone. Never blocks, never raises."""

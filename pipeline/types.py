@@ -16,12 +16,14 @@ class Origin:
     """Where an image comes from, and what fails as one: a bucket, a host, a file root.
 
     `name` may be a publisher's choice; `label` comes from a closed set, for metrics: a name or pattern in the settings,
-    or a kind. `is_dependency` says that this worker relies on it: while it is down, its requests wait.
+    or a kind. `is_dependency` says that this worker relies on it: while it is down, its requests wait. `server` names
+    what serves it, and slows down as one: the same object store for all buckets.
     """
 
     name: str
     label: str
     is_dependency: bool
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)

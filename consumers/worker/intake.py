@@ -60,7 +60,7 @@ class Intake:
         self._lost_positions, self._unreadable = detours.lost_positions, detours.unreadable
         self._settings, self._consumer, self._assignment = settings, consumer, assignment
         self._flow, self._retry_queue, self._reject = flow, retry_queue, reject
-        self._admission = AdmissionControl(settings, retry_queue)
+        self._admission = AdmissionControl(settings, retry_queue, flow)
         self._clock = clock
         self._full_since: float | None = None
         self._free_bytes = MAX_HELD_BYTES

@@ -75,6 +75,9 @@ class Isolation:
     def held_bytes(self) -> int:
         return self._flow.held_bytes
 
+    def held_back(self, server: str | None = None) -> int:
+        return self._flow.held_back(server)
+
     def origin(self, request: ImageRequest) -> Origin:
         return self._flow.origin(request)
 

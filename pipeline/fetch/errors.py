@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from sightstream.pipeline.errors import Rejected, Retryable
+from sightstream.pipeline.stages import Server
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 
@@ -17,10 +18,14 @@ class FailureKind(StrEnum):
 
     THROTTLED = "throttled"  # the server asks for fewer requests
     SLOW = "slow"  # no answer in time
+    CRAWLING = "crawling"  # the body came too slowly to be worth a thread
     BROKEN = "broken"  # cannot be reached, broke off, answered 5xx
     MISCONFIGURED = "untrusted"  # wrong credentials, clock or certificate: an operator has to fix them
     DENIED = "denied"  # refused by a store or host that this worker relies on: may be one image, or its own access
-    BUSY = "busy"  # our own limit for this server did not admit the attempt in time
+    BUSY = "busy"  # our own limit for this server admits no attempt now
+
+
+_NOT_AGAIN_SOON = {FailureKind.CRAWLING, FailureKind.MISCONFIGURED, FailureKind.DENIED, FailureKind.BUSY}
 
 
 class TransientError(Retryable):
@@ -40,12 +45,20 @@ class TransientError(Retryable):
         super().__init__(Stage.FETCH, detail, otherwise=otherwise)
         self.kind = kind
         self.retry_after_s = retry_after_s
-        self.retryable = kind not in (FailureKind.MISCONFIGURED, FailureKind.DENIED, FailureKind.BUSY)
+        self.retryable = kind not in _NOT_AGAIN_SOON
 
     @property
     def is_overload(self) -> bool:
         """Whether fewer requests at once may help."""
-        return self.kind in (FailureKind.THROTTLED, FailureKind.SLOW)
+        return self.kind in (FailureKind.THROTTLED, FailureKind.SLOW, FailureKind.CRAWLING)
+
+
+class BusyError(TransientError):
+    """No attempt was made: as many run at `server` as its limit allows."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(FailureKind.BUSY, "as many fetches as its limit allows run at the server")
+        self.server = server
 
 
 def rejected(reason: Reason, detail: str) -> Rejected:

@@ -11,12 +11,13 @@ from prometheus_client import Counter
 
 from sightstream.pipeline.errors import Rejected, Retryable
 from sightstream.pipeline.fetch.deadline import Deadline
-from sightstream.pipeline.fetch.errors import TransientError, check_size, rejected
+from sightstream.pipeline.fetch.errors import BusyError, TransientError, check_size, rejected
 from sightstream.pipeline.fetch.image_source import NO_ORIGIN, Body, ImageSource
 from sightstream.pipeline.fetch.retry_policy import RetryPolicy
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.metrics import FETCHED_BYTES, FETCHES
 from sightstream.pipeline.shortage import shortage_behind
+from sightstream.pipeline.stages import NO_SERVER, Server, ServerBusy
 from sightstream.pipeline.types import FetchedImage, NotModified, Origin
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import ImageRef
@@ -40,18 +41,24 @@ class Fetcher:
     def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage | NotModified:
         """Fetch the image, or return NotModified, without reading it, when the store still names it `known_etag`.
 
-        On NotModified the caller vouches for what it kept under that etag, `image.sha256` included. Raises Retryable or
-        Rejected.
+        On NotModified the caller vouches for what it kept under that etag, `image.sha256` included. Raises Retryable,
+        Rejected, or ServerBusy where no attempt was made.
         """
         source = self._source(image.uri)
         deadline = Deadline(self._settings.total_timeout_s, self._clock)
         try:
             body = self._retry_policy.call(lambda: self._attempt(source, image, known_etag, deadline), deadline)
+        except BusyError as busy:
+            raise ServerBusy(busy.server) from None
         except TransientError as error:
             origin = source.origin(image)
             dependency = origin.name if origin.is_dependency else None
             raise Retryable(error.stage, str(error), dependency, error.otherwise) from error
         return body if isinstance(body, NotModified) else self._verify(image, body)
+
+    def server(self, image: ImageRef) -> Server:
+        source = self._sources.get(_scheme(image.uri))
+        return source.server(image) if source else NO_SERVER
 
     def origin(self, image: ImageRef) -> Origin:
         source = self._sources.get(_scheme(image.uri))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sightstream.pipeline.fetch.deadline import Deadline
+from sightstream.pipeline.stages import Server
 from sightstream.pipeline.types import NotModified, Origin
 from sightstream.schemas.wire.request import ImageRef
 
@@ -34,6 +35,9 @@ class ImageSource(Protocol):
 
         Blocks until `deadline` at most. Raises TransientError or Rejected.
         """
+
+    def server(self, image: ImageRef) -> Server:
+        """Return what serves the image, by its address alone. Never blocks, never raises."""
 
     def origin(self, image: ImageRef) -> Origin:
         """Return where the image comes from, by its address alone. Never blocks, never raises."""

@@ -1,20 +1,19 @@
 """Adaptive concurrency limits, one per store or host: as many fetches at once as the server can serve.
 
 Limiters             keeps one ConcurrencyLimiter per store or host
-ConcurrencyLimiter   admits fetches first come, first served, and learns from how they end
+ConcurrencyLimiter   admits fetches while there is capacity, and learns from how they end; waiting is the flow's matter
 AimdLimit            is the number that the limiter moves up and down
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sightstream.pipeline.circuit_breaker import CircuitBreaker
-from sightstream.pipeline.fetch.deadline import Deadline
-from sightstream.pipeline.fetch.errors import FailureKind, TransientError
+from sightstream.pipeline.fetch.errors import BusyError, FailureKind, TransientError
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.metrics import FETCH_LIMIT
 
@@ -47,51 +46,33 @@ class AimdLimit:
 
 
 class ConcurrencyLimiter:
-    """Limits the fetches from one store or host that run at once. Thread safe.
+    """Limits the fetches from one store or host that run at once. Thread safe; never blocks.
 
-    `acquire` returns an epoch, and one `release` with that epoch must follow. A failure starts a new epoch; failures of
-    requests from an older one are ignored, since they report the same incident.
+    `try_acquire` returns an epoch, and one `release` with that epoch must follow. A failure starts a new epoch;
+    failures of requests from an older one are ignored, since they report the same incident.
     """
 
-    def __init__(self, limit: AimdLimit, breaker_failures: int) -> None:
+    def __init__(self, name: str, is_foreign: bool, limit: AimdLimit, breaker_failures: int) -> None:
+        self.name, self.is_foreign = name, is_foreign
         self._limit = limit
         self._breaker = CircuitBreaker(breaker_failures)
         self._epoch = 0
         self._lock = threading.Lock()
         self._in_use = 0
-        self._waiting: deque[threading.Event] = deque()
 
-    def acquire(self, deadline: Deadline) -> int:
-        """Block until a fetch may start, and return the epoch. Raises TransientError at the deadline."""
+    def try_acquire(self) -> int | None:
+        """Return the epoch if a fetch may start now, else None."""
         with self._lock:
-            if self._in_use < self._limit.value:  # then nobody waits: `release` admits as many as the limit allows
-                self._in_use += 1
-                return self._epoch
-            admitted = threading.Event()
-            self._waiting.append(admitted)
-        try:
-            in_time = admitted.wait(deadline.remaining_s())
-        except TransientError:
-            in_time = False
-        if not in_time:
-            self._stop_waiting(admitted)
-        return self._epoch
-
-    def _stop_waiting(self, admitted: threading.Event) -> None:
-        with self._lock:
-            if admitted.is_set():  # set between the end of the wait and here
-                return
-            self._waiting.remove(admitted)
-        raise TransientError(FailureKind.BUSY, "too many fetches from this host at once: not admitted in time")
+            if not self.has_capacity:
+                return None
+            self._in_use += 1
+            return self._epoch
 
     def release(self, epoch: int, error: TransientError | None) -> None:
         """End a fetch. `error` is None when the server answered properly, even if the answer was a refusal."""
         with self._lock:
             self._record(epoch, error)
             self._in_use -= 1
-            while self._waiting and self._in_use < self._limit.value:
-                self._in_use += 1
-                self._waiting.popleft().set()
 
     def _record(self, epoch: int, error: TransientError | None) -> None:
         if error is None:
@@ -113,6 +94,10 @@ class ConcurrencyLimiter:
         return self._in_use == 0
 
     @property
+    def has_capacity(self) -> bool:
+        return self._in_use < self._limit.value
+
+    @property
     def limit(self) -> int:
         return self._limit.value
 
@@ -130,10 +115,11 @@ class Limiters:
         self._limiters: OrderedDict[str, ConcurrencyLimiter] = OrderedDict()
 
     @contextmanager
-    def limit(self, name: str, maximum: int, deadline: Deadline) -> Iterator[None]:
-        """Run the block as one of at most `maximum` at `name`. Blocks until admitted, and learns from how it ends."""
-        limiter = self._limiter(name, maximum)
-        epoch = limiter.acquire(deadline)
+    def limit(self, limiter: ConcurrencyLimiter) -> Iterator[None]:
+        """Run the block as one of those that the limit allows, and learn from how it ends. Raises BusyError."""
+        epoch = limiter.try_acquire()
+        if epoch is None:
+            raise BusyError(limiter)
         failure: TransientError | None = None
         try:
             yield
@@ -151,20 +137,21 @@ class Limiters:
         if limiter.limit != before:
             self._update_gauge()
 
-    def _limiter(self, name: str, maximum: int) -> ConcurrencyLimiter:
+    def get(self, name: str, maximum: int, is_foreign: bool = False) -> ConcurrencyLimiter:
+        """Return the limiter of a store or host, which lets at most `maximum` run at once."""
         with self._lock:
             known = self._limiters.pop(name, None)
             if known is None and len(self._limiters) >= MAX_LIMITERS:
                 self._evict_one()
-            limiter = self._limiters[name] = known or self._new(maximum)
+            limiter = self._limiters[name] = known or self._new(name, maximum, is_foreign)
         if known is None:
             self._update_gauge()
         return limiter
 
-    def _new(self, maximum: int) -> ConcurrencyLimiter:
+    def _new(self, name: str, maximum: int, is_foreign: bool) -> ConcurrencyLimiter:
         settings = self._settings
         limit = AimdLimit(settings.start_concurrency, maximum, settings.slow_down_factor)
-        return ConcurrencyLimiter(limit, settings.breaker_failures)
+        return ConcurrencyLimiter(name, is_foreign, limit, settings.breaker_failures)
 
     def _evict_one(self) -> None:
         oldest = next((name for name, limiter in self._limiters.items() if limiter.is_idle), None)

@@ -15,6 +15,7 @@ from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.errors import FailureKind, TransientError, check_size, rejected
 from sightstream.pipeline.fetch.image_source import NO_ORIGIN, Body
 from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.stages import Server, UnlimitedServer
 from sightstream.pipeline.types import Origin
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
@@ -45,7 +46,11 @@ class FileSource:
         except PipelineError:
             return NO_ORIGIN
         root = next((root for spelling, root in self._root_of.items() if path.is_relative_to(spelling)), None)
-        return Origin(root.as_uri(), root.as_uri(), is_dependency=True) if root else NO_ORIGIN
+        name = root.as_uri() if root else ""
+        return Origin(name, name, is_dependency=True, server=name) if root else NO_ORIGIN
+
+    def server(self, image: ImageRef) -> Server:
+        return UnlimitedServer(self.origin(image).server)
 
     def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body:
         root, parts = self._locate(parse_file_url(image.uri))

@@ -9,7 +9,7 @@ from random import Random
 from typing import TypeVar
 
 from sightstream.pipeline.fetch.deadline import Deadline
-from sightstream.pipeline.fetch.errors import TransientError
+from sightstream.pipeline.fetch.errors import BusyError, TransientError
 from sightstream.pipeline.fetch.settings import FetchSettings
 
 T = TypeVar("T")
@@ -26,11 +26,20 @@ class RetryPolicy:
         self._random = random or Random()  # noqa: S311 - spreads load, guards nothing
 
     def call(self, attempt: Callable[[], T], deadline: Deadline) -> T:
-        """Call `attempt` until it returns. Raises its last TransientError, and any other error at once."""
+        """Call `attempt` until it returns. Raises its last TransientError, and any other error at once.
+
+        Raises BusyError only if no attempt was made at all.
+        """
+        last: TransientError | None = None
         for attempts in count(1):
             try:
                 return attempt()
+            except BusyError:
+                if last is None:
+                    raise
+                raise last from None
             except TransientError as error:
+                last = error
                 pause_s = self._pause_s(error, attempts)
                 if pause_s is None or not deadline.allows(pause_s):
                     raise

@@ -33,7 +33,7 @@ class FetchSettings(BaseSettings):
     total_timeout_s: float = Field(
         30,
         gt=0,
-        description="Seconds for one fetch in all, its waiting and its retries included. S3 requests can "
+        description="Seconds for one fetch in all, its retries included; waiting for its turn is not. S3 requests can "
         "end a quarter of it late (half of it through boto3). Raise it for large images over slow links.",
     )
     max_redirects: int = Field(

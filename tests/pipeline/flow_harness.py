@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import queue
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from sightstream.pipeline.cache.protocol import ResultCache
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.in_flight import Clocks, InFlightRequest
+from sightstream.pipeline.prepare_queue import PrepareQueue, Turn
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.types import (
     Canvas,
@@ -107,20 +107,22 @@ class Engine:
         pass
 
 
-class ManualQueue(queue.SimpleQueue[InFlightRequest | None]):
+class ManualQueue(PrepareQueue):
     """Stands for the queue of the preparation threads: keeps each task until the test runs it."""
 
-    def __init__(self, prepare: Callable[[InFlightRequest], None]) -> None:
+    def __init__(self, prepare: Callable[[Turn], None]) -> None:
+        super().__init__(max_threads_for_one=1)
         self.tasks: deque[Callable[[], None]] = deque()
         self.prepare = prepare
         self.closed = False
 
-    def put(self, item: InFlightRequest | None, block: bool = True, timeout: float | None = None) -> None:
-        if item is None:
-            self.closed = True
-            self.tasks.clear()
-        elif not self.closed:
-            self.tasks.append(lambda: self.prepare(item))
+    def put(self, request: InFlightRequest) -> None:
+        if not self.closed:
+            self.tasks.append(lambda: self.prepare(Turn(request)))
+
+    def close(self) -> None:
+        self.closed = True
+        self.tasks.clear()
 
 
 class StillFlow(Flow):

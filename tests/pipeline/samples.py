@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sightstream.pipeline.cache.cached_answer import CachedAnswer
+from sightstream.pipeline.stages import Server, UnlimitedServer
 from sightstream.pipeline.types import Origin
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ModelIdentity
@@ -49,7 +50,10 @@ class OneOrigin:
     """The part of a fake fetcher that says where images come from: all from one foreign host."""
 
     def origin(self, image: ImageRef) -> Origin:
-        return Origin("shop.example", "other", is_dependency=False)
+        return Origin("shop.example", "other", is_dependency=False, server="shop.example")
+
+    def server(self, image: ImageRef) -> Server:
+        return UnlimitedServer("shop.example")
 
 
 class Clock:

@@ -12,12 +12,19 @@ import pytest
 
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.errors import Cancelled, Fatal, Rejected, Retryable
+from sightstream.pipeline.fetch.deadline import Deadline
+from sightstream.pipeline.fetch.fetcher import Fetcher
+from sightstream.pipeline.fetch.image_source import Body
+from sightstream.pipeline.fetch.limiter import Limiters
+from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
+from sightstream.pipeline.stages import Server, ServerBusy, UnlimitedServer
 from sightstream.pipeline.types import Canvas, Completion, EngineJob, FetchedImage, FinishedJob, Outcome, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult, ModelIdentity
+from tests.pipeline.fetch.conftest import ManualClock
 from tests.pipeline.samples import OneOrigin
 
 TEXT = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>k\0</CONCLUSION>"
@@ -198,6 +205,89 @@ def test_a_passed_deadline_is_rejected_before_any_work(build: Callable[..., Flow
     assert isinstance(outcome.result, Rejected)
     assert outcome.result.reason is Reason.DEADLINE_EXCEEDED
     assert harness.fetcher.most_running == 0
+
+
+class SlowHost(FakeFetcher):
+    """Blocks fetches from the host `slow` at the gate, and names the host of each image as its server."""
+
+    def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage:
+        if "slow.example" in image.uri:
+            return super().fetch(image, known_etag)
+        return FetchedImage(b"0123456789", hashlib.sha256(image.uri.encode()).hexdigest())
+
+    def server(self, image: ImageRef) -> Server:
+        return UnlimitedServer(image.uri.split("/")[2])
+
+
+def test_a_slow_host_holds_neither_the_threads_nor_the_places_of_the_others(
+    build: Callable[..., FlowHarness],
+) -> None:
+    harness = build(prepare_threads=16, max_in_flight=16)
+    slow = SlowHost()
+    slow.gate.clear()
+    harness.flow._fetcher = harness.fetcher = slow
+    for number in range(40):
+        harness.flow.submit(f"slow-{number}", request(number, image=ImageRef(uri=f"https://slow.example/{number}.jpg")))
+    wait_until(lambda: slow.running == 12)
+    wait_until(lambda: harness.flow.free_capacity == 16 - 12)
+    assert harness.flow.held_back("slow.example") == 28
+    for number in range(200):
+        harness.flow.submit(number, request(number))
+    assert {outcome.ticket for outcome in harness.collect(200)} == set(range(200))
+    assert slow.most_running == 12, "all but a quarter"
+    slow.gate.set()
+    harness.collect(40)
+
+
+class OneAtATime(OneOrigin):
+    """A source with a real limiter that lets one fetch run at a time; the first waits at the gate."""
+
+    kind = "http"
+
+    def __init__(self) -> None:
+        self.limiters = Limiters("http", FetchSettings())
+        self.gate = threading.Event()
+        self.reading = 0
+
+    def server(self, image: ImageRef) -> Server:
+        return self.limiters.get("shop.example", 1)
+
+    def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body:
+        with self.limiters.limit(self.limiters.get("shop.example", 1)):
+            self.reading += 1
+            deadline.remaining_s()
+            self.gate.wait(30)
+            return Body(image.uri.encode())
+
+
+def test_waiting_for_a_limiter_is_neither_an_attempt_nor_time_of_the_fetch(build: Callable[..., FlowHarness]) -> None:
+    clock, source, harness = ManualClock(), OneAtATime(), build()
+    harness.flow._fetcher = Fetcher({"https": source}, FetchSettings(total_timeout_s=30), clock)
+    for number in range(20):
+        harness.flow.submit(number, request(number))
+    wait_until(lambda: source.reading == 1)
+    clock.now += 3600
+    source.gate.set()
+    results = [outcome.result for outcome in harness.collect(20)]
+    assert all(isinstance(result, ImageResult) for result in results), results
+
+
+def test_a_fetch_that_finds_its_server_full_is_queued_again(build: Callable[..., FlowHarness]) -> None:
+    class Redirecting(FakeFetcher):
+        """Leads to a server that is full when the first fetch comes."""
+
+        def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage:
+            if self.asked == 0:
+                self.asked += 1
+                raise ServerBusy(UnlimitedServer("elsewhere.example"))
+            return super().fetch(image, known_etag)
+
+    harness = build()
+    harness.flow._fetcher = harness.fetcher = Redirecting()
+    harness.flow.submit("redirected", request())
+    (outcome,) = harness.collect(1)
+    assert isinstance(outcome.result, ImageResult)
+    assert harness.fetcher.asked == 2
 
 
 def test_free_capacity_falls_with_the_requests_in_flight(build: Callable[..., FlowHarness]) -> None:

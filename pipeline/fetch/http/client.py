@@ -154,7 +154,7 @@ class Connector:
             stream.close()
             raise
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return Route(url.scheme, url.host, url.port, address), Connection(stream, self._clock())
+        return Route(url.scheme, url.host, url.port, address), Connection(stream, self._clock)
 
 
 def _request(connection: Connection, url: HttpUrl, headers: dict[str, str], deadline: Deadline) -> HTTPResponse:

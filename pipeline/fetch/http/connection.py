@@ -16,6 +16,7 @@ from http.client import HTTPResponse
 from typing import TYPE_CHECKING, cast
 
 from sightstream.pipeline.fetch.deadline import Deadline
+from sightstream.pipeline.fetch.errors import FailureKind, TransientError
 from sightstream.pipeline.fetch.http.url import HttpUrl
 from sightstream.pipeline.fetch.settings import FetchSettings
 
@@ -24,9 +25,33 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES = 64 * 1024
 
+MIN_BYTES_PER_S = 8 * 1024
+PACE_WINDOW_S = 10.0
+
+
+class _Pace:
+    """Ends a body that comes too slowly: it holds a thread, which others could use, for next to nothing."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._window_started, self._window_bytes = clock(), 0
+
+    def remaining_s(self) -> float:
+        """Return the time until the window ends, more than zero. Raises TransientError when too little came in it."""
+        remaining_s = self._window_started + PACE_WINDOW_S - self._clock()
+        if remaining_s > 0:
+            return remaining_s
+        if self._window_bytes < MIN_BYTES_PER_S * PACE_WINDOW_S:
+            raise TransientError(FailureKind.CRAWLING, f"the body comes at less than {MIN_BYTES_PER_S} bytes a second")
+        self._window_started, self._window_bytes = self._clock(), 0
+        return PACE_WINDOW_S
+
+    def add(self, count: int) -> None:
+        self._window_bytes += count
+
 
 class _SocketReader(io.RawIOBase):
-    """Reads a socket until the deadline.
+    """Reads a socket until the deadline, and while the body keeps its pace.
 
     A slow-drip server never trips a per-read socket timeout, so each read gets what is left of the total.
     """
@@ -34,16 +59,32 @@ class _SocketReader(io.RawIOBase):
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self.deadline: Deadline | None = None  # None: return the bytes that have arrived, without waiting
+        self.pace: _Pace | None = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
-        self._connection.settimeout(self.deadline.remaining_s() if self.deadline else 0)
         try:
-            return self._connection.recv_into(buffer)
+            while True:
+                try:
+                    return self._receive(buffer)
+                except TimeoutError:
+                    if self.deadline is None or self.pace is None:
+                        raise
+                    self.deadline.remaining_s()
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
+
+    def _receive(self, buffer: WriteableBuffer) -> int:
+        timeout_s = self.deadline.remaining_s() if self.deadline else 0.0
+        if self.pace is not None:
+            timeout_s = min(timeout_s, self.pace.remaining_s())
+        self._connection.settimeout(timeout_s)
+        count = self._connection.recv_into(buffer)
+        if self.pace is not None:
+            self.pace.add(count)
+        return count
 
 
 class _UnclosedReader(io.BufferedReader):
@@ -56,11 +97,11 @@ class _UnclosedReader(io.BufferedReader):
 class Connection:
     """A connection to one host at one vetted address. Used by one thread at a time."""
 
-    def __init__(self, stream: socket.socket, now: float) -> None:
-        self._stream = stream
+    def __init__(self, stream: socket.socket, clock: Callable[[], float]) -> None:
+        self._stream, self._clock = stream, clock
         self._incoming = _SocketReader(stream)
         self._reader = _UnclosedReader(self._incoming, _BUFFER_BYTES)
-        self.opened_at = self.last_used_at = now
+        self.opened_at = self.last_used_at = clock()
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """Return the reader. http.client calls this, as it would call a socket's."""
@@ -73,16 +114,17 @@ class Connection:
         """
         lines = [f"GET {url.target} HTTP/1.1", f"Host: {url.authority}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        self._incoming.deadline = deadline
+        self._incoming.deadline, self._incoming.pace = deadline, None
         self._stream.settimeout(deadline.remaining_s())
         self._stream.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
         response = HTTPResponse(cast(socket.socket, self), method="GET")  # of a socket it calls only makefile
         response.begin()
+        self._incoming.pace = _Pace(self._clock)
         return response
 
     def is_reusable(self) -> bool:
         """Return whether it is open and holds no unread bytes. Never blocks."""
-        self._incoming.deadline = None
+        self._incoming.deadline = self._incoming.pace = None
         try:
             if self._reader.peek(1):
                 return False

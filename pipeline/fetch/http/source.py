@@ -21,8 +21,9 @@ from sightstream.pipeline.fetch.http.resolver import NoSuchHost, Resolver
 from sightstream.pipeline.fetch.http.response import check_response, read_body
 from sightstream.pipeline.fetch.http.url import HttpUrl, parse_http_url, resolve_redirect
 from sightstream.pipeline.fetch.image_source import NO_ORIGIN, Body, strong_etag
-from sightstream.pipeline.fetch.limiter import Limiters
+from sightstream.pipeline.fetch.limiter import ConcurrencyLimiter, Limiters
 from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.stages import NO_SERVER, Server
 from sightstream.pipeline.types import NotModified, Origin
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
@@ -55,7 +56,18 @@ class HttpSource:
         except PipelineError:
             return NO_ORIGIN
         pattern = self._rules.pattern(host)
-        return Origin(host, pattern or "other", is_dependency=pattern is not None)
+        return Origin(host, pattern or "other", is_dependency=pattern is not None, server=host)
+
+    def server(self, image: ImageRef) -> Server:
+        try:
+            return self._limiter(parse_http_url(image.uri).host)
+        except PipelineError:
+            return NO_SERVER
+
+    def _limiter(self, host: str) -> ConcurrencyLimiter:
+        is_listed, settings = self._rules.is_listed(host), self._settings
+        maximum = settings.listed_concurrency if is_listed else settings.host_concurrency
+        return self._limiters.get(host, maximum, is_foreign=not is_listed)
 
     def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body | NotModified:
         url = parse_http_url(image.uri)
@@ -95,9 +107,7 @@ class HttpSource:
         return error
 
     def _send(self, url: HttpUrl, etag: str | None, deadline: Deadline) -> Body | NotModified | HttpUrl:
-        settings = self._settings
-        maximum = settings.listed_concurrency if self._rules.is_listed(url.host) else settings.host_concurrency
-        with self._limiters.limit(url.host, maximum, deadline):
+        with self._limiters.limit(self._limiter(url.host)):
             addresses = self._resolver.addresses(url.host, url.port, deadline)
             with self._client.get(url, addresses, etag, deadline) as response:
                 return self._result(url, etag, response)

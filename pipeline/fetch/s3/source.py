@@ -13,12 +13,13 @@ from sightstream.pipeline.fetch.answered import AnsweredOrigins
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.errors import FailureKind, TransientError, check_size
 from sightstream.pipeline.fetch.image_source import NO_ORIGIN, Body, strong_etag
-from sightstream.pipeline.fetch.limiter import Limiters
+from sightstream.pipeline.fetch.limiter import ConcurrencyLimiter, Limiters
 from sightstream.pipeline.fetch.s3.boto import BotoReader
 from sightstream.pipeline.fetch.s3.errors import AccessDenied, NoSuchBucket, WrongRegionError, translate
 from sightstream.pipeline.fetch.s3.stores import S3Stores
 from sightstream.pipeline.fetch.s3.url import S3Url, bucket_of, parse_s3_url
 from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.stages import Server
 from sightstream.pipeline.types import NotModified, Origin
 from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.request import ImageRef
@@ -56,11 +57,17 @@ class S3Source:
         if bucket is None:
             return NO_ORIGIN
         name = f"s3://{bucket}"
-        return Origin(name, name if bucket in self._named else self.kind, is_dependency=True)
+        return Origin(name, name if bucket in self._named else self.kind, is_dependency=True, server=LIMITER)
+
+    def server(self, image: ImageRef) -> Server:
+        return self._limiter()
+
+    def _limiter(self) -> ConcurrencyLimiter:
+        return self._limiters.get(LIMITER, self._settings.s3_concurrency)
 
     def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body | NotModified:
         url, etag = parse_s3_url(image.uri, self._settings), strong_etag(known_etag)
-        with self._limiters.limit(LIMITER, self._settings.s3_concurrency, deadline):
+        with self._limiters.limit(self._limiter()):
             try:
                 body = self._read(url, image.version_id, etag, deadline)
             except Rejected as error:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from random import Random
+from typing import cast
 
 import pytest
 
 from sightstream.consumers.worker.admission import Admission, AdmissionControl
 from sightstream.consumers.worker.delivery import Delivery
+from sightstream.consumers.worker.request_flow import RequestFlow
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.pipeline.errors import Retryable
@@ -18,7 +20,17 @@ SETTINGS = WorkerSettings(max_unpublished=100, breaker_failures=2)
 
 
 def delivery(name: str = "s3://up", is_dependency: bool = True) -> Delivery:
-    return Delivery(RecordId("t", 0, 0), None, b"", [], origin=Origin(name, "s3", is_dependency))
+    return Delivery(RecordId("t", 0, 0), None, b"", [], origin=Origin(name, "s3", is_dependency, server=name))
+
+
+class FakeFlow:
+    """Holds requests back that wait for slow servers, as many as a test says."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, int] = {}
+
+    def held_back(self, server: str | None = None) -> int:
+        return sum(self.waiting.values()) if server is None else self.waiting.get(server, 0)
 
 
 class Harness:
@@ -27,7 +39,8 @@ class Harness:
     def __init__(self, max_unpublished: int = 100) -> None:
         settings = SETTINGS.model_copy(update={"max_unpublished": max_unpublished})
         self.queue = RetryQueue(settings, lambda: 100.0, Random(1))
-        self.control = AdmissionControl(settings, self.queue)
+        self.flow = FakeFlow()
+        self.control = AdmissionControl(settings, self.queue, cast(RequestFlow, self.flow))
 
     def fail(self, name: str, is_dependency: bool = True) -> None:
         one = delivery(name, is_dependency)
@@ -82,6 +95,16 @@ def test_a_foreign_host_that_fails_is_held_in_the_same_way(harness: Harness) -> 
     for _ in range(50):
         harness.fail("foreign.example", is_dependency=False)
     assert harness.admit("foreign.example") is Admission.HOLD
+    assert harness.admit("s3://up") is Admission.SUBMIT
+
+
+def test_what_waits_for_a_slow_server_counts_like_what_waits_for_one_that_is_down(harness: Harness) -> None:
+    harness.flow.waiting["s3://slow"] = 49
+    assert harness.admit("s3://slow") is Admission.SUBMIT
+    harness.flow.waiting["s3://slow"] = 50
+    assert harness.admit("s3://slow") is Admission.HOLD
+    assert harness.fill("s3://down") == 25
+    harness.queue.record_success(delivery("s3://up"), Stage.INFER)
     assert harness.admit("s3://up") is Admission.SUBMIT
 
 

@@ -104,6 +104,9 @@ class FakeFlow:
     def origin(self, request: ImageRequest) -> Origin:
         return origin_of(request)
 
+    def held_back(self, server: str | None = None) -> int:
+        return 0
+
     def submit(self, ticket: Delivery, request: ImageRequest) -> None:
         self.submitted.append(ticket)
 

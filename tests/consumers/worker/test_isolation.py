@@ -48,6 +48,9 @@ class FakeFlow:
     def free_capacity(self) -> int:
         return CAPACITY - len(self.running)
 
+    def held_back(self, server: str | None = None) -> int:
+        return 0
+
     def submit(self, ticket: Hashable, request: ImageRequest) -> None:
         assert isinstance(ticket, Delivery)
         self.running[ticket] = self.machine.now + WORK_S

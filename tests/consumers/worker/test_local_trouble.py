@@ -26,6 +26,7 @@ from sightstream.pipeline.errors import Retryable
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.own_parts import DECODER, FETCHER, LOCAL_RESOURCES
 from sightstream.pipeline.settings import FlowSettings
+from sightstream.pipeline.stages import NO_SERVER, Server
 from sightstream.pipeline.types import FetchedImage, Origin
 from sightstream.schemas.wire.dead_letter import RecordId, Stage
 from sightstream.schemas.wire.request import ImageRef
@@ -49,6 +50,9 @@ class OneImage:
 
     def origin(self, image: ImageRef) -> Origin:
         return ORIGIN
+
+    def server(self, image: ImageRef) -> Server:
+        return NO_SERVER
 
 
 class Machine:

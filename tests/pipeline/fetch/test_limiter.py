@@ -9,18 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightstream.pipeline.fetch.deadline import Deadline
-from sightstream.pipeline.fetch.errors import FailureKind, TransientError
+from sightstream.pipeline.fetch.errors import BusyError, FailureKind, TransientError
 from sightstream.pipeline.fetch.limiter import MAX_LIMITERS, AimdLimit, ConcurrencyLimiter, Limiters
 from sightstream.pipeline.fetch.settings import FetchSettings
-from tests.pipeline.fetch.conftest import ManualClock
 
 THROTTLED = TransientError(FailureKind.THROTTLED, "slow down")
 BROKEN = TransientError(FailureKind.BROKEN, "reset")
 
 
 def new_limiter(start: int = 2, maximum: int = 8, breaker_failures: int = 3) -> ConcurrencyLimiter:
-    return ConcurrencyLimiter(AimdLimit(start, maximum, 0.5), breaker_failures)
+    return ConcurrencyLimiter("shop.example", True, AimdLimit(start, maximum, 0.5), breaker_failures)
 
 
 # --- the limit --------------------------------------------------------------------------------------------------
@@ -68,67 +66,53 @@ def test_the_limit_converges_to_the_capacity_of_a_server(capacity: int, factor: 
 # --- the limiter -----------------------------------------------------------------------------------------------
 
 
+def acquire(limiter: ConcurrencyLimiter) -> int:
+    epoch = limiter.try_acquire()
+    assert epoch is not None
+    return epoch
+
+
 def test_fetches_that_fail_together_count_once() -> None:
     limiter = new_limiter(start=8, maximum=8, breaker_failures=3)
-    together = [limiter.acquire(Deadline(1)) for _ in range(8)]
+    together = [acquire(limiter) for _ in range(8)]
     for epoch in together:
         limiter.release(epoch, THROTTLED)
     assert limiter.limit == 4
     assert not limiter.is_down
     for expected in (2, 1, 1):
-        limiter.release(limiter.acquire(Deadline(1)), THROTTLED)
+        limiter.release(acquire(limiter), THROTTLED)
         assert limiter.limit == expected
     assert limiter.is_down
+
+
+OVERLOAD = (FailureKind.THROTTLED, FailureKind.SLOW, FailureKind.CRAWLING)
 
 
 @pytest.mark.parametrize("kind", list(FailureKind))
 def test_only_an_overload_lowers_the_limit(kind: FailureKind) -> None:
     limiter = new_limiter(start=8, maximum=8)
-    limiter.release(limiter.acquire(Deadline(1)), TransientError(kind, "x"))
-    assert limiter.limit == (4 if kind in (FailureKind.THROTTLED, FailureKind.SLOW) else 8)
+    limiter.release(acquire(limiter), TransientError(kind, "x"))
+    assert limiter.limit == (4 if kind in OVERLOAD else 8)
 
 
 @given(st.lists(st.sampled_from(["acquire", "good", "throttled", "broken"]), max_size=100))
 def test_never_more_at_once_than_the_limit_and_none_is_lost(steps: list[str]) -> None:
-    clock, limiter = ManualClock(), new_limiter()
+    limiter = new_limiter()
     inside: list[int] = []
     for step in steps:
-        if step == "acquire" and len(inside) < limiter.limit:
-            inside.append(limiter.acquire(Deadline(1, clock)))
-        elif step == "acquire":
-            with pytest.raises(TransientError) as caught:
-                limiter.acquire(Deadline(1e-9, clock))
-            assert caught.value.kind is FailureKind.BUSY
-            assert not caught.value.retryable
+        if step == "acquire":
+            assert limiter.has_capacity == (len(inside) < limiter.limit)
+            epoch = limiter.try_acquire()
+            assert (epoch is not None) == (len(inside) < limiter.limit)
+            inside += [] if epoch is None else [epoch]
         elif inside:
             limiter.release(inside.pop(0), {"good": None, "throttled": THROTTLED, "broken": BROKEN}[step])
     for epoch in inside:
         limiter.release(epoch, None)
     assert limiter.is_idle
     for _ in range(limiter.limit):
-        limiter.acquire(Deadline(1, clock))
-
-
-def test_first_come_first_served() -> None:
-    limiter = new_limiter(start=1)
-    first = limiter.acquire(Deadline(60))
-    served: list[int] = []
-
-    def fetch(number: int) -> None:
-        epoch = limiter.acquire(Deadline(60))
-        served.append(number)
-        limiter.release(epoch, BROKEN)
-
-    threads = [threading.Thread(target=fetch, args=(number,)) for number in range(5)]
-    for number, thread in enumerate(threads):
-        thread.start()
-        while len(limiter._waiting) <= number:
-            time.sleep(0.001)
-    limiter.release(first, BROKEN)
-    for thread in threads:
-        thread.join(10)
-    assert served == [0, 1, 2, 3, 4]
-    assert limiter.is_idle
+        acquire(limiter)
+    assert limiter.try_acquire() is None
 
 
 def test_threads_neither_lose_nor_exceed_the_limit() -> None:
@@ -136,7 +120,8 @@ def test_threads_neither_lose_nor_exceed_the_limit() -> None:
 
     def fetch() -> None:
         for _ in range(200):
-            epoch = limiter.acquire(Deadline(60))
+            while (epoch := limiter.try_acquire()) is None:
+                time.sleep(0.0001)
             with lock:
                 now[0] += 1
                 most[0] = max(most[0], now[0])
@@ -154,32 +139,48 @@ def test_threads_neither_lose_nor_exceed_the_limit() -> None:
 
 
 def test_a_limiter_learns_from_how_the_block_ends() -> None:
-    clock = ManualClock()
     given_settings = FetchSettings(start_concurrency=4, slow_down_factor=0.5, breaker_failures=2)
     limiters = Limiters("http", given_settings)
+    limiter = limiters.get("shop.example", 8)
     errors = []
     for kind in (FailureKind.THROTTLED, FailureKind.BROKEN, FailureKind.THROTTLED):
         error = TransientError(kind, "x")
-        with pytest.raises(TransientError), limiters.limit("shop.example", 8, Deadline(1, clock)):
+        with pytest.raises(TransientError), limiters.limit(limiter):
             raise error
         errors.append(error.retryable)
     assert errors == [True, False, False]  # the breaker is open from the second on
-    limiter = limiters._limiters["shop.example"]
+    assert limiters.get("shop.example", 8) is limiter
     assert limiter.limit == 1
     with (
         pytest.raises(ValueError, match="a refusal is an answer"),
-        limiters.limit("shop.example", 8, Deadline(1, clock)),
+        limiters.limit(limiter),
     ):
         raise ValueError("a refusal is an answer")
     assert not limiter.is_down
 
 
 def test_idle_limiters_are_evicted_beyond_a_number() -> None:
-    clock = ManualClock()
     limiters = Limiters("http", FetchSettings())
-    with limiters.limit("kept.example", 8, Deadline(1, clock)):
+    with limiters.limit(limiters.get("kept.example", 8)):
         for number in range(MAX_LIMITERS + 10):
-            with limiters.limit(f"{number}.example", 8, Deadline(1, clock)):
+            with limiters.limit(limiters.get(f"{number}.example", 8)):
                 pass
         assert len(limiters._limiters) <= MAX_LIMITERS + 1
         assert "kept.example" in limiters._limiters
+
+
+def test_a_full_limiter_refuses_at_once_and_names_itself() -> None:
+    limiters = Limiters("http", FetchSettings())
+    limiter = limiters.get("shop.example", 1, is_foreign=True)
+    with limiters.limit(limiter), pytest.raises(BusyError) as caught, limiters.limit(limiter):
+        raise AssertionError("not admitted")
+    assert caught.value.server is limiter
+    assert (limiter.limit, limiter.is_foreign, limiter.is_idle) == (1, True, True)
+
+
+def test_a_refusal_by_a_dependency_is_an_answer() -> None:
+    limiters = Limiters("s3", FetchSettings(breaker_failures=1))
+    limiter = limiters.get("s3", 8)
+    with pytest.raises(TransientError), limiters.limit(limiter):
+        raise TransientError(FailureKind.DENIED, "403")
+    assert not limiter.is_down

@@ -260,6 +260,7 @@ def test_the_origin_of_a_file_is_read_from_its_path_alone(root: Path) -> None:
     link.symlink_to(root)
     reader = fetcher(link)
     for spelling in (link, root):
-        assert reader.origin(ImageRef(uri=f"{spelling.as_uri()}/x/y.png")) == Origin(root.as_uri(), root.as_uri(), True)
+        found = reader.origin(ImageRef(uri=f"{spelling.as_uri()}/x/y.png"))
+        assert found == Origin(root.as_uri(), root.as_uri(), True, root.as_uri())
     for uri in (f"{root.as_uri()}/../secret", "file:///etc/passwd", "file://host/x"):
         assert not reader.origin(ImageRef(uri=uri)).is_dependency

@@ -9,9 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sightstream.pipeline.fetch.deadline import Deadline
-from sightstream.pipeline.fetch.errors import FailureKind, TransientError
+from sightstream.pipeline.fetch.errors import BusyError, FailureKind, TransientError
 from sightstream.pipeline.fetch.retry_policy import RetryPolicy
 from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.stages import NO_SERVER
 from tests.pipeline.fetch.conftest import ManualClock
 
 
@@ -52,6 +53,9 @@ def test_retries_are_few_and_end_in_time(
         assert (asked or 0) <= 5
 
 
+NOT_AGAIN = {FailureKind.CRAWLING, FailureKind.MISCONFIGURED, FailureKind.DENIED, FailureKind.BUSY}
+
+
 @pytest.mark.parametrize("kind", list(FailureKind))
 def test_a_failure_that_a_retry_cannot_help_is_not_retried(kind: FailureKind) -> None:
     calls = []
@@ -62,4 +66,17 @@ def test_a_failure_that_a_retry_cannot_help_is_not_retried(kind: FailureKind) ->
 
     with pytest.raises(TransientError):
         RetryPolicy(FetchSettings(max_retries=2), lambda pause: None).call(attempt, Deadline(60))
-    assert len(calls) == (1 if kind in (FailureKind.MISCONFIGURED, FailureKind.DENIED, FailureKind.BUSY) else 3)
+    assert len(calls) == (1 if kind in NOT_AGAIN else 3)
+
+
+@pytest.mark.parametrize(("failures", "expected"), [(0, BusyError), (1, TransientError)])
+def test_a_full_limiter_is_no_attempt_unless_one_failed_before(failures: int, expected: type[TransientError]) -> None:
+    """Else a server that throttles for ever would let its requests go round for ever."""
+    left = [TransientError(FailureKind.THROTTLED, "busy")] * failures
+
+    def attempt() -> None:
+        raise left.pop() if left else BusyError(NO_SERVER)
+
+    with pytest.raises(TransientError) as caught:
+        RetryPolicy(FetchSettings(), lambda pause: None).call(attempt, Deadline(60))
+    assert type(caught.value) is expected

@@ -7,7 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from sightstream.pipeline.fetch.http.connection import Connection, ConnectionPool, Route
+from sightstream.pipeline.fetch.errors import FailureKind, TransientError
+from sightstream.pipeline.fetch.http.connection import (
+    MIN_BYTES_PER_S,
+    PACE_WINDOW_S,
+    Connection,
+    ConnectionPool,
+    Route,
+    _Pace,
+)
 from sightstream.pipeline.fetch.settings import FetchSettings
 from tests.pipeline.fetch.conftest import ManualClock
 
@@ -20,7 +28,7 @@ class Pair:
 
     def __init__(self, clock: ManualClock) -> None:
         mine, self.other = socket.socketpair()
-        self.mine = Connection(mine, clock())
+        self.mine = Connection(mine, clock)
 
 
 def test_the_connection_used_last_is_reused_first() -> None:
@@ -90,3 +98,18 @@ def test_a_connection_that_the_host_closed_or_wrote_to_is_not_reused() -> None:
         pool.release(ROUTE, after.mine)
         spoil(after)
         assert pool.acquire(ROUTE) is None
+
+
+def test_a_body_that_crawls_is_ended_and_one_that_keeps_its_pace_is_not() -> None:
+    clock = ManualClock()
+    pace = _Pace(clock)
+    for _ in range(20):
+        pace.add(MIN_BYTES_PER_S * 5)
+        clock.now += 5
+        assert 0 < pace.remaining_s() <= PACE_WINDOW_S
+    pace.add(int(MIN_BYTES_PER_S * PACE_WINDOW_S) - 1)
+    clock.now += PACE_WINDOW_S
+    with pytest.raises(TransientError) as caught:
+        pace.remaining_s()
+    assert caught.value.kind is FailureKind.CRAWLING
+    assert not caught.value.retryable

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sightstream.pipeline.errors import PipelineError, Rejected, Retryable
+from sightstream.pipeline.fetch.http import connection
 from sightstream.pipeline.fetch.retry_policy import RetryPolicy
 from sightstream.pipeline.types import NotModified, Origin
 from sightstream.schemas.wire.dead_letter import Reason
@@ -81,6 +82,17 @@ def test_a_failure_that_may_pass_is_retried(shared_server: HostileServer, path: 
         listed = failure(shared_server, path, allowed_hosts=("shop.example",))
         assert isinstance(listed, Retryable)
         assert listed.dependency == "shop.example"
+
+
+@pytest.mark.parametrize("path", ["slow-body", "slow-unmeasured", "slow-chunks"])
+def test_a_body_that_crawls_gives_its_thread_back_long_before_the_deadline(
+    server: HostileServer, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PACE_WINDOW_S", 0.2)
+    fetcher = http_fetcher(FakeNetwork(server), total_timeout_s=600, max_retries=2)
+    with pytest.raises(Retryable, match="less than 8192 bytes a second"):
+        get(fetcher, f"http://shop.example/{path}")
+    assert len(server.heads) == 1, "not again within the fetch"
 
 
 def test_every_answer_of_the_server_is_covered() -> None:
@@ -171,7 +183,9 @@ def test_an_origins_label_is_the_pattern_that_lists_it(server: HostileServer) ->
     hosts = ("a.cdn.example", "b.cdn.example")
     labels = {host: fetcher.origin(ImageRef(uri=f"http://{host}/x")).label for host in hosts}
     assert labels == {"a.cdn.example": "a.cdn.example", "b.cdn.example": "*.cdn.example"}
-    assert fetcher.origin(ImageRef(uri="http://else.example/x")) == Origin("else.example", "other", False)
+    assert fetcher.origin(ImageRef(uri="http://else.example/x")) == Origin(
+        "else.example", "other", False, "else.example"
+    )
     assert not fetcher.origin(ImageRef(uri="http://user@broken/")).is_dependency
     assert not fetcher.origin(ImageRef(uri="gopher://x/")).is_dependency
 

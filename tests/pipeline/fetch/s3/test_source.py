@@ -158,8 +158,8 @@ def test_a_bucket_that_the_worker_relies_on_is_waited_for(store: FakeS3, uri: st
 
 def test_an_origin_is_a_bucket_and_its_label_no_publishers_choice(store: FakeS3) -> None:
     reader = fetcher(store, allowed_buckets=("shop",))
-    assert reader.origin(ImageRef(uri=PLAIN)) == Origin("s3://shop", "s3://shop", is_dependency=True)
-    assert reader.origin(ImageRef(uri="s3://misspelt/key")) == Origin("s3://misspelt", "s3", is_dependency=True)
+    assert reader.origin(ImageRef(uri=PLAIN)) == Origin("s3://shop", "s3://shop", True, "s3")
+    assert reader.origin(ImageRef(uri="s3://misspelt/key")) == Origin("s3://misspelt", "s3", True, "s3")
     assert not reader.origin(ImageRef(uri="s3://no bucket/key")).is_dependency
 
 
