@@ -42,7 +42,9 @@ class _Pace:
         if remaining_s > 0:
             return remaining_s
         if self._window_bytes < MIN_BYTES_PER_S * PACE_WINDOW_S:
-            raise TransientError(FailureKind.CRAWLING, f"the body comes at less than {MIN_BYTES_PER_S} bytes a second")
+            raise TransientError(
+                FailureKind.CRAWLING, f"the body comes at less than {MIN_BYTES_PER_S} bytes per second"
+            )
         self._window_started, self._window_bytes = self._clock(), 0
         return PACE_WINDOW_S
 

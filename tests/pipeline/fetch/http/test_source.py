@@ -90,7 +90,7 @@ def test_a_body_that_crawls_gives_its_thread_back_long_before_the_deadline(
 ) -> None:
     monkeypatch.setattr(connection, "PACE_WINDOW_S", 0.2)
     fetcher = http_fetcher(FakeNetwork(server), total_timeout_s=600, max_retries=2)
-    with pytest.raises(Retryable, match="less than 8192 bytes a second"):
+    with pytest.raises(Retryable, match="less than 8192 bytes per second"):
         get(fetcher, f"http://shop.example/{path}")
     assert len(server.heads) == 1, "not again within the fetch"
 
