@@ -41,8 +41,8 @@ def open_consumer(kafka: KafkaSettings) -> TailConsumer:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",  # where retention removed the start meanwhile
             "fetch.wait.max.ms": 100,
-            "queued.min.messages": 5000,
             "queued.max.messages.kbytes": 16 * 1024,
+            "fetch.queue.backoff.ms": 10,  # by default a full queue costs a second
         },
         logger=client_logger(__name__),
     )

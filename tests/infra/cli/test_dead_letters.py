@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from sightstream.consumers.redrive.kafka_topics import KafkaTopics
+from sightstream.consumers.redrive.protocol import OutgoingRecord
 from sightstream.infra.cli.app import app
 from sightstream.infra.errors import CommandError
 from sightstream.infra.runtime.local import LocalRuntime
@@ -87,6 +92,24 @@ def test_from_the_first_look_to_the_last(cluster: RealCluster) -> None:
     assert documents("redrive", "--yes", "--include-parked")[0]["decisions"]["redriven"]["total"] == 1
     assert len(cluster.requests) == 3
     assert len(documents("list", "--redriven")) == 3
+
+
+def test_sigterm_ends_a_redrive_after_its_batch(cluster: RealCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        cluster.put_letter(0, b"p-1", request_value(number), failure_headers())
+    commit = KafkaTopics.commit
+
+    def commit_and_ask_to_stop(topics: KafkaTopics, records: Sequence[OutgoingRecord]) -> None:
+        commit(topics, records)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(KafkaTopics, "commit", commit_and_ask_to_stop)
+    before = signal.getsignal(signal.SIGTERM)
+    stopped = call("redrive", "--yes", "--rate", "1")
+    assert (stopped.exit_code, len(cluster.requests)) == (130, 1)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert call("redrive", "--yes", "--limit", "1").exit_code == 0
+    assert len(cluster.requests) == 2
 
 
 def test_a_missing_letter_and_a_letter_that_is_gone(cluster: RealCluster) -> None:
