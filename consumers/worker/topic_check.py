@@ -35,7 +35,9 @@ def check_topics(broker: TopicBroker, topics: TopicSettings) -> str:
         _check_partitions({name: found[name].partitions if name in found else 0 for name in names})
         settings = {name: broker.topic_settings(name) for name in names}
     except KafkaReadError as error:
-        raise Fatal(f"can't describe the topics: {error}") from error
+        raise Fatal(
+            f"can't describe the topics: {error}; with ACLs a worker needs Describe and DescribeConfigs on all three"
+        ) from error
     check_retention(topics.requests, settings[topics.requests])
     _check_sizes({name: int(_shown(name, settings[name], MAX_MESSAGE_BYTES)) for name in names[1:]})
     _warn_of_single_copies(found, settings)
@@ -75,7 +77,10 @@ def check_group(
         if found is None or _has_offsets(broker, group_id, topics.requests, stable=True):
             return
     except KafkaReadError as error:
-        raise Fatal(f"can't read the offsets of the group {group_id}: {error}") from error
+        raise Fatal(
+            f"can't read the offsets of the group {group_id}: {error}; with ACLs a worker needs Read and Describe on "
+            f"its group, and Read on the result and dead-letter topics"
+        ) from error
     raise Fatal(
         f"the group {group_id} has no offsets on {topics.requests}, but there are outcomes in {found.topic}: Kafka has "
         f"forgotten the offsets, the group's name is new, or the topic was created again. Starting at the oldest "
