@@ -2,9 +2,12 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,4 +46,44 @@ time_t time(time_t *out) {
     clock_gettime(CLOCK_REALTIME, &now);
     if (out) *out = now.tv_sec;
     return now.tv_sec;
+}
+
+int timespec_get(struct timespec *now, int base) {
+    clock_gettime(CLOCK_REALTIME, now);
+    return base;
+}
+
+/* Waits until a wall-clock time that was read from this clock. The kernel's own clock has not moved. */
+
+static struct timespec in_kernel(const struct timespec *until) {
+    struct timespec moved = *until;
+    if (moved.tv_sec > 1000000000L) moved.tv_sec -= offset_s(); /* less is monotonic time, since the start */
+    return moved;
+}
+
+int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex,
+                           const struct timespec *restrict until) {
+    static int (*real)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *) = NULL;
+    if (real == NULL) {
+        /* Without its version the oldest one is found, which has another condition variable. */
+        void *found = dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
+        if (found == NULL) found = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
+        real = (int (*)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *))found;
+    }
+    struct timespec moved = in_kernel(until);
+    return real(cond, mutex, &moved);
+}
+
+int cnd_timedwait(cnd_t *restrict cond, mtx_t *restrict mutex, const struct timespec *restrict until) {
+    static int (*real)(cnd_t *, mtx_t *, const struct timespec *) = NULL;
+    if (real == NULL) real = (int (*)(cnd_t *, mtx_t *, const struct timespec *))dlsym(RTLD_NEXT, "cnd_timedwait");
+    struct timespec moved = in_kernel(until);
+    return real(cond, mutex, &moved);
+}
+
+int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict until) {
+    static int (*real)(sem_t *, const struct timespec *) = NULL;
+    if (real == NULL) real = (int (*)(sem_t *, const struct timespec *))dlsym(RTLD_NEXT, "sem_timedwait");
+    struct timespec moved = in_kernel(until);
+    return real(semaphore, &moved);
 }

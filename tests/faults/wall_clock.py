@@ -1,7 +1,7 @@
 """Moves the wall clock of chosen processes, as an operator or a time server would: monotonic time goes on.
 
-A small library, compiled from wall_clock.c, is preloaded into them; it moves what Python and librdkafka read. Waits in
-the kernel until a wall-clock time do not move. Needs a C compiler.
+A small library, compiled from wall_clock.c, is preloaded into them; it moves what Python and librdkafka read, and the
+waits that they begin until such a time. A wait that has begun already does not move. Needs a C compiler.
 """
 
 from __future__ import annotations
