@@ -2,6 +2,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3 || echo python3)
 BIN := .venv/bin
 ARGS ?=
+SEED ?= 1
+MINUTES ?= 30
+REPORT ?= build/soak.json
 # Some machines set it. The tests start hundreds of processes, and each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -22,8 +25,9 @@ check: ## Run format, lint, types and the fast tests, in a minute: no Kafka, no 
 fast: setup ## Run the fast tests alone.
 	$(BIN)/pytest -n 2 --dist loadfile -m "not real and not slow and not soak" $(ARGS)
 
-soak: setup ## Run the tests that take many minutes to hours.
-	$(BIN)/pytest -m soak $(ARGS) || [ $$? -eq 5 ] # 5: there are none
+soak: setup ## Run the tests marked soak, then break a cluster in every way: SEED=1 MINUTES=30 REPORT=build/soak.json
+	$(BIN)/pytest -m soak
+	$(BIN)/python -m tests.faults.soak --seed $(SEED) --minutes $(MINUTES) --report $(REPORT) $(ARGS)
 
 mutants: setup ## Break the product on purpose, fault by fault, and see that the tests notice; ARGS=NAME runs that one.
 	$(BIN)/python -m tests.mutants $(ARGS)

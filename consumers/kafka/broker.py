@@ -13,7 +13,6 @@ from confluent_kafka import (
     IsolationLevel,
     KafkaError,
     KafkaException,
-    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import (
@@ -27,6 +26,7 @@ from confluent_kafka.admin import (
     TopicDescription,
 )
 
+from sightstream.consumers.kafka.topic_description import describe_topics
 from sightstream.consumers.kafka.types import KafkaReadError, MissingTopic, PartitionId
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Membership:
 
 
 class Broker:
-    """Each call blocks for `timeout_s` at most. Raises KafkaReadError."""
+    """Each call blocks for `timeout_s` at most, for three times that where a broker is down. Raises KafkaReadError."""
 
     def __init__(self, admin: AdminClient, timeout_s: float) -> None:
         self._admin = admin
@@ -83,13 +83,13 @@ class Broker:
         """Return every partition of `topics`. A topic that does not exist is an error."""
         if not topics:
             return []
-        futures = self._call(self._admin.describe_topics, TopicCollection(list(topics)))
+        futures = self._call(describe_topics, self._admin, topics)
         described: dict[str, TopicDescription] = {name: self._result(futures[name], name) for name in topics}
         return [PartitionId(name, part.id) for name, topic in described.items() for part in topic.partitions]
 
     def topics(self, names: Collection[str]) -> dict[str, Topic]:
         """Return those of `names` that exist."""
-        futures = self._call(self._admin.describe_topics, TopicCollection(list(names)))
+        futures = self._call(describe_topics, self._admin, names)
         found: dict[str, Topic] = {}
         for name in names:
             with suppress(MissingTopic):

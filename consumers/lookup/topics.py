@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic, TopicDescription
 
+from sightstream.consumers.kafka.topic_description import describe_topics
 from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.lookup.errors import LookupFailure
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES
@@ -48,9 +49,7 @@ def check_unchanged(admin: AdminClient, known: TableTopics) -> None:
     Raises LookupFailure when they are not: Faust would crash at a partition that it does not know.
     Raises KafkaReadError when the broker does not tell.
     """
-    described = admin.describe_topics(
-        TopicCollection([known.results, known.changelog]), request_timeout=_CHECK_TIMEOUT_S
-    )
+    described = describe_topics(admin, [known.results, known.changelog], _CHECK_TIMEOUT_S)
     try:
         found: dict[str, TopicDescription] = {name: future.result() for name, future in described.items()}
     except KafkaException as error:
@@ -80,9 +79,7 @@ def _describe(admin: AdminClient, topic: str, appears_within_s: float = 0) -> tu
     deadline = time.monotonic() + appears_within_s
     while True:
         try:
-            found: TopicDescription = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_S)[
-                topic
-            ].result()
+            found: TopicDescription = describe_topics(admin, [topic], _TIMEOUT_S)[topic].result()
             return str(found.topic_id), len(found.partitions)
         except KafkaException as error:
             unknown = error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART

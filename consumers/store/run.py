@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, TopicCollection
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient, TopicDescription
 
+from sightstream.consumers.kafka.topic_description import describe_topics
 from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.errors import StoreError
 from sightstream.consumers.store.follower import Follower, TopicRowMapping
@@ -23,7 +24,7 @@ from sightstream.schemas.wire.topics import TopicSettings
 
 log = logging.getLogger(__name__)
 
-_ADMIN_TIMEOUT_S = 30
+_ADMIN_TIMEOUT_S = 10
 
 
 @contextmanager
@@ -66,7 +67,7 @@ def instance_id(path: Path) -> str:
 def topic_ids(admin: AdminClient, names: list[str]) -> dict[str, str]:
     """Return each topic's id. Raises StoreError when a topic is missing or the broker does not answer."""
     try:
-        described = admin.describe_topics(TopicCollection(names), request_timeout=_ADMIN_TIMEOUT_S)
+        described = describe_topics(admin, names, _ADMIN_TIMEOUT_S)
         topics: dict[str, TopicDescription] = {name: described[name].result() for name in names}
         return {name: str(topic.topic_id) for name, topic in topics.items()}
     except KafkaException as error:

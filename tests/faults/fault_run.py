@@ -34,6 +34,8 @@ from tests.faults.wall_clock import WallClock
 SESSION_S = 6
 MAX_IN_FLIGHT = 16
 RECOVERY_LIMIT_S = SESSION_S + 10
+# A dead broker costs its fencing, new coordinators, which read their logs, and requests that wait for the old ones.
+BROKER_RECOVERY_LIMIT_S = 45
 # What a worker committed just before a fault can reach the reader a moment after it, and is no recovery.
 STILL_ARRIVING_S = 0.5
 BUCKET = "fault-images"
@@ -55,11 +57,12 @@ class Surroundings:
 
 @dataclass(slots=True)
 class Mark:
-    """What was so at the moment of a fault."""
+    """What was so at the moment of a fault, which hit these partitions and so many workers."""
 
     fault: Fault
     at_ms: int
     partitions: frozenset[int]
+    hit: int
 
 
 @dataclass
@@ -210,8 +213,8 @@ class FaultRun:
     def mark(self, name: str, partitions: Collection[int] | None = None, hit: int | None = None) -> Mark:
         """Note the moment right before a fault that hits these partitions, or all, and so many workers, or all."""
         chosen = frozenset(self.harness.published_to if partitions is None else partitions)
-        fault = Fault(name, self.lag, self._in_flight(len(self.workers) if hit is None else hit))
-        return Mark(fault, int(time.time() * 1000), chosen)
+        count = len(self.workers) if hit is None else hit
+        return Mark(Fault(name, self.lag, self._in_flight(count)), int(time.time() * 1000), chosen, count)
 
     def _in_flight(self, workers: int) -> int:
         """Count what was computed and is not committed yet, and what those workers may have in their hands."""
@@ -225,12 +228,15 @@ class FaultRun:
         Counted from the mark, or from `since_ms` where the fault lasts.
         """
         start_ms = since_ms or mark.at_ms
-        found = self._wait_for_recovery(mark.partitions, start_ms, (limit_s or 0) + 60)
+        found = self._wait_for_recovery(mark, start_ms, (limit_s or 0) + 60)
         self.faults.append(replace(mark.fault, recovery_s=found, recovery_limit_s=limit_s))
 
-    def _wait_for_recovery(self, partitions: frozenset[int], start_ms: int, timeout_s: float) -> float | None:
-        deadline = time.monotonic() + timeout_s
+    def _wait_for_recovery(self, mark: Mark, start_ms: int, timeout_s: float) -> float | None:
+        """Workers that can't commit go on computing: what they have in their hands then counts as in flight, too."""
+        deadline, partitions = time.monotonic() + timeout_s, mark.partitions
         while time.monotonic() < deadline:
+            in_flight = max(mark.fault.in_flight, self._in_flight(mark.hit))
+            mark.fault = replace(mark.fault, in_flight=in_flight)
             first = self._first_outcomes(start_ms + STILL_ARRIVING_S * 1000)
             if partitions <= first.keys() | self._finished_partitions():
                 return max((first[p] - start_ms for p in partitions & first.keys()), default=0) / 1000

@@ -12,7 +12,7 @@ import psutil
 from PIL import Image
 
 from sightstream.pipeline.engine.simulated import CRASH, HANG
-from tests.faults.fault_run import SESSION_S, FaultRun
+from tests.faults.fault_run import BROKER_RECOVERY_LIMIT_S, SESSION_S, FaultRun
 from tests.faults.harness import wait_for
 
 WORK_AFTERWARDS = 300
@@ -97,7 +97,7 @@ def _kill_broker(run: FaultRun, name: str, node: int) -> None:
     mark = run.mark(name)
     run.cluster.brokers[node].kill()
     try:
-        run.note(mark)
+        run.note(mark, BROKER_RECOVERY_LIMIT_S)
     finally:
         run.cluster.brokers[node].restart()
         run.cluster.wait_until_whole(run.harness.topic_names)
@@ -112,7 +112,7 @@ def freeze_broker(run: FaultRun) -> None:
         pause_until(mark.at_ms, 30)
     finally:
         run.cluster.brokers[node].resume()
-    run.note(mark, since_ms=int(time.time() * 1000))
+    run.note(mark, BROKER_RECOVERY_LIMIT_S, since_ms=int(time.time() * 1000))
     run.cluster.wait_until_whole(run.harness.topic_names)
 
 
@@ -156,7 +156,7 @@ def fill_disk(run: FaultRun) -> None:
     disk.fill()
     try:
         wait_for(lambda: not broker.running, "the end of the broker", 60)
-        run.note(mark, since_ms=int(time.time() * 1000))
+        run.note(mark, BROKER_RECOVERY_LIMIT_S, since_ms=int(time.time() * 1000))
     finally:
         disk.free()
         broker.restart()

@@ -74,8 +74,9 @@ class End:
 class Fault:
     """One injected fault.
 
-    `lag` and `in_flight` (images in the hands of the workers that it hit) are counted at the fault. `recovery_s` is the
-    time until outcomes went on, None where nobody measured it; `recovery_limit_s` is what it may be.
+    `lag` is counted at the fault. `in_flight` are the images in the hands of the workers that it hit, at the fault or,
+    where it keeps them from committing, until it is over. `recovery_s` is the time until outcomes went on, None where
+    nobody measured it; `recovery_limit_s` is what it may be.
     """
 
     name: str

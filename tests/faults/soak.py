@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,7 @@ class Soak:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # so that every process of it ends, too
     shutil.rmtree(options.folder, ignore_errors=True)
     rows: list[Row] = []
     with ExitStack() as stack:
