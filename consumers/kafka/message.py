@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operator import methodcaller
 
-from confluent_kafka import Message
+from confluent_kafka import KafkaError, Message
 
 from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
 from sightstream.schemas.wire.dead_letter import Headers, RecordId
@@ -49,3 +49,11 @@ def headers_of(message: Message) -> Headers | None:
         return None
     pairs = headers.items() if isinstance(headers, dict) else headers
     return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Return whether the client that delivered this error does nothing any more.
+
+    A consumer's fatal error comes as `_FATAL`, for which confluent-kafka's own `fatal()` is false.
+    """
+    return error.fatal() or error.code() == KafkaError._FATAL

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from sightstream.consumers.kafka.message import partition_of, record_id
+from sightstream.consumers.kafka.message import is_fatal, partition_of, record_id
 from sightstream.consumers.kafka.tail import TailConsumer
 from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
 
@@ -85,6 +85,6 @@ def _is_answer(message: Message) -> bool:
         return True
     if error.code() == KafkaError._PARTITION_EOF:
         return partition_of(message) is not None
-    if error.fatal() or error.code() in _REFUSED:
+    if is_fatal(error) or error.code() in _REFUSED:
         raise KafkaReadError(f"{message.topic() or 'Kafka'}: {error.str()}")
     return False

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message, TopicPartition
 
 from sightstream.consumers import metrics
-from sightstream.consumers.kafka.message import IncompleteMessage, partition_of, record_id
+from sightstream.consumers.kafka.message import IncompleteMessage, is_fatal, partition_of, record_id
 from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.store.batch import Batch, Position
 from sightstream.consumers.store.database import Database
@@ -142,7 +142,7 @@ class Follower:
             self._reset(message)
         elif error.code() in _ERRORS_THAT_STOP:
             raise StoreError(f"{message.topic() or 'Kafka'}: {error.str()}: {_ERRORS_THAT_STOP[error.code()]}")
-        elif error.fatal():
+        elif is_fatal(error):
             raise StoreError(f"Kafka's client gave up: {error.str()}; start the store again")
         else:
             log.warning("Kafka: %s; trying again", error.str())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from sightstream.consumers.kafka.message import IncompleteMessage, record_id
+from sightstream.consumers.kafka.message import IncompleteMessage, is_fatal, record_id
 from sightstream.consumers.metrics import PAUSED, REQUESTS_TAKEN
 from sightstream.consumers.worker.admission import Admission, AdmissionControl
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
@@ -232,7 +232,7 @@ class Intake:
 
 def _handle_error(error: KafkaError) -> None:
     check_permission(error)
-    if error.fatal():
+    if is_fatal(error):
         raise Fatal(f"the consumer can't go on: {error}")
     log.warning("consumer: %s", error)
 

@@ -78,6 +78,7 @@ class FaultRun:
     faults: list[Fault] = field(default_factory=list)
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     poison: int = 0
+    store_restarts: int = 0
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
@@ -139,6 +140,12 @@ class FaultRun:
         with (self.folder / "store.log").open("ab") as log:
             command = [sys.executable, "-m", "sightstream", "store"]
             self.store = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+
+    def keep_store(self) -> None:
+        """Start the store again if it has ended by itself, as a supervisor does."""
+        if self.store is not None and self.store.poll() is not None:
+            self.store_restarts += 1
+            self.start_store()
 
     def stop(self) -> None:
         self.harness.stop()
@@ -273,9 +280,10 @@ class FaultRun:
         rows = self._rows(len(found.outcomes)) if self.store is not None else None
         return replace(found, rows=rows, inferences=counts, faults=tuple(self.faults))
 
-    def _rows(self, wanted: int, timeout_s: float = 30) -> tuple[RecordId, ...]:
+    def _rows(self, wanted: int, timeout_s: float = 90) -> tuple[RecordId, ...]:
         deadline = time.monotonic() + timeout_s
         while len(rows := tuple(read_rows(self.database))) < wanted and time.monotonic() < deadline:
+            self.keep_store()
             time.sleep(0.1)
         return rows
 

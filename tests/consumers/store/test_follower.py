@@ -219,6 +219,14 @@ def test_an_error_for_a_person_stops_the_store_with_the_rows_kept(database: Data
     assert rows(database, "results") == [(0, 0)]
 
 
+def test_a_client_that_gave_up_ends_the_store_with_the_rows_kept(database: Database) -> None:
+    """A static member whose session has ended can be fenced by its own new membership; the client is of no use then."""
+    consumer = FakeConsumer([assign(R0), answered(R0, 0), problem(R0, 0, KafkaError._FATAL)])
+    with pytest.raises(StoreError, match="start the store again"):
+        follow(database, consumer)
+    assert rows(database, "results") == [(0, 0)]
+
+
 def test_a_passing_error_is_logged_and_survived(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     passing = problem(R0, 0, KafkaError._TRANSPORT)
     follow(database, FakeConsumer([assign(R0), passing, answered(R0, 0)]))

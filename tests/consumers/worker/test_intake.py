@@ -303,6 +303,12 @@ def test_a_missing_permission_stops_the_worker_and_names_the_acl(code: int, acl:
         harness.poll()
 
 
+def test_a_client_that_gave_up_ends_the_worker(harness: IntakeHarness) -> None:
+    harness.consumer.messages = [Message(error=KafkaError(KafkaError._FATAL))]
+    with pytest.raises(Fatal, match="the consumer can't go on"):
+        harness.poll()
+
+
 def test_another_error_is_a_warning(harness: IntakeHarness) -> None:
     harness.consumer.messages = [Message(error=KafkaError(KafkaError._ALL_BROKERS_DOWN))]
     harness.poll()
