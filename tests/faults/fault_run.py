@@ -36,6 +36,7 @@ MAX_IN_FLIGHT = 16
 RECOVERY_LIMIT_S = SESSION_S + 10
 # A dead broker costs its fencing, new coordinators, which read their logs, and requests that wait for the old ones.
 BROKER_RECOVERY_LIMIT_S = 45
+WORK_LEFT = 400  # requests at each fault; some faults last for long
 # What a worker committed just before a fault can reach the reader a moment after it, and is no recovery.
 STILL_ARRIVING_S = 0.5
 BUCKET = "fault-images"
@@ -218,7 +219,11 @@ class FaultRun:
         wait_for(assigned, "workers with partitions", timeout_s)
 
     def mark(self, name: str, partitions: Collection[int] | None = None, hit: int | None = None) -> Mark:
-        """Note the moment right before a fault that hits these partitions, or all, and so many workers, or all."""
+        """Note the moment right before a fault that hits these partitions, or all, and so many workers, or all.
+
+        Publishes more first when there is too little left to do.
+        """
+        self.keep_busy(WORK_LEFT)
         chosen = frozenset(self.harness.published_to if partitions is None else partitions)
         count = len(self.workers) if hit is None else hit
         return Mark(Fault(name, self.lag, self._in_flight(count)), int(time.time() * 1000), chosen, count)

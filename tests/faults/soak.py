@@ -33,7 +33,6 @@ from tests.faults.wall_clock import WallClock
 WORKERS = 3
 DISK_NODE = 3
 REQUESTS_ALONE = 1500
-AT_LEAST_LEFT = 600
 MIX_REQUESTS = 100_000
 ATTEMPTS = 3
 FINISH_TIMEOUT_S = 1800.0
@@ -145,7 +144,6 @@ def _mix(soak: Soak) -> Row:
             if broken or time.monotonic() > end or run.harness.published >= options.mix_requests:
                 break
             time.sleep(step.quiet_s)
-            run.keep_busy(AT_LEAST_LEFT)
             _say(f"  mix: {step.fault} at {run.harness.published:,} published, {run.lag:,} left")
             broken += _inject(run, step.fault)
         run.publish(max(0, options.mix_requests - run.harness.published), products=2000)

@@ -64,7 +64,6 @@ def test_coordinators_and_a_worker_die_and_every_invariant_holds(run: FaultRun) 
         run.start_worker()
     run.harness.wait_until_seen(30)
     for inject in (kill_worker, kill_group_coordinator, kill_transaction_coordinator):
-        run.keep_busy(400)
         inject(run)
     history = run.finish()
     assert run.broken(history) == []
