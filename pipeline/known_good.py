@@ -9,7 +9,7 @@ from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.in_flight import Clocks, InFlightRequest
 from sightstream.pipeline.internal_errors import NoKnownGood
-from sightstream.pipeline.stages import DecodeStage, FetchStage
+from sightstream.pipeline.stages import DecodeStage, FetchStage, ServerBusy
 from sightstream.pipeline.types import FetchedImage
 from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
@@ -63,6 +63,8 @@ class KnownGoodJobs:
             raise NoKnownGood("an unexpected error, and no image was fetched before to compare with")
         try:
             self._fetcher.fetch(known_good)
+        except ServerBusy:  # no attempt was made, of this image or of the failed one
+            raise NoKnownGood("an unexpected error, and the server of an image to compare with is busy") from None
         except PipelineError:
             raise
         except Exception as error:

@@ -15,6 +15,7 @@ from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryabl
 from sightstream.pipeline.internal_errors import MAX_TRIES
 from sightstream.pipeline.own_parts import FETCHER, LOCAL_RESOURCES
 from sightstream.pipeline.shortage import shortage
+from sightstream.pipeline.stages import NO_SERVER, ServerBusy
 from sightstream.pipeline.types import EngineJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
@@ -213,7 +214,7 @@ def test_a_stage_that_fails_on_a_known_good_job_as_well_stops_the_worker(
     harness.decoder.error = None
 
 
-@pytest.mark.parametrize("error", [BUG, TypeError("secret")], ids=repr)
+@pytest.mark.parametrize("error", [BUG, TypeError("secret"), ServerBusy(NO_SERVER)], ids=repr)
 def test_a_host_can_not_stop_the_worker_by_an_answer_that_triggers_a_bug(
     harness: FlowHarness, error: Exception
 ) -> None:
