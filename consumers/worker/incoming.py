@@ -11,7 +11,14 @@ from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.in_flight import CLOCKS
 from sightstream.pipeline.internal_errors import attempt
 from sightstream.pipeline.known_good import known_good_request
-from sightstream.schemas.wire.codec import WireError, check_headers, decode_request, encode
+from sightstream.schemas.wire.codec import (
+    MAX_REQUEST_BYTES,
+    WireError,
+    check_headers,
+    decode_request,
+    describe_excess,
+    encode,
+)
 from sightstream.schemas.wire.dead_letter import Headers, Reason, RecordId, Stage, omitted_headers
 from sightstream.schemas.wire.record_size import record_bytes
 from sightstream.schemas.wire.redrive import history_headers
@@ -37,7 +44,7 @@ def read_record(at: RecordId, key: bytes | None, value: bytes | None, headers: H
     usable = headers or []
     delivery = Delivery(at, key, value, history_headers(usable) if problem else usable)
     if problem is None:
-        problem = _decode(delivery)
+        problem = _check_size(value) or _decode(delivery)
     if record_bytes(key, value, delivery.headers) > MAX_KEPT_BYTES:
         delivery.omit(omitted_headers(key, value))
     return delivery, problem
@@ -49,6 +56,14 @@ def _check(headers: Headers) -> Rejected | None:
     except WireError as error:
         return Rejected(error.reason, Stage.TAKE, f"{error}; the headers are left out here")
     return None
+
+
+def _check_size(value: bytes | None) -> Rejected | None:
+    """Return the rejection without raising it: an exception would keep the bytes until they are collected."""
+    size = len(value or b"")
+    if size <= MAX_REQUEST_BYTES:
+        return None
+    return Rejected(Reason.REQUEST_TOO_LARGE, Stage.TAKE, describe_excess(size, MAX_REQUEST_BYTES))
 
 
 def _decode(delivery: Delivery) -> Rejected | None:

@@ -66,13 +66,18 @@ def _decode(value: bytes | None, model: type[Model], max_bytes: int) -> Model:
     if value is None:
         raise WireError(Reason.MALFORMED, "the record has no value; send a JSON object")
     if len(value) > max_bytes:
-        raise WireError(Reason.REQUEST_TOO_LARGE, f"{len(value)} bytes are over the cap of {max_bytes}; send less")
+        raise WireError(Reason.REQUEST_TOO_LARGE, describe_excess(len(value), max_bytes))
     _check_depth(value)
     _check_version(_parse(value))
     try:
         return model.model_validate_json(value, strict=True)
     except ValidationError as error:
         raise WireError(Reason.MALFORMED, _explain(error)) from None
+
+
+def describe_excess(size: int, max_bytes: int) -> str:
+    """Return what a dead letter says about a value over the cap."""
+    return f"{size} bytes are over the cap of {max_bytes}; send less"
 
 
 def _check_depth(value: bytes) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -62,6 +64,18 @@ def test_bytes_that_no_dead_letter_could_carry_are_dropped_at_once() -> None:
     assert (record.key, record.value, record.partition) == (None, None, 3)
     assert headers["sightstream-omitted-bytes"] == str(len(value) + 1).encode()
     assert headers["sightstream-omitted-sha256"] == hashlib.sha256(value).hexdigest().encode()
+
+
+def test_nothing_refers_to_dropped_bytes() -> None:
+    """An exception refers to the frames that it passed, and could keep 600 MB until the next full collection."""
+    value = b"x" * (MAX_KEPT_BYTES + 1)
+    before = sys.getrefcount(value)
+    gc.disable()
+    try:
+        kept = read_record(AT, b"k", value, [])
+        assert sys.getrefcount(value) == before, kept
+    finally:
+        gc.enable()
 
 
 def test_a_large_key_is_dropped_too_and_the_request_is_answered_still() -> None:
