@@ -82,4 +82,4 @@ def test_a_long_topic_of_large_results(
 def test_a_very_long_topic_of_large_results(
     runtime: LocalRuntime, topics: TopicSettings, config_file: Path, tmp_path: Path
 ) -> None:
-    check_bounded(runtime, topics, config_file, tmp_path, count=30_000)
+    check_bounded(runtime, topics, config_file, tmp_path, count=10_000)
