@@ -187,6 +187,47 @@ def transactions(
     raise typer.Exit(1 if missed(comparison) else 0)
 
 
+@app.command()
+def neighbours(
+    *,
+    images: Annotated[int, typer.Option(min=50, help="Honest requests in each case.")] = 1000,
+    misspelt: Annotated[int, typer.Option(min=1, help="Requests for a bucket that does not exist.")] = 10_000,
+    paced: Annotated[float, typer.Option(min=1, help="Honest requests per second where they are paced.")] = 25,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of all cases; the figures are medians over them.")] = 1,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Another checkout, whose worker also reads from the far store.")
+    ] = None,
+    json_to: Annotated[
+        Path | None, typer.Option("--json", help="Write JSON to this file; - prints it to standard output.")
+    ] = None,
+) -> None:
+    """Measure what honest images pay beside slow, broken and misspelt ones. Exits 1 if a bar is missed.
+
+    Starts its own Kafka and S3. The engine answers at once.
+    """
+    import json
+
+    from sightstream.infra.lab.bench.neighbours.options import NeighboursOptions
+    from sightstream.infra.lab.bench.neighbours.report import as_table, document, missed
+    from sightstream.infra.lab.bench.neighbours.run import measure
+
+    console = _console(stderr=True)
+    options = NeighboursOptions(
+        images=images, misspelt=misspelt, paced_per_s=paced, rounds=rounds, baseline=baseline and baseline.resolve()
+    )
+    found = measure(options, lambda text: console.print(text, markup=False))
+    to_stdout = json_to == Path("-")
+    if to_stdout:
+        _print_json(document(found))
+    elif json_to is not None:
+        json_to.write_text(json.dumps(document(found), indent=1) + "\n", encoding="utf-8")
+    out = console if to_stdout else _console(stderr=False)
+    out.print(as_table(found))
+    for line in missed(found):
+        out.print(line, markup=False)
+    raise typer.Exit(1 if missed(found) else 0)
+
+
 def _select_systems(only: str | None) -> list[SystemUnderTest]:
     from sightstream.infra.errors import CommandError
     from sightstream.infra.lab.bench.feed.systems import SYSTEMS

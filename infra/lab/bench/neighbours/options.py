@@ -1,0 +1,31 @@
+"""The options of the measurement, and its cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ALONE, TROUBLED, OUTAGE, MISSPELT, FAR = "alone", "slow and down", "outage", "misspelt", "far store"
+CASES = (ALONE, TROUBLED, OUTAGE, MISSPELT, FAR)
+
+
+@dataclass(frozen=True, slots=True)
+class NeighboursOptions:
+    """Each case has `images` honest requests for images in S3.
+
+    `slow and down` publishes them at `paced_per_s`, with as many requests for a slow host and for one that is down as
+    `troubled_fraction` of them; it is compared with the honest ones alone at the same rate. The others are backlogs:
+    `outage` adds the same fraction for a host that is down; `misspelt` adds `misspelt` requests for a bucket that does
+    not exist; `far store` reads through a proxy that adds `delay_s`. With `baseline`, another checkout's worker runs
+    the far store, too.
+    """
+
+    images: int = 1000
+    paced_per_s: float = 25
+    troubled_fraction: float = 0.05
+    misspelt: int = 10_000
+    delay_s: float = 0.05
+    rounds: int = 1
+    timeout_s: float = 300
+    partitions: int = 4
+    baseline: Path | None = None
