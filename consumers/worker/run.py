@@ -48,8 +48,7 @@ def run_worker(
         topic_id = check_topics(broker, topics)
         if not from_beginning:
             _check_group(broker, settings, kafka, topics)
-        # Inside a transaction: it must answer long before the broker's own limit.
-        watch = TopicWatch(Broker(admin, settings.transaction_timeout_s / 6), topics.requests, topic_id)
+        watch = TopicWatch(_watch_broker(settings, kafka), topics.requests, topic_id)
         journal = Journal(private_folder(state_dir) / f"{file_stem(group_id, name)}.journal", topic_id)
         flow = start_flow()
         try:
@@ -60,6 +59,16 @@ def run_worker(
         finally:
             journal.close()
             flow.stop()
+
+
+def _watch_broker(settings: WorkerSettings, kafka: KafkaSettings) -> Broker:
+    """Return what is asked inside a transaction: it must answer long before the broker's own limit.
+
+    By default the client waits a minute for a frozen broker and prefers it meanwhile, as the last one that it used.
+    """
+    timeout_s = settings.transaction_timeout_s / 6
+    config = kafka.client_config() | {"socket.timeout.ms": max(1000, round(timeout_s * 1000))}
+    return Broker(AdminClient(config, logger=client_logger(__name__)), timeout_s)
 
 
 def _stop_on_signals(worker: Worker) -> None:

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 IDLE_POLL_S = 0.2
 BUSY_POLL_S = 0.02
 CLOSE_TIMEOUT_S = 30.0
+SOCKET_TIMEOUT_MS = 10_000
 
 
 class Worker:
@@ -177,6 +178,8 @@ def consumer_config(settings: WorkerSettings, kafka: KafkaSettings) -> dict[str,
         "session.timeout.ms": session_timeout_ms,
         "heartbeat.interval.ms": max(300, session_timeout_ms // 5),
         "max.poll.interval.ms": round(settings.max_poll_interval_s * 1000),
+        # A frozen broker's partitions have other leaders after seconds; the default waits a minute for its answer.
+        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
         # Requests are small and wait behind a GPU: a deep prefetch would only be thrown away at a pause.
         "queued.max.messages.kbytes": 16 * 1024,
         "fetch.message.max.bytes": MAX_REQUEST_RECORD_BYTES,

@@ -164,13 +164,17 @@ def fill_disk(run: FaultRun) -> None:
 
 
 def move_clock(run: FaultRun) -> None:
-    """Move the workers' wall clock an hour ahead, an hour back, and right again, while they work."""
+    """Move the workers' wall clock an hour ahead, an hour back, and right again, while they work.
+
+    An object store refuses requests of an hour ago, so its images wait until the clock is right.
+    """
     clock = run.surroundings.clock
     assert clock is not None
     for seconds in (3600, -3600, 0):
         mark = run.mark("the wall clock moved an hour", hit=0)
         clock.move(seconds)
-        run.note(mark)
+        if seconds == 0 or not run.uses_s3:
+            run.note(mark)
 
 
 def stop_store(run: FaultRun) -> None:

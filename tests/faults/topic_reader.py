@@ -35,6 +35,7 @@ def reader_config(kafka: KafkaSettings, isolation: str = "read_committed") -> di
         "enable.partition.eof": True,
         "auto.offset.reset": "error",
         "receive.message.max.bytes": MAX_RECEIVED_BYTES,
+        "socket.timeout.ms": 5000,  # a frozen broker must not delay the reader, which measures the recovery
         "log_level": 0,  # brokers go away on purpose
     }
 

@@ -19,3 +19,10 @@ def test_only_transactions_commit_offsets() -> None:
     assert config["enable.auto.commit"] is False
     assert config["enable.auto.offset.store"] is False
     assert config["isolation.level"] == "read_committed"
+
+
+def test_a_frozen_broker_is_given_up_long_before_the_clients_default_of_a_minute() -> None:
+    settings = WorkerSettings(transaction_timeout_s=15)
+    timeout_ms = consumer_config(settings, KafkaSettings())["socket.timeout.ms"]
+    assert isinstance(timeout_ms, int)
+    assert timeout_ms <= settings.session_timeout_s * 1000
