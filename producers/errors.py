@@ -39,7 +39,10 @@ class TopicMismatch(PublishError):
 
 
 class NotDelivered(PublishError):
-    """The broker never confirmed this record. Publish the request again: its `request_id` marks it as the same."""
+    """The broker never confirmed this record: publish the request again.
+
+    If the record did arrive, the request is answered twice, under the same `request_id`.
+    """
 
     def __init__(self, request_id: str, reason: str) -> None:
         super().__init__(f"{request_id}: {reason}")

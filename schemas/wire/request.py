@@ -60,7 +60,8 @@ class ImageRequest(WireModel):
 
     schema_version: Literal[1] = Field(default=1, description="Version of this schema.")
     request_id: Identifier = Field(
-        description="Your id of the request, which its outcome carries. Use the same id when you publish it again."
+        description="Your id of the request, which its outcome carries. A request that is published twice is answered "
+        "twice, under the same id."
     )
     product_id: Identifier = Field(
         description="Id of the product, and the Kafka key: the requests of one product are answered in order."
