@@ -1,4 +1,4 @@
-"""The options of the measurement, and its cases."""
+"""The options of the measurement, and the names of its cases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ALONE, TROUBLED, OUTAGE, MISSPELT, FAR = "alone", "slow and down", "outage", "misspelt", "far store"
-CASES = (ALONE, TROUBLED, OUTAGE, MISSPELT, FAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +13,10 @@ class NeighboursOptions:
     """Each case has `images` honest requests for images in S3.
 
     `slow and down` publishes them at `paced_per_s`, with as many requests for a slow host and for one that is down as
-    `troubled_fraction` of them; it is compared with the honest ones alone at the same rate. The others are backlogs:
-    `outage` adds the same fraction for a host that is down; `misspelt` adds `misspelt` requests for a bucket that does
-    not exist; `far store` reads through a proxy that adds `delay_s`. With `baseline`, another checkout's worker runs
-    the far store, too.
+    `troubled_fraction` of them; it is compared with the honest ones alone at the same rate. `misspelt` adds `misspelt`
+    requests for a bucket that does not exist, at that rate and as a backlog. The others are backlogs: `outage` adds the
+    same fraction for a host that is down; `far store` reads through a proxy that adds `delay_s`. With `baseline`,
+    another checkout's worker runs the far store, too.
     """
 
     images: int = 1000

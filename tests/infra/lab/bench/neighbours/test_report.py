@@ -7,6 +7,7 @@ import json
 from sightstream.infra.lab.bench.neighbours.options import ALONE, FAR, MISSPELT, OUTAGE, NeighboursOptions
 from sightstream.infra.lab.bench.neighbours.report import (
     PACED_ALONE,
+    PACED_MISSPELT,
     PACED_TROUBLED,
     as_table,
     document,
@@ -23,11 +24,12 @@ def measurement(outage: float = 100, misspelt: float = 100, far: float = 100, p9
         return [Run(rate, p99), Run(rate / 2, p99), Run(rate / 2, p99)]
 
     found = {ALONE: runs(100), OUTAGE: runs(outage), MISSPELT: runs(misspelt), FAR: runs(far), BASELINE: runs(100)}
-    return Measurement(NeighboursOptions(), found | {PACED_ALONE: runs(25, 1), PACED_TROUBLED: runs(25, p99_s)})
+    paced = {PACED_ALONE: runs(100, 1), PACED_TROUBLED: runs(100, p99_s), PACED_MISSPELT: runs(misspelt, 1)}
+    return Measurement(NeighboursOptions(), found | paced)
 
 
 def test_each_round_is_compared_with_itself() -> None:
-    assert ratios(measurement(outage=95)) == {OUTAGE: 0.95, MISSPELT: 1, FAR: 1, PACED_TROUBLED: 1}
+    assert ratios(measurement(outage=95)) == {OUTAGE: 0.95, MISSPELT: 1, PACED_MISSPELT: 1, FAR: 1, PACED_TROUBLED: 1}
 
 
 def test_every_bar_can_be_missed() -> None:
