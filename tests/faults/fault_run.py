@@ -247,13 +247,24 @@ class FaultRun:
         """Workers that can't commit go on computing: what they have in their hands then counts as in flight, too."""
         deadline, partitions = time.monotonic() + timeout_s, mark.partitions
         while time.monotonic() < deadline:
-            in_flight = max(mark.fault.in_flight, self._in_flight(mark.hit))
-            mark.fault = replace(mark.fault, in_flight=in_flight)
+            self._count_in_flight(mark)
             first = self._first_outcomes(start_ms + STILL_ARRIVING_S * 1000)
             if partitions <= first.keys() | self._finished_partitions():
                 return max((first[p] - start_ms for p in partitions & first.keys()), default=0) / 1000
             time.sleep(0.1)
         return None
+
+    def last(self, mark: Mark, seconds: float) -> None:
+        """Let a noted fault last until so long after its mark; what is in flight meanwhile counts as well."""
+        end_ms = mark.at_ms + seconds * 1000
+        while time.time() * 1000 < end_ms:
+            self._count_in_flight(mark)
+            self.faults[-1] = replace(self.faults[-1], in_flight=mark.fault.in_flight)
+            time.sleep(0.1)
+
+    def _count_in_flight(self, mark: Mark) -> None:
+        in_flight = max(mark.fault.in_flight, self._in_flight(mark.hit))
+        mark.fault = replace(mark.fault, in_flight=in_flight)
 
     def _first_outcomes(self, after_ms: float) -> dict[int, int]:
         """Return when each partition had its first outcome after that time."""

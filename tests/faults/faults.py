@@ -47,7 +47,7 @@ def freeze_worker(run: FaultRun) -> None:
     run.workers[name].send_signal(signal.SIGSTOP)
     try:
         run.note(mark)
-        pause_until(mark.at_ms, SESSION_S + 3)
+        run.last(mark, SESSION_S + 3)
     finally:
         run.workers[name].send_signal(signal.SIGCONT)
 
@@ -109,9 +109,10 @@ def freeze_broker(run: FaultRun) -> None:
     run.cluster.brokers[node].pause()
     try:
         run.note(mark, BROKER_RECOVERY_LIMIT_S)
-        pause_until(mark.at_ms, 30)
+        run.last(mark, 30)
     finally:
         run.cluster.brokers[node].resume()
+    run.last(mark, 40)  # its return costs a session, too
     run.keep_busy(WORK_LEFT)
     run.cluster.wait_until_whole(run.harness.topic_names)
 
@@ -126,7 +127,7 @@ def cut_worker(run: FaultRun) -> None:
     network.cut()
     try:
         run.note(mark)
-        pause_until(mark.at_ms, 60)
+        run.last(mark, 60)
     finally:
         network.restore()
     run.keep_busy(WORK_LEFT)
