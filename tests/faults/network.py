@@ -41,7 +41,7 @@ class Network:
         """Delay and throttle both directions; return what this kernel is able to do."""
         limits = (
             ("netem", "delay", f"{SLOW_MS}ms", "rate", f"{SLOW_KBIT}kbit"),
-            ("tbf", "rate", f"{SLOW_KBIT}kbit", "burst", "8kbit", "latency", "400ms"),
+            ("tbf", "rate", f"{SLOW_KBIT}kbit", "burst", "32kb", "latency", "400ms"),
         )
         return next(limit[0] for limit in limits if self._limit(limit))
 
