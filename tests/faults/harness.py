@@ -193,7 +193,8 @@ class WorkerHarness:
         try:
             wait_for(lambda: self.reader.count >= count, f"{count} outcomes", timeout_s)
         except AssertionError as error:
-            raise AssertionError(f"{error}; there are {self.reader.count}\n{self.logs()[-6000:]}") from None
+            found = f"{error}; there are {self.reader.count} {self.reader.errors}"
+            raise AssertionError(f"{found}\n{self.logs()[-6000:]}") from None
 
     def check_exactly_once(self, quiet_s: float = 1.0, timeout_s: float = 90) -> Outcomes:
         """Wait until everything is answered and at rest, look again `quiet_s` later, and check all invariants."""

@@ -19,6 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from confluent_kafka import KafkaException
+
+from sightstream.consumers.kafka.types import KafkaReadError
+from sightstream.infra.runtime.errors import RuntimeFailedError
 from tests.faults import network, wall_clock
 from tests.faults.checker import VOID
 from tests.faults.cluster import Cluster
@@ -121,7 +125,6 @@ def _alone(soak: Soak, fault: str) -> Row:
     for attempt in range(ATTEMPTS):
         with _run(soak, f"{fault}-{attempt}", Random(f"{seed} {fault} {attempt}"), "s3" in kind.needs) as run:
             run.publish(REQUESTS_ALONE)
-            run.harness.wait_until_seen(50)
             broken = _inject(run, fault)
             row = _judge(run, f"{fault} {kind.name}", attempt, broken)
         if not _is_void(row):
@@ -140,6 +143,7 @@ def _mix(soak: Soak) -> Row:
     end = time.monotonic() + options.minutes * 60
     broken: list[str] = []
     with _run(soak, "mix", Random(f"{options.seed} mix"), uses_s3) as run:
+        run.publish(REQUESTS_ALONE)
         for step in mixed(options.seed, faults):
             if broken or time.monotonic() > end or run.harness.published >= options.mix_requests:
                 break
@@ -165,9 +169,10 @@ def _run(soak: Soak, name: str, random: Random, uses_s3: bool) -> Iterator[Fault
 def _inject(run: FaultRun, fault: str) -> list[str]:
     """Inject the fault; return what the harness waited for without seeing it."""
     try:
+        run.harness.wait_until_seen(50)
         KINDS[fault].inject(run)
-    except AssertionError as error:
-        return [f"{fault}: {str(error)[:2000]}"]
+    except (AssertionError, RuntimeFailedError, KafkaException, KafkaReadError) as error:
+        return [f"{fault}: {error!r:.2000}"]
     return []
 
 

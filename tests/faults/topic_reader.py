@@ -82,7 +82,7 @@ class ConcurrentReader:
         self._thread = threading.Thread(target=self._run, name="concurrent-reader", daemon=True)
 
     def start(self) -> None:
-        if not self._thread.is_alive():
+        if self._thread.ident is None:
             self._thread.start()
 
     def stop(self) -> None:
@@ -122,8 +122,11 @@ class ConcurrentReader:
             consumer.close()
 
     def _partitions(self, consumer: Consumer) -> list[TopicPartition]:
-        known = consumer.list_topics(timeout=TIMEOUT_S).topics
         names = (self._topics.results, self._topics.dead_letters)
+        deadline = time.monotonic() + TIMEOUT_S
+        while not set(names) <= (known := consumer.list_topics(timeout=TIMEOUT_S).topics).keys():
+            assert time.monotonic() < deadline, f"a broker does not know {names}"  # it may, a moment after creation
+            time.sleep(0.1)
         return [TopicPartition(name, partition, 0) for name in names for partition in known[name].partitions]
 
     def _note(self, message: Message) -> None:
