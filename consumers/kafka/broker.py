@@ -27,7 +27,7 @@ from confluent_kafka.admin import (
 )
 
 from sightstream.consumers.kafka.topic_description import describe_topics
-from sightstream.consumers.kafka.types import KafkaReadError, MissingTopic, PartitionId
+from sightstream.consumers.kafka.types import KafkaReadError, MissingTopic, PartitionId, PendingOffsets
 
 T = TypeVar("T")
 # confluent-kafka gives these two methods no types.
@@ -103,20 +103,30 @@ class Broker:
         entries: dict[str, ConfigEntry] = self._result(futures[resource], topic)
         return {name: entry.value for name, entry in entries.items()}
 
-    def committed(self, group_id: str, stable: bool = False) -> dict[PartitionId, CommittedOffset]:
-        """Return the group's committed offsets, none for a group that does not exist.
+    def committed(self, group_id: str) -> dict[PartitionId, CommittedOffset]:
+        """Return all of the group's committed offsets, none for a group that does not exist."""
+        return self._committed(group_id, None)
 
-        With `stable`, offsets of a transaction that is not ended yet are a KafkaReadError.
+    def stable_committed(self, group_id: str, partitions: Iterable[PartitionId]) -> dict[PartitionId, CommittedOffset]:
+        """Return the group's committed offsets of these partitions. Raises PendingOffsets.
+
+        They are named because Kafka does not list a partition whose first offset ever is pending.
         """
-        wanted = [ConsumerGroupTopicPartitions(group_id)]
-        futures = self._call(self._admin.list_consumer_group_offsets, wanted, require_stable=stable)
+        return self._committed(group_id, [TopicPartition(*partition) for partition in partitions])
+
+    def _committed(self, group_id: str, stable: list[TopicPartition] | None) -> dict[PartitionId, CommittedOffset]:
+        wanted = [ConsumerGroupTopicPartitions(group_id, stable)]
+        call = self._admin.list_consumer_group_offsets
+        futures = self._call(call, wanted, require_stable=stable is not None)
         try:
             offsets: ConsumerGroupTopicPartitions = self._result(futures[group_id], group_id)
         except _NoGroup:
             return {}
         found = offsets.topic_partitions or ()
-        if failed := [p for p in found if p.error]:
-            raise KafkaReadError(f"{group_id}, {failed[0].topic}/{failed[0].partition}: {failed[0].error}")
+        for at in found:
+            if at.error is not None:
+                kind = PendingOffsets if at.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT else KafkaReadError
+                raise kind(f"{group_id}, {at.topic}/{at.partition}: {at.error}")
         return {
             PartitionId(p.topic, p.partition): CommittedOffset(p.offset, p.metadata) for p in found if p.offset >= 0
         }

@@ -18,3 +18,7 @@ class KafkaReadError(Exception):
 
 class MissingTopic(KafkaReadError):
     """The broker knows no topic of this name."""
+
+
+class PendingOffsets(KafkaReadError):
+    """A transaction that is not ended yet has offsets of the group: somebody commits right now."""

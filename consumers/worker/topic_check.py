@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 from sightstream.consumers.kafka.broker import CommittedOffset, Topic
-from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
+from sightstream.consumers.kafka.types import KafkaReadError, PartitionId, PendingOffsets
 from sightstream.pipeline.errors import Fatal
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings
 
@@ -24,7 +24,10 @@ class TopicBroker(Protocol):
     def topics(self, names: Collection[str]) -> dict[str, Topic]: ...
     def topic_settings(self, topic: str) -> dict[str, str | None]: ...
     def partitions(self, topics: Collection[str]) -> list[PartitionId]: ...
-    def committed(self, group_id: str, stable: bool = False) -> dict[PartitionId, CommittedOffset]: ...
+    def committed(self, group_id: str) -> dict[PartitionId, CommittedOffset]: ...
+    def stable_committed(
+        self, group_id: str, partitions: Iterable[PartitionId]
+    ) -> dict[PartitionId, CommittedOffset]: ...
 
 
 def check_topics(broker: TopicBroker, topics: TopicSettings) -> str:
@@ -71,10 +74,10 @@ def check_group(
     producer that it starts later ends that.
     """
     try:
-        if _has_offsets(broker, group_id, topics.requests, stable=False):
+        if any(at.topic == topics.requests for at in broker.committed(group_id)):
             return
         found = first_outcome(broker.partitions((topics.results, topics.dead_letters)))
-        if found is None or _has_offsets(broker, group_id, topics.requests, stable=True):
+        if found is None or _has_stable_offsets(broker, group_id, topics.requests):
             return
     except KafkaReadError as error:
         raise Fatal(
@@ -89,8 +92,11 @@ def check_group(
     )
 
 
-def _has_offsets(broker: TopicBroker, group_id: str, topic: str, stable: bool) -> bool:
-    return any(at.topic == topic for at in broker.committed(group_id, stable))
+def _has_stable_offsets(broker: TopicBroker, group_id: str, topic: str) -> bool:
+    try:
+        return bool(broker.stable_committed(group_id, broker.partitions((topic,))))
+    except PendingOffsets:  # another worker of the group commits right now: it is in use, and lost nothing
+        return True
 
 
 def _check_partitions(counts: dict[str, int]) -> None:

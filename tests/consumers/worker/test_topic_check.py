@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import pytest
 
 from sightstream.consumers.kafka.broker import CommittedOffset, Topic
-from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
+from sightstream.consumers.kafka.types import KafkaReadError, PartitionId, PendingOffsets
 from sightstream.consumers.worker.topic_check import check_group, check_topics
 from sightstream.pipeline.errors import Fatal
 from sightstream.schemas.wire.topics import TopicSettings
@@ -27,7 +27,8 @@ class FakeBroker:
     offsets: list[dict[PartitionId, CommittedOffset]] = field(default_factory=list)
     """What each reading of the group's offsets returns; the last one stays."""
     error: KafkaReadError | None = None
-    asked_stable: list[bool] = field(default_factory=list)
+    is_committing: bool = False
+    asked: list[str] = field(default_factory=list)
 
     def topics(self, names: Collection[str]) -> dict[str, Topic]:
         if self.error:
@@ -40,9 +41,16 @@ class FakeBroker:
     def partitions(self, topics: Collection[str]) -> list[PartitionId]:
         return [PartitionId(topic, 0) for topic in topics]
 
-    def committed(self, group_id: str, stable: bool = False) -> dict[PartitionId, CommittedOffset]:
-        self.asked_stable.append(stable)
+    def committed(self, group_id: str) -> dict[PartitionId, CommittedOffset]:
+        self.asked.append("all")
         return self.offsets.pop(0) if len(self.offsets) > 1 else self.offsets[0]
+
+    def stable_committed(self, group_id: str, partitions: Iterable[PartitionId]) -> dict[PartitionId, CommittedOffset]:
+        self.asked.append("stable")
+        if self.is_committing:
+            raise PendingOffsets("a transaction is open")
+        topics = {partition.topic for partition in partitions}
+        return {at: offset for at, offset in self.offsets[0].items() if at.topic in topics}
 
 
 def test_good_topics_pass_and_name_the_request_topics_id(caplog: pytest.LogCaptureFixture) -> None:
@@ -100,7 +108,12 @@ def test_a_group_whose_first_commit_comes_while_we_look_starts() -> None:
     """The last reading waits for open transactions, the first one does not: it could wait for one of our own."""
     broker = FakeBroker(offsets=[{}, HERE])
     check_group(broker, "g", TOPICS, lambda partitions: OUTCOME)
-    assert broker.asked_stable == [False, True]
+    assert broker.asked == ["all", "stable"]
+
+
+def test_a_group_that_commits_while_we_look_starts() -> None:
+    """Workers start together, and one has outcomes already: its next transaction must not end the others."""
+    check_group(FakeBroker(offsets=[{}], is_committing=True), "g", TOPICS, lambda partitions: OUTCOME)
 
 
 @pytest.mark.parametrize("offsets", [{}, ELSEWHERE])
