@@ -96,6 +96,13 @@ WORKERS = Row(
                 Query("sightstream_worker_breaker_open", "{{instance}} {{dependency}} breaker open"),
             ),
         ),
+        Panel(
+            "Partitions that can't be read, requests removed unread",
+            (
+                Query("sightstream_worker_unreadable_partitions", "{{instance}} unreadable"),
+                Query("increase(sightstream_worker_removed_before_read_total[1h])", "{{instance}} removed in an hour"),
+            ),
+        ),
         Panel("Rebalances", (Query(_per_second("sightstream_worker_rebalances_total", "event"), "{{event}}"),)),
         Panel("Transactions", (Query(_per_second("sightstream_worker_commits_total", "outcome"), "{{outcome}}"),)),
         Panel(

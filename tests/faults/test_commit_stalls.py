@@ -22,4 +22,4 @@ def test_a_worker_that_slept_within_a_commit_can_not_commit_any_more(commits: Co
         commits.start(name="two")
         commits.wait_until_at_rest()
     commits.wait_for_owners(2)  # it has joined again, so that late commit is behind it
-    commits.check()
+    commits.check(inferences=False)  # the sleeper's engine stays awake and goes on: how far is a matter of luck

@@ -13,11 +13,11 @@ from sightstream.infra.lab.fuzz import decode
 from sightstream.infra.lab.fuzz.corpus import files
 from sightstream.infra.lab.fuzz.mutate import MUTATIONS, Rng, mutated
 from sightstream.infra.lab.fuzz.tally import Tally
-from sightstream.pipeline.decode.decoder import Decoder, _Child
+from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.process import DecodeProcess
 from sightstream.pipeline.decode.settings import DecodeSettings
-from sightstream.pipeline.decode.wire import REASONS
-from sightstream.pipeline.types import Canvas, Pixels
+from sightstream.pipeline.decode.wire import REASONS, DecodeReply
+from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.schemas.wire.dead_letter import Reason
 
 pytestmark = pytest.mark.slow
@@ -108,20 +108,14 @@ def test_another_error_than_a_rejection_breaks_the_run(monkeypatch: pytest.Monke
 
 
 def test_an_image_that_kills_a_child_is_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    decode_in = Decoder._decode_in
+    decode_in_process = DecodeProcess.decode
 
-    def kill_first(self: Decoder, child: _Child, data: bytes) -> Pixels | Canvas:
-        running_process = child._running_process
+    def die_on_the_file(self: DecodeProcess, data: bytes, block: Block) -> DecodeReply:
+        if data == SEEDS[0]:
+            os.kill(self.pid, signal.SIGSEGV)
+        return decode_in_process(self, data, block)
 
-        def killed_process() -> DecodeProcess:
-            process = running_process()
-            os.kill(process.pid, signal.SIGKILL)
-            return process
-
-        monkeypatch.setattr(child, "_running_process", killed_process)
-        return decode_in(self, child, data)
-
-    monkeypatch.setattr(Decoder, "_decode_in", kill_first)
+    monkeypatch.setattr(DecodeProcess, "decode", die_on_the_file)
     tally = Tally(0)
     decode.run(iter([decode.File(0, "the file", SEEDS[0])]), DecodeSettings(processes=1), tally)
     assert tally.outcomes == {Reason.DECODE_CRASH.value: 1}
