@@ -105,7 +105,9 @@ def _parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--report", type=Path, default=Path("build/soak.json"))
     parser.add_argument("--folder", type=Path, default=Path("build/soak"))
     given = parser.parse_args(arguments)
-    return Options(given.seed, given.minutes, tuple(given.only), given.mix_requests, given.report, given.folder)
+    return Options(
+        given.seed, given.minutes, tuple(given.only), given.mix_requests, given.report, given.folder.resolve()
+    )
 
 
 def _rows(soak: Soak) -> Iterator[Row]:
