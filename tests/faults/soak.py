@@ -135,25 +135,33 @@ def _alone(soak: Soak, fault: str) -> Row:
 
 
 def _mix(soak: Soak) -> Row:
-    """Inject faults in random order until the time is over or all has been published, then finish.
+    """Inject faults in random order until the time is over, then finish.
 
-    A worker behind the cut cable can't reach the object store, so a mix has the one or the other, by its seed.
+    The requests are published evenly over that time, so that every fault meets its part of them. A worker behind the
+    cut cable can't reach the object store, so a mix has the one or the other, by its seed.
     """
     options, uses_s3 = soak.options, soak.options.seed % 2 == 1
     unwanted = "network" if uses_s3 else "s3"
     faults = [fault for fault in KINDS if soak.allows(fault) and unwanted not in KINDS[fault].needs]
-    end = time.monotonic() + options.minutes * 60
+    start = time.monotonic()
     broken: list[str] = []
     with _run(soak, "mix", Random(f"{options.seed} mix"), uses_s3) as run:
         run.publish(REQUESTS_ALONE)
         for step in mixed(options.seed, faults):
-            if broken or time.monotonic() > end or run.harness.published >= options.mix_requests:
+            passed = (time.monotonic() - start) / (options.minutes * 60)
+            if broken or passed > 1:
                 break
+            _publish_until(run, int(passed * options.mix_requests))
             time.sleep(step.quiet_s)
             _say(f"  mix: {step.fault} at {run.harness.published:,} published, {run.lag:,} left")
             broken += _inject(run, step.fault)
-        run.publish(max(0, options.mix_requests - run.harness.published), products=2000)
+        _publish_until(run, options.mix_requests)
         return _judge(run, "F12 a random mix", 0, broken)
+
+
+def _publish_until(run: FaultRun, count: int) -> None:
+    """Publish more until there are `count` in all; of so many products that few requests wait for one another."""
+    run.publish(max(0, count - run.harness.published), products=2000)
 
 
 @contextmanager
