@@ -44,16 +44,19 @@ BUCKET = "fault-images"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What only some machines allow to break: a network and a small disk of one broker, as root; a clock, with cc."""
+    """What only some machines allow to break: a network and small disks of a broker and of the store, as root; a
+    clock, with cc.
+    """
 
     network: Network | None = None
     disk: SmallDisk | None = None
     disk_node: int = 0
+    store_disk: SmallDisk | None = None
     clock: WallClock | None = None
 
     @property
     def parts(self) -> frozenset[str]:
-        return frozenset(name for name in ("network", "disk", "clock") if getattr(self, name) is not None)
+        return frozenset(name for name in ("network", "disk", "store_disk", "clock") if getattr(self, name) is not None)
 
 
 @dataclass(slots=True)
@@ -85,7 +88,8 @@ class FaultRun:
         self.folder.mkdir(parents=True)
         self.inference_log = self.folder / "inferences"
         self.inference_log.touch()
-        self.database = self.folder / "results.db"
+        store_disk = self.surroundings.store_disk
+        self.database = (store_disk.path if store_disk else self.folder) / f"{self.folder.name}.db"
         self.harness = WorkerHarness(self.cluster.kafka_settings, self.cluster.create_topics(), self.folder)
         self.harness.program = ("tests.faults.counting_worker",)
         clock = self.surroundings.clock

@@ -12,6 +12,7 @@ import psutil
 from PIL import Image
 
 from sightstream.pipeline.engine.simulated import CRASH, HANG
+from tests.faults.failing_server import failing_server
 from tests.faults.fault_run import BROKER_RECOVERY_LIMIT_S, SESSION_S, WORK_LEFT, FaultRun
 from tests.faults.harness import wait_for
 
@@ -209,6 +210,30 @@ def freeze_object_store(run: FaultRun) -> None:
     run.note(mark, since_ms=int(time.time() * 1000))
 
 
+def fail_object_store(run: FaultRun) -> None:
+    """Let another server answer in the object store's place, with nothing but 500."""
+    mark = run.mark("the object store answers 500", hit=0)
+    run.cluster.s3.kill()
+    with failing_server(run.cluster.s3_settings.endpoint_url or ""):
+        pause_until(mark.at_ms, 10)
+    run.cluster.s3.restart()
+    run.note(mark, since_ms=int(time.time() * 1000))
+
+
+def fill_store_disk(run: FaultRun) -> None:
+    """Fill the disk of the results store, which ends or waits; with space again, it has every row in the end."""
+    disk = run.surroundings.store_disk
+    assert disk is not None
+    mark = run.mark("the disk of the store full", hit=0)
+    disk.fill()
+    try:
+        run.note(mark)
+        pause_until(mark.at_ms, 10)
+    finally:
+        disk.free()
+        run.keep_store()
+
+
 def publish_poison(run: FaultRun) -> None:
     """One image in a hundred kills or hangs the engine, or can't be decoded: only it becomes a dead letter."""
     bomb, broken = run.folder / "bomb.png", run.folder / "broken.png"
@@ -254,7 +279,9 @@ KINDS: dict[str, FaultKind] = {
     "F8a": FaultKind("the store down", stop_store),
     "F8b": FaultKind("the object store down", stop_object_store, frozenset({"s3"})),
     "F8c": FaultKind("the object store stalls", freeze_object_store, frozenset({"s3"})),
-    "F9": FaultKind("the disk of a broker full", fill_disk, frozenset({"disk"})),
+    "F8d": FaultKind("the object store answers 500", fail_object_store, frozenset({"s3"})),
+    "F9a": FaultKind("the disk of a broker full", fill_disk, frozenset({"disk"})),
+    "F9b": FaultKind("the disk of the store full", fill_store_disk, frozenset({"store_disk"})),
     "F10": FaultKind("the wall clock moved an hour", move_clock, frozenset({"clock"})),
     "F11a": FaultKind("poison, 1 %", publish_poison),
     "F11b": FaultKind("SIGKILL of a worker's child", kill_children),

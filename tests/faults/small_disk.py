@@ -1,4 +1,4 @@
-"""A disk of a few megabytes for one broker, which can be filled. Needs root."""
+"""A disk of a few hundred megabytes, which can be filled. Needs root."""
 
 from __future__ import annotations
 

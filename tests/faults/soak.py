@@ -92,6 +92,7 @@ def _surroundings(stack: ExitStack, folder: Path) -> Surroundings:
         network=stack.enter_context(network.network()) if is_root else None,
         disk=stack.enter_context(small_disk(folder / "cluster" / f"node-{DISK_NODE}" / "kafka")) if is_root else None,
         disk_node=DISK_NODE,
+        store_disk=stack.enter_context(small_disk(folder / "store")) if is_root else None,
         clock=WallClock.create(folder / "clock") if wall_clock.is_possible() else None,
     )
 
