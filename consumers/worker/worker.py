@@ -182,5 +182,9 @@ def consumer_config(settings: WorkerSettings, kafka: KafkaSettings) -> dict[str,
         "socket.timeout.ms": SOCKET_TIMEOUT_MS,
         # Requests are small and wait behind a GPU: a deep prefetch would only be thrown away at a pause.
         "queued.max.messages.kbytes": 16 * 1024,
+        # All partitions fill one queue. With the client's defaults one that has a deep backlog fills it first and again
+        # before the others look, so a partition that comes later is not read until that backlog is done.
+        "queued.min.messages": 1000,
+        "fetch.queue.backoff.ms": 20,
         "fetch.message.max.bytes": MAX_REQUEST_RECORD_BYTES,
     }
