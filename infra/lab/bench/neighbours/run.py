@@ -23,10 +23,9 @@ from sightstream.infra.lab.bench.neighbours.options import (
     NeighboursOptions,
 )
 from sightstream.infra.lab.bench.neighbours.servers import LOOPBACK, OTHER_LOOPBACK, closed_port, far_store, slow_host
-from sightstream.infra.lab.bench.transactions.workload import Stream, make_topics, open_stream
+from sightstream.infra.lab.bench.transactions.workload import Stream, make_topics, open_stream, unthrottled_worker
 from sightstream.infra.runtime.local import DEFAULT_BUCKET, LocalRuntime
 from sightstream.infra.runtime.service import Program, Service
-from sightstream.infra.settings import CONFIG_VARIABLE
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 
 IMAGE_SIDE_PX = 1000
@@ -133,14 +132,7 @@ def _run(
 @contextmanager
 def _worker(neighbours: Neighbours, case: str, config: Path, name: str) -> Iterator[Service]:
     environment = {
-        CONFIG_VARIABLE: str(config),
-        "SIGHTSTREAM_WORKER_GROUP_ID": name,
-        "SIGHTSTREAM_WORKER_NAME": name,
-        "SIGHTSTREAM_ENGINE_KIND": "simulated",
-        "SIGHTSTREAM_ENGINE_SIMULATED_S": "0",
-        "SIGHTSTREAM_ENGINE_MAX_BATCH": "64",
-        "SIGHTSTREAM_CACHE_KIND": "none",
-        "SIGHTSTREAM_CACHE_COALESCE_IN_FLIGHT": "false",
+        **unthrottled_worker(config, name),
         "SIGHTSTREAM_FETCH_ALLOWED_HOSTS": json.dumps([LOOPBACK, OTHER_LOOPBACK]),
         "SIGHTSTREAM_FETCH_ALLOWED_PORTS": json.dumps([neighbours.slow_port, neighbours.down_port]),
         "SIGHTSTREAM_FETCH_ALLOW_PRIVATE_ADDRESSES": "true",

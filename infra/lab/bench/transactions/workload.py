@@ -112,10 +112,9 @@ def make_image(folder: Path) -> Path:
     return file
 
 
-@contextmanager
-def running_worker(runtime: LocalRuntime, side: str, config: Path, name: str, image: Path) -> Iterator[Service]:
-    """Run a worker without a cache and with an engine that answers at once; everything else is the default."""
-    environment = {
+def unthrottled_worker(config: Path, name: str) -> dict[str, str]:
+    """Return the environment of a worker without a cache and with an engine that answers at once."""
+    return {
         CONFIG_VARIABLE: str(config),
         "SIGHTSTREAM_WORKER_GROUP_ID": name,
         "SIGHTSTREAM_WORKER_NAME": name,
@@ -124,6 +123,14 @@ def running_worker(runtime: LocalRuntime, side: str, config: Path, name: str, im
         "SIGHTSTREAM_ENGINE_MAX_BATCH": "64",
         "SIGHTSTREAM_CACHE_KIND": "none",
         "SIGHTSTREAM_CACHE_COALESCE_IN_FLIGHT": "false",
+    }
+
+
+@contextmanager
+def running_worker(runtime: LocalRuntime, side: str, config: Path, name: str, image: Path) -> Iterator[Service]:
+    """Run a worker without a cache and with an engine that answers at once; everything else is the default."""
+    environment = {
+        **unthrottled_worker(config, name),
         "SIGHTSTREAM_FETCH_FILE_ROOTS": json.dumps([str(image.parent)]),
     }
     command = [sys.executable, "-m", *MODULES[side]]
