@@ -27,7 +27,7 @@ def fetch_unless_cached(fetcher: FetchStage, cache: AnswerCache, request: InFlig
     The store is asked in either case, since the image may have changed or access may have been revoked. A request that
     others wait for always downloads: they need its bytes. Blocks. Raises Retryable or Rejected.
     """
-    image = request.request.image
+    image = request.request.all_images[0]
     expected = None if request.promoted else _conditional_hit(cache, request)
     fetched = fetcher.fetch(image, expected.etag if expected else None)
     if isinstance(fetched, FetchedImage):
@@ -42,7 +42,7 @@ def fetch_unless_cached(fetcher: FetchStage, cache: AnswerCache, request: InFlig
 
 def _conditional_hit(cache: AnswerCache, request: InFlightRequest) -> ConditionalHit | None:
     """Get the answer before the store is asked: without one, a conditional request is of no use."""
-    known = cache.known_etag(request.request.image)
+    known = cache.known_etag(request.request.all_images[0])
     if known is None:
         return None
     request.identify(known.sha256)

@@ -70,7 +70,7 @@ class Flow:
 
     def submit(self, ticket: Hashable, request: ImageRequest) -> None:
         """Queue a request; `ticket` comes back with its outcome. Never blocks, even beyond `free_capacity`."""
-        server = self._fetcher.server(request.image)
+        server = self._fetcher.server(request.all_images[0])
         in_flight = InFlightRequest(next(self._ids), ticket, request, self._clocks, server)
         self._in_flight[in_flight.id] = in_flight
         self._unprepared.put(in_flight)
@@ -119,7 +119,7 @@ class Flow:
             image = self._fetch(request)
         turn.end_fetch()
         if isinstance(image, FetchedImage) and not request.is_health_check:
-            self._known_good.record_fetched(request.request.image)
+            self._known_good.record_fetched(request.request.all_images[0])
             if not self._leads(request):
                 return None
             self._budget.reserve(request.id, len(image.data))
@@ -172,7 +172,7 @@ class Flow:
 
     def _handle_unexpected(self, request: InFlightRequest, error: Exception) -> None:
         """Try a request again that met a bug, or end it: see internal_errors. Its neighbours go on."""
-        stage, image = request.current_stage, request.request.image
+        stage, image = request.current_stage, request.request.all_images[0]
         request.unexpected_errors += 1
         ending = judge(stage, error, lambda: self._known_good.run(stage, image), request.unexpected_errors)
         if isinstance(ending, Fatal):
@@ -249,7 +249,7 @@ class Flow:
 
     def origin(self, request: ImageRequest) -> Origin:
         """Return where the request's image comes from. Never blocks, never raises."""
-        return self._fetcher.origin(request.image)
+        return self._fetcher.origin(request.all_images[0])
 
     def cancel(self, tickets: set[Hashable]) -> None:
         """Drop requests whose outcomes nobody wants any more: what has not started will not start."""

@@ -20,9 +20,9 @@ from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
 from sightstream.pipeline.stages import NO_SERVER, Server
 from sightstream.pipeline.types import Canvas, Completion, EngineJob, FetchedImage, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.question_answer import EndOfAnswer
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import (
-    FinishReason,
     ImageResult,
     ModelIdentity,
     SeenImage,
@@ -89,7 +89,7 @@ class InFlightRequest:
         """Learn the content of the image, which decides the question key."""
         if image_sha256 != self.image_sha256:
             self.image_sha256 = image_sha256
-            self.question_key = question_key(image_sha256, self.request.question, self.request.options)
+            self.question_key = question_key(image_sha256, self.request.all_questions[0].text, self.request.options)
 
     def receive(self, fetched: FetchedImage) -> None:
         """Learn what was fetched, without keeping its bytes."""
@@ -107,7 +107,7 @@ class InFlightRequest:
         return EngineJob(
             self.id,
             self.pixels,
-            self.request.question,
+            self.request.all_questions[0].text,
             self.request.options,
             image_key=self.image_sha256,
             deadline=deadline,
@@ -149,7 +149,7 @@ class InFlightRequest:
 
     def _seen_image(self, sha256: str, size_bytes: int, image: Pixels | Canvas | CachedAnswer) -> SeenImage:
         return SeenImage(
-            uri=redacted(self.request.image.uri),
+            uri=redacted(self.request.all_images[0].uri),
             sha256=sha256,
             bytes=size_bytes,
             format=image.format,
@@ -162,7 +162,7 @@ class InFlightRequest:
         seen: SeenImage,
         model: ModelIdentity,
         text: str,
-        finish_reason: FinishReason,
+        finish_reason: EndOfAnswer,
         tokens: TokenCounts,
         cached: bool = False,
     ) -> ImageResult:
@@ -170,10 +170,10 @@ class InFlightRequest:
         return ImageResult(
             request_id=self.request.request_id,
             product_id=self.request.product_id,
-            question=self.request.question,
+            question=self.request.all_questions[0].text,
             attributes=self.request.attributes,
             answer=parsed.answer,
-            finish_reason=finish_reason,
+            finish_reason="length" if finish_reason == "repetition" else finish_reason,
             complete=parsed.complete,
             raw_text=text,
             image=seen,

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.shared_memory_pool import Block
-from sightstream.schemas.wire.request import AnalysisOptions
-from sightstream.schemas.wire.result import FinishReason, ImageResult
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.question_answer import NO_CONFIDENCE, Confidence, EndOfAnswer
+from sightstream.schemas.wire.response_format import SECTIONS_FORMAT, ResponseFormat
+from sightstream.schemas.wire.result_v2 import AnyResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,12 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class EngineJob:
-    """One question about one image. `id` is the caller's, unique among the jobs in flight.
+    """One question about what `pixels` show. `id` is the caller's, unique among the jobs in flight.
 
-    Jobs with the same `image_key` show the same image; without a key nothing is known. `deadline` is in seconds
-    since 1970: after it nobody wants the answer.
+    Jobs with the same `image_key` show the same pixels; without a key nothing is known. `more_pixels` are further
+    images of the same question, for engines that take several. `deadline` is in seconds since 1970: after it nobody
+    wants the answer. With `reasons` the model writes freely before an answer that `response_format` constrains. With
+    `stops_repetition` an answer that repeats itself is ended.
     """
 
     id: int
@@ -89,16 +93,25 @@ class EngineJob:
     options: AnalysisOptions
     image_key: str | None = None
     deadline: float | None = None
+    response_format: ResponseFormat = SECTIONS_FORMAT
+    reasons: bool = True
+    stops_repetition: bool = False
+    more_pixels: tuple[Pixels, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The text that the model generated, without end-of-turn tokens."""
+    """The text that the model generated, without end-of-turn tokens.
+
+    For a constrained format `text` is the answer proper alone, and `reasoning` what the model wrote before it.
+    """
 
     text: str
-    finish_reason: FinishReason
+    finish_reason: EndOfAnswer
     prompt_tokens: int
     completion_tokens: int
+    reasoning: str | None = None
+    confidence: Confidence = NO_CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +127,4 @@ class Outcome:
     """How a request ended; `ticket` is the token that the caller submitted with it."""
 
     ticket: Hashable
-    result: ImageResult | PipelineError
+    result: AnyResult | PipelineError

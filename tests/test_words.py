@@ -40,6 +40,7 @@ WORDS = {
 EXCEPTIONS: dict[str, str] = {
     "TAKE": "Stage.TAKE is the wire's name of a dead letter's stage",
     "REQUESTS_TAKEN": "named like its metric, which dashboards read",
+    "lane": "the wire's name of a reserved field of a request",
     "in_place": "Pillow's own argument",
 }
 DRAWING_WORDS = {"draw", "draws", "drawn", "picture", "pictures"}

@@ -58,6 +58,8 @@ def result_row(record: Record) -> Row:
     """Return the row of a result. Never raises: any other record becomes an `unreadable` row."""
     try:
         result = decode_result(record.value)
+        if not isinstance(result, ImageResult):
+            raise ValueError("version 2 has no row yet")
         return _checked("results", _position(record) | _source(record) | _result(result, record))
     except _UNREADABLE as error:
         return _unreadable(record, error)

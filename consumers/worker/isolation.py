@@ -31,7 +31,7 @@ from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import Origin, Outcome
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import ImageRequest
-from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.result_v2 import AnyResult
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Isolation:
         self._start_suspects()
         ended, self._ended = self._ended, []
         for outcome in self._flow.collect(0 if ended else timeout_s):
-            self._answered += isinstance(outcome.result, ImageResult)
+            self._answered += isinstance(outcome.result, AnyResult)
             if outcome.ticket is self:
                 self._is_checking, self._has_checked = False, True
             else:
@@ -139,7 +139,7 @@ class Isolation:
         self._running.discard(delivery)
         self._apart.discard(delivery)
         self._journal.end(at)
-        if isinstance(result, ImageResult | Rejected):
+        if isinstance(result, AnyResult | Rejected):
             self._journal.forget(at)
 
     # --- suspects -----------------------------------------------------------------------------------------

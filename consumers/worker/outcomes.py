@@ -16,7 +16,7 @@ from sightstream.pipeline.internal_errors import attempt
 from sightstream.pipeline.known_good import known_good_result
 from sightstream.pipeline.types import Outcome
 from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
-from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.result_v2 import AnyResult
 from sightstream.schemas.wire.topics import TopicSettings
 
 # Rejected before a request to the image's source was sent: proves nothing about whether the source is up.
@@ -71,7 +71,7 @@ class Outcomes:
             reason = error.otherwise.reason if error.otherwise else Reason.RETRIES_EXHAUSTED
             self._reject(state, delivery, Rejected(reason, error.stage, detail))
 
-    def _handle_end(self, state: PartitionState, delivery: Delivery, result: ImageResult | PipelineError) -> None:
+    def _handle_end(self, state: PartitionState, delivery: Delivery, result: AnyResult | PipelineError) -> None:
         try:
             if isinstance(result, PipelineError):
                 raise result
@@ -79,7 +79,7 @@ class Outcomes:
         except Rejected as error:
             self._reject(state, delivery, error)
 
-    def _result_record(self, delivery: Delivery, result: ImageResult) -> OutgoingRecord:
+    def _result_record(self, delivery: Delivery, result: AnyResult) -> OutgoingRecord:
         def write_known_good() -> None:
             other = Delivery(RecordId(self._topics.requests, 0, 0), None, None, [])
             result_record(other, known_good_result(CLOCKS), self._topics)
@@ -94,16 +94,16 @@ def _finish(state: PartitionState, delivery: Delivery, record: OutgoingRecord) -
     state.ledger.finish(delivery.record_id.offset, record)
 
 
-def _last_stage(result: ImageResult | PipelineError) -> Stage:
+def _last_stage(result: AnyResult | PipelineError) -> Stage:
     """Return the last stage that responded. A missing or corrupt image still proves that its source is up.
 
     A cached answer proves nothing about the engine.
     """
     if isinstance(result, Rejected):
         return result.stage
-    return Stage.FETCH if isinstance(result, ImageResult) and result.cached else Stage.INFER
+    return Stage.FETCH if isinstance(result, AnyResult) and result.cached else Stage.INFER
 
 
-def _was_read(result: ImageResult | PipelineError) -> bool:
+def _was_read(result: AnyResult | PipelineError) -> bool:
     """Return whether the image itself was read, rather than only an answer about it."""
     return not (isinstance(result, Rejected) and result.stage is Stage.FETCH)

@@ -19,7 +19,7 @@ from sightstream.schemas.wire.dead_letter import (
 )
 from sightstream.schemas.wire.record_size import record_bytes
 from sightstream.schemas.wire.redrive import history_headers
-from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.result_v2 import AnyResult
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings, record_key
 
 # 64 KiB are left for our own headers.
@@ -53,7 +53,7 @@ class OutgoingRecord:
         return replace(self, key=None, value=None, headers=headers, partition=partition)
 
 
-def result_record(delivery: Delivery, result: ImageResult, topics: TopicSettings) -> OutgoingRecord:
+def result_record(delivery: Delivery, result: AnyResult, topics: TopicSettings) -> OutgoingRecord:
     """Return the record of a result. Raises Rejected when it is larger than its topic accepts."""
     value = encode(result)
     if len(value) > MAX_RESULT_BYTES:

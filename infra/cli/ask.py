@@ -54,7 +54,8 @@ def _request(uri: str, question: str, max_tokens: int) -> ImageRequest:
     from pydantic import ValidationError
 
     from sightstream.infra.errors import CommandError
-    from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
+    from sightstream.schemas.wire.options import AnalysisOptions
+    from sightstream.schemas.wire.request import ImageRef, ImageRequest
 
     try:
         return ImageRequest(
@@ -72,10 +73,12 @@ def _request(uri: str, question: str, max_tokens: int) -> ImageRequest:
 
 def _answer(flow: Flow, request: ImageRequest) -> ImageResult:
     from sightstream.pipeline.errors import PipelineError
+    from sightstream.schemas.wire.result import ImageResult
 
     flow.submit("ask", request)
     while not (outcomes := flow.collect(1.0)):
         pass
     if isinstance(outcomes[0].result, PipelineError):
         raise outcomes[0].result
+    assert isinstance(outcomes[0].result, ImageResult)  # noqa: S101  # of version 1, as the request is
     return outcomes[0].result

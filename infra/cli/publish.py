@@ -81,7 +81,7 @@ def _template(
     from pydantic import ValidationError
 
     from sightstream.producers.request_template import RequestTemplate
-    from sightstream.schemas.wire.request import AnalysisOptions
+    from sightstream.schemas.wire.options import AnalysisOptions
 
     try:
         given = AnalysisOptions.model_validate({name: value for name, value in options.items() if value is not None})

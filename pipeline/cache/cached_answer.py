@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from sightstream.schemas.wire.request import WireModel
 from sightstream.schemas.wire.result import FinishReason, ImageResult
 from sightstream.schemas.wire.text import Prose
+from sightstream.schemas.wire.wire_model import WireModel
 
 _MAX_COUNT = 2**40  # no image and no answer reaches it, and any database can store it
 

@@ -14,8 +14,8 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from sightstream.pipeline.cache.cached_answer import CachedAnswer
-from sightstream.schemas.wire.request import WireModel
 from sightstream.schemas.wire.text import Sha256
+from sightstream.schemas.wire.wire_model import WireModel
 
 MAX_BYTES = 256 * 1024
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.result import ModelIdentity
 
 # Raise it when the same image, question and model give another text: another prompt, another layout of tiles.

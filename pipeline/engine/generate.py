@@ -20,7 +20,7 @@ from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.types import Canvas, Completion, EngineJob, FinishedJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sightstream.pipeline.types import EngineJob, Pixels
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 
 # A grey image and a short question.
 HEALTH_CHECK_JOB = EngineJob(

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from sightstream.producers.errors import BadItem
 from sightstream.producers.sources.item import Item
 from sightstream.schemas.wire.codec import MAX_REQUEST_BYTES, encode
-from sightstream.schemas.wire.request import AnalysisOptions, ImageRequest
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.request import ImageRequest
 
 ID_CHARS = 32
 _PENDING = "pending"
@@ -40,7 +41,7 @@ def build_request(item: Item, question: str, options: AnalysisOptions, now: date
 
 def request_identity(request: ImageRequest) -> str:
     """Return 32 hex digits computed from product, URI, version, digest, question and options."""
-    image = request.image
+    image = request.all_images[0]
     asked = [request.product_id, image.uri, image.version_id, image.sha256, request.question]
     text = json.dumps([*asked, request.options.model_dump()], sort_keys=True)
     return sha256(text.encode()).hexdigest()[:ID_CHARS]

@@ -103,8 +103,8 @@ def _operation(action: str, channel: str, message: str, summary: str) -> Documen
 
 def _messages() -> Document:
     return {
-        "request": _message("ImageRequest", "image-request.v1.schema.json"),
-        "result": _message("ImageResult", "image-result.v1.schema.json"),
+        "request": _message("ImageRequest", "image-request", versions=(1, 2)),
+        "result": _message("ImageResult", "image-result", versions=(1, 2)),
         "deadLetter": {
             "name": "DeadLetter",
             "title": "DeadLetter",
@@ -113,16 +113,19 @@ def _messages() -> Document:
             "headers": _schema("dead-letter-headers.v1.schema.json"),
             "bindings": _key_binding(),
         },
-        "redriveMarker": _message("RedriveMarker", "redrive-marker.v1.schema.json", MARKER_KEY_RULE),
+        "redriveMarker": _message("RedriveMarker", "redrive-marker", MARKER_KEY_RULE),
     }
 
 
-def _message(name: str, payload: str, key_rule: str = KEY_RULE) -> Document:
-    return {"name": name, "title": name, "payload": _schema(payload), "bindings": _key_binding(key_rule)}
+def _message(name: str, file: str, key_rule: str = KEY_RULE, versions: tuple[int, ...] = (1,)) -> Document:
+    payload = _schema(*(f"{file}.v{version}.schema.json" for version in versions))
+    return {"name": name, "title": name, "payload": payload, "bindings": _key_binding(key_rule)}
 
 
-def _schema(file: str) -> Document:
-    return {"schemaFormat": SCHEMA_FORMAT, "schema": {"$ref": f"./{file}"}}
+def _schema(*files: str) -> Document:
+    """Return a reference to one of the files: one for each version of the record."""
+    references = [{"$ref": f"./{file}"} for file in files]
+    return {"schemaFormat": SCHEMA_FORMAT, "schema": references[0] if len(references) == 1 else {"oneOf": references}}
 
 
 def _key_binding(rule: str = KEY_RULE) -> Document:

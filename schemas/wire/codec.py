@@ -14,14 +14,15 @@ from sightstream.schemas.wire.dead_letter import Headers, Reason
 from sightstream.schemas.wire.record_size import headers_bytes
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.result_v2 import AnyResult, ImageResultV2
 
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 1024 * 1024
-MAX_DEPTH = 16
+MAX_DEPTH = {1: 16, 2: 64}  # by version
 MAX_HEADERS = 1000
 MAX_HEADERS_BYTES = 64 * 1024
 MAX_NAME_CHARS = 64
-VERSIONS = (1,)
+VERSIONS = (1, 2)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -40,12 +41,13 @@ class WireError(ValueError):
 
 def encode(model: BaseModel) -> bytes:
     """Return `model` as UTF-8 JSON without spaces; fields that are None are omitted."""
-    return model.model_dump_json(exclude_none=True).encode()
+    absent = model.absent_fields if isinstance(model, ImageRequest) else frozenset[str]()
+    return model.model_dump_json(exclude_none=True, exclude=set(absent), by_alias=True).encode()
 
 
 def decode_request(value: bytes | None) -> ImageRequest:
     """Return the request. Raises WireError for anything else."""
-    return _decode(value, ImageRequest, MAX_REQUEST_BYTES)
+    return _decode(value, dict.fromkeys(VERSIONS, ImageRequest), MAX_REQUEST_BYTES)
 
 
 def check_headers(headers: Headers) -> None:
@@ -57,18 +59,24 @@ def check_headers(headers: Headers) -> None:
         raise WireError(Reason.MALFORMED, f"headers of {size} bytes are over the cap of {MAX_HEADERS_BYTES}; send less")
 
 
-def decode_result(value: bytes | None) -> ImageResult:
-    """Return the result. Raises WireError for anything else."""
-    return _decode(value, ImageResult, MAX_RESULT_BYTES)
+def decode_result(value: bytes | None) -> AnyResult:
+    """Return the result, in the version that it was written in. Raises WireError for anything else."""
+    versions: dict[int, type[AnyResult]] = {1: ImageResult, 2: ImageResultV2}
+    return _decode(value, versions, MAX_RESULT_BYTES)
 
 
-def _decode(value: bytes | None, model: type[Model], max_bytes: int) -> Model:
+def _decode(value: bytes | None, models: dict[int, type[Model]], max_bytes: int) -> Model:
     if value is None:
         raise WireError(Reason.MALFORMED, "the record has no value; send a JSON object")
     if len(value) > max_bytes:
         raise WireError(Reason.REQUEST_TOO_LARGE, describe_excess(len(value), max_bytes))
-    _check_depth(value)
-    _check_version(_parse(value))
+    _check_depth(value, max(MAX_DEPTH.values()))  # before parsing, which recurses
+    version = _version(_parse(value))
+    _check_depth(value, MAX_DEPTH[version])
+    return _validate(value, models[version])
+
+
+def _validate(value: bytes, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(value, strict=True)
     except ValidationError as error:
@@ -80,15 +88,15 @@ def describe_excess(size: int, max_bytes: int) -> str:
     return f"{size} bytes are over the cap of {max_bytes}; send less"
 
 
-def _check_depth(value: bytes) -> None:
-    if value.count(b"[") + value.count(b"{") <= MAX_DEPTH:
+def _check_depth(value: bytes, max_depth: int) -> None:
+    if value.count(b"[") + value.count(b"{") <= max_depth:
         return  # nearly every record has too few brackets to be too deep
     depth = 0
     for match in _STRUCTURE.finditer(value):
         first = match.group()[:1]
         depth += (first in b"[{") - (first in b"]}")
-        if depth > MAX_DEPTH:
-            raise WireError(Reason.MALFORMED, f"nested deeper than {MAX_DEPTH} levels")
+        if depth > max_depth:
+            raise WireError(Reason.MALFORMED, f"nested deeper than {max_depth} levels")
 
 
 def _parse(value: bytes) -> object:
@@ -121,14 +129,16 @@ def _finite_float(text: str) -> float:
     return number
 
 
-def _check_version(parsed: object) -> None:
+def _version(parsed: object) -> int:
+    """Return the version that the record names; one that names none is of version 1."""
     if not isinstance(parsed, dict):
         raise WireError(Reason.MALFORMED, "the value is not a JSON object")
-    version = parsed.get("schema_version", VERSIONS[-1])
+    version = parsed.get("schema_version", 1)
     if type(version) is not int:  # True and 1.0 equal 1 for Python
         raise WireError(Reason.MALFORMED, "schema_version: Input should be an integer")
     if version not in VERSIONS:
         raise WireError(Reason.UNSUPPORTED_VERSION, f"this schema_version is unknown here; known: {list(VERSIONS)}")
+    return version
 
 
 def _explain(error: ValidationError) -> str:

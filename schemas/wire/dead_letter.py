@@ -30,6 +30,7 @@ class Reason(StrEnum):
     REQUEST_TOO_LARGE = "request_too_large"
     UNREADABLE_RECORD = "unreadable_record"
     UNSUPPORTED_VERSION = "unsupported_version"
+    SCHEMA_UNUSABLE = "schema_unusable"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     UNSUPPORTED_URI = "unsupported_uri"
     FORBIDDEN_LOCATION = "forbidden_location"

@@ -14,8 +14,11 @@ from sightstream.schemas.wire.dead_letter import CODE_PATTERN, HEADER_PREFIX, MA
 from sightstream.schemas.wire.redrive import HISTORY_PREFIX, RedriveMarker
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.result_v2 import ImageResultV2
 
 FOLDER = Path(__file__).parents[1] / "published"
+# Of versions that no model here describes alone any more; these files never change.
+FROZEN = ("image-request.v1.schema.json",)
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Document = dict[str, Any]
@@ -24,13 +27,15 @@ Document = dict[str, Any]
 def published_schemas() -> dict[str, str]:
     """Return the text of everything that is published, by file name."""
     contents: dict[str, Document] = {
-        "image-request.v1.schema.json": _record_schema(ImageRequest),
+        "image-request.v2.schema.json": _request_schema(),
         "image-result.v1.schema.json": _record_schema(ImageResult),
+        "image-result.v2.schema.json": _record_schema(ImageResultV2),
         "dead-letter-headers.v1.schema.json": _dead_letter_headers(),
         "redrive-marker.v1.schema.json": _record_schema(RedriveMarker),
         "asyncapi.json": asyncapi(),
     }
-    return {name: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for name, content in contents.items()}
+    written = {name: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for name, content in contents.items()}
+    return written | {name: (FOLDER / name).read_text(encoding="utf-8") for name in FROZEN}
 
 
 def write(folder: Path = FOLDER) -> list[Path]:
@@ -53,6 +58,18 @@ def stale_files(folder: Path = FOLDER) -> list[str]:
 
 def _record_schema(model: type[BaseModel]) -> Document:
     return {"$schema": DIALECT, **model.model_json_schema()}
+
+
+def _request_schema() -> Document:
+    """Return the schema of a request of version 2, with the rules on pairs of fields that the model checks itself."""
+    schema = _record_schema(ImageRequest)
+    schema["properties"]["schema_version"] = {"const": 2, "description": "Version of this schema."}
+    schema["required"] = ["schema_version", *schema["required"]]
+    schema["allOf"] = [
+        {"oneOf": [{"required": ["image"]}, {"required": ["images"]}]},
+        {"oneOf": [{"required": ["question"]}, {"required": ["questions"]}]},
+    ]
+    return schema
 
 
 def _code(known: type[StrEnum]) -> Document:

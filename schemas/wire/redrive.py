@@ -14,8 +14,8 @@ from typing import Literal
 from pydantic import AwareDatetime, Field, ValidationError
 
 from sightstream.schemas.wire.dead_letter import CODE_PATTERN, HEADER_PREFIX, Failure, Headers, RecordId
-from sightstream.schemas.wire.request import WireModel
 from sightstream.schemas.wire.text import Identifier
+from sightstream.schemas.wire.wire_model import WireModel
 
 HISTORY_PREFIX = HEADER_PREFIX + "redrive-"
 _COORDINATES = re.compile(r"([a-zA-Z0-9._-]{1,249})/([0-9]{1,10})/([0-9]{1,19})")

@@ -1,24 +1,28 @@
-"""Defines `ImageRequest`: one question about one image, as published to the request topic."""
+"""Defines `ImageRequest`: questions about images of one product, as published to the request topic."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from sightstream.schemas.wire.text import Identifier, Prose, Sha256
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.question import ONLY_QUESTION, Question, QuestionText
+from sightstream.schemas.wire.response_format import SECTIONS_FORMAT, ResponseFormat
+from sightstream.schemas.wire.text import Identifier, Sha256
+from sightstream.schemas.wire.wire_model import WireModel
+
+MAX_IMAGES = 16
+MAX_QUESTIONS = 16
 
 AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 AttributeValue = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
+Detail = Literal["high", "low", "auto"]
 
-
-class WireModel(BaseModel):
-    """A frozen model that refuses unknown keys, so that a sender sees a misspelt field. Numbers are finite.
-
-    Creating one blocks for nothing and raises pydantic.ValidationError when a field is missing, unknown or invalid.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+# What version 1 does not know. A request that uses none of it is of version 1, unless it says otherwise.
+VERSION_2_FIELDS = frozenset(
+    {"images", "questions", "response_format", "reasoning", "detail", "job_id", "task", "model", "lane"}
+)
 
 
 class ImageRef(WireModel):
@@ -36,29 +40,25 @@ class ImageRef(WireModel):
     )
 
 
-class AnalysisOptions(WireModel):
-    """Options for generating the answer; the defaults are greedy and repeatable."""
+class TaskRef(WireModel):
+    """Names the task file that a request was made from, and its exact content."""
 
-    max_tokens: int = Field(default=512, ge=1, le=4096, description="Most tokens that the answer may have.")
-    temperature: float = Field(
-        default=0.0, ge=0.0, le=2.0, description="Randomness of the answer; 0 always picks the likeliest token."
-    )
-    top_p: float = Field(
-        default=1.0, gt=0.0, le=1.0, description="Total probability of the tokens that may be picked; 1 allows all."
-    )
-    seed: int | None = Field(
-        default=None, ge=0, lt=2**63, description="Seed that makes an answer with a temperature repeatable."
-    )
+    name: Identifier = Field(description="Name of the task.")
+    digest: Sha256 = Field(description="sha256 of the task's canonical form.")
 
 
 class ImageRequest(WireModel):
-    """A request: one question about one image. It ends as exactly one result or one dead letter.
+    """Questions about the images of one product. It ends as exactly one result or one dead letter.
+
+    Give either `image` or `images`, and either `question` (with `response_format` and `reasoning`) or `questions`;
+    `all_images` and `all_questions` are the same for both ways of writing. A request that uses nothing newer than
+    version 1 is of version 1, and so is its result; `schema_version=2` asks for a result of version 2.
 
     Validation checks fields only; codec.encode and ImagePublisher.publish convert a request into bytes, and publish
     raises RequestTooLarge above 256 KiB.
     """
 
-    schema_version: Literal[1] = Field(default=1, description="Version of this schema.")
+    schema_version: Literal[1, 2] = Field(default=1, description="Version of this schema.")
     request_id: Identifier = Field(
         description="Your id of the request, which its outcome carries. A request that is published twice is answered "
         "twice, under the same id."
@@ -66,11 +66,22 @@ class ImageRequest(WireModel):
     product_id: Identifier = Field(
         description="Id of the product, and the Kafka key: the requests of one product are answered in order."
     )
-    image: ImageRef = Field(description="The image that the question is about.")
-    question: Annotated[Prose, StringConstraints(min_length=1, max_length=8192)] = Field(
-        description="The question, in natural language."
+    image: ImageRef | None = Field(default=None, description="The image that the questions are about.")
+    images: tuple[ImageRef, ...] | None = Field(
+        default=None, min_length=1, max_length=MAX_IMAGES, description="Several images of the product, instead."
     )
-    options: AnalysisOptions = Field(default=AnalysisOptions(), description="How to generate the answer.")
+    question: QuestionText | None = Field(default=None, description="The question, in natural language.")
+    response_format: ResponseFormat = Field(default=SECTIONS_FORMAT, description="Format of the question's answer.")
+    reasoning: bool | None = Field(
+        default=None, description="Whether the model reasons before its answer; by default only for sections."
+    )
+    questions: tuple[Question, ...] | None = Field(
+        default=None, min_length=1, max_length=MAX_QUESTIONS, description="Several questions, instead."
+    )
+    options: AnalysisOptions = Field(default=AnalysisOptions(), description="How to generate the answers.")
+    detail: Detail = Field(
+        default="high", description="high: the model's own resolution; low: one tile, several times as fast."
+    )
     submitted_at: AwareDatetime = Field(description="Time of publishing, with a time zone.")
     deadline: AwareDatetime | None = Field(
         default=None, description="Time after which no answer is computed: the request ends as deadline_exceeded."
@@ -78,3 +89,72 @@ class ImageRequest(WireModel):
     attributes: dict[AttributeName, AttributeValue] = Field(
         default_factory=dict, max_length=32, description="Your own data, which comes back unchanged on the result."
     )
+    task: TaskRef | None = Field(default=None, description="The task that the request was made from.")
+    job_id: Identifier | None = Field(default=None, description="Reserved: no publisher may set it yet.")
+    model: Identifier | None = Field(default=None, description="Reserved: no publisher may set it yet.")
+    lane: Identifier | None = Field(default=None, description="Reserved: no publisher may set it yet.")
+
+    @model_validator(mode="after")
+    def _check(self) -> ImageRequest:
+        self._choose_version()
+        if (self.image is None) == (self.images is None):
+            raise ValueError("give either image or images")
+        if (self.question is None) == (self.questions is None):
+            raise ValueError("give either question or questions")
+        if self.questions is not None:
+            if {"response_format", "reasoning"} & self.model_fields_set:
+                raise ValueError("response_format and reasoning stand at each of the questions")
+            _check_conditions(self.questions)
+        return self
+
+    def _choose_version(self) -> None:
+        if "schema_version" not in self.model_fields_set:
+            if self._uses_version_2:
+                self.__dict__["schema_version"] = 2  # the model is frozen for everybody else
+        elif self.schema_version == 1 and (later := sorted(VERSION_2_FIELDS & self.model_fields_set)):
+            raise ValueError(f"{later[0]} needs schema_version 2")
+
+    @property
+    def _uses_version_2(self) -> bool:
+        defaults = ((name, ImageRequest.model_fields[name].default) for name in VERSION_2_FIELDS)
+        return any(getattr(self, name) != default for name, default in defaults)
+
+    @property
+    def absent_fields(self) -> frozenset[str]:
+        """The fields that do not stand on the wire: those that the version, or the way of writing, does not know."""
+        if self.schema_version == 1:
+            return VERSION_2_FIELDS
+        return frozenset() if self.questions is None else frozenset({"response_format", "reasoning"})
+
+    @property
+    def all_images(self) -> tuple[ImageRef, ...]:
+        """The images, however the request names them."""
+        if self.images is not None:
+            return self.images
+        assert self.image is not None  # noqa: S101
+        return (self.image,)
+
+    @property
+    def all_questions(self) -> tuple[Question, ...]:
+        """The questions, however the request names them; an only one has the id "answer"."""
+        if self.questions is not None:
+            return self.questions
+        assert self.question is not None  # noqa: S101
+        return (
+            Question(
+                id=ONLY_QUESTION,
+                text=self.question,
+                response_format=self.response_format,
+                reasoning=self.reasoning,
+            ),
+        )
+
+
+def _check_conditions(questions: tuple[Question, ...]) -> None:
+    earlier: set[str] = set()
+    for question in questions:
+        if question.id in earlier:
+            raise ValueError(f"the id {question.id} occurs twice; ids are unique in a request")
+        if question.when is not None and question.when.question not in earlier:
+            raise ValueError(f"{question.id}: when.question names no earlier question")
+        earlier.add(question.id)

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
-from sightstream.schemas.wire.request import WireModel
 from sightstream.schemas.wire.text import Identifier, Prose, Sha256
+from sightstream.schemas.wire.wire_model import WireModel
 
 FinishReason = Literal["stop", "length"]
 

@@ -31,8 +31,10 @@ from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.types import Canvas, EngineJob, FetchedImage
 from sightstream.schemas.connections.s3 import S3Settings
-from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.result_v2 import AnyResult
 from tests.pipeline.samples import OneOrigin
 
 pytestmark = pytest.mark.slow
@@ -79,8 +81,8 @@ class FlowHarness:
         self.host = EngineHost(ENGINE.model_copy(update=engine), memory=self.decoder.memory)
         self.flow = Flow(FlowSettings(prepare_threads=4), self.files, self.decoder, self.host)
 
-    def collect(self, count: int) -> dict[int, ImageResult | PipelineError]:
-        found: dict[int, ImageResult | PipelineError] = {}
+    def collect(self, count: int) -> dict[int, AnyResult | PipelineError]:
+        found: dict[int, AnyResult | PipelineError] = {}
         deadline = time.monotonic() + 100
         while len(found) < count and time.monotonic() < deadline:
             for outcome in self.flow.collect(0.1):
@@ -94,7 +96,7 @@ class FlowHarness:
     def allocated_blocks(self) -> int:
         return self.decoder._pool.allocated
 
-    def assert_engine_saw(self, number: int, result: ImageResult | PipelineError) -> None:
+    def assert_engine_saw(self, number: int, result: AnyResult | PipelineError) -> None:
         """The engine read exactly the image's canvas."""
         canvas = to_tiles(decode(self.files.stored[f"file:///{number}.png"], DECODE), TILING)
         assert isinstance(result, ImageResult), result
@@ -138,7 +140,7 @@ def test_the_engine_reads_pixels_in_place() -> None:
     flow = Flow(FlowSettings(prepare_threads=2), files, decoder, EngineHost(ENGINE, memory=decoder.memory))
     for number in range(6):
         flow.submit(number, request(number))
-    found: dict[object, ImageResult | PipelineError] = {}
+    found: dict[object, AnyResult | PipelineError] = {}
     deadline = time.monotonic() + 60
     while len(found) < 6:
         assert time.monotonic() < deadline

@@ -13,12 +13,13 @@ from sightstream.pipeline.coalescing import Lead, Restart, SingleFlight, Wait
 from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Rejected, Retryable
 from sightstream.pipeline.types import EngineJob, FetchedImage, NotModified
 from sightstream.schemas.wire.dead_letter import Reason, Stage
-from sightstream.schemas.wire.request import AnalysisOptions, ImageRef
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.request import ImageRef
 from sightstream.schemas.wire.result import ImageResult
 from tests.pipeline.flow_harness import FlowHarness, memory
 from tests.pipeline.samples import request
 
-URI = request().image.uri
+URI = request().all_images[0].uri
 
 
 def waiting(count: int, harness: FlowHarness, **changes: object) -> EngineJob:

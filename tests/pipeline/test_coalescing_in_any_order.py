@@ -18,7 +18,8 @@ from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.types import Completion, EngineJob, FetchedImage, FinishedJob, NotModified
 from sightstream.schemas.wire.dead_letter import Reason, Stage
-from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 from tests.pipeline import flow_harness
 from tests.pipeline.flow_harness import FlowHarness, memory
@@ -111,7 +112,7 @@ class Machine(RuleBasedStateMachine):
     def change(self, uri: str, content: bytes) -> None:
         self.harness.store.contents[uri] = content
         for number in self.requests.keys() - self.ended.keys():
-            if self.requests[number].image.uri == uri:
+            if self.requests[number].all_images[0].uri == uri:
                 self.contents_seen[number].add(_sha256(content))
 
     @rule(uri=st.sampled_from(URIS), error=st.none() | st.sampled_from(FETCH_ERRORS))
@@ -184,7 +185,7 @@ class Machine(RuleBasedStateMachine):
             chance = "by chance" if asked.options == BY_CHANCE else ""
             assert outcome.answer.conclusion == f"{outcome.image.sha256} {asked.question} {chance}".strip()
             assert outcome.image.sha256 in self.contents_seen[number], "the content of another URL or time"
-            assert (outcome.request_id, outcome.image.uri) == (asked.request_id, asked.image.uri)
+            assert (outcome.request_id, outcome.image.uri) == (asked.request_id, asked.all_images[0].uri)
             assert not (outcome.cached and (chance or self._is_late(number))), "chance is its own, and late is late"
 
     def _waiting(self) -> set[int]:

@@ -173,9 +173,9 @@ def test_a_request_becomes_a_result(build: Callable[..., FlowHarness]) -> None:
 def test_one_failure_leaves_its_neighbours_alone(build: Callable[..., FlowHarness]) -> None:
     harness = build()
     harness.fetcher.errors = {
-        request(1).image.uri: Rejected(Reason.IMAGE_NOT_FOUND, Stage.FETCH, "gone"),
-        request(2).image.uri: Retryable(Stage.FETCH, "slow", "object store"),
-        request(3).image.uri: ZeroDivisionError("a bug"),
+        request(1).all_images[0].uri: Rejected(Reason.IMAGE_NOT_FOUND, Stage.FETCH, "gone"),
+        request(2).all_images[0].uri: Retryable(Stage.FETCH, "slow", "object store"),
+        request(3).all_images[0].uri: ZeroDivisionError("a bug"),
     }
     harness.flow.submit(0, request(0))
     harness.collect(1)  # a known-good image, to tell the bug of one request from a broken stage

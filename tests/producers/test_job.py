@@ -17,7 +17,7 @@ from sightstream.producers.request_template import RequestTemplate, job_name
 from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.sources.item import Item
 from sightstream.schemas.wire.codec import decode_request
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 from tests.producers.fakes import NOW, FakeSink, FakeTopic, ListSource, RecordingListener, items
 
 Faults = Callable[[str], None]
@@ -50,7 +50,7 @@ def job(
 
 
 def published(topic: FakeTopic) -> list[str]:
-    return [decode_request(record.value).image.uri for record in topic.records]
+    return [decode_request(record.value).all_images[0].uri for record in topic.records]
 
 
 def uris(entries: list[Item]) -> list[str]:

@@ -125,4 +125,4 @@ def test_a_broker_killed_under_a_publish_job_costs_time_only(
         finally:
             run.kill()
     found = requests_on(broker.runtime.kafka_settings, own_topics.requests)
-    assert Counter(found.image.uri for found in found) == Counter(uris)
+    assert Counter(found.all_images[0].uri for found in found) == Counter(uris)

@@ -53,7 +53,7 @@ def test_a_csv_file_is_published_once_and_growth_is_new(
     again = publish(source, "--json", "--question", "What colour?", "--max-tokens", "77")
     assert counts(again) == {"delivered": 60, "failed": 0, "delivered_earlier": 50, "failed_earlier": 0}
     found = requests_on(runtime.kafka_settings, topics.requests)
-    assert Counter(request.image.uri for request in found) == Counter(f"s3://shop/{n}.jpg" for n in range(60))
+    assert Counter(request.all_images[0].uri for request in found) == Counter(f"s3://shop/{n}.jpg" for n in range(60))
     assert len({request.request_id for request in found}) == 60
     assert {(request.question, request.options.max_tokens) for request in found} == {("What colour?", 77)}
 
@@ -104,7 +104,7 @@ def test_a_folder(publish: Publish, runtime: LocalRuntime, topics: TopicSettings
         (tmp_path / "in" / name).write_bytes(b"image")
     assert publish(tmp_path / "in").returncode == 0
     found = requests_on(runtime.kafka_settings, topics.requests)
-    assert {(request.product_id, request.image.uri) for request in found} == {
+    assert {(request.product_id, request.all_images[0].uri) for request in found} == {
         ("p1", (tmp_path / "in/p1/a.jpg").as_uri()),
         ("p1", (tmp_path / "in/p1/b.png").as_uri()),
         ("p2", (tmp_path / "in/p2/c 1.webp").as_uri()),
@@ -119,7 +119,7 @@ def test_an_s3_prefix(
     done = publish(f"s3://{bucket}/in/")
     assert done.returncode == 0, done.stderr
     found = requests_on(runtime.kafka_settings, topics.requests)
-    assert {(request.product_id, request.image.uri) for request in found} == {
+    assert {(request.product_id, request.all_images[0].uri) for request in found} == {
         ("p1", f"s3://{bucket}/in/p1/a.jpg"),
         ("p2", f"s3://{bucket}/in/p2/b é.png"),
     }

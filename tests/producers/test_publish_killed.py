@@ -58,12 +58,12 @@ def write_source(path: Path, rows: int) -> list[str]:
 
 
 def assert_each_once_in_order(found: list[ImageRequest], uris: list[str]) -> None:
-    assert Counter(request.image.uri for request in found) == Counter(uris)
+    assert Counter(request.all_images[0].uri for request in found) == Counter(uris)
     assert len({request.request_id for request in found}) == len(uris)
     position = {uri: n for n, uri in enumerate(uris)}
     of_product: dict[str, list[int]] = {}
     for request in found:
-        of_product.setdefault(request.product_id, []).append(position[request.image.uri])
+        of_product.setdefault(request.product_id, []).append(position[request.all_images[0].uri])
     assert all(order == sorted(order) for order in of_product.values())
 
 

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from sightstream.infra.lab.demo_model.answers import FAMILIES
 from sightstream.infra.lab.demo_model.pictures import Labels, draw, sample_spec
 from sightstream.infra.lab.demo_model.questions import clean_question
-from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
 
 IMAGES_PER_PRODUCT = 3
 MAX_TOKENS = 160

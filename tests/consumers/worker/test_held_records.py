@@ -106,7 +106,7 @@ class FakeFlow:
         self.outcomes: list[Outcome] = []
 
     def origin(self, request: ImageRequest) -> Origin:
-        bucket = request.image.uri.removeprefix("s3://").partition("/")[0]
+        bucket = request.all_images[0].uri.removeprefix("s3://").partition("/")[0]
         return Origin(f"s3://{bucket}", "s3", is_dependency=True)
 
     def held_back(self, server: str | None = None) -> int:

@@ -45,7 +45,7 @@ def readable(offset: int, bucket: str, partition: int = 0) -> Message:
 
 
 def origin_of(request: ImageRequest) -> Origin:
-    bucket = request.image.uri.removeprefix("s3://").partition("/")[0]
+    bucket = request.all_images[0].uri.removeprefix("s3://").partition("/")[0]
     return Origin(f"s3://{bucket}", "s3", is_dependency=True)
 
 

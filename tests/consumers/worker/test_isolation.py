@@ -21,7 +21,7 @@ from sightstream.pipeline.known_good import known_good_request, known_good_resul
 from sightstream.pipeline.types import Origin, Outcome
 from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
 from sightstream.schemas.wire.request import ImageRequest
-from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.result_v2 import AnyResult
 
 CAPACITY = 16
 WORK_S = 0.4
@@ -90,9 +90,9 @@ class Machine:
         self.path = folder / "worker.journal"
         self.poison, self.count = poison, count
         self.now = 0.0
-        self.answers: dict[int, ImageResult | PipelineError] = {}
-        self.outcome: ImageResult | PipelineError = RESULT
-        self.check_outcome: ImageResult | PipelineError = RESULT
+        self.answers: dict[int, AnyResult | PipelineError] = {}
+        self.outcome: AnyResult | PipelineError = RESULT
+        self.check_outcome: AnyResult | PipelineError = RESULT
         self.is_broken = False
         self.ended: list[Outcome] = []
         self.deaths = 0

@@ -12,7 +12,8 @@ from sightstream.pipeline.errors import Cancelled, Rejected, Retryable
 from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
 from sightstream.pipeline.types import FetchedImage, NotModified
 from sightstream.schemas.wire.dead_letter import Reason, Stage
-from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 from tests.pipeline.flow_harness import FlowHarness, memory
 from tests.pipeline.samples import key, request
@@ -88,7 +89,7 @@ def test_another_question_is_another_answer(change: dict[str, object]) -> None:
 def test_another_image_at_the_same_url_is_another_answer() -> None:
     harness = FlowHarness(memory())
     answered(harness, request(1))
-    harness.store.contents[request().image.uri] = b"another"
+    harness.store.contents[request().all_images[0].uri] = b"another"
     assert answered(harness, request(2), "a jug").answer.conclusion == "a jug"
 
 
@@ -192,7 +193,7 @@ def test_without_a_cached_answer_the_fetch_is_not_conditional() -> None:
 def test_a_changed_image_is_answered_anew_and_its_new_etag_remembered() -> None:
     harness = FlowHarness(memory())
     answered(harness, request(1))
-    harness.store.contents[request().image.uri] = b"another"
+    harness.store.contents[request().all_images[0].uri] = b"another"
     answered(harness, request(2), "a jug")
     ask(harness, request(3))
     assert harness.outcomes()["t"].answer.conclusion == "a jug"
@@ -205,13 +206,13 @@ def test_from_a_store_without_etags_everything_is_downloaded() -> None:
     answered(harness, request(1))
     ask(harness, request(2))
     assert harness.outcomes()["t"].cached
-    assert harness.store.asked == [(request().image.uri, None)] * 2
+    assert harness.store.asked == [(request().all_images[0].uri, None)] * 2
 
 
 def test_a_declared_digest_is_compared_with_the_remembered_one() -> None:
     harness = FlowHarness(memory())
     sha256 = answered(harness, request(1)).image.sha256
-    uri = request().image.uri
+    uri = request().all_images[0].uri
     ask(harness, request(2, image=ImageRef(uri=uri, sha256=sha256)))
     assert harness.outcomes()["t"].cached
     ask(harness, request(3, image=ImageRef(uri=uri, sha256=key("another"))))
@@ -225,15 +226,15 @@ def test_a_declared_digest_is_compared_with_the_remembered_one() -> None:
 def test_versions_and_signatures_have_etags_of_their_own() -> None:
     harness = FlowHarness(memory())
     answered(harness, request(1))
-    ask(harness, request(2, image=ImageRef(uri=request().image.uri, version_id="v")))
-    ask(harness, request(3, f"{request().image.uri}?X-Amz-Signature=other"))
+    ask(harness, request(2, image=ImageRef(uri=request().all_images[0].uri, version_id="v")))
+    ask(harness, request(3, f"{request().all_images[0].uri}?X-Amz-Signature=other"))
     assert [etag for _, etag in harness.store.asked] == [None, None, None]
 
 
 def test_revoked_access_is_rejected_even_if_the_answer_is_cached() -> None:
     harness = FlowHarness(memory())
     answered(harness, request(1))
-    harness.store.errors[request().image.uri] = Rejected(Reason.ACCESS_DENIED, Stage.FETCH, "no")
+    harness.store.errors[request().all_images[0].uri] = Rejected(Reason.ACCESS_DENIED, Stage.FETCH, "no")
     ask(harness, request(2))
     assert harness.outcomes()["t"].reason is Reason.ACCESS_DENIED
 

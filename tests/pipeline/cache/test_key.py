@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.pipeline.cache.key import answer_key, question_key
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.result import ModelIdentity
 from tests.pipeline.samples import MODEL, key
 

@@ -17,7 +17,7 @@ from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixels
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 from tests.pipeline.engine.model_server import running_model_server
 
 pytestmark = pytest.mark.slow

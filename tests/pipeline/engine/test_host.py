@@ -23,7 +23,7 @@ from sightstream.pipeline.engine.simulated import CRASH, HANG, REFUSE, Simulated
 from sightstream.pipeline.errors import Cancelled, Fatal, Rejected
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixels
 from sightstream.schemas.wire.dead_letter import Reason
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.result import ModelIdentity
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from sightstream.pipeline.engine.build import build_on_model
 from sightstream.pipeline.engine.checkpoint import Checkpoint, load_checkpoint
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.types import Completion, EngineJob, Pixels
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 
 pytestmark = pytest.mark.slow
 

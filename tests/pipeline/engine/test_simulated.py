@@ -7,7 +7,7 @@ import time
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.simulated import SECONDS, SimulatedEngine
 from sightstream.pipeline.types import Completion, EngineJob, Pixels
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 
 
 def job(number: int, question: str) -> EngineJob:

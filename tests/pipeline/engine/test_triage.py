@@ -12,7 +12,7 @@ from sightstream.pipeline.engine.triage import GROUPS, Triage
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixels
 from sightstream.schemas.wire.dead_letter import Reason
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 
 ANSWER = Completion("fine", "stop", 1, 1)
 

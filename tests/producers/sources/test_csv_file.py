@@ -17,7 +17,8 @@ from sightstream.producers.errors import BadItem, SourceError
 from sightstream.producers.sources.csv_file import CsvFile
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.requests import build_request
-from sightstream.schemas.wire.request import AnalysisOptions, ImageRequest
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.request import ImageRequest
 from tests.producers.fakes import NOW
 
 
@@ -37,7 +38,11 @@ def test_every_column_reaches_its_field(tmp_path: Path) -> None:
     (item,) = read(tmp_path, f"{header}\n{row}\n")
     request = build(item)
     assert (request.request_id, request.product_id, request.question) == ("r1", "p1", "Why?")
-    assert (request.image.uri, request.image.version_id, request.image.sha256) == ("s3://b/k", "v1", "a" * 64)
+    assert (request.all_images[0].uri, request.all_images[0].version_id, request.all_images[0].sha256) == (
+        "s3://b/k",
+        "v1",
+        "a" * 64,
+    )
     assert request.options == AnalysisOptions(max_tokens=64, temperature=0.5, top_p=0.9, seed=7)
     assert request.deadline is not None
     assert request.deadline.isoformat() == "2026-02-03T04:05:06+00:00"
@@ -63,7 +68,7 @@ def test_byte_order_mark_line_ends_quotes_and_unicode(tmp_path: Path, bom: bytes
     first, second = read(tmp_path, bom + text.encode())
     assert build(first).question == f'a, "b"{end}second line é漢'
     assert first.location == "lines 2 to 3"
-    assert (build(second).image.uri, second.location) == ("s3://b/k 2", "line 4")
+    assert (build(second).all_images[0].uri, second.location) == ("s3://b/k 2", "line 4")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from sightstream.producers.errors import BadItem, SourceError
 from sightstream.producers.sources.folder import Folder
 from sightstream.producers.sources.requests import build_request
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 from tests.producers.fakes import NOW
 
 
@@ -55,7 +55,7 @@ def test_an_unknown_rule_is_refused(tmp_path: Path) -> None:
 def test_odd_names_become_uris_that_lead_back(tmp_path: Path) -> None:
     fill(tmp_path, "p 1/a#b?c%20é漢.jpg")
     (item,) = Folder(tmp_path).items()
-    uri = build_request(item, "Why?", AnalysisOptions(), NOW).image.uri
+    uri = build_request(item, "Why?", AnalysisOptions(), NOW).all_images[0].uri
     assert uri.startswith("file:///")
     assert uri.isascii()
     assert " " not in uri

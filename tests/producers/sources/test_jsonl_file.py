@@ -14,7 +14,8 @@ from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.jsonl_file import JsonlFile
 from sightstream.producers.sources.requests import build_request
 from sightstream.schemas.wire.codec import encode
-from sightstream.schemas.wire.request import AnalysisOptions, ImageRequest
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.request import ImageRequest
 from tests.producers.fakes import NOW
 from tests.schemas.wire import strategies as wire
 
@@ -32,7 +33,7 @@ def build(item: Item) -> ImageRequest:
 def test_the_short_form(tmp_path: Path) -> None:
     (item,) = read(tmp_path, '{"product_id": "p1", "uri": "s3://b/k", "version_id": "v"}\n')
     request = build(item)
-    assert (request.product_id, request.image.uri, request.image.version_id) == ("p1", "s3://b/k", "v")
+    assert (request.product_id, request.all_images[0].uri, request.all_images[0].version_id) == ("p1", "s3://b/k", "v")
     assert request.question == "What is this?"
     assert request.options.max_tokens == 99
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from sightstream.producers.errors import BadItem
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.requests import build_request, request_identity
-from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from tests.producers.fakes import NOW, request
 from tests.schemas.wire import strategies as wire
 

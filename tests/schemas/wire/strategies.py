@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import MAX_DETAIL_CHARS, Failure, Reason, RecordId, Stage
+from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.redrive import History, LetterId, RedriveMarker
-from sightstream.schemas.wire.request import AnalysisOptions, ImageRef, ImageRequest
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import Answer, ImageResult, ModelIdentity, SeenImage, StageSeconds, TokenCounts
 
 SURROGATES: tuple[Literal["Cs"]] = ("Cs",)

@@ -29,7 +29,7 @@ from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
 from sightstream.pipeline.engine.slots.text_prefill import patch_attention_and_norms
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
 from sightstream.pipeline.types import Canvas, EngineJob, Pixels
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 
 METHOD = (
     "stock generate() answers greedily, one request at a time; the slot engine's modules are fed the same tokens in "

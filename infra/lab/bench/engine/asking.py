@@ -10,7 +10,7 @@ from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.bench.engine.feed import ImageDecoder
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.types import Canvas, Completion, EngineJob, FinishedJob, Pixels
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 
 WAIT_S = 0.005
 WAIT_LIMIT_S = 600.0

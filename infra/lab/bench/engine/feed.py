@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Protocol
 
 from sightstream.pipeline.types import Canvas, EngineJob, Pixels
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 
 LEAST_AHEAD = 16  # several answers end in one step, and so many jobs are then wanted at once
 

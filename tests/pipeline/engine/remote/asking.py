@@ -9,7 +9,7 @@ from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.remote.engine import RemoteEngine
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.types import Completion, EngineJob, Pixels
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 from tests.pipeline.engine.remote.fake_server import Answer, FakeServer
 
 

@@ -16,7 +16,7 @@ from sightstream.pipeline.engine.remote.engine import RemoteEngine
 from sightstream.pipeline.errors import Cancelled, Fatal, Rejected
 from sightstream.pipeline.types import Canvas, Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.result import FinishReason
 from tests.pipeline.engine.remote.asking import ending, endings, job
 from tests.pipeline.engine.remote.fake_server import KEY, FakeServer, Handler, completion, good, in_turn, says

@@ -12,7 +12,7 @@ from sightstream.infra.lab.demo_model.pictures import draw, sample_spec
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.types import Canvas, Completion, EngineJob, FinishedJob, Pixels
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 
 SIDE = 128  # of a tile of the embedded model
 MAX_STEPS = 5000  # more than any test needs

@@ -24,7 +24,7 @@ from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.types import Canvas, Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 from tests.pipeline.engine.slots.asking import slot_settings
 from tests.pipeline.engine.slots.fake_runner import END, FakeModelRunner, answer
 

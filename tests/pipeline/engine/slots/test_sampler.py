@@ -16,7 +16,7 @@ from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.engine.slots.sampler import sample, sample_nucleus
 from sightstream.pipeline.engine.slots.sampling import SamplingBatch, SamplingState
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 from tests.pipeline.engine.slots.asking import answers, image_of_tiles, job, slot_settings
 
 pytestmark = pytest.mark.slow

@@ -26,7 +26,7 @@ from sightstream.pipeline.engine.slots.scheduler import (
 from sightstream.pipeline.errors import Cancelled, Rejected
 from sightstream.pipeline.types import Canvas, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 
 END = 7  # the only end token
 

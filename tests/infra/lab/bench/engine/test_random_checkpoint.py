@@ -20,7 +20,7 @@ from sightstream.infra.lab.bench.engine.stock_loop import StockLoop
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.types import Completion, EngineJob, Pixels
-from sightstream.schemas.wire.request import AnalysisOptions
+from sightstream.schemas.wire.options import AnalysisOptions
 
 pytestmark = pytest.mark.slow
 
