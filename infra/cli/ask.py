@@ -56,6 +56,7 @@ def _request(uri: str, question: str, max_tokens: int) -> ImageRequest:
     from sightstream.infra.errors import CommandError
     from sightstream.schemas.wire.options import AnalysisOptions
     from sightstream.schemas.wire.request import ImageRef, ImageRequest
+    from sightstream.schemas.wire.validation_message import explain
 
     try:
         return ImageRequest(
@@ -67,8 +68,7 @@ def _request(uri: str, question: str, max_tokens: int) -> ImageRequest:
             submitted_at=datetime.now(UTC),
         )
     except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        raise CommandError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        raise CommandError(explain(error)) from None
 
 
 def _answer(flow: Flow, request: ImageRequest) -> ImageResult:

@@ -15,6 +15,7 @@ from sightstream.producers.sources.item import Item
 from sightstream.schemas.wire.codec import MAX_REQUEST_BYTES, encode
 from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.validation_message import explain
 
 ID_CHARS = 32
 _PENDING = "pending"
@@ -29,7 +30,7 @@ def build_request(item: Item, question: str, options: AnalysisOptions, now: date
         given["options"] = {**options.model_dump(), **item.fields.get("options", {})}
         request = ImageRequest.model_validate(given)
     except ValidationError as error:
-        raise BadItem(f"{item.location}: {_explain(error)}") from None
+        raise BadItem(f"{item.location}: {explain(error)}") from None
     except TypeError:
         raise BadItem(f"{item.location}: options is not an object") from None
     if "request_id" not in item.fields:
@@ -54,8 +55,3 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     if image and "image" in fields:
         raise ValueError("give either image or uri, not both")
     return {**fields, "image": image} if image else fields
-
-
-def _explain(error: ValidationError) -> str:
-    problems = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems[:3])

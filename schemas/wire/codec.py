@@ -15,13 +15,13 @@ from sightstream.schemas.wire.record_size import headers_bytes
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 from sightstream.schemas.wire.result_v2 import AnyResult, ImageResultV2
+from sightstream.schemas.wire.validation_message import explain
 
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 1024 * 1024
 MAX_DEPTH = {1: 16, 2: 64}  # by version
 MAX_HEADERS = 1000
 MAX_HEADERS_BYTES = 64 * 1024
-MAX_NAME_CHARS = 64
 VERSIONS = (1, 2)
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -80,7 +80,7 @@ def _validate(value: bytes, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(value, strict=True)
     except ValidationError as error:
-        raise WireError(Reason.MALFORMED, _explain(error)) from None
+        raise WireError(Reason.MALFORMED, explain(error)) from None
 
 
 def describe_excess(size: int, max_bytes: int) -> str:
@@ -139,14 +139,3 @@ def _version(parsed: object) -> int:
     if version not in VERSIONS:
         raise WireError(Reason.UNSUPPORTED_VERSION, f"this schema_version is unknown here; known: {list(VERSIONS)}")
     return version
-
-
-def _explain(error: ValidationError) -> str:
-    """Return field paths and messages only: the values may hold secrets."""
-    problems = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{_path(p['loc'])}: {p['msg']}" for p in problems[:5])
-
-
-def _path(steps: tuple[int | str, ...]) -> str:
-    """Return the path of a field. Names come from the sender, so each is truncated."""
-    return ".".join(str(step)[:MAX_NAME_CHARS] for step in steps) or "record"

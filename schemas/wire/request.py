@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.question import ONLY_QUESTION, Question, QuestionText
@@ -98,12 +99,12 @@ class ImageRequest(WireModel):
     def _check(self) -> ImageRequest:
         self._choose_version()
         if (self.image is None) == (self.images is None):
-            raise ValueError("give either image or images")
+            raise _problem("image: give either image or images")
         if (self.question is None) == (self.questions is None):
-            raise ValueError("give either question or questions")
+            raise _problem("question: give either question or questions")
         if self.questions is not None:
-            if {"response_format", "reasoning"} & self.model_fields_set:
-                raise ValueError("response_format and reasoning stand at each of the questions")
+            if self.response_format != SECTIONS_FORMAT or self.reasoning is not None:
+                raise _problem("response_format: it stands at each of the questions, like reasoning")
             _check_conditions(self.questions)
         return self
 
@@ -111,13 +112,17 @@ class ImageRequest(WireModel):
         if "schema_version" not in self.model_fields_set:
             if self._uses_version_2:
                 self.__dict__["schema_version"] = 2  # the model is frozen for everybody else
-        elif self.schema_version == 1 and (later := sorted(VERSION_2_FIELDS & self.model_fields_set)):
-            raise ValueError(f"{later[0]} needs schema_version 2")
+        elif self.schema_version == 1 and self._uses_version_2:
+            raise _problem(f"{self._later_fields()[0]}: needs schema_version 2")
 
     @property
     def _uses_version_2(self) -> bool:
-        defaults = ((name, ImageRequest.model_fields[name].default) for name in VERSION_2_FIELDS)
-        return any(getattr(self, name) != default for name, default in defaults)
+        return bool(self._later_fields())
+
+    def _later_fields(self) -> list[str]:
+        """Return the fields that version 1 does not know, and that say more than their defaults."""
+        defaults = ((name, ImageRequest.model_fields[name].default) for name in sorted(VERSION_2_FIELDS))
+        return [name for name, default in defaults if getattr(self, name) != default]
 
     @property
     def absent_fields(self) -> frozenset[str]:
@@ -150,11 +155,16 @@ class ImageRequest(WireModel):
         )
 
 
+def _problem(message: str) -> PydanticCustomError:
+    """Return an error of several fields together; its message names the first of them."""
+    return PydanticCustomError("request", "{message}", {"message": message})
+
+
 def _check_conditions(questions: tuple[Question, ...]) -> None:
     earlier: set[str] = set()
     for question in questions:
         if question.id in earlier:
-            raise ValueError(f"the id {question.id} occurs twice; ids are unique in a request")
+            raise _problem(f"questions: the id {question.id} occurs twice; ids are unique in a request")
         if question.when is not None and question.when.question not in earlier:
-            raise ValueError(f"{question.id}: when.question names no earlier question")
+            raise _problem(f"questions: {question.id}: when.question names no earlier question")
         earlier.add(question.id)

@@ -47,7 +47,9 @@ def result(raw_text: str) -> ImageResult:
 def test_a_result_is_keyed_by_its_product_and_says_where_it_came_from() -> None:
     record = result_record(Delivery(SOURCE, b"other", b"", []), result("text"), TOPICS)
     assert (record.topic, record.key, record.reason) == (TOPICS.results, b"p", None)
-    assert decode_result(record.value) == result("text")
+    found = decode_result(record.value)
+    assert isinstance(found, ImageResult)
+    assert found.raw_text == "text"
     assert RecordId.from_headers(record.headers) == SOURCE
 
 

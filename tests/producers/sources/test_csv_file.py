@@ -119,7 +119,7 @@ def test_broken_rows_are_named_and_the_others_go_on(tmp_path: Path) -> None:
         "line 5: 6 cells",
         "line 6: the line is not UTF-8",
         "line 7: ",
-        "line 8: image: Field required",
+        "line 8: image: give either image or images",
         "line 9: product_id",
         "line 10: options.max_tokens",
         "line 11: question",
