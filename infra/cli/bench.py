@@ -190,7 +190,7 @@ def transactions(
 @app.command()
 def neighbours(
     *,
-    images: Annotated[int, typer.Option(min=50, help="Honest requests in each case.")] = 1000,
+    images: Annotated[int, typer.Option(min=200, help="Honest requests in each case.")] = 1000,
     misspelt: Annotated[int, typer.Option(min=1, help="Requests for a bucket that does not exist.")] = 10_000,
     paced: Annotated[float, typer.Option(min=1, help="Honest requests per second where they are paced.")] = 25,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of all cases; the figures are medians over them.")] = 1,
