@@ -20,7 +20,7 @@ from tests.infra.wheel.shop import ShopEnvironment, closure, normalized, uncondi
 BASE = {"confluent-kafka", "prometheus-client", "pydantic", "pydantic-settings", "rich", "typer"}
 HEAVY = {"torch", "transformers", "faust", "boto3", "PIL", "numpy"}
 FOR_MAINTAINERS = ("/lab/", "demo_model", "fuzz", "baselines", "trainer", "training", "checkpoint/", "tests/")
-SUFFIXES = {".py", ".json", ".xml", ".sha256", ".sql", ".typed", ".txt", ""}
+SUFFIXES = {".py", ".json", ".xml", ".sha256", ".sql", ".toml", ".typed", ".txt", ""}
 
 
 @pytest.fixture(scope="module")
@@ -77,16 +77,7 @@ def test_the_wheel_installs_one_package_and_says_that_it_is_typed(wheel: Path) -
 
 def test_the_wheel_holds_every_module_but_those_for_maintainers(wheel: Path) -> None:
     assert [name for name in files(wheel) for word in FOR_MAINTAINERS if word in name] == []
-    assert {Path(name).suffix for name in files(wheel)} <= {
-        ".py",
-        ".json",
-        ".xml",
-        ".sha256",
-        ".sql",
-        ".typed",
-        ".txt",
-        "",
-    }
+    assert {Path(name).suffix for name in files(wheel)} <= SUFFIXES
     folders = ("schemas", "producers", "pipeline", "consumers", "infra")
     modules = {str(file.relative_to(ROOT)) for folder in folders for file in (ROOT / folder).rglob("*.py")}
     wanted = {f"sightstream/{module}" for module in modules if not module.startswith("infra/lab/")}
@@ -94,6 +85,12 @@ def test_the_wheel_holds_every_module_but_those_for_maintainers(wheel: Path) -> 
         "sightstream/__init__.py",
         "sightstream/__main__.py",
     }
+
+
+def test_the_wheel_holds_every_ready_task(wheel: Path) -> None:
+    written = {str(file.relative_to(ROOT)) for file in (ROOT / "producers/tasks/ready").glob("*.toml")}
+    assert "producers/tasks/ready/product-basics.toml" in written
+    assert {name for name in files(wheel) if name.endswith(".toml")} == {f"sightstream/{name}" for name in written}
 
 
 def test_only_light_packages_are_needed(wheel: Path) -> None:

@@ -1,0 +1,1 @@
+"""Tasks: files that say what is asked about each image, and how the answers look."""
