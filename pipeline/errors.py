@@ -3,6 +3,7 @@
 PipelineError
 ├── Retryable   try again later: a dependency is down or slow
 ├── Rejected    this request will never work: dead letter
+│   └── CapabilityMissing   this engine will never do what the request asks for
 ├── Cancelled   nobody wants the answer any more: drop it
 └── Fatal       this worker can't go on: stop
 """
@@ -52,6 +53,21 @@ class Rejected(PipelineError):
         super().__init__(reason, stage, detail)
         self.reason = reason
         self.stage = stage
+
+
+class CapabilityMissing(Rejected):
+    """The engine can't do what the whole request asks for: another engine can, another question can't help.
+
+    `capability` is a noun such as "json_schema"; `reason` ends the detail, for people.
+    """
+
+    def __init__(self, capability: str, reason: str) -> None:
+        super().__init__(Reason.ENGINE_REFUSED, Stage.INFER, f"the engine lacks the capability {capability}: {reason}")
+        self.args = (capability, reason)  # what a pickled copy is made from
+        self.capability = capability
+
+    def __str__(self) -> str:
+        return f"the engine lacks the capability {self.capability}: {self.args[-1]}"
 
 
 class Fatal(PipelineError):

@@ -11,6 +11,7 @@ import traceback
 import warnings
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from typing import TypeVar
 
 from sightstream.pipeline.engine.build import EngineFactory
 from sightstream.pipeline.engine.protocol import Engine
@@ -20,7 +21,7 @@ from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.orphan import exit_with_parent
 from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.pipeline.shortage import shortage
-from sightstream.pipeline.types import EngineJob, FinishedJob
+from sightstream.pipeline.types import Canvas, EngineJob, FinishedJob, Pixels
 from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.result import ModelIdentity
 
@@ -68,6 +69,7 @@ class CancelJob:
 
 
 Message = EngineReady | EngineUnusable | EngineCrashed | Heartbeat | list[FinishedJob]
+T = TypeVar("T", bound=Pixels | Canvas)
 Inbox = queue.SimpleQueue[list[EngineJob | CancelJob] | None]
 
 
@@ -128,11 +130,15 @@ def _receive(connection: Connection, inbox: Inbox, memory: MemoryFile | None) ->
 
 
 def _with_local_pixels(job: EngineJob, memory: MemoryFile | None) -> EngineJob:
-    """Return the job with its image where this process has the shared memory mapped."""
-    pixels = job.pixels
-    if memory is None or not isinstance(pixels.rgb, Block):
+    """Return the job with its images where this process has the shared memory mapped."""
+    if memory is None:
         return job
-    return replace(job, pixels=replace(pixels, rgb=pixels.rgb.within(memory)))
+    more = tuple(_local(pixels, memory) for pixels in job.more_pixels)
+    return replace(job, pixels=_local(job.pixels, memory), more_pixels=more)
+
+
+def _local(pixels: T, memory: MemoryFile) -> T:
+    return replace(pixels, rgb=pixels.rgb.within(memory)) if isinstance(pixels.rgb, Block) else pixels
 
 
 def _submit_received(inbox: Inbox, engine: Engine, unfinished: set[int]) -> bool:

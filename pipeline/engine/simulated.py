@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections import deque
 
 from sightstream.pipeline.engine.protocol import ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
-from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
+from sightstream.pipeline.engine.simulated_answer import simulated_answer
+from sightstream.pipeline.errors import Cancelled, CapabilityMissing, PipelineError, Rejected
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.result import ModelIdentity
 
-# A question that starts with one of these makes the engine fail, as a real one would on a poison image.
+# A question that starts with one of these makes the engine fail, as a real one would on a poison image. Those that
+# make an answer bad stand in simulated_answer.
 CRASH, HANG, REFUSE = "simulate: crash", "simulate: hang", "simulate: refuse"
 # "simulate: seconds 0.8" takes that long, so that answers come in another order than their requests.
 SECONDS = "simulate: seconds "
-SAMPLES = 512
 
 
 class SimulatedEngine:
@@ -80,15 +80,7 @@ def _outcome(job: EngineJob) -> Completion | PipelineError:
         time.sleep(3600)
     if job.question.startswith(REFUSE):
         return Rejected(Reason.ENGINE_REFUSED, Stage.INFER, "refused as asked")
-    mark = _fingerprint(job.pixels.buffer())
-    text = (
-        f"<SUMMARY>I will look at {mark}.</SUMMARY><CAPTION>{job.pixels.width} x {job.pixels.height} pixels.</CAPTION>"
-        f"<REASONING>Nothing to reason about.</REASONING><CONCLUSION>{mark}</CONCLUSION>"
-    )
-    return Completion(text, "stop", prompt_tokens=len(job.question.split()), completion_tokens=len(text.split()))
-
-
-def _fingerprint(pixels: bytes | memoryview) -> str:
-    """Return a digest of evenly spread bytes: an engine without a model must cost next to nothing."""
-    view = memoryview(pixels)
-    return hashlib.sha256(view[:: max(1, len(view) // SAMPLES)].tobytes()).hexdigest()[:12]
+    try:
+        return simulated_answer(job)
+    except CapabilityMissing as error:
+        return error

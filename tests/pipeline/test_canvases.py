@@ -24,7 +24,8 @@ from sightstream.pipeline.decode.tiles import Tiling, to_tiles
 from sightstream.pipeline.engine.host import EngineHost
 from sightstream.pipeline.engine.protocol import Engine, ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
-from sightstream.pipeline.engine.simulated import CRASH, SimulatedEngine, _fingerprint
+from sightstream.pipeline.engine.simulated import CRASH, SimulatedEngine
+from sightstream.pipeline.engine.simulated_answer import fingerprint
 from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Rejected
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.flow import Flow
@@ -100,7 +101,7 @@ class FlowHarness:
         """The engine read exactly the image's canvas."""
         canvas = to_tiles(decode(self.files.stored[f"file:///{number}.png"], DECODE), TILING)
         assert isinstance(result, ImageResult), result
-        assert result.answer.conclusion == _fingerprint(canvas.buffer())
+        assert result.answer.conclusion == fingerprint(canvas.buffer())
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_the_engine_reads_pixels_in_place() -> None:
     for number in range(6):
         pixels, result = decode(files.stored[f"file:///{number}.png"], DECODE), found[number]
         assert isinstance(result, ImageResult), result
-        assert result.answer.conclusion == _fingerprint(pixels.buffer())
+        assert result.answer.conclusion == fingerprint(pixels.buffer())
     assert (decoder._pool.allocated, flow.held_bytes) == (0, 0)
     flow.stop()
 
