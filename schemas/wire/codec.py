@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from functools import cache
 from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from sightstream.schemas.wire.dead_letter import Headers, Reason
+from sightstream.schemas.wire.json_depth import is_deeper
 from sightstream.schemas.wire.record_size import headers_bytes
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
@@ -25,10 +25,6 @@ MAX_HEADERS_BYTES = 64 * 1024
 VERSIONS = (1, 2)
 
 Model = TypeVar("Model", bound=BaseModel)
-
-# A string matches as a whole, so that a bracket inside it does not count. An unclosed one matches, too: starting again
-# at its next quote would cost quadratic time for a record of quotes alone.
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?+|[\[{]|[\]}]', re.DOTALL)
 
 
 class WireError(ValueError):
@@ -89,14 +85,8 @@ def describe_excess(size: int, max_bytes: int) -> str:
 
 
 def _check_depth(value: bytes, max_depth: int) -> None:
-    if value.count(b"[") + value.count(b"{") <= max_depth:
-        return  # nearly every record has too few brackets to be too deep
-    depth = 0
-    for match in _STRUCTURE.finditer(value):
-        first = match.group()[:1]
-        depth += (first in b"[{") - (first in b"]}")
-        if depth > max_depth:
-            raise WireError(Reason.MALFORMED, f"nested deeper than {max_depth} levels")
+    if is_deeper(value, max_depth):
+        raise WireError(Reason.MALFORMED, f"nested deeper than {max_depth} levels")
 
 
 def _parse(value: bytes) -> object:
