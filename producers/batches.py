@@ -14,8 +14,10 @@ from sightstream.producers.request_template import RequestTemplate
 from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.requests import build_request
+from sightstream.producers.tasks.rows import with_task
 from sightstream.producers.transactional_sink import Record
 from sightstream.schemas.wire.codec import encode
+from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.topics import record_key
 
 
@@ -97,7 +99,7 @@ class Batcher:
         batch.digest = self._digest.hexdigest()
         batch.size += item.size
         try:
-            request = build_request(item, self._template.question, self._template.options, self._now())
+            request = self._request(item)
         except BadItem as error:
             batch.failed += 1
             self._listener.on_bad_item(str(error))
@@ -105,6 +107,11 @@ class Batcher:
         value = encode(request)
         batch.records.append(Record(request.request_id, record_key(request.product_id), value))
         batch.bytes += len(value)
+
+    def _request(self, item: Item) -> ImageRequest:
+        template = self._template
+        asked = item if template.task is None else with_task(item, template.task)
+        return build_request(asked, template.question, template.options, self._now())
 
     def _full(self, batch: Batch) -> bool:
         entries = len(batch.records) + batch.failed

@@ -7,6 +7,7 @@ PublishError
 ├── SourceError                                       a bulk source can't be read
 │   └── SourceChanged
 ├── BadItem                                           one entry of a bulk source is no request
+├── TaskError                                         a task file can't be used
 ├── Superseded, Stopped, InDoubt                      how a bulk run ends early
 └── UploadRefused                                     no upload URL is signed
 """
@@ -70,6 +71,10 @@ class SourceChanged(SourceError):
 
 class BadItem(PublishError):
     """One entry of a source is no valid request; the others still are published."""
+
+
+class TaskError(PublishError):
+    """A task file can't be used; the message names the file, the line or the key, and what to change."""
 
 
 class Superseded(PublishError):

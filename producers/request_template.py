@@ -7,21 +7,28 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from sightstream.producers.sources.item import BulkSource
+from sightstream.producers.tasks.task import Task
 from sightstream.schemas.wire.options import AnalysisOptions
 
 
 @dataclass(frozen=True, slots=True)
 class RequestTemplate:
-    """Fills in `question` and `options` where an entry has none; the other two say where its product id is."""
+    """What is asked about every entry: `question` where an entry has none, or else all that `task` asks.
 
-    question: str
+    `options` fill in what an entry lacks. The other two say where its product id is.
+    """
+
+    question: str | None
     options: AnalysisOptions = field(default_factory=AnalysisOptions)
     product_column: str = "product_id"
     product_from: str = "parent"
+    task: Task | None = None
 
 
 def job_name(source: BulkSource, topic: str, template: RequestTemplate) -> str:
-    """Return the same name in every run of one source, topic and template; another question is another job."""
+    """Return the same name in every run of one source, topic and template; another question or task is another job."""
     options = template.options.model_dump()
     parts = [source.location, topic, template.question, options, template.product_column, template.product_from]
+    if template.task is not None:
+        parts += [template.task.name, template.task.digest]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -21,6 +21,7 @@ from sightstream.infra.cli import (
     results,
     schemas,
     store,
+    task,
     up,
     worker,
 )
@@ -68,6 +69,7 @@ app.command("analyze", hidden=True)(worker.worker)  # the verb's earlier name
 app.command()(ask.ask)
 app.command()(demo.demo)
 app.command()(publish.publish)
+app.add_typer(task.app, name="task")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(config_command.app, name="config")
 app.add_typer(bench.app, name="bench")

@@ -29,6 +29,9 @@ def publish(
     source: Annotated[str, typer.Argument(help="A .csv or .jsonl file, a folder of images, or s3://bucket/prefix.")],
     *,
     question: Annotated[str | None, typer.Option(help="Question for entries that have none.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Task file (.toml), or name of a ready task, that says all that is asked.")
+    ] = None,
     product_column: Annotated[
         str, typer.Option(help="CSV and JSONL: column that holds the product id.")
     ] = "product_id",
@@ -66,7 +69,11 @@ def publish(
     settings, topics = load(PublisherSettings), load(TopicSettings)
     topics = topics.model_copy(update={"requests": topic or topics.requests})
     options = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
-    template = _template(question or settings.question, options, product_column, product_from)
+    template = (
+        _template(question or settings.question, options, product_column, product_from)
+        if task is None
+        else _task_template(task, {"question": question, **options}, product_column, product_from)
+    )
     found = _open(source, template)
     display = choose_display(found.size, plain=as_json or not sys.stderr.isatty())
     with _stop_on_signals(display) as asked_to_stop, display:
@@ -89,6 +96,22 @@ def _template(
         first = error.errors(include_url=False)[0]
         raise typer.BadParameter(first["msg"], param_hint="--" + str(first["loc"][0]).replace("_", "-")) from None
     return RequestTemplate(question, given, product_column, product_from)
+
+
+def _task_template(
+    name: str, of_the_task: dict[str, object], product_column: str, product_from: str
+) -> RequestTemplate:
+    """Return the template of a task. Nothing of what a task says may be given beside it."""
+    from sightstream.infra.cli.task import load_task
+    from sightstream.producers.request_template import RequestTemplate
+
+    for option, value in of_the_task.items():
+        if value is not None:
+            raise typer.BadParameter(
+                "the task says what is asked, and how; change its file instead",
+                param_hint="--" + option.replace("_", "-"),
+            )
+    return RequestTemplate(None, product_column=product_column, product_from=product_from, task=load_task(name))
 
 
 def _open(source: str, template: RequestTemplate) -> BulkSource:

@@ -21,11 +21,13 @@ ID_CHARS = 32
 _PENDING = "pending"
 
 
-def build_request(item: Item, question: str, options: AnalysisOptions, now: datetime) -> ImageRequest:
+def build_request(item: Item, question: str | None, options: AnalysisOptions, now: datetime) -> ImageRequest:
     """Return the request; `question` and `options` fill in what the item lacks. Raises BadItem with the location."""
     if item.problem is not None:
         raise BadItem(f"{item.location}: {item.problem}")
-    given = {"request_id": _PENDING, "question": question, "submitted_at": now, **item.fields}
+    given = {"request_id": _PENDING, "submitted_at": now, **item.fields}
+    if "questions" not in given:
+        given.setdefault("question", question)
     try:
         given["options"] = {**options.model_dump(), **item.fields.get("options", {})}
         request = ImageRequest.model_validate(given)
@@ -41,10 +43,19 @@ def build_request(item: Item, question: str, options: AnalysisOptions, now: date
 
 
 def request_identity(request: ImageRequest) -> str:
-    """Return 32 hex digits computed from product, URI, version, digest, question and options."""
+    """Return 32 hex digits computed from the product, the images, the questions and all that decides the answers."""
+    if request.schema_version != 1:
+        return _identity_of_version_2(request)
     image = request.all_images[0]
     asked = [request.product_id, image.uri, image.version_id, image.sha256, request.question]
     text = json.dumps([*asked, request.options.model_dump()], sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:ID_CHARS]
+
+
+def _identity_of_version_2(request: ImageRequest) -> str:
+    """The order of keys inside a schema counts, as it decides the answer."""
+    given = {"product_id", "image", "images", "question", "response_format", "reasoning", "questions"}
+    text = request.model_dump_json(include={*given, "options", "detail"}, exclude_none=True, by_alias=True)
     return sha256(text.encode()).hexdigest()[:ID_CHARS]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from sightstream.producers.sources.item import Item
 from sightstream.schemas.wire.codec import decode_request
 from sightstream.schemas.wire.options import AnalysisOptions
 from tests.producers.fakes import NOW, FakeSink, FakeTopic, ListSource, RecordingListener, items
+from tests.producers.tasks.files import TWO_STAGES, task
 
 Faults = Callable[[str], None]
 
@@ -248,6 +250,20 @@ def test_the_job_is_named_after_source_topic_and_template() -> None:
     }
     assert job_name(ListSource([]), "t", RequestTemplate("Why?")) == same
     assert len(others - {same}) == 6
+
+
+def test_another_task_is_another_job_and_the_same_one_is_the_same(tmp_path: Path) -> None:
+    def named(text: str) -> str:
+        return job_name(ListSource([]), "t", RequestTemplate(None, task=task(tmp_path, text)))
+
+    assert named(TWO_STAGES) == named(TWO_STAGES.replace("A category", "Its category"))
+    others = {named(TWO_STAGES.replace(old, new)) for old, new in (("two-stages", "stages"), ('"mug"', '"cup"'))}
+    assert len(others - {named(TWO_STAGES)}) == 2
+
+
+def test_the_name_of_a_job_without_a_task_is_frozen() -> None:
+    """Were this to change, an interrupted run could not continue after an upgrade."""
+    assert job_name(ListSource([]), "t", RequestTemplate("Why?")) == "9f8904b44875fbc1792be7a03ae2271a"
 
 
 @given(st.integers(0, 2**40), st.integers(0, 2**40), st.text("0123456789abcdef", max_size=64))

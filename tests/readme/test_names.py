@@ -51,7 +51,7 @@ def test_every_command_and_option_exists(page: Path) -> None:
     for verb, rest in commands(page):
         assert verb in verbs()
         sub = re.match(r" ([a-z]+)\b", rest)
-        path = [verb, sub[1]] if verb in ("bench", "config", "dead-letters", "schemas") and sub else [verb]
+        path = [verb, sub[1]] if verb in ("bench", "config", "dead-letters", "schemas", "task") and sub else [verb]
         options = set(re.findall(r"(?<= )--[a-z-]+", rest)) - {"--help"}
         known = run("-m", "sightstream", *path, "--help")
         assert [option for option in options if option not in known] == [], " ".join(path)
