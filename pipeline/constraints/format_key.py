@@ -1,0 +1,23 @@
+"""Identifies a response format, with the order of its keys: they decide the order of the answer's."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sightstream.schemas.wire.response_format import ResponseFormat
+
+
+class FormatKey:
+    """A format as the key of a cache: equal to any other of the same JSON, its keys in the same order."""
+
+    __slots__ = ("digest", "response_format")
+
+    def __init__(self, response_format: ResponseFormat) -> None:
+        self.response_format = response_format
+        self.digest = hashlib.sha256(response_format.model_dump_json(by_alias=True).encode()).digest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FormatKey) and self.digest == other.digest
