@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+
+from sightstream.infra.errors import CommandError
 
 if TYPE_CHECKING:
     from sightstream.pipeline.flow import Flow
     from sightstream.schemas.wire.request import ImageRequest
-    from sightstream.schemas.wire.result import ImageResult
+    from sightstream.schemas.wire.response_format import ResponseFormat
+    from sightstream.schemas.wire.result_v2 import AnyResult
+
+T = TypeVar("T")
 
 
 def ask(
@@ -20,65 +26,118 @@ def ask(
         Path | None, typer.Option(help="Folder of an Mllama checkpoint; unset: as in [engine].")
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Maximum length of the answer, in tokens.")] = 512,
+    choice: Annotated[
+        list[str] | None, typer.Option("--choice", help="A possible answer; give two or more. One of them is chosen.")
+    ] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="File with a JSON Schema; the answer is JSON that fits it.")
+    ] = None,
+    reasoning: Annotated[
+        bool, typer.Option("--reasoning", help="Let the model reason before a choice or JSON.")
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the whole result as JSON, as on the result topic.")
     ] = False,
 ) -> None:
     """Ask about one image, through the same pipeline that a worker runs. Exits 1 if there is no answer."""
-    from sightstream.infra.errors import CommandError
-    from sightstream.infra.flow import start_flow
-    from sightstream.pipeline.errors import PipelineError
-    from sightstream.schemas.wire.dead_letter import printable
-
     file = Path(image)
     local = "://" not in image
-    request = _request(file.resolve().as_uri() if local else image, question, max_tokens)
-    flow = start_flow(checkpoint, file.resolve().parent if local else None)
+    uri = file.resolve().as_uri() if local else image
+    request = _request(uri, question, max_tokens, _format(choice or [], schema), reasoning)
+    show(answer(request, checkpoint, file.resolve().parent if local else None), json)
+
+
+def answer(request: ImageRequest, checkpoint: Path | None, file_root: Path | None) -> AnyResult:
+    """Answer one request; blocks while the engine starts and answers. Raises CommandError when there is no answer."""
+    from sightstream.infra.flow import start_flow
+    from sightstream.pipeline.errors import PipelineError
+
+    flow = start_flow(checkpoint, file_root)
     try:
-        result = _answer(flow, request)
+        return _outcome(flow, request)
     except PipelineError as error:
         raise CommandError(str(error)) from error
     finally:
         flow.stop()
-    if json:
-        typer.echo(result.model_dump_json(indent=2, exclude_none=True))
-        return
-    for section, text in result.answer.model_dump().items():
-        lines = "\n  ".join(printable(line) for line in text.splitlines())
-        typer.echo(f"{section.upper()}\n  {lines}\n")
 
 
-def _request(uri: str, question: str, max_tokens: int) -> ImageRequest:
-    from datetime import UTC, datetime
+def show(result: AnyResult, as_json: bool) -> None:
+    """Print the result. Exits 1 when none of its questions was answered."""
+    from sightstream.infra.cli.answer_table import has_answer, print_result
 
-    from pydantic import ValidationError
+    if as_json:
+        typer.echo(result.model_dump_json(indent=2, exclude_none=True, by_alias=True))
+    else:
+        print_result(result)
+    if not has_answer(result):
+        raise typer.Exit(1)
 
-    from sightstream.infra.errors import CommandError
-    from sightstream.schemas.wire.options import AnalysisOptions
-    from sightstream.schemas.wire.request import ImageRef, ImageRequest
-    from sightstream.schemas.wire.validation_message import explain
+
+def _format(choices: list[str], schema: Path | None) -> ResponseFormat:
+    from sightstream.schemas.wire.response_format import SECTIONS_FORMAT, ChoiceFormat
+
+    if choices and schema:
+        raise typer.BadParameter("the answer is one of --choice or fits --schema; give one of them")
+    if schema is not None:
+        return _schema_format(schema)
+    return _checked(lambda: ChoiceFormat(choices=tuple(choices)), "--choice") if choices else SECTIONS_FORMAT
+
+
+def _schema_format(file: Path) -> ResponseFormat:
+    import json
+
+    from sightstream.schemas.wire.response_format import JsonSchema, JsonSchemaFormat
 
     try:
+        schema = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"{file} can't be read as JSON: {error}", param_hint="--schema") from None
+    return _checked(lambda: JsonSchemaFormat(json_schema=JsonSchema(name="answer", schema_=schema)), "--schema")
+
+
+def _request(
+    uri: str, question: str, max_tokens: int, response_format: ResponseFormat, reasoning: bool
+) -> ImageRequest:
+    from datetime import UTC, datetime
+
+    from sightstream.schemas.wire.options import AnalysisOptions
+    from sightstream.schemas.wire.request import ImageRef, ImageRequest
+
+    def build() -> ImageRequest:
         return ImageRequest(
             request_id="ask",
             product_id="ask",
             image=ImageRef(uri=uri),
             question=question,
+            response_format=response_format,
+            reasoning=reasoning or None,
             options=AnalysisOptions(max_tokens=max_tokens),
             submitted_at=datetime.now(UTC),
         )
+
+    return _checked(build, None)
+
+
+def _checked(build: Callable[[], T], option: str | None) -> T:
+    """Return what `build` returns; wrong input ends the command with a sentence."""
+    from pydantic import ValidationError
+
+    from sightstream.schemas.wire.validation_message import explain
+
+    try:
+        return build()
     except ValidationError as error:
+        if option is not None:
+            raise typer.BadParameter(explain(error), param_hint=option) from None
         raise CommandError(explain(error)) from None
 
 
-def _answer(flow: Flow, request: ImageRequest) -> ImageResult:
+def _outcome(flow: Flow, request: ImageRequest) -> AnyResult:
     from sightstream.pipeline.errors import PipelineError
-    from sightstream.schemas.wire.result import ImageResult
 
     flow.submit("ask", request)
     while not (outcomes := flow.collect(1.0)):
         pass
     if isinstance(outcomes[0].result, PipelineError):
         raise outcomes[0].result
-    assert isinstance(outcomes[0].result, ImageResult)  # noqa: S101  # of version 1, as the request is
     return outcomes[0].result

@@ -1,0 +1,79 @@
+"""Prints the answers of one result: a table of its questions, or the four sections of a result of version 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sightstream.infra.cli.answer_values import AnswerParts, as_text, plain_values
+
+if TYPE_CHECKING:
+    from sightstream.schemas.wire.question_answer import QuestionAnswer
+    from sightstream.schemas.wire.result import Answer
+    from sightstream.schemas.wire.result_v2 import AnyResult
+
+
+def print_result(result: AnyResult) -> None:
+    """Print the answers for a person, with everything escaped that a terminal would obey."""
+    from sightstream.schemas.wire.result import ImageResult
+
+    if isinstance(result, ImageResult):
+        _print_sections(result.answer)
+    else:
+        _print_answers(result.answers)
+
+
+def has_answer(result: AnyResult) -> bool:
+    """Return whether any question of the result was answered; that of version 1 always is."""
+    from sightstream.schemas.wire.result import ImageResult
+
+    return isinstance(result, ImageResult) or any(answer.status == "answered" for answer in result.answers)
+
+
+def _print_sections(answer: Answer) -> None:
+    from sightstream.schemas.wire.dead_letter import printable
+
+    for section, text in answer.model_dump().items():
+        lines = "\n  ".join(printable(line) for line in text.splitlines())
+        print(f"{section.upper()}\n  {lines}\n")
+
+
+def _print_answers(answers: tuple[QuestionAnswer, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from sightstream.schemas.wire.dead_letter import printable
+
+    table = Table("question", "answer", "confidence", "status")
+    for answer in answers:
+        for cells in _rows(answer):
+            table.add_row(*(Text(printable(cell)) for cell in cells))
+    Console().print(table)
+
+
+def parts_of(answer: QuestionAnswer) -> AnswerParts:
+    """Return what is shown of an answer."""
+    confidence = answer.confidence
+    return AnswerParts(answer.id, answer.status, answer.value, confidence.value, confidence.fields)
+
+
+def _rows(answer: QuestionAnswer) -> Iterator[tuple[str, str, str, str]]:
+    """Yield a row for the question and, where the answer is an object, one for each field."""
+    parts = parts_of(answer)
+    is_object = isinstance(answer.value, dict)
+    yield answer.id, "" if is_object else _shown(answer), percent(parts.probability), answer.status
+    if is_object:
+        for field in plain_values(parts):
+            yield field.name, as_text(field.value), percent(field.probability), ""
+
+
+def _shown(answer: QuestionAnswer) -> str:
+    if answer.value is None:
+        return answer.detail or ("null" if answer.status == "answered" else "")
+    return as_text(answer.value)
+
+
+def percent(probability: float | None) -> str:
+    """Return a probability for people, nothing where there is none."""
+    return "" if probability is None else f"{probability:.1%}"

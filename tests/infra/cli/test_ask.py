@@ -1,0 +1,117 @@
+"""`sightstream ask` builds one request from its options, and prints what the flow answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sightstream.infra import flow as infra_flow
+from sightstream.infra.cli.app import app
+from sightstream.infra.errors import CommandError
+from sightstream.pipeline.errors import PipelineError, Rejected
+from sightstream.pipeline.types import Outcome
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.question_answer import QuestionAnswer
+from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.response_format import ChoiceFormat, JsonSchemaFormat
+from sightstream.schemas.wire.result_v2 import AnyResult
+from tests.consumers.outcomes import answer, result, result_v2
+
+SCHEMA = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
+
+
+@dataclass
+class FakeFlow:
+    """Answers every request with the same outcome."""
+
+    outcome: AnyResult | PipelineError
+    requests: list[ImageRequest] = field(default_factory=list)
+    stopped: bool = False
+
+    def submit(self, ticket: str, request: ImageRequest) -> None:
+        self.requests.append(request)
+
+    def collect(self, timeout_s: float) -> list[Outcome]:
+        return [Outcome("ask", self.outcome)]
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@pytest.fixture
+def flow(monkeypatch: pytest.MonkeyPatch) -> FakeFlow:
+    flow = FakeFlow(result())
+    monkeypatch.setattr(infra_flow, "start_flow", lambda checkpoint, root: flow)
+    return flow
+
+
+def ask(*arguments: str) -> tuple[int, str]:
+    done = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["ask", "mug.jpg", *arguments])
+    return done.exit_code, done.output
+
+
+def test_a_plain_question_is_of_version_1(flow: FakeFlow) -> None:
+    code, out = ask("What is it?")
+    (request,) = flow.requests
+    assert (code, request.schema_version, request.question) == (0, 1, "What is it?")
+    assert "CONCLUSION\n  A red bag." in out
+    assert flow.stopped
+
+
+def test_choices(flow: FakeFlow) -> None:
+    flow.outcome = result_v2("ask", "ask", answer("answer", "red wine", 0.875))
+    code, out = ask("Which?", "--choice", "red", "--choice", "red wine", "--reasoning")
+    (question,) = flow.requests[0].all_questions
+    assert question.response_format == ChoiceFormat(choices=("red", "red wine"))
+    assert question.reasons
+    assert code == 0
+    assert "red wine" in out
+    assert "87.5%" in out
+
+
+def test_a_schema(flow: FakeFlow, tmp_path: Path) -> None:
+    flow.outcome = result_v2("ask", "ask", answer("answer", {"colour": "red"}))
+    (tmp_path / "look.json").write_text(json.dumps(SCHEMA))
+    code, out = ask("Look.", "--schema", str(tmp_path / "look.json"), "--json")
+    (question,) = flow.requests[0].all_questions
+    assert isinstance(question.response_format, JsonSchemaFormat)
+    assert question.response_format.json_schema.schema_ == SCHEMA
+    assert not question.reasons
+    assert (code, json.loads(out)["answers"][0]["value"]) == (0, {"colour": "red"})
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"[" * 100_000, b"1"])
+def test_a_file_that_is_no_schema_is_wrong_use(flow: FakeFlow, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.json").write_bytes(content)
+    code, _ = ask("Look.", "--schema", str(tmp_path / "bad.json"))
+    assert (code, flow.requests) == (2, [])
+
+
+def test_other_wrong_uses(flow: FakeFlow, tmp_path: Path) -> None:
+    (tmp_path / "good.json").write_text(json.dumps(SCHEMA))
+    assert ask("Which?", "--choice", "only one")[0] == 2
+    assert ask("Which?", "--choice", "a", "--choice", "a")[0] == 2
+    assert ask("Which?", "--choice", "a", "--choice", "b", "--schema", str(tmp_path / "good.json"))[0] == 2
+    assert ask("Which?", "--schema", str(tmp_path / "none.json"))[0] == 2
+    assert flow.requests == []
+
+
+def test_no_good_answer_is_exit_code_1(flow: FakeFlow) -> None:
+    invalid = QuestionAnswer(id="answer", question="?", status="invalid", detail="the text ends inside the JSON")
+    flow.outcome = result_v2("ask", "ask", invalid)
+    code, out = ask("Look.", "--choice", "a", "--choice", "b")
+    assert code == 1
+    assert "the text ends inside the JSON" in out
+    assert ask("Look.", "--choice", "a", "--choice", "b", "--json")[0] == 1
+
+
+def test_an_error_of_the_flow_is_the_message(flow: FakeFlow) -> None:
+    flow.outcome = Rejected(Reason.SCHEMA_UNUSABLE, Stage.TAKE, "an unknown keyword: /x")
+    done = CliRunner().invoke(app, ["ask", "mug.jpg", "--choice", "a", "--choice", "b"])
+    assert isinstance(done.exception, CommandError)
+    assert "unknown keyword" in str(done.exception)
+    assert flow.stopped
