@@ -1,35 +1,40 @@
-"""A request in flight: collects what the stages learn about it, and turns it into a job and a result."""
+"""A request in flight and its questions: what the stages learn about them, what is due, and what still needs pixels."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
+from enum import Enum, auto
 
-from prometheus_client import Histogram
-
-from sightstream.pipeline.answer import parse
-from sightstream.pipeline.cache.answer_cache import CacheHit
-from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.cache.key import question_key
+from sightstream.pipeline.conditions import why_skipped
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
-from sightstream.pipeline.metrics import STAGE_SECONDS, TOKENS
+from sightstream.pipeline.image_key import image_key
+from sightstream.pipeline.metrics import TOKENS
+from sightstream.pipeline.question_answer import refused, skipped, to_question_answer
+from sightstream.pipeline.results import to_result
+from sightstream.pipeline.serial_executor import SerialExecutor
+from sightstream.pipeline.several_images import DecodedImages
+from sightstream.pipeline.stage_clock import StageClock
 from sightstream.pipeline.stages import NO_SERVER, Server
-from sightstream.pipeline.types import Canvas, Completion, EngineJob, FetchedImage, Pixels
-from sightstream.schemas.wire.dead_letter import Reason, Stage
-from sightstream.schemas.wire.question_answer import EndOfAnswer
-from sightstream.schemas.wire.request import ImageRequest
-from sightstream.schemas.wire.result import (
-    ImageResult,
-    ModelIdentity,
-    SeenImage,
-    StageSeconds,
-    TokenCounts,
+from sightstream.pipeline.types import (
+    NO_ANSWERS,
+    Answered,
+    Completion,
+    EngineJob,
+    FinishedAnswers,
+    Pixels,
 )
-from sightstream.schemas.wire.uri import redacted
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.question import Question
+from sightstream.schemas.wire.question_answer import QuestionAnswer
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.result import ModelIdentity
+from sightstream.schemas.wire.result_v2 import AnyResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +48,119 @@ class Clocks:
 CLOCKS = Clocks(time.monotonic, lambda: datetime.now(UTC))
 
 
-@dataclass(slots=True, eq=False)
-class InFlightRequest:
-    """Used by one thread at a time, except for `cancelled`.
+class Phase(Enum):
+    """Where a question stands. The engine has only those that RUN."""
 
-    `question_key` is set once the content of the image is known. `promoted` says that equal requests wait for this one.
-    `unexpected_errors` counts the tries that ended in a bug of ours.
+    OPEN = auto()  # its condition is undecided, or it waits for a thread
+    LEADING = auto()  # this request must compute it
+    FOLLOWING = auto()  # an equal question of another request, or of this one, is computed
+    RUNNING = auto()
+    ENDED = auto()
+
+
+@dataclass(slots=True, eq=False)
+class InFlightQuestion:
+    """One question of a request, and the unit of the engine's work: `id` is that of its job.
+
+    `key` is equal for equal questions about equal images; None before the images are known, and for chance.
     """
 
     id: int
+    request: InFlightRequest
+    question: Question
+    options: AnalysisOptions
+    phase: Phase = Phase.OPEN
+    key: str | None = None
+    answered: Answered | None = None
+    refusal: Rejected | None = None
+    answer: QuestionAnswer | None = None
+
+    def accept(self, answered: Answered) -> None:
+        """End with an answer."""
+        self.request.current_stage = Stage.INFER
+        self.answer = to_question_answer(self.question, answered.completion, answered.cached)
+        self.answered, self.phase = answered, Phase.ENDED
+
+    def refuse(self, error: Rejected) -> None:
+        """End without one: the engine can't answer this question, which is no reason not to answer the others."""
+        self.answer = refused(self.question, str(error))
+        self.refusal, self.phase = error, Phase.ENDED
+
+    def skip(self, detail: str) -> None:
+        """End unasked."""
+        self.answer, self.phase = skipped(self.question, detail), Phase.ENDED
+
+    def reopen(self) -> None:
+        """Start anew."""
+        self.answer = self.answered = self.refusal = None
+        self.phase = Phase.OPEN
+
+    # --- what coalescing asks -----------------------------------------------------------------------------
+
+    def raise_if_cancelled(self) -> None:
+        if self.request.cancelled:
+            raise cancelled()
+
+    def abort_reason(self) -> PipelineError | None:
+        return self.request.abort_reason()
+
+    def outcome_for(self, outcome: Answered | PipelineError) -> Answered | PipelineError:
+        """Return the outcome of an equal question as this one's: what is late is late. Raises nothing."""
+        if (reason := self.request.abort_reason()) is not None:
+            return reason
+        if isinstance(outcome, Answered):
+            return replace(outcome, cached=True)
+        return type(outcome)(*outcome.args)  # a fresh instance: raising an exception sets its traceback
+
+
+Ending = tuple[InFlightQuestion, Answered | PipelineError | None]
+
+
+@dataclass(slots=True, eq=False)
+class InFlightRequest:
+    """Changed only by steps of `steps`, one at a time; `cancelled` alone is set by any thread.
+
+    Its questions get their ids from `ids`. `known` are answers that need not be computed, by question id: those of an
+    earlier attempt, or of the cache. `endings` are the questions whose equal ones have not been told yet how they
+    ended; None says that they must find out for themselves. `failure` ends the request once nothing of it runs.
+    """
+
+    ids: Iterator[int]
     ticket: Hashable
     request: ImageRequest
     clocks: Clocks
     server: Server = NO_SERVER
-    cancelled: bool = False
-    promoted: bool = False
-    current_stage: Stage = Stage.FETCH
     is_health_check: bool = False
+    finished: FinishedAnswers = NO_ANSWERS
+    cancelled: bool = False
+    is_queued: bool = False
+    has_joined: bool = False
+    has_computed: bool = False
+    has_ended: bool = False
+    current_stage: Stage = Stage.FETCH
     unexpected_errors: int = 0
-    image_sha256: str | None = None
-    question_key: str | None = None
-    image_bytes: int = 0
-    pixels: Pixels | Canvas | None = None
-    seconds: dict[Stage, float] = field(default_factory=dict)
-    seen: SeenImage | None = None
-    _started: float = 0.0
-    _stage_started: float = 0.0
+    image: ImageRef = field(init=False)
+    sha256s: tuple[str, ...] = ()
+    images: DecodedImages | None = None
+    known: dict[str, Answered] = field(default_factory=dict)
+    endings: list[Ending] = field(default_factory=list)
+    failure: PipelineError | None = None
+    result: AnyResult | None = None
+    steps: SerialExecutor = field(default_factory=SerialExecutor)
+    questions: tuple[InFlightQuestion, ...] = field(init=False)
+    clock: StageClock = field(init=False)
 
     def __post_init__(self) -> None:
-        self._started = self._stage_started = self.clocks.seconds()
+        self.image = self.request.all_images[0]
+        self.clock = StageClock(self.clocks.seconds)
+        self.questions = tuple(
+            InFlightQuestion(next(self.ids), self, question, question.options(self.request.options))
+            for question in self.request.all_questions
+        )
+
+    @property
+    def id(self) -> int:
+        return self.questions[0].id
 
     # --- from stage to stage ------------------------------------------------------------------------------
 
@@ -79,134 +168,138 @@ class InFlightRequest:
     def stage(self, stage: Stage) -> Iterator[None]:
         """Measure a stage, including its queue. Raises Cancelled or Rejected if no answer is wanted any more."""
         self.current_stage = stage
-        self._raise_if_aborted()
+        self.raise_if_aborted()
         try:
             yield
         finally:
-            self._record_stage(stage)
+            self.clock.observe(stage)
 
-    def identify(self, image_sha256: str) -> None:
-        """Learn the content of the image, which decides the question key."""
-        if image_sha256 != self.image_sha256:
-            self.image_sha256 = image_sha256
-            self.question_key = question_key(image_sha256, self.request.all_questions[0].text, self.request.options)
+    def identify(self, sha256s: tuple[str, ...]) -> bool:
+        """Learn the content of the images, which decides the keys of the questions. Return whether it changed."""
+        if sha256s == self.sha256s:
+            return False
+        was_known, self.sha256s = bool(self.sha256s), sha256s
+        for question in self.questions:
+            question.key = question_key(sha256s, question.question, question.options, self.request)
+        self.known = dict(self.finished.answers) if self.finished.image_sha256s == sha256s else {}
+        return was_known
 
-    def receive(self, fetched: FetchedImage) -> None:
-        """Learn what was fetched, without keeping its bytes."""
-        self.identify(fetched.sha256)
-        self.image_bytes = len(fetched.data)
-
-    def to_job(self) -> EngineJob:
-        """Return the engine's job, after `receive` and with `pixels` set. Raises Cancelled or Rejected if too late."""
+    def to_job(self, question: InFlightQuestion) -> EngineJob:
+        """Return the engine's job, with `images` decoded. Raises Cancelled or Rejected if too late."""
         self.current_stage = Stage.INFER
-        assert self.pixels is not None  # noqa: S101
-        assert self.image_sha256 is not None  # noqa: S101
-        self.seen = self._seen_image(self.image_sha256, self.image_bytes, self.pixels)
-        self._raise_if_aborted()
+        self.raise_if_aborted()
+        assert self.images is not None  # noqa: S101
+        first, *more = self.images.pixels
         deadline = None if self.request.deadline is None else self.request.deadline.timestamp()
         return EngineJob(
-            self.id,
-            self.pixels,
-            self.request.all_questions[0].text,
-            self.request.options,
-            image_key=self.image_sha256,
+            question.id,
+            first,
+            question.question.text,
+            question.options,
+            image_key=image_key(self.sha256s, self.request.detail),
             deadline=deadline,
+            response_format=question.question.response_format,
+            reasons=question.question.reasons,
+            stops_repetition=self.request.schema_version > 1,
+            more_pixels=tuple(each for each in more if isinstance(each, Pixels)),
         )
 
-    # --- to a result --------------------------------------------------------------------------------------
+    # --- its questions ------------------------------------------------------------------------------------
 
-    def result_from_engine(self, completion: Completion, model: ModelIdentity) -> ImageResult:
-        """Return the engine's answer as this request's result. Call it once, after `to_job`."""
-        assert self.seen is not None  # noqa: S101
-        self._record_stage(Stage.INFER)
+    def due(self) -> list[InFlightQuestion]:
+        """Return the open questions whose conditions hold; those whose conditions fail end as skipped."""
+        found = []
+        for question in self.questions:  # in order: a condition names an earlier one
+            if question.phase is Phase.OPEN and self._is_decided(question):
+                if (reason := self._why_skipped(question)) is None:
+                    found.append(question)
+                else:
+                    question.skip(reason)
+        return found
+
+    def _why_skipped(self, question: InFlightQuestion) -> str | None:
+        earlier, when = self._earlier(question), question.question.when
+        if earlier is None or earlier.answer is None or when is None:
+            return None
+        return why_skipped(when, earlier.answer)
+
+    def _is_decided(self, question: InFlightQuestion) -> bool:
+        earlier = self._earlier(question)
+        return earlier is None or earlier.answer is not None
+
+    def _earlier(self, question: InFlightQuestion) -> InFlightQuestion | None:
+        """Return the question that this one's condition names."""
+        when = question.question.when
+        return next(one for one in self.questions if one.question.id == when.question) if when else None
+
+    def in_phase(self, *phases: Phase) -> list[InFlightQuestion]:
+        return [question for question in self.questions if question.phase in phases]
+
+    @property
+    def active_questions(self) -> int:
+        """How many questions it has in work. One whose condition is undecided is none, since it may be skipped."""
+        return sum(one.phase is not Phase.ENDED and self._is_decided(one) for one in self.questions)
+
+    @property
+    def needs_pixels(self) -> bool:
+        """Whether a question has the engine, or comes to it after one that has. What waits for others needs none."""
+        if self.failure is not None:
+            return bool(self.in_phase(Phase.RUNNING))
+        return any(self._may_run(question) for question in self.questions)
+
+    def _may_run(self, question: InFlightQuestion) -> bool:
+        if question.phase is Phase.OPEN and (earlier := self._earlier(question)) is not None:
+            return self._may_run(earlier)
+        return question.phase in (Phase.LEADING, Phase.RUNNING)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do but to tell how it ended."""
+        if self.failure is not None:
+            return not self.in_phase(Phase.RUNNING)
+        return self.result is not None
+
+    def reopen(self) -> None:
+        """Start anew what met a bug: the questions that this request leads, or all of them once all have ended."""
+        for question in self.in_phase(Phase.LEADING) or self.in_phase(Phase.ENDED):
+            question.reopen()
+
+    # --- how it ends --------------------------------------------------------------------------------------
+
+    def answered(self, completion: Completion, model: ModelIdentity) -> Answered:
+        """Return what the engine answered, as the model's."""
+        assert self.images is not None  # noqa: S101
+        self.has_computed = True
         TOKENS.labels("prompt").inc(completion.prompt_tokens)
         TOKENS.labels("completion").inc(completion.completion_tokens)
-        tokens = TokenCounts(prompt=completion.prompt_tokens, completion=completion.completion_tokens)
-        return self._result(self.seen, model, completion.text.replace("\0", ""), completion.finish_reason, tokens)
+        return Answered(_without_nul(completion), self.images.files, model)
 
-    def result_from_cache(self, hit: CacheHit) -> ImageResult:
-        """Return a cached answer as this request's result. Raises Cancelled or Rejected if too late."""
-        self.current_stage = Stage.INFER
-        self._raise_if_aborted()
-        self.seconds.setdefault(Stage.DECODE, 0.0)
-        self._record(Stage.INFER)
-        answer = hit.answer
-        seen = self._seen_image(hit.sha256, answer.bytes, answer)
-        tokens = TokenCounts(prompt=answer.prompt_tokens, completion=answer.completion_tokens)
-        return self._result(seen, hit.model, answer.text, answer.finish_reason, tokens, cached=True)
+    def conclude(self) -> None:
+        """Once all questions have ended: put the result together, or fail where the engine refused all it was asked."""
+        if self.in_phase(Phase.OPEN, Phase.LEADING, Phase.FOLLOWING, Phase.RUNNING):
+            return
+        (self.clock.observe if self.has_computed else self.clock.record)(Stage.INFER)
+        one = next((question.answered for question in self.questions if question.answered is not None), None)
+        if one is None:
+            self.failure = next(question.refusal for question in self.questions if question.refusal is not None)
+            return
+        answers = [question.answer for question in self.questions if question.answer is not None]
+        self.result = to_result(self.request, answers, self.sha256s, one, self.clock.seconds(), self.clocks.now())
 
-    def outcome_for(self, outcome: ImageResult | PipelineError) -> ImageResult | PipelineError:
-        """Return the outcome of an identical request, re-addressed to this one. Raises nothing."""
-        try:
-            if isinstance(outcome, ImageResult):
-                return self.result_from_cache(CacheHit(CachedAnswer.of(outcome), outcome.image.sha256, outcome.model))
-            self._raise_if_aborted()
-            return type(outcome)(*outcome.args)  # A fresh instance: raising an exception sets its traceback.
-        except PipelineError as error:
-            return error
-        except Exception as error:  # a bug that concerns this request alone: on its own next try it is judged as such
-            return Retryable(Stage.INFER, f"unexpected {type(error).__name__}")
+    def outcome(self) -> AnyResult | PipelineError:
+        """Return how it ended, once it is done."""
+        outcome = self.failure or self.result
+        assert outcome is not None  # noqa: S101
+        return outcome
 
-    def _seen_image(self, sha256: str, size_bytes: int, image: Pixels | Canvas | CachedAnswer) -> SeenImage:
-        return SeenImage(
-            uri=redacted(self.request.all_images[0].uri),
-            sha256=sha256,
-            bytes=size_bytes,
-            format=image.format,
-            width=image.width,
-            height=image.height,
-        )
-
-    def _result(
-        self,
-        seen: SeenImage,
-        model: ModelIdentity,
-        text: str,
-        finish_reason: EndOfAnswer,
-        tokens: TokenCounts,
-        cached: bool = False,
-    ) -> ImageResult:
-        parsed = parse(text)
-        return ImageResult(
-            request_id=self.request.request_id,
-            product_id=self.request.product_id,
-            question=self.request.all_questions[0].text,
-            attributes=self.request.attributes,
-            answer=parsed.answer,
-            finish_reason="length" if finish_reason == "repetition" else finish_reason,
-            complete=parsed.complete,
-            raw_text=text,
-            image=seen,
-            model=model,
-            tokens=tokens,
-            seconds=self._stage_seconds(),
-            cached=cached,
-            completed_at=self.clocks.now(),
-        )
-
-    # --- the time it takes --------------------------------------------------------------------------------
-
-    def record_wait(self) -> None:
-        """Learn that an equal request ended without an outcome for this one, which does the work now.
-
-        The time it waited counts as inference.
-        """
-        self.promoted = True
-        self._record(Stage.INFER)
-
-    def _record_stage(self, stage: Stage) -> None:
-        _stage_histogram(stage).observe(self._record(stage))
-
-    def _record(self, stage: Stage) -> float:
-        """Add the seconds since the last stage to this one, and return them. A promoted request repeats some stages."""
-        now = self.clocks.seconds()
-        spent_s, self._stage_started = now - self._stage_started, now
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + spent_s
-        return spent_s
-
-    def _stage_seconds(self) -> StageSeconds:
-        stages = {stage.value: round(seconds, 4) for stage, seconds in self.seconds.items()}
-        return StageSeconds(**stages, total=round(self._stage_started - self._started, 4))
+    def finished_answers(self) -> FinishedAnswers:
+        """Return what need not be computed when the request is tried again."""
+        if not isinstance(self.failure, Retryable) or self.request.schema_version == 1:
+            return NO_ANSWERS
+        if not self.sha256s:
+            return self.finished
+        ended = {one.question.id: one.answered for one in self.questions if one.answered is not None}
+        return FinishedAnswers(self.sha256s, self.known | ended)
 
     # --- whether it is still wanted -----------------------------------------------------------------------
 
@@ -219,19 +312,20 @@ class InFlightRequest:
             return Rejected(Reason.DEADLINE_EXCEEDED, Stage.TAKE, f"the deadline {deadline.isoformat()} has passed")
         return None
 
-    def raise_if_cancelled(self) -> None:
-        if self.cancelled:
-            raise cancelled()
-
-    def _raise_if_aborted(self) -> None:
+    def raise_if_aborted(self) -> None:
         if (reason := self.abort_reason()) is not None:
             raise reason
 
 
+def _without_nul(completion: Completion) -> Completion:
+    """Return the completion without NUL characters, which databases refuse."""
+    reasoning = completion.reasoning
+    if "\0" not in completion.text and "\0" not in (reasoning or ""):
+        return completion
+    return replace(
+        completion, text=completion.text.replace("\0", ""), reasoning=reasoning and reasoning.replace("\0", "")
+    )
+
+
 def cancelled() -> Cancelled:
     return Cancelled("the request was handed back before it was done")
-
-
-@cache  # looking up a label costs more than counting
-def _stage_histogram(stage: Stage) -> Histogram:
-    return STAGE_SECONDS.labels(stage.value)

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from sightstream.pipeline.cache.answer_cache import CacheHit
-from sightstream.pipeline.cache.cached_answer import CachedAnswer
+from itertools import count
+
 from sightstream.pipeline.decode.health_check import HEALTH_CHECK_IMAGE
 from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.in_flight import Clocks, InFlightRequest
 from sightstream.pipeline.internal_errors import NoKnownGood
+from sightstream.pipeline.several_images import DecodedImages
 from sightstream.pipeline.stages import DecodeStage, FetchStage, ServerBusy
-from sightstream.pipeline.types import FetchedImage
+from sightstream.pipeline.types import Answered, Completion, FetchedImage, SeenFile
 from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
-from sightstream.schemas.wire.result import ImageResult, ModelIdentity
+from sightstream.schemas.wire.result import ModelIdentity
+from sightstream.schemas.wire.result_v2 import AnyResult
 
 _SHA256 = "0" * 64
 _MODEL = ModelIdentity(name="known-good", quantization="none", engine="none")
-_ANSWER = CachedAnswer(
-    text="<CONCLUSION>A grey square.</CONCLUSION>",
-    finish_reason="stop",
-    prompt_tokens=1,
-    completion_tokens=1,
-    bytes=1,
-    format="PNG",
-    width=64,
-    height=64,
-)
+_COMPLETION = Completion("<CONCLUSION>A grey square.</CONCLUSION>", "stop", prompt_tokens=1, completion_tokens=1)
+_FILE = SeenFile(1, "PNG", 64, 64)
 
 
 class KnownGoodJobs:
@@ -88,13 +82,17 @@ def known_good_request(clocks: Clocks) -> ImageRequest:
     )
 
 
-def known_good_result(clocks: Clocks) -> ImageResult:
+def known_good_result(clocks: Clocks) -> AnyResult:
     """Make a job for the engine, and a result of its answer. The engine itself is checked by its own host."""
-    request = InFlightRequest(-1, None, known_good_request(clocks), clocks)
-    request.receive(known_good_image())
-    request.pixels, request.seconds = HEALTH_CHECK_JOB.pixels, {Stage.FETCH: 0.0}
-    request.to_job()
-    return request.result_from_cache(CacheHit(_ANSWER, _SHA256, _MODEL))
+    request = InFlightRequest(count(-1), None, known_good_request(clocks), clocks)
+    request.identify((_SHA256,))
+    request.images = DecodedImages((HEALTH_CHECK_JOB.pixels,), (_FILE,), ())
+    (question,) = request.questions
+    request.to_job(question)
+    question.accept(Answered(_COMPLETION, (_FILE,), _MODEL))
+    request.conclude()
+    assert request.result is not None  # noqa: S101
+    return request.result
 
 
 def _scheme(image: ImageRef) -> str:

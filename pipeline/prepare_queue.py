@@ -114,10 +114,17 @@ class PrepareQueue:
 
     def held_back(self, server: str | None = None) -> int:
         """Return how many requests wait although threads are free, because their servers are slow; or those of one."""
-        now = self._clock()
         with self._change:
-            queues = [queue for queue in self._queues.values() if server is None or queue.server.name == server]
-            return sum(len(queue.waiting) for queue in queues if self._is_slow(queue, now))
+            return sum(len(queue.waiting) for queue in self._slow_queues() if server in (None, queue.server.name))
+
+    def held_back_questions(self) -> int:
+        """Return how many questions these requests have in work."""
+        with self._change:
+            return sum(request.active_questions for queue in self._slow_queues() for request in queue.waiting)
+
+    def _slow_queues(self) -> list[_ServerQueue]:
+        now = self._clock()
+        return [queue for queue in self._queues.values() if self._is_slow(queue, now)]
 
     def _is_slow(self, queue: _ServerQueue, now: float) -> bool:
         started = next(iter(queue.fetching.values()), now)

@@ -66,8 +66,11 @@ class FetchStage(Protocol):
 
 
 class DecodeStage(Protocol):
-    def decode(self, data: bytes) -> Pixels | Canvas:
-        """Decode an image file. Blocks. Raises Retryable or Rejected."""
+    def decode(self, data: bytes, max_tiles: int | None = None) -> Pixels | Canvas:
+        """Decode an image file, for an engine with tiles onto `max_tiles` at most; None: as many as the model has.
+
+        Blocks. Raises Retryable or Rejected.
+        """
 
     def release(self, pixels: Pixels | Canvas) -> None:
         """Give back what `decode` returned; called once for each, when the engine is done with it."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.question_answer import NO_CONFIDENCE, Confidence, EndOfAnswer
 from sightstream.schemas.wire.response_format import SECTIONS_FORMAT, ResponseFormat
+from sightstream.schemas.wire.result import ModelIdentity
 from sightstream.schemas.wire.result_v2 import AnyResult
 
 
@@ -123,8 +124,48 @@ class FinishedJob:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenFile:
+    """What a result says of one image: the file that was fetched, and how the model saw it.
+
+    `seen_size` is the width and height on the model's tiles, None for an engine that gets the image as it is.
+    """
+
+    size_bytes: int
+    format: str
+    width: int
+    height: int
+    seen_size: tuple[int, int] | None = None
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer, and all that an equal question needs to make it its own. `cached`: not computed for this question."""
+
+    completion: Completion
+    files: tuple[SeenFile, ...]
+    model: ModelIdentity
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedAnswers:
+    """The answers that a request had, by question id, when an attempt ended; for the images with these digests."""
+
+    image_sha256s: tuple[str, ...] = ()
+    answers: Mapping[str, Answered] = field(default_factory=dict)
+
+
+NO_ANSWERS = FinishedAnswers()
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a request ended; `ticket` is the token that the caller submitted with it."""
+    """How a request ended; `ticket` is the token that the caller submitted with it.
+
+    `finished` comes with a Retryable: submit it with the request again, and these answers are not computed twice.
+    """
 
     ticket: Hashable
     result: AnyResult | PipelineError
+    finished: FinishedAnswers = NO_ANSWERS

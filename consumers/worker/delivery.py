@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sightstream.pipeline.types import Origin
+from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Origin
 from sightstream.schemas.wire.dead_letter import Headers, RecordId
 from sightstream.schemas.wire.record_size import headers_bytes
 from sightstream.schemas.wire.redrive import history_headers
@@ -21,8 +21,9 @@ class Delivery:
     """`request` is None when the record does not parse. Compared by identity: a record read twice is two deliveries.
 
     `omitted` is set when key, value and headers are not kept: the headers that replace them in a dead letter.
-    Outcomes alone counts `attempts`; RetryQueue alone sets `failing_since` and `refused_since`: since when its attempts
-    fail, and since when its origin answers them with a refusal. Intake sets `origin`: where its image comes from.
+    Outcomes alone counts `attempts`, and keeps what failed ones had `finished` for the next. RetryQueue alone sets
+    `failing_since` and `refused_since`: since when its attempts fail, and since when its origin answers them with a
+    refusal. Intake sets `origin`: where its image comes from.
     """
 
     record_id: RecordId
@@ -35,11 +36,17 @@ class Delivery:
     omitted: Headers | None = None
     refused_since: float | None = None
     origin: Origin | None = None
+    finished: FinishedAnswers = NO_ANSWERS
 
     @property
     def order_key(self) -> bytes | None:
         """Deliveries with the same key are published in the order of their offsets."""
         return self.request.product_id.encode() if self.request else self.key
+
+    @property
+    def questions(self) -> int:
+        """How many questions it brings into work at once: those with a condition come later, if at all."""
+        return sum(question.when is None for question in self.request.questions or ()) or 1 if self.request else 1
 
     @property
     def held_bytes(self) -> int:

@@ -63,7 +63,7 @@ class Intake:
         self._admission = AdmissionControl(settings, retry_queue, flow)
         self._clock = clock
         self._full_since: float | None = None
-        self._free_bytes = MAX_HELD_BYTES
+        self._free_bytes, self._free_questions = MAX_HELD_BYTES, 0
         self._closed = False
 
     def close(self) -> None:
@@ -78,6 +78,7 @@ class Intake:
         second. Raises Fatal.
         """
         self._free_bytes = MAX_HELD_BYTES - self._assignment.held_bytes
+        self._free_questions = self._flow.free_capacity
         capacity = self._free_capacity()
         full = capacity <= 0
         PAUSED.set(full)
@@ -91,8 +92,7 @@ class Intake:
         while message is not None:
             self._process(message)
             capacity -= 1
-            has_capacity = capacity > 0 and self._free_bytes > 0
-            message = self._consumer.poll(0) if has_capacity else None
+            message = self._consumer.poll(0) if capacity > 0 and self._may_start_more else None
         return True
 
     def _is_full_for_a_moment(self, full: bool) -> bool:
@@ -104,9 +104,14 @@ class Intake:
 
     def _free_capacity(self) -> int:
         """Return how many records to consume now. Counting again for each record would cost more than all the rest."""
-        if self._closed or self._free_bytes <= 0:
+        if self._closed or not self._may_start_more:
             return 0
-        return min(self._flow.free_capacity, self._settings.max_unpublished - self._assignment.unpublished)
+        return min(self._free_questions, self._settings.max_unpublished - self._assignment.unpublished)
+
+    @property
+    def _may_start_more(self) -> bool:
+        """Whether bytes and questions are left. The last record may exceed either, so that every one starts."""
+        return self._free_bytes > 0 and self._free_questions > 0
 
     def _pause_or_resume(self, full: bool) -> None:
         for state in self._assignment:
@@ -126,7 +131,7 @@ class Intake:
         """Start held records for which there is capacity now, and what came behind them. Returns how many."""
         started = 0
         for state in self._assignment:
-            while state.held is not None and started < capacity:
+            while state.held is not None and started < capacity and self._free_questions > 0:
                 delivery, state.held = state.held, None
                 if not self._start(state, delivery):
                     break
@@ -193,7 +198,7 @@ class Intake:
             for state, incoming in self._unreadable.deliveries():
                 self._enter(state, incoming)
                 count += 1
-                if count >= capacity or self._free_bytes <= 0:
+                if count >= capacity or not self._may_start_more:
                     break
         except LedgerError as problem:
             raise Fatal(f"{self._assignment.topic}: {problem}") from problem
@@ -228,6 +233,7 @@ class Intake:
     def _count(self, delivery: Delivery) -> None:
         REQUESTS_TAKEN.inc()
         self._free_bytes -= delivery.held_bytes
+        self._free_questions -= delivery.questions
 
 
 def _handle_error(error: KafkaError) -> None:

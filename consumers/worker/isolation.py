@@ -28,7 +28,7 @@ from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.journal import Deaths, Journal, Offset
 from sightstream.consumers.worker.request_flow import CheckedFlow
 from sightstream.pipeline.errors import Rejected
-from sightstream.pipeline.types import Origin, Outcome
+from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Origin, Outcome
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result_v2 import AnyResult
@@ -46,6 +46,7 @@ ALIVE_INTERVAL_S = 0.5
 class _Submission:
     delivery: Delivery
     request: ImageRequest
+    finished: FinishedAnswers = NO_ANSWERS
 
     @property
     def at(self) -> Offset:
@@ -81,10 +82,10 @@ class Isolation:
     def origin(self, request: ImageRequest) -> Origin:
         return self._flow.origin(request)
 
-    def submit(self, ticket: Hashable, request: ImageRequest) -> None:
+    def submit(self, ticket: Hashable, request: ImageRequest, finished: FinishedAnswers = NO_ANSWERS) -> None:
         """Begin a request, or keep it until it may run; `ticket` is a Delivery. Never blocks."""
         assert isinstance(ticket, Delivery)  # noqa: S101
-        submission = _Submission(ticket, request)
+        submission = _Submission(ticket, request, finished)
         deaths = self._deaths(submission)
         if deaths.alone >= MAX_DEATHS_ALONE:
             self._ended.append(Outcome(ticket, _rejection(deaths)))
@@ -130,7 +131,7 @@ class Isolation:
     def _begin(self, submission: _Submission) -> None:
         self._journal.begin(submission.at)
         self._running.add(submission.delivery)
-        self._flow.submit(submission.delivery, submission.request)
+        self._flow.submit(submission.delivery, submission.request, submission.finished)
 
     def _end(self, outcome: Outcome) -> None:
         delivery, result = outcome.ticket, outcome.result
@@ -166,7 +167,7 @@ class Isolation:
         self._journal.alive(self._uptime_s)
         self._journal.begin_alone(submission.at, counts=self._answered > 0)
         self._running.add(submission.delivery)
-        self._flow.submit(submission.delivery, submission.request)
+        self._flow.submit(submission.delivery, submission.request, submission.finished)
 
     def _next_group(self) -> list[_Submission]:
         """Return the suspects to run next, none while it is too early."""

@@ -43,7 +43,7 @@ class Outcomes:
         """Submit the requests whose next attempt is due."""
         for delivery in self._retry_queue.due():
             if self._assignment.find(delivery) and delivery.request is not None:
-                self._flow.submit(delivery, delivery.request)
+                self._flow.submit(delivery, delivery.request, delivery.finished)
 
     def reject(self, delivery: Delivery, error: Rejected) -> None:
         """End the delivery as a dead letter."""
@@ -58,6 +58,7 @@ class Outcomes:
             return
         delivery.attempts += 1
         if isinstance(result, Retryable):
+            delivery.finished = outcome.finished
             self._handle_failure(state, delivery, result)
             return
         if not (isinstance(result, Rejected) and result.reason in _SENT_NO_REQUEST):

@@ -1,27 +1,17 @@
-"""Cached answers by (image hash, question, options), and image hashes by URL."""
+"""Cached answers by (images, question, format, options), and image hashes by URL."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.cache.etags import EtagMemory, KnownEtag
 from sightstream.pipeline.cache.key import answer_key
 from sightstream.pipeline.cache.protocol import NoCache, ResultCache
 from sightstream.pipeline.metrics import CACHE_LOOKUPS
-from sightstream.pipeline.types import FetchedImage
+from sightstream.pipeline.types import Answered, FetchedImage
 from sightstream.schemas.wire.request import ImageRef
-from sightstream.schemas.wire.result import ImageResult, ModelIdentity
-
-
-@dataclass(frozen=True, slots=True)
-class CacheHit:
-    """A cached answer, the hash of the image that it is about, and the model that gave it."""
-
-    answer: CachedAnswer
-    sha256: str
-    model: ModelIdentity
+from sightstream.schemas.wire.result import ModelIdentity
 
 
 class AnswerCache:
@@ -39,21 +29,21 @@ class AnswerCache:
     ) -> None:
         self._cache, self._model, self._text_fingerprint, self._etags = cache, model, text_fingerprint, etags
 
-    def get(self, question_key: str | None, image_sha256: str) -> CacheHit | None:
-        """Return the answer to a question about this image. Blocks for the cache's time limit at most."""
+    def get(self, question_key: str | None) -> Answered | None:
+        """Return the answer to a question about known images. Blocks for the cache's time limit at most."""
         model = self._model()
         key = self._key(question_key, model)
         if key is None or model is None:
             CACHE_LOOKUPS.labels("skipped").inc()
             return None
         answer = self._cache.get(key)
-        return None if answer is None else CacheHit(answer, image_sha256, model)
+        return None if answer is None else answer.to_answered(model)
 
-    def put(self, question_key: str | None, result: ImageResult) -> None:
-        """Keep a result that the engine itself gave. Never blocks."""
-        key = self._key(question_key, result.model)
+    def put(self, question_key: str | None, answered: Answered) -> None:
+        """Keep an answer that the engine itself gave. Never blocks."""
+        key = self._key(question_key, answered.model)
         if key is not None:
-            self._cache.put(key, CachedAnswer.of(result))
+            self._cache.put(key, CachedAnswer.of(answered))
 
     def known_etag(self, image: ImageRef) -> KnownEtag | None:
         """Return the etag that this URL had last, unless the request declares another content."""

@@ -18,12 +18,13 @@ from sightstream.schemas.wire.text import Sha256
 from sightstream.schemas.wire.wire_model import WireModel
 
 MAX_BYTES = 256 * 1024
+VERSION = 2
 
 
 class Envelope(WireModel):
     """The stored form of an answer."""
 
-    version: Annotated[int, Field(ge=1, le=1)]  # a Literal[1] would accept true
+    version: Annotated[int, Field(ge=VERSION, le=VERSION)]  # a Literal would accept 2.0
     key: Sha256
     answer: CachedAnswer
     digest: Sha256
@@ -32,7 +33,7 @@ class Envelope(WireModel):
 def seal(key: str, answer: CachedAnswer, signing_key: bytes | None) -> bytes | None:
     """Return the answer as sealed JSON, or None if that would exceed MAX_BYTES."""
     digest = _digest(key, answer, signing_key)
-    data = Envelope(version=1, key=key, answer=answer, digest=digest).model_dump_json().encode()
+    data = Envelope(version=VERSION, key=key, answer=answer, digest=digest).model_dump_json().encode()
     return data if len(data) <= MAX_BYTES else None
 
 
@@ -50,7 +51,7 @@ def unseal(key: str, data: bytes, signing_key: bytes | None) -> CachedAnswer | N
 
 def _digest(key: str, answer: CachedAnswer, signing_key: bytes | None) -> str:
     """Digest canonical JSON rather than the bytes received, which may differ and mean the same."""
-    text = json.dumps([1, key, answer.model_dump()], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps([VERSION, key, answer.model_dump()], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     if signing_key is None:
         return hashlib.sha256(text.encode("ascii")).hexdigest()
     return hmac.new(signing_key, text.encode("ascii"), hashlib.sha256).hexdigest()

@@ -11,29 +11,28 @@ from dataclasses import dataclass
 from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.metrics import CACHE_BYTES, CACHE_ENTRIES, CACHE_LOOKUPS, CACHE_WRITES
 
-# The size of an entry beside its text, by sys.getsizeof over all its parts, rounded up.
-OVERHEAD_BYTES = 2000
+# The size of an entry beside its JSON, by sys.getsizeof over all its parts, rounded up.
+OVERHEAD_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """An answer with its text as UTF-8: a `str` can need up to eight bytes per character."""
+    """An answer as JSON in UTF-8: the objects of a parsed one need several times as much."""
 
-    text: bytes
-    rest: CachedAnswer
+    data: bytes
     expires_at: float
 
     @classmethod
     def of(cls, answer: CachedAnswer, expires_at: float) -> _Entry:
-        return cls(answer.text.encode(), answer.model_copy(update={"text": ""}), expires_at)
+        return cls(answer.model_dump_json(exclude_defaults=True).encode(), expires_at)
 
     @property
     def answer(self) -> CachedAnswer:
-        return self.rest.model_copy(update={"text": self.text.decode()})
+        return CachedAnswer.model_validate_json(self.data)
 
     @property
     def size_bytes(self) -> int:
-        return OVERHEAD_BYTES + len(self.text)
+        return OVERHEAD_BYTES + len(self.data)
 
 
 class MemoryCache:

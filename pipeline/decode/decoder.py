@@ -16,7 +16,7 @@ from sightstream.pipeline.decode.process import ChildCrash, ChildFailure, ChildK
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.decode.wire import DecodedImage, MemoryShortage, Rejection, output_bytes
-from sightstream.pipeline.errors import Rejected, Retryable
+from sightstream.pipeline.errors import CapabilityMissing, Rejected, Retryable
 from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.metrics import DECODER_RESTARTS
 from sightstream.pipeline.shared_memory_pool import Block, SharedMemoryPool
@@ -57,12 +57,14 @@ class Decoder:
         """The process ids of the children that run now."""
         return tuple(pid for child in self._children if (pid := child.pid) is not None)
 
-    def decode(self, data: bytes) -> Pixels | Canvas:
+    def decode(self, data: bytes, max_tiles: int | None = None) -> Pixels | Canvas:
         """Decode one file. The caller must pass the result to `release`.
 
         Blocks for a free child, for a free block of memory, and then for `timeout_s` at most. Raises Rejected,
         Retryable, or Cancelled once stopped.
         """
+        if max_tiles is not None and self._limits.tiling is not None:
+            raise CapabilityMissing("detail", "an image gets as many tiles as it fills")
         self._permits.get()
         child = self._idle.pop()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from sightstream.pipeline.types import (
     Pixels,
 )
 from sightstream.schemas.wire.request import ImageRef
+from sightstream.schemas.wire.response_format import SectionsFormat
 from sightstream.schemas.wire.result import ModelIdentity
 from tests.pipeline.samples import MODEL, OneOrigin
 
@@ -64,18 +66,23 @@ class Decoder:
         self.decoded = 0
         self.error: Exception | None = None
         self.errors: dict[bytes, Exception] = {}
+        self.max_tiles: list[int | None] = []
+        self._lock = threading.Lock()
 
-    def decode(self, data: bytes) -> Pixels | Canvas:
+    def decode(self, data: bytes, max_tiles: int | None = None) -> Pixels | Canvas:
         self.decoded += 1
+        self.max_tiles.append(max_tiles)
         if data in self.errors:
             raise self.errors[data]
         if self.error:
             raise self.error
-        self.out.append(Pixels(bytes(300), 10, len(data), "PNG"))
-        return self.out[-1]
+        pixels = Pixels(bytes(300), 10, len(data), "PNG")
+        self.out.append(pixels)
+        return pixels
 
     def release(self, pixels: Pixels | Canvas) -> None:
-        self.out.remove(pixels)
+        with self._lock:  # equal pixels are not the same ones
+            del self.out[[one is pixels for one in self.out].index(True)]
 
     def stop(self) -> None:
         pass
@@ -154,10 +161,19 @@ class FlowHarness:
         while self.hand.tasks:
             self.hand.tasks.popleft()()
 
-    def end(self, job: EngineJob, outcome: PipelineError | str = "a mug") -> None:
+    def end(self, job: EngineJob, outcome: PipelineError | Completion | str = "a mug") -> None:
+        """End a job as the engine does; a text is the conclusion, or the whole answer in a constrained format."""
         del self.engine.jobs[job.id]
-        generated = Completion(TEXT.format(outcome), "stop", 3, 5) if isinstance(outcome, str) else outcome
-        self.flow._answer(FinishedJob(job.id, generated))
+        if isinstance(outcome, str):
+            is_free = isinstance(job.response_format, SectionsFormat)
+            outcome = Completion(TEXT.format(outcome) if is_free else outcome, "stop", 3, 5)
+        self.flow._answer(FinishedJob(job.id, outcome))
+
+    def jobs_by_question(self) -> dict[str, EngineJob]:
+        """Return what the engine works on, by the text of the question."""
+        jobs = {job.question: job for job in self.engine.jobs.values()}
+        assert len(jobs) == len(self.engine.jobs)
+        return jobs
 
     def pass_time(self, seconds: float) -> None:
         self.seconds += seconds

@@ -26,10 +26,7 @@ def answer(text: str = "<CONCLUSION>a mug</CONCLUSION>", **changes: object) -> C
         "finish_reason": "stop",
         "prompt_tokens": 3,
         "completion_tokens": 5,
-        "bytes": 10,
-        "format": "PNG",
-        "width": 7,
-        "height": 9,
+        "images": ({"bytes": 10, "format": "PNG", "width": 7, "height": 9},),
     }
     return CachedAnswer.model_validate(fields | changes)
 

@@ -9,12 +9,13 @@ import pytest
 
 from sightstream.pipeline import in_flight
 from sightstream.pipeline.cache.key import question_key
-from sightstream.pipeline.coalescing import Lead, Restart, SingleFlight, Wait
+from sightstream.pipeline.coalescing import SingleFlight
 from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Rejected, Retryable
-from sightstream.pipeline.types import EngineJob, FetchedImage, NotModified
+from sightstream.pipeline.types import Answered, EngineJob, FetchedImage, NotModified
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.options import AnalysisOptions
-from sightstream.schemas.wire.request import ImageRef
+from sightstream.schemas.wire.question import Question
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 from tests.pipeline.flow_harness import FlowHarness, memory
 from tests.pipeline.samples import request
@@ -94,7 +95,7 @@ def test_a_broken_image_is_broken_for_all_waiters(monkeypatch: pytest.MonkeyPatc
         harness.flow.submit(number, request(number))
     first, *others = [harness.hand.tasks.popleft() for _ in range(3)]
 
-    def decode(data: bytes) -> None:
+    def decode(data: bytes, max_tiles: int | None) -> None:
         for task in others:
             task()
         raise Rejected(Reason.IMAGE_CORRUPT, Stage.DECODE, "broken")
@@ -132,7 +133,7 @@ def test_bytes_count_while_they_are_decoded_and_not_while_a_request_waits(
     harness = FlowHarness()
     decode, held = harness.decoder.decode, []
 
-    def watched(data: bytes) -> object:
+    def watched(data: bytes, max_tiles: int | None) -> object:
         held.append(harness.flow.held_bytes)
         return decode(data)
 
@@ -338,10 +339,9 @@ class FakeWaiter:
     """A request of which only the key and what happens to its wait matter."""
 
     id: int
-    question_key: str | None = "a"
+    key: str | None = "a"
     cancelled: bool = False
     reason: PipelineError | None = None
-    promoted: bool = False
 
     def raise_if_cancelled(self) -> None:
         if self.cancelled:
@@ -350,10 +350,7 @@ class FakeWaiter:
     def abort_reason(self) -> PipelineError | None:
         return self.reason
 
-    def record_wait(self) -> None:
-        self.promoted = True
-
-    def outcome_for(self, outcome: ImageResult | PipelineError) -> ImageResult | PipelineError:
+    def outcome_for(self, outcome: Answered | PipelineError) -> Answered | PipelineError:
         return outcome
 
 
@@ -361,30 +358,31 @@ def test_the_first_leads_and_equal_ones_wait() -> None:
     flight: SingleFlight[FakeWaiter] = SingleFlight()
     first, second, other, alone = FakeWaiter(1), FakeWaiter(2), FakeWaiter(3, "b"), FakeWaiter(4, None)
     decisions = [flight.join(waiter) for waiter in (first, second, other, alone, first)]
-    assert decisions == [Lead(), Wait(), Lead(), Lead(), Lead()]
+    assert decisions == [True, False, True, True, True]
+    assert [flight.leads(waiter) for waiter in (first, second, other, alone)] == [True, False, True, False]
     assert (flight.cancel_wait(second), flight.cancel_wait(second), flight.cancel_wait(first)) == (True, False, False)
 
 
-def test_a_leader_with_another_key_hands_its_waiters_over_and_joins_again() -> None:
+def test_a_leader_that_leaves_hands_its_waiters_over_and_joins_again() -> None:
     flight: SingleFlight[FakeWaiter] = SingleFlight()
     late = Rejected(Reason.DEADLINE_EXCEEDED, Stage.TAKE, "late")
     leader, aborted, successor = FakeWaiter(1), FakeWaiter(2, reason=late), FakeWaiter(3)
     for waiter in (leader, aborted, successor):
         flight.join(waiter)
-    leader.question_key = "b"
-    decision = flight.join(leader)
-    assert isinstance(decision, Restart)
-    assert decision.handover.successor is successor
-    assert successor.promoted
-    assert decision.handover.endings == ((aborted, late),)
-    assert (flight.join(leader), flight.join(successor)) == (Lead(), Lead())
+    handover = flight.promote_next(leader)
+    assert (handover.key, handover.successor) == ("a", successor)
+    assert handover.endings == ((aborted, late),)
+    assert (flight.leads(leader), flight.leads(successor)) == (False, True)
+    leader.key = "b"
+    assert flight.join(leader)
+    assert flight.join(successor)
 
 
 def test_a_cancelled_request_neither_leads_nor_waits() -> None:
     flight: SingleFlight[FakeWaiter] = SingleFlight()
     with pytest.raises(Cancelled):
         flight.join(FakeWaiter(1, cancelled=True))
-    assert flight.join(FakeWaiter(2)) == Lead()
+    assert flight.join(FakeWaiter(2))
 
 
 def test_an_outcome_is_resolved_once() -> None:
@@ -400,9 +398,11 @@ def test_an_outcome_is_resolved_once() -> None:
 def test_the_key_is_computed_once_per_request(monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[str] = []
 
-    def counted(image_sha256: str, question: str, options: AnalysisOptions) -> str | None:
-        computed.append(image_sha256)
-        return question_key(image_sha256, question, options)
+    def counted(
+        sha256s: tuple[str, ...], question: Question, options: AnalysisOptions, asked: ImageRequest
+    ) -> str | None:
+        computed.append(sha256s[0])
+        return question_key(sha256s, question, options, asked)
 
     monkeypatch.setattr(in_flight, "question_key", counted)
     harness = FlowHarness(memory())

@@ -70,7 +70,7 @@ class FakeDecoder:
     def __init__(self) -> None:
         self.out: list[Pixels | Canvas] = []
 
-    def decode(self, data: bytes) -> Pixels | Canvas:
+    def decode(self, data: bytes, max_tiles: int | None = None) -> Pixels | Canvas:
         self.out.append(Pixels(bytes(300), 10, 10, "PNG"))
         return self.out[-1]
 
@@ -356,7 +356,7 @@ def test_pixels_that_come_too_late_are_released_too(
 ) -> None:
     harness = build()
 
-    def decode_slowly(data: bytes) -> Pixels | Canvas:
+    def decode_slowly(data: bytes, max_tiles: int | None = None) -> Pixels | Canvas:
         harness.flow.cancel({"late"})
         return FakeDecoder.decode(harness.decoder, data)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sightstream.pipeline import in_flight
+from sightstream.pipeline import in_flight, question_answer
 from sightstream.pipeline.answer import ParsedAnswer, parse
 from sightstream.pipeline.decode.health_check import HEALTH_CHECK_IMAGE
 from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
@@ -16,8 +16,10 @@ from sightstream.pipeline.internal_errors import MAX_TRIES
 from sightstream.pipeline.own_parts import FETCHER, LOCAL_RESOURCES
 from sightstream.pipeline.shortage import shortage
 from sightstream.pipeline.stages import NO_SERVER, ServerBusy
-from sightstream.pipeline.types import EngineJob
+from sightstream.pipeline.types import Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.question import Question
+from sightstream.schemas.wire.question_answer import QuestionAnswer
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 from tests.pipeline.flow_harness import FlowHarness, memory
@@ -112,13 +114,13 @@ def fail_on_text(monkeypatch: pytest.MonkeyPatch, *texts: str) -> None:
             raise BUG
         return parse(text)
 
-    monkeypatch.setattr(in_flight, "parse", parse_or_fail)
+    monkeypatch.setattr(question_answer, "parse", parse_or_fail)
 
 
 def test_a_bug_that_shows_only_once_costs_nothing(harness: FlowHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     decode, failures = harness.decoder.decode, [BUG, BUG]
 
-    def fail_twice(data: bytes) -> object:
+    def fail_twice(data: bytes, max_tiles: int | None = None) -> object:
         if data != HEALTH_CHECK_IMAGE and failures:
             raise failures.pop()
         return decode(data)
@@ -154,11 +156,19 @@ def test_a_bug_in_the_answer_for_a_waiting_request_is_its_own(
     for ticket in "ab":
         harness.flow.submit(ticket, about(BUGGY))
     harness.run()
-    monkeypatch.setattr(in_flight.InFlightRequest, "result_from_cache", fail_always)
+    to_question_answer = question_answer.to_question_answer
+
+    def fail_if_cached(question: Question, completion: Completion, cached: bool) -> QuestionAnswer:
+        if cached:
+            raise BUG
+        return to_question_answer(question, completion, cached)
+
+    monkeypatch.setattr(in_flight, "to_question_answer", fail_if_cached)
     harness.end(harness.job)
-    outcomes = harness.outcomes()
-    assert isinstance(outcomes["a"], ImageResult)
-    assert isinstance(outcomes["b"], Retryable)
+    assert isinstance(harness.outcomes()["a"], ImageResult)
+    harness.run()
+    assert is_internal_error(harness.outcomes()["b"], Stage.INFER)
+    check_nothing_is_held(harness)
 
 
 def fail_always(*_: object) -> None:
@@ -226,7 +236,7 @@ def test_a_host_can_not_stop_the_worker_by_an_answer_that_triggers_a_bug(
 
 
 def test_a_broken_reading_of_answers_stops_the_worker(harness: FlowHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_flight, "parse", fail_always)
+    monkeypatch.setattr(question_answer, "parse", fail_always)
     assert "the stage infer is broken" in fatal(harness)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from itertools import count as count_from
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,7 @@ class Harness:
         self.numbers = 0
 
     def put(self, server: FakeServer, count: int = 1) -> list[InFlightRequest]:
-        added = [InFlightRequest(self.numbers + n, n, request(), CLOCKS, server) for n in range(count)]
+        added = [InFlightRequest(count_from(self.numbers + n), n, request(), CLOCKS, server) for n in range(count)]
         self.numbers += count
         for one in added:
             self.queue.put(one)
@@ -204,7 +205,7 @@ def test_threads_start_everything_and_pass_no_limit() -> None:
     for thread in threads:
         thread.start()
     for number in range(300):
-        queue.put(InFlightRequest(number, number, request(), CLOCKS, servers[number % 3]))
+        queue.put(InFlightRequest(count_from(number), number, request(), CLOCKS, servers[number % 3]))
     for thread in threads:
         thread.join(60)
     assert sorted(done) == list(range(300))

@@ -23,7 +23,7 @@ from sightstream.consumers.worker.unreadable.batch_reader import BatchReader
 from sightstream.consumers.worker.unreadable.cases import UnreadableBatches
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
-from sightstream.pipeline.types import Origin, Outcome
+from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Origin, Outcome
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
@@ -112,7 +112,7 @@ class FakeFlow:
     def held_back(self, server: str | None = None) -> int:
         return 0
 
-    def submit(self, ticket: Delivery, request: ImageRequest) -> None:
+    def submit(self, ticket: Delivery, request: ImageRequest, finished: FinishedAnswers = NO_ANSWERS) -> None:
         self.working.append(ticket)
 
     def collect(self, timeout: float) -> list[Outcome]:

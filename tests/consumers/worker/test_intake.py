@@ -21,7 +21,7 @@ from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.unreadable.cases import UnreadableBatches
 from sightstream.pipeline.errors import Fatal, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
-from sightstream.pipeline.types import Origin
+from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Origin
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
@@ -107,7 +107,7 @@ class FakeFlow:
     def held_back(self, server: str | None = None) -> int:
         return 0
 
-    def submit(self, ticket: Delivery, request: ImageRequest) -> None:
+    def submit(self, ticket: Delivery, request: ImageRequest, finished: FinishedAnswers = NO_ANSWERS) -> None:
         self.submitted.append(ticket)
 
 

@@ -18,7 +18,7 @@ from sightstream.consumers.worker.journal import Journal
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.in_flight import CLOCKS
 from sightstream.pipeline.known_good import known_good_request, known_good_result
-from sightstream.pipeline.types import Origin, Outcome
+from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Origin, Outcome
 from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result_v2 import AnyResult
@@ -51,7 +51,7 @@ class FakeFlow:
     def held_back(self, server: str | None = None) -> int:
         return 0
 
-    def submit(self, ticket: Hashable, request: ImageRequest) -> None:
+    def submit(self, ticket: Hashable, request: ImageRequest, finished: FinishedAnswers = NO_ANSWERS) -> None:
         assert isinstance(ticket, Delivery)
         self.running[ticket] = self.machine.now + WORK_S
 

@@ -18,7 +18,7 @@ from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.pipeline.errors import Cancelled, Fatal, PipelineError, Rejected, Retryable
 from sightstream.pipeline.flow import Flow
-from sightstream.pipeline.types import Origin, Outcome
+from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Origin, Outcome
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import Failure, Reason, RecordId, Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
@@ -44,7 +44,7 @@ class FakeFlow:
         found, self.outcomes = self.outcomes, []
         return found
 
-    def submit(self, ticket: Delivery, request: ImageRequest) -> None:
+    def submit(self, ticket: Delivery, request: ImageRequest, finished: FinishedAnswers = NO_ANSWERS) -> None:
         self.submitted.append(ticket)
 
 

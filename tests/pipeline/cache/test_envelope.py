@@ -12,23 +12,10 @@ from hypothesis import strategies as st
 
 from sightstream.pipeline.cache.cached_answer import CachedAnswer
 from sightstream.pipeline.cache.envelope import MAX_BYTES, seal, unseal
+from tests.pipeline.cache.strategies import answers, texts
 from tests.pipeline.samples import answer, key
 
 SIGNING_KEYS = [None, b"k" * 32]
-
-texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=200)
-numbers = st.integers(0, 2**40)
-answers = st.builds(
-    CachedAnswer,
-    text=texts,
-    finish_reason=st.sampled_from(["stop", "length"]),
-    prompt_tokens=numbers,
-    completion_tokens=numbers,
-    bytes=numbers.map(lambda n: max(1, n)),
-    format=st.sampled_from(["PNG", "JPEG"]),
-    width=st.integers(1, 2**31),
-    height=st.integers(1, 2**31),
-)
 
 
 def sealed(one: CachedAnswer, signing_key: bytes | None) -> bytes:
@@ -79,8 +66,9 @@ def forged(**changes: Any) -> bytes:
     `answer` holds the changes of the answer itself.
     """
     altered = answer("a mug").model_dump() | changes.pop("answer", {})
-    fields: dict[str, Any] = {"version": 1, "key": key(), "answer": altered} | changes
-    text = json.dumps([1, fields["key"], altered], sort_keys=True, separators=(",", ":"))
+    altered["images"] = [altered["images"][0] | changes.pop("image", {})]
+    fields: dict[str, Any] = {"version": 2, "key": key(), "answer": altered} | changes
+    text = json.dumps([2, fields["key"], altered], sort_keys=True, separators=(",", ":"))
     return json.dumps({**fields, "digest": hashlib.sha256(text.encode()).hexdigest()}).encode()
 
 
@@ -93,8 +81,9 @@ def test_without_a_signing_key_the_digest_stops_no_forger_and_with_one_it_does()
     "changes",
     [
         {"key": key(2)},
-        {"version": 2},
-        {"version": "1"},
+        {"version": 1},
+        {"version": 3},
+        {"version": "2"},
         {"more": 1},
         {"answer": {"text": 7}},
         {"answer": {"text": "a\0b"}},
@@ -102,9 +91,10 @@ def test_without_a_signing_key_the_digest_stops_no_forger_and_with_one_it_does()
         {"answer": {"prompt_tokens": 3.0}},
         {"answer": {"prompt_tokens": True}},
         {"answer": {"prompt_tokens": -1}},
-        {"answer": {"width": 0}},
-        {"answer": {"width": 2**63}},
-        {"answer": {"format": "\x1b[2J"}},
+        {"image": {"width": 0}},
+        {"image": {"width": 2**63}},
+        {"image": {"format": "\x1b[2J"}},
+        {"answer": {"confidence": {"kind": "exact", "value": 1.5}}},
         {"answer": {"finish_reason": "deadline"}},
         {"answer": {"cached": True}},
     ],
@@ -120,7 +110,7 @@ def test_a_correct_digest_over_wrong_fields_is_nothing(changes: dict[str, object
         (b'"prompt_tokens":1', b'"prompt_tokens":"1"'),
         (b'"prompt_tokens":1', b'"prompt_tokens":1.0'),
         (b'"prompt_tokens":1', b'"prompt_tokens":true'),
-        (b'"version":1', b'"version":true'),
+        (b'"version":2', b'"version":2.0'),
     ],
 )
 @pytest.mark.parametrize("signing_key", SIGNING_KEYS)

@@ -159,11 +159,13 @@ def test_a_cached_answer_is_not_given_after_the_deadline_or_a_cancellation() -> 
 def test_the_text_is_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = FlowHarness(memory())
     answered(harness, request(1), "a mug")
-    from sightstream.pipeline import in_flight
+    from sightstream.pipeline import question_answer
     from sightstream.pipeline.answer import ParsedAnswer
     from sightstream.schemas.wire.result import Answer
 
-    monkeypatch.setattr(in_flight, "parse", lambda text: ParsedAnswer(Answer(conclusion="better"), complete=False))
+    monkeypatch.setattr(
+        question_answer, "parse", lambda text: ParsedAnswer(Answer(conclusion="better"), complete=False)
+    )
     ask(harness, request(2))
     result = harness.outcomes()["t"]
     assert (result.answer.conclusion, result.complete) == ("better", False)

@@ -1,0 +1,86 @@
+"""Puts the answers to a request together: a result of the version that the request has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sightstream.pipeline.types import Answered, SeenFile
+from sightstream.schemas.wire.question_answer import QuestionAnswer
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.result import Answer, ImageResult, SeenImage, StageSeconds, TokenCounts
+from sightstream.schemas.wire.result_v2 import AnyResult, ImageResultV2, SeenImageV2
+from sightstream.schemas.wire.uri import redacted
+
+
+def to_result(
+    request: ImageRequest,
+    answers: Sequence[QuestionAnswer],
+    sha256s: Sequence[str],
+    one: Answered,
+    seconds: StageSeconds,
+    completed_at: datetime,
+) -> AnyResult:
+    """Return the result. `one` is any of its answers: all are by the same model, about the same images."""
+    if request.schema_version == 1:
+        return _version_1(request, answers[0], sha256s[0], one, seconds, completed_at)
+    tokens = [answer.tokens for answer in answers if answer.tokens is not None]
+    return ImageResultV2(
+        request_id=request.request_id,
+        product_id=request.product_id,
+        attributes=request.attributes,
+        task=request.task,
+        job_id=request.job_id,
+        requested_model=request.model,
+        lane=request.lane,
+        answers=tuple(answers),
+        images=tuple(_seen_v2(request, *each) for each in zip(request.all_images, sha256s, one.files, strict=True)),
+        model=one.model,
+        tokens=TokenCounts(prompt=sum(t.prompt for t in tokens), completion=sum(t.completion for t in tokens)),
+        seconds=seconds,
+        cached=all(answer.cached for answer in answers if answer.tokens is not None),
+        completed_at=completed_at,
+    )
+
+
+def _version_1(
+    request: ImageRequest,
+    answer: QuestionAnswer,
+    sha256: str,
+    one: Answered,
+    seconds: StageSeconds,
+    completed_at: datetime,
+) -> ImageResult:
+    return ImageResult(
+        request_id=request.request_id,
+        product_id=request.product_id,
+        question=answer.question,
+        attributes=request.attributes,
+        answer=answer.sections or Answer(),
+        finish_reason="stop" if answer.finish_reason == "stop" else "length",
+        complete=answer.valid,
+        raw_text=answer.raw_text,
+        image=_seen(request.all_images[0], sha256, one.files[0]),
+        model=one.model,
+        tokens=answer.tokens or TokenCounts(prompt=0, completion=0),
+        seconds=seconds,
+        cached=answer.cached,
+        completed_at=completed_at,
+    )
+
+
+def _seen(image: ImageRef, sha256: str, file: SeenFile) -> SeenImage:
+    return SeenImage(
+        uri=redacted(image.uri),
+        sha256=sha256,
+        bytes=file.size_bytes,
+        format=file.format,
+        width=file.width,
+        height=file.height,
+    )
+
+
+def _seen_v2(request: ImageRequest, image: ImageRef, sha256: str, file: SeenFile) -> SeenImageV2:
+    facts = dict(_seen(image, sha256, file))
+    detail = "low" if request.detail == "low" else "high"
+    return SeenImageV2(**facts, detail=detail, pixels=file.seen_size, truncated=file.truncated)

@@ -1,0 +1,44 @@
+"""Measures how long one request spends in each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from prometheus_client import Histogram
+
+from sightstream.pipeline.metrics import STAGE_SECONDS
+from sightstream.schemas.wire.dead_letter import Stage
+from sightstream.schemas.wire.result import StageSeconds
+
+_STAGES = (Stage.FETCH, Stage.DECODE, Stage.INFER)
+
+
+class StageClock:
+    """Each stage counts from the end of the one before. For one thread at a time."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._started = self._last = clock()
+        self._spent = dict.fromkeys(_STAGES, 0.0)
+
+    def record(self, stage: Stage) -> float:
+        """Add the seconds since the last call to this stage, and return them. A stage may be repeated."""
+        now = self._clock()
+        spent_s, self._last = now - self._last, now
+        self._spent[stage] += spent_s
+        return spent_s
+
+    def observe(self, stage: Stage) -> None:
+        """Do the same, and show it in the metric of stages."""
+        _histogram(stage).observe(self.record(stage))
+
+    def seconds(self) -> StageSeconds:
+        """Return the seconds of each stage until the last call."""
+        stages = {stage.value: round(spent_s, 4) for stage, spent_s in self._spent.items()}
+        return StageSeconds(**stages, total=round(self._last - self._started, 4))
+
+
+@cache  # looking up a label costs more than counting
+def _histogram(stage: Stage) -> Histogram:
+    return STAGE_SECONDS.labels(stage.value)
