@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sightstream.pipeline.cache.build import build_answer_cache, build_result_cache
 from sightstream.pipeline.cache.settings import CacheSettings
+from sightstream.pipeline.constraints.format_check import check_format
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling
@@ -36,7 +37,8 @@ def build_flow(
     host = EngineHost(engine, memory=decoder.memory)
     answers = build_answer_cache(result_cache, cache, decode, engine, host) if cache and result_cache else None
     coalesce = cache is None or cache.coalesce_in_flight
-    return Flow(flow, build_fetcher(fetch, s3), decoder, host, cache=answers, coalesce=coalesce)
+    fetcher = build_fetcher(fetch, s3)
+    return Flow(flow, fetcher, decoder, host, cache=answers, coalesce=coalesce, check_format=check_format)
 
 
 def _tiling(settings: EngineSettings) -> Tiling | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeGuard
 
 from sightstream.pipeline.answer import parse
+from sightstream.pipeline.constraints.value import parse_value
 from sightstream.pipeline.errors import CapabilityMissing, PipelineError, Rejected
 from sightstream.pipeline.types import Completion
 from sightstream.schemas.wire.dead_letter import Reason
@@ -40,8 +41,6 @@ def _sections(question: Question, completion: Completion, cached: bool) -> Quest
 
 
 def _constrained(question: Question, completion: Completion, cached: bool) -> QuestionAnswer:
-    from sightstream.pipeline.constraints.value import parse_value  # only for formats that need its libraries
-
     parsed = parse_value(question.response_format, completion.text)
     return QuestionAnswer(
         id=question.id,

@@ -74,7 +74,7 @@ def question_lists(draw: st.DrawFn) -> tuple[Question, ...]:
     questions: list[Question] = []
     for number in range(draw(st.integers(1, 4))):
         when = None
-        if questions and draw(st.booleans()):
+        if len(questions) > 0 and draw(st.booleans()):
             earlier = draw(st.sampled_from(questions)).id
             when = Condition(question=earlier, in_=(draw(st.sampled_from(VALUES)),))
         questions.append(Question(id=f"q{number}", text=draw(st.sampled_from(TEXTS)), when=when))
