@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from sightstream.infra.cli.task_request import refuse_beside_task, task_request
 from sightstream.infra.errors import CommandError
 
 if TYPE_CHECKING:
@@ -18,14 +19,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+QUESTION = "Describe the image."
+MAX_TOKENS = 512
+
 
 def ask(
     image: Annotated[str, typer.Argument(help="Path of a file, or an s3://, https:// or http:// URL.")],
-    question: Annotated[str, typer.Argument(help="What to ask.")] = "Describe the image.",
+    question: Annotated[str | None, typer.Argument(help=f"What to ask; unset: {QUESTION}")] = None,
+    *,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder of an Mllama checkpoint; unset: as in [engine].")
     ] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Maximum length of the answer, in tokens.")] = 512,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, max=4096, help=f"Maximum length of the answer, in tokens; unset: {MAX_TOKENS}."),
+    ] = None,
     choice: Annotated[
         list[str] | None, typer.Option("--choice", help="A possible answer; give two or more. One of them is chosen.")
     ] = None,
@@ -35,6 +43,12 @@ def ask(
     reasoning: Annotated[
         bool, typer.Option("--reasoning", help="Let the model reason before a choice or JSON.")
     ] = False,
+    task: Annotated[
+        str | None, typer.Option(help="Task file (.toml), or name of a ready task, that says all that is asked.")
+    ] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A column that the task's questions need.")
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the whole result as JSON, as on the result topic.")
     ] = False,
@@ -43,7 +57,15 @@ def ask(
     file = Path(image)
     local = "://" not in image
     uri = file.resolve().as_uri() if local else image
-    request = _request(uri, question, max_tokens, _format(choice or [], schema), reasoning)
+    if task is None:
+        if attribute:
+            raise typer.BadParameter("only the questions of a task have columns", param_hint="--attribute")
+        chosen = _format(choice or [], schema)
+        request = _request(uri, question or QUESTION, max_tokens or MAX_TOKENS, chosen, reasoning)
+    else:
+        given = {"QUESTION": question, "max_tokens": max_tokens, "choice": choice, "schema": schema}
+        refuse_beside_task({**given, "reasoning": reasoning or None})
+        request = task_request(task, uri, attribute or [])
     show(answer(request, checkpoint, file.resolve().parent if local else None), json)
 
 

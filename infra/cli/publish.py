@@ -103,14 +103,10 @@ def _task_template(
 ) -> RequestTemplate:
     """Return the template of a task. Nothing of what a task says may be given beside it."""
     from sightstream.infra.cli.task import load_task
+    from sightstream.infra.cli.task_request import refuse_beside_task
     from sightstream.producers.request_template import RequestTemplate
 
-    for option, value in of_the_task.items():
-        if value is not None:
-            raise typer.BadParameter(
-                "the task says what is asked, and how; change its file instead",
-                param_hint="--" + option.replace("_", "-"),
-            )
+    refuse_beside_task(of_the_task)
     return RequestTemplate(None, product_column=product_column, product_from=product_from, task=load_task(name))
 
 

@@ -11,6 +11,7 @@ from sightstream.infra.errors import CommandError
 
 if TYPE_CHECKING:
     from sightstream.producers.tasks.task import Task
+    from sightstream.schemas.wire.question import Question
 
 app = typer.Typer(help="List, show and check tasks.", no_args_is_help=True)
 
@@ -56,14 +57,15 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a task, and estimate what it costs at most.
+    """Check a task as publisher and worker do, and estimate what it costs at most.
 
     Exits 2 when the task has a problem, which is named with the key to change.
     """
     from sightstream.infra.cli.task_report import cost_report, print_report
 
     task = load_task(name)
-    report = cost_report(task, requests, gpu_hour_price)
+    compiled = {"formats_compiled": _compile_formats(task)}
+    report = compiled | cost_report(task, requests, gpu_hour_price)
     if as_json:
         print(json.dumps(report))
     else:
@@ -85,3 +87,23 @@ class WrongTask(CommandError):
     """The task has a problem; nothing was published."""
 
     exit_code = 2
+
+
+def _compile_formats(task: Task) -> bool:
+    """Return whether every format was compiled as a worker does; False where the worker's packages are missing."""
+    try:
+        for at, question in enumerate(task.questions):
+            _compile_format(question, f"{task.name}: questions.{at}")
+    except ImportError:
+        return False
+    return True
+
+
+def _compile_format(question: Question, path: str) -> None:
+    from sightstream.pipeline.constraints.format_check import check_format
+    from sightstream.pipeline.errors import Rejected
+
+    try:
+        check_format(question.response_format)
+    except Rejected as error:
+        raise WrongTask(f"{path}: {question.id}: {error}") from None

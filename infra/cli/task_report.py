@@ -64,8 +64,9 @@ def print_report(task: Task, report: dict[str, Any]) -> None:
 def _lines(report: dict[str, Any]) -> list[str]:
     columns = ", ".join(report["columns"]) or "none"
     price = "" if report["cost"] is None else f", which cost {report['cost']:,.2f}"
+    note = "" if report["formats_compiled"] else "; install sightstream[worker] to compile its formats, too"
     return [
-        f"{report['name']} is valid",
+        f"{report['name']} is valid{note}",
         f"digest {report['digest'][:12]}, columns that each row needs: {columns}",
         f"{report['requests']:,} requests need at most {report['gpu_hours']:,.1f} GPU-hours{price}",
         f"(on {report['model']}; every question asked, every answer as long as it may be)",

@@ -19,6 +19,7 @@ from sightstream.producers.tasks.task import Task, task_digest
 from sightstream.producers.tasks.task_file import TaskFile, TaskQuestion
 from sightstream.schemas.wire.question import Question
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.request_limits import check_publishable
 from sightstream.schemas.wire.validation_message import explain
 
 MAX_FILE_BYTES = 1024**2
@@ -87,7 +88,7 @@ def _task(file: TaskFile, folder: Path) -> Task:
     check_conditions(questions)
     digest = task_digest(file.detail, file.options, questions)
     task = Task(file.name, file.description, file.detail, file.options, questions, digest)
-    _sample_request(task)
+    check_publishable(_sample_request(task))
     return task
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sightstream.infra.settings import SECTIONS, known_variables
+from sightstream.producers.tasks.read import read_task
 from tests.readme.pages import ROOT, blocks, name, pages, prose, text
 
 README = ROOT / "README.md"
@@ -57,11 +58,25 @@ def test_every_command_and_option_exists(page: Path) -> None:
         assert [option for option in options if option not in known] == [], " ".join(path)
 
 
+def is_task(block: str) -> bool:
+    """Whether the block is a task file, and no settings file."""
+    return "[[questions]]" in block
+
+
+@pytest.mark.parametrize("page", TO_BE_READ, ids=name)
+def test_every_task_can_be_used(page: Path, tmp_path: Path) -> None:
+    for block in filter(is_task, blocks(page, "toml")):
+        (tmp_path / "task.toml").write_text(block, encoding="utf-8")
+        assert read_task(tmp_path / "task.toml").questions
+
+
 @pytest.mark.parametrize("page", TO_BE_READ, ids=name)
 def test_every_setting_exists(page: Path) -> None:
     variables = known_variables()
     for block in blocks(page, "toml"):
         uncommented = re.sub(r"^# (\w+ = )", r"\1", block, flags=re.MULTILINE)
+        if is_task(block):
+            continue
         for section, values in tomllib.loads(uncommented).items():
             assert section in SECTIONS
             for setting in values:

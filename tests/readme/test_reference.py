@@ -9,6 +9,9 @@ from importlib import import_module
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
+from sightstream.infra.task_cost import ANSWER_TOKEN_S, LOOK_S, LOOK_TEXT_S, PROMPT_TOKEN_S
+from sightstream.producers.tasks.read import ready_tasks
+from sightstream.producers.tasks.task_file import TaskFile, TaskQuestion
 from sightstream.schemas.wire.dead_letter import Reason
 from tests.readme.cli_page import PAGE, cli_page
 from tests.readme.pages import ROOT, text
@@ -38,6 +41,25 @@ def test_every_metric_is_listed_with_its_labels_and_unit() -> None:
 
 def test_the_page_of_commands_is_up_to_date() -> None:
     assert text(PAGE) == cli_page(), "run `python -m tests.readme.cli_page`"
+
+
+def test_every_key_of_a_task_file_is_listed() -> None:
+    keys = [key for row in rows("tasks.md") for key in re.findall(r"`(\w+)`", row[0])]
+    fields = [(field.alias or key) for model in (TaskFile, TaskQuestion) for key, field in model.model_fields.items()]
+    assert keys[: len(fields)] == fields
+
+
+def test_every_ready_task_is_listed() -> None:
+    names = [row[0].strip("`") for row in rows("tasks.md")]
+    ready = {path.stem for path in ready_tasks()}
+    assert set(names[-len(ready) :]) == ready
+
+
+def test_the_page_names_the_costs_that_the_estimate_adds_up() -> None:
+    page = text(REFERENCE / "tasks.md")
+    looks = [1000 * (LOOK_S[detail] + LOOK_TEXT_S[detail]) for detail in ("high", "low")]
+    for milliseconds in (*looks, 1000 * PROMPT_TOKEN_S, 1000 * ANSWER_TOKEN_S):
+        assert f"| {milliseconds:.4g} ms |" in page
 
 
 def metrics() -> Iterator[tuple[str, tuple[str, ...]]]:

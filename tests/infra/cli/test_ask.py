@@ -20,6 +20,7 @@ from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.response_format import ChoiceFormat, JsonSchemaFormat
 from sightstream.schemas.wire.result_v2 import AnyResult
 from tests.consumers.outcomes import answer, result, result_v2
+from tests.producers.tasks.files import write_task
 
 SCHEMA = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
 
@@ -115,3 +116,43 @@ def test_an_error_of_the_flow_is_the_message(flow: FakeFlow) -> None:
     assert isinstance(done.exception, CommandError)
     assert "unknown keyword" in str(done.exception)
     assert flow.stopped
+
+
+def test_a_task_asks_all_its_questions_and_the_table_shows_each(flow: FakeFlow, tmp_path: Path) -> None:
+    flow.outcome = result_v2("ask", "ask", answer("category", "shirt", 0.875), answer("shirt", {"sleeve": "long"}))
+    code, out = ask("--task", str(write_task(tmp_path)), "--attribute", "title=a = b")
+    (request,) = flow.requests
+    assert [question.text for question in request.all_questions] == [
+        "What is sold as a = b?",
+        "Describe the shirt, as in {}.",
+    ]
+    assert request.task is not None
+    assert request.task.name == "two-stages"
+    assert code == 0
+    assert "87.5%" in out
+    assert "shirt.sleeve" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["What?", "--task", "moderation"],
+        ["--task", "moderation", "--max-tokens", "9"],
+        ["--task", "moderation", "--reasoning"],
+        ["--task", "moderation", "--choice", "a", "--choice", "b"],
+        ["--task", "moderation", "--attribute", "title"],
+        ["--attribute", "title=Mug"],
+    ],
+)
+def test_what_a_task_says_is_not_said_again(flow: FakeFlow, arguments: list[str]) -> None:
+    code, _ = ask(*arguments)
+    assert (code, flow.requests) == (2, [])
+
+
+def test_a_task_that_lacks_a_column_says_how_to_give_it(flow: FakeFlow, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["ask", "mug.jpg", "--task", str(write_task(tmp_path))])
+    assert isinstance(done.exception, CommandError)
+    assert done.exception.exit_code == 2
+    assert "needs the column title" in str(done.exception)
+    assert "--attribute NAME=VALUE" in str(done.exception)
+    assert flow.requests == []

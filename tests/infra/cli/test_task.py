@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from sightstream.infra.cli.app import app, main
 from sightstream.producers.tasks.read import read_task, ready_tasks
-from tests.producers.tasks.files import TWO_STAGES, write_task
+from tests.producers.tasks.files import TWO_STAGES, one_question, write_task
 
 
 def run(*words: object) -> Result:
@@ -42,6 +42,7 @@ def test_every_ready_task_passes(name: str) -> None:
     done = run("check", name, "--json")
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
+    assert report["formats_compiled"]
     assert report["cost"] is None
     assert report["gpu_hours"] == pytest.approx(report["gpu_s_per_request"] * 1_000_000 / 3600)
 
@@ -76,6 +77,33 @@ def test_a_problem_ends_with_2_and_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("sightstream: ")
     assert name in line
+
+
+def test_without_the_workers_packages_the_formats_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sightstream.pipeline.constraints.format_check", None)
+    done = run("check", "moderation")
+    assert done.exit_code == 0
+    assert "install sightstream[worker] to compile" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ('{ type = "object", colour = 1 }', "colour"),
+        ('{ type = "array", items = { type = "string", pattern = "(?=a)b" } }', "pattern"),
+    ],
+)
+def test_a_format_that_a_worker_refuses_is_named_with_its_question(
+    schema: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_task(tmp_path, one_question(f'text = "?"\nschema = {schema}'))
+    monkeypatch.setattr(sys, "argv", ["sightstream", "task", "check", str(file)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert " q: " in line
+    assert problem in line
 
 
 @pytest.mark.parametrize("option", ["--question", "--max-tokens", "--temperature", "--top-p", "--seed"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sightstream.producers.errors import TaskError
 from sightstream.producers.tasks.read import find_task, read_task, ready_tasks
@@ -108,3 +111,20 @@ def test_a_task_is_found_by_its_name_or_its_file(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=r"there is no ready task product; known: .*product-basics.*ends with \.toml"):
         find_task("product")
     assert "product-basics" in [path.stem for path in ready_tasks()]
+
+
+@given(st.lists(st.tuples(st.integers(0, len(TWO_STAGES)), st.integers(0, 12), st.text(max_size=3)), max_size=4))
+@settings(deadline=None)
+def test_a_damaged_file_is_read_or_named(edits: list[tuple[int, int, str]]) -> None:
+    text = TWO_STAGES
+    for start, length, inserted in edits:
+        text = text[:start] + inserted + text[start + length :]
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "task.toml"
+        file.write_bytes(text.encode("utf-8", "surrogatepass"))
+        try:
+            read = read_task(file)
+        except TaskError as error:
+            assert str(error).startswith(f"{file}: ")  # noqa: PT017
+        else:
+            assert 1 <= len(read.questions) <= 2
