@@ -26,6 +26,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 def environment(config_file: Path, topics: TopicSettings, tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "state").mkdir()
     own = {
         "SIGHTSTREAM_CONFIG": str(config_file),
         "SIGHTSTREAM_ENGINE_KIND": "simulated",
