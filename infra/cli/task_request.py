@@ -13,19 +13,14 @@ if TYPE_CHECKING:
 
 def task_request(name: str, uri: str, attributes: Sequence[str]) -> ImageRequest:
     """Return the request; `attributes` are texts such as `title=Mug`. A problem ends the command with exit code 2."""
-    from datetime import UTC, datetime
-
     from sightstream.infra.cli.task import WrongTask, load_task
     from sightstream.producers.errors import BadItem
-    from sightstream.producers.sources.item import Item
-    from sightstream.producers.sources.requests import build_request
-    from sightstream.producers.tasks.rows import with_task
-    from sightstream.schemas.wire.options import AnalysisOptions
+    from sightstream.producers.tasks.request import request_from
+    from sightstream.schemas.wire.request import ImageRef
 
-    named = {"request_id": "ask", "product_id": "ask", "image": {"uri": uri}, "attributes": _parse(attributes)}
+    task, columns = load_task(name), _parse(attributes)
     try:
-        asked = with_task(Item("ask", b"", named), load_task(name))
-        return build_request(asked, None, AnalysisOptions(), datetime.now(UTC))
+        return request_from(task, product_id="ask", request_id="ask", images=[ImageRef(uri=uri)], attributes=columns)
     except BadItem as error:
         raise WrongTask(f"{error}; --attribute NAME=VALUE gives a column") from None
 

@@ -11,7 +11,11 @@ from sightstream.schemas.wire.topics import TopicSettings
 from tests.faults.topic_reader import read_topic
 from tests.readme.pages import ROOT, blocks, name, pages
 
-EMBEDDING = [ROOT / "README.md", ROOT / "docs/how-to/embed-the-publisher.md"]
+EMBEDDING = [
+    ROOT / "README.md",
+    ROOT / "docs/how-to/embed-the-publisher.md",
+    ROOT / "docs/how-to/define-a-task.md",
+]
 
 
 @pytest.mark.parametrize("page", pages(), ids=name)
