@@ -58,6 +58,7 @@ def test_the_task_of_the_page_passes(folder: Path) -> None:
     assert "columns that each row needs: title" in shown
 
 
+@pytest.mark.slow  # a whole pipeline starts
 def test_an_image_is_asked(folder: Path) -> None:
     shown = run(folder, command("ask"), SIGHTSTREAM_ENGINE_KIND="simulated", COLUMNS="160")
     for question in ("category", "shirt", "shoe"):
