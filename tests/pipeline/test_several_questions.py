@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from sightstream.pipeline.errors import Cancelled, CapabilityMissing, PipelineError, Rejected, Retryable
-from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Outcome
+from sightstream.pipeline.types import NO_ANSWERS, Completion, FinishedAnswers, Outcome
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.question import Condition, Question
-from sightstream.schemas.wire.question_answer import QuestionAnswer
+from sightstream.schemas.wire.question_answer import Confidence, QuestionAnswer
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
+from sightstream.schemas.wire.response_format import ChoiceFormat, JsonSchema, JsonSchemaFormat
 from sightstream.schemas.wire.result_v2 import ImageResultV2
 from tests.pipeline.flow_harness import FlowHarness, memory
 from tests.pipeline.samples import request
@@ -192,6 +193,83 @@ def test_a_format_that_can_not_be_used_ends_the_request_before_anything_is_fetch
     submit(harness, about(1, asked("a")))
     assert harness.outcomes() == {1: unusable}
     assert harness.store.asked == []
+
+
+# --- formats ----------------------------------------------------------------------------------------------
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"kind": {"enum": ["mug", 1, True, None]}, "note": {"type": "string"}},
+    "required": ["kind"],
+    "additionalProperties": False,
+}
+PRODUCT = JsonSchemaFormat(json_schema=JsonSchema(name="product", schema_=SCHEMA))
+COLOURS = ChoiceFormat(choices=("red", "red wine"))
+
+
+def after_field(field: str, *values: object) -> Question:
+    """Return a question that is asked if the field of the JSON of `product` has one of the values."""
+    when = Condition.model_validate({"question": "product", "field": field, "in": values})
+    return Question(id="late", text="late", when=when)
+
+
+def test_a_constrained_answer_has_its_value_and_how_sure_the_model_was() -> None:
+    harness = FlowHarness(memory())
+    product = Question(id="product", text="product", response_format=PRODUCT)
+    colour = Question(id="colour", text="colour", response_format=COLOURS, reasoning=True)
+    submit(harness, about(1, product, colour))
+    jobs = harness.jobs_by_question()
+    assert (jobs["product"].response_format, jobs["product"].reasons) == (PRODUCT, False)
+    assert (jobs["colour"].response_format, jobs["colour"].reasons) == (COLOURS, True)
+    confidence = Confidence(kind="exact", value=0.9)
+    harness.end(jobs["colour"], Completion("red wine", "stop", 3, 5, "it is\0 dark", confidence))
+    end(harness, "product", '{"kind":"mug"}')
+    first = answers(harness.outcomes()[1])
+    assert (first["product"].value, first["product"].raw_text) == ({"kind": "mug"}, '{"kind":"mug"}')
+    assert (first["colour"].value, first["colour"].reasoning) == ("red wine", "it is dark")
+    assert (first["colour"].confidence, first["colour"].valid) == (confidence, True)
+    submit(harness, about(2, product, colour))
+    again = answers(harness.outcomes()[2])
+    assert {name: answer.model_copy(update={"cached": False}) for name, answer in again.items()} == first
+    assert all(answer.cached for answer in again.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [('{"kind":', "The answer is no JSON"), ('{"kind":"jug"}', "The answer does not fit the schema")],
+)
+def test_a_text_that_is_no_value_of_the_format_is_invalid_and_what_follows_it_is_skipped(
+    text: str, problem: str
+) -> None:
+    harness = FlowHarness()
+    submit(harness, about(1, Question(id="product", text="product", response_format=PRODUCT), after_field("kind", 1)))
+    harness.end(harness.job, Completion(text, "length", 3, 5))
+    found = answers(harness.outcomes()[1])
+    product = found["product"]
+    assert (product.status, product.value, product.valid, product.finish_reason) == ("invalid", None, False, "length")
+    assert problem in str(product.detail)
+    assert (found["late"].status, found["late"].detail) == ("skipped", "the question product is invalid")
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "is_asked"),
+    [
+        ('{"kind":1}', after_field("kind", 1), True),
+        ('{"kind":1.0}', after_field("kind", 1), True),
+        ('{"kind":1}', after_field("kind", "1", True, None), False),
+        ('{"kind":true}', after_field("kind", 1), False),
+        ('{"kind":true}', after_field("kind", True), True),
+        ('{"kind":null}', after_field("kind", None), True),
+        ('{"kind":"mug"}', after_field("note", None), False),
+    ],
+)
+def test_conditions_compare_json_values_by_type(text: str, question: Question, is_asked: bool) -> None:
+    harness = FlowHarness()
+    submit(harness, about(1, Question(id="product", text="product", response_format=PRODUCT), question))
+    end(harness, "product", text)
+    assert bool(harness.engine.jobs) == is_asked
+    if not is_asked:
+        assert statuses(harness.outcomes()[1]) == {"product": "answered", "late": "skipped"}
 
 
 # --- several images ---------------------------------------------------------------------------------------

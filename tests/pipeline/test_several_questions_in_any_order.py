@@ -220,11 +220,11 @@ TestInAnyOrder = Machine.TestCase
 
 
 class QuickEngine(flow_harness.Engine):
-    """Ends its jobs in groups, some of them with errors."""
+    """Ends its jobs in groups, some of them with errors: the share that is `failing`."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, failing: float = 0.1) -> None:
         super().__init__()
-        self._chance = chance
+        self._chance, self._failing = chance, failing
         self._lock = threading.Lock()
 
     def submit(self, job: EngineJob) -> None:
@@ -238,7 +238,7 @@ class QuickEngine(flow_harness.Engine):
         return [FinishedJob(job.id, self._outcome(job)) for job in jobs.values()]
 
     def _outcome(self, job: EngineJob) -> Completion | PipelineError:
-        return self._chance.choice(INFER_ERRORS) if self._chance.random() < 0.1 else completion_of(job)
+        return self._chance.choice(INFER_ERRORS) if self._chance.random() < self._failing else completion_of(job)
 
 
 def test_on_many_threads_each_request_ends_once_with_the_right_answers() -> None:
