@@ -76,8 +76,10 @@ class CommitHarness(WorkerHarness):
 
     # --- requests -----------------------------------------------------------------------------------------
 
-    def publish_one(self, product: str, slow: bool = False, image: str = "good.png", question: str = "") -> str:
-        """Publish a request, which waits at the gate if it is `slow`, and return its id."""
+    def publish_one(
+        self, product: str, slow: bool = False, image: str = "good.png", question: str = "", **changes: object
+    ) -> str:
+        """Publish a request, which waits at the gate if it is `slow`, and return its id. `changes` are more fields."""
         name = f"r{self.published:06}"
         fields = {
             "request_id": name,
@@ -85,6 +87,7 @@ class CommitHarness(WorkerHarness):
             "image": {"uri": self._image(image)},
             "question": (HOLD if slow else "") + (question or name),
             "submitted_at": NOON,
+            **changes,
         }
         request = ImageRequest.model_validate(fields)
         # Not the product's own partitioner: that one may be broken on purpose.

@@ -24,6 +24,7 @@ from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Origin
 from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
+from sightstream.schemas.wire.question import Condition, Question
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 
 
@@ -222,6 +223,37 @@ def test_no_more_is_consumed_at_once_than_the_free_capacity(
     polls = consumed if consumed < 10 else consumed + 1
     assert harness.poll() == ["poll"] * polls
     assert len(harness.assignment.state.ledger) == consumed
+
+
+def with_questions(offset: int, *conditional: bool) -> Message:
+    """A request with these questions, the conditional ones after the first."""
+    when = Condition(question="q0", in_=("x",))
+    questions = tuple(
+        Question(id=f"q{number}", text="?", when=when if has_condition else None)
+        for number, has_condition in enumerate(conditional)
+    )
+    request = ImageRequest(
+        request_id="r",
+        product_id="p",
+        image=ImageRef(uri="s3://b/key"),
+        questions=questions,
+        submitted_at=datetime.now(UTC),
+    )
+    return Message(topic="requests", partition=0, offset=offset, key=b"p", value=encode(request))
+
+
+def test_the_free_capacity_counts_questions_that_start_at_once(harness: IntakeHarness) -> None:
+    harness.flow.free_capacity = 7
+    harness.consumer.messages = [with_questions(offset, False, True, False, False, True) for offset in range(10)]
+    harness.poll()
+    assert len(harness.flow.submitted) == 3, "the last one exceeds the capacity by two"
+    assert [delivery.questions for delivery in harness.flow.submitted] == [3, 3, 3]
+
+
+def test_a_request_with_more_questions_than_there_is_capacity_starts_nevertheless(harness: IntakeHarness) -> None:
+    harness.consumer.messages = [with_questions(offset, *[False] * 16) for offset in range(3)]
+    harness.poll()
+    assert len(harness.flow.submitted) == 1
 
 
 def test_no_more_is_consumed_than_may_be_held(harness: IntakeHarness) -> None:

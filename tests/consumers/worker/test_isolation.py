@@ -43,6 +43,7 @@ class FakeFlow:
         self.machine = machine
         self.running: dict[Delivery, float] = {}
         self.checks: dict[Hashable, float] = {}
+        self.finished: dict[Hashable, FinishedAnswers] = {}
 
     @property
     def free_capacity(self) -> int:
@@ -54,6 +55,7 @@ class FakeFlow:
     def submit(self, ticket: Hashable, request: ImageRequest, finished: FinishedAnswers = NO_ANSWERS) -> None:
         assert isinstance(ticket, Delivery)
         self.running[ticket] = self.machine.now + WORK_S
+        self.finished[ticket] = finished
 
     def submit_health_check(self, ticket: Hashable) -> None:
         self.checks[ticket] = self.machine.now + WORK_S
@@ -224,9 +226,9 @@ class Bench:
         self.journal = Journal(self.machine.path, "T")
         self.isolation = Isolation(self.flow, self.journal, lambda: self.machine.now)
 
-    def submit(self, offset: int) -> Delivery:
+    def submit(self, offset: int, finished: FinishedAnswers = NO_ANSWERS) -> Delivery:
         delivery = Delivery(RecordId("t", 0, offset), None, None, [])
-        self.isolation.submit(delivery, REQUEST)
+        self.isolation.submit(delivery, REQUEST, finished)
         return delivery
 
     @property
@@ -252,6 +254,15 @@ def test_suspects_wait_for_the_others_and_others_for_them(tmp_path: Path) -> Non
     assert bench.running == [5]
     assert bench.isolation.free_capacity == CAPACITY - 1
     assert bench.journal.deaths == {}
+
+
+def test_finished_answers_go_along_whenever_a_request_may_run(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [1])
+    finished = FinishedAnswers(("0" * 64,), {})
+    at_once, suspect, delayed = (bench.submit(offset, finished) for offset in (0, 1, 2))
+    for _ in range(10):
+        bench.pass_time(WORK_S)
+    assert bench.flow.finished == dict.fromkeys((at_once, suspect, delayed), finished)
 
 
 def test_a_suspect_that_fails_for_now_stays_one(tmp_path: Path) -> None:

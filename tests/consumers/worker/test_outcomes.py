@@ -39,6 +39,7 @@ class FakeFlow:
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
         self.submitted: list[Delivery] = []
+        self.finished: list[FinishedAnswers] = []
 
     def collect(self, timeout: float) -> list[Outcome]:
         found, self.outcomes = self.outcomes, []
@@ -46,6 +47,7 @@ class FakeFlow:
 
     def submit(self, ticket: Delivery, request: ImageRequest, finished: FinishedAnswers = NO_ANSWERS) -> None:
         self.submitted.append(ticket)
+        self.finished.append(finished)
 
 
 class FakeAssignment:
@@ -81,8 +83,10 @@ class OutcomesHarness:
         assert self.assignment.state.start(delivery)
         return delivery
 
-    def end(self, delivery: Delivery, result: ImageResult | PipelineError) -> None:
-        self.flow.outcomes.append(Outcome(delivery, result))
+    def end(
+        self, delivery: Delivery, result: ImageResult | PipelineError, finished: FinishedAnswers = NO_ANSWERS
+    ) -> None:
+        self.flow.outcomes.append(Outcome(delivery, result, finished))
         self.outcomes.collect()
 
     @property
@@ -110,6 +114,15 @@ def test_a_passing_failure_is_submitted_again_and_given_up_in_the_end(harness: O
     assert harness.flow.submitted == [delivery]
     harness.end(delivery, FOREIGN_DOWN)
     assert harness.reasons == {0: Reason.RETRIES_EXHAUSTED}
+
+
+def test_what_a_failed_attempt_has_answered_goes_into_the_next(harness: OutcomesHarness) -> None:
+    delivery = harness.start(0)
+    finished = FinishedAnswers(("0" * 64,), {})
+    harness.end(delivery, FOREIGN_DOWN, finished)
+    harness.now += 60
+    harness.outcomes.retry_due()
+    assert harness.flow.finished == [finished]
 
 
 @pytest.mark.parametrize(("answer", "ends_it"), [(GONE, True), (LATE, False)])
