@@ -26,6 +26,6 @@ CACHE_WRITES = Counter("sightstream_cache_writes", "Writes to the answer cache, 
 CACHE_ENTRIES = Gauge("sightstream_cache_entries", "Answers in the in-memory cache.")
 CACHE_BYTES = Gauge("sightstream_cache_bytes", "Upper bound of the memory that the in-memory cache uses.")
 COALESCED = Counter(
-    "sightstream_shared_requests", "Requests that waited for an equal request and received its outcome."
+    "sightstream_shared_requests", "Questions that waited for an equal question and received its outcome."
 )
 UNCHANGED = Counter("sightstream_unchanged_images", "Images not downloaded again because the store has the same ones.")

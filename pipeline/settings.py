@@ -17,9 +17,9 @@ class FlowSettings(BaseSettings):
         default=None,
         ge=1,
         le=4096,
-        description="The most requests in flight, without those that wait for a slow store or host. Unset by default: "
-        "twice as many as the engine works on at once, plus `prepare_threads`. Set it to bound "
-        "how much work a worker holds when it stops.",
+        description="The most questions in flight, without those of requests that wait for a slow store or host; the "
+        "last request that starts may exceed it. Unset by default: twice as many as the engine works on at once, plus "
+        "`prepare_threads`. Set it to bound how much work a worker holds when it stops.",
     )
     max_bytes: int = Field(
         default=3 * 1024**3,

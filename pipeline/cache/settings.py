@@ -88,7 +88,7 @@ class CacheSettings(BaseSettings):
     )
     coalesce_in_flight: bool = Field(
         default=True,
-        description="Let equal requests that this worker holds at the same time wait for the first one's answer. "
+        description="Let equal questions that this worker holds at the same time wait for the first one's answer. "
         "Turn it off only to measure without it.",
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import threading
 import time
@@ -292,6 +294,24 @@ def test_a_forgery_is_a_miss_and_is_deleted(
     assert cache.get(key("other")) == answer("other")
     put(cache, key(), "again")
     assert cache.get(key()) == answer("again")
+
+
+def sealed_by_version_1(text: str) -> bytes:
+    """Return what the version before wrote under this key."""
+    fields = {"text": text, "finish_reason": "stop", "prompt_tokens": 3, "completion_tokens": 5}
+    fields |= {"bytes": 10, "format": "PNG", "width": 7, "height": 9}
+    canonical = json.dumps([1, key(), fields], sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    return json.dumps({"version": 1, "key": key(), "answer": fields, "digest": digest}).encode()
+
+
+def test_an_entry_of_the_previous_version_is_a_miss_and_is_rebuilt(build: Build, redis_server: RedisServer) -> None:
+    prefix = f"{uuid4().hex}:"
+    cache = build(redis_server.url, key_prefix=prefix)
+    redis_server.client.set(prefix + key(), sealed_by_version_1("old"))
+    assert cache.get(key()) is None
+    put(cache, key(), "new")
+    assert cache.get(key()) == answer("new")
 
 
 def test_workers_with_one_prefix_have_a_common_cache(build: Build, redis_server: RedisServer) -> None:
