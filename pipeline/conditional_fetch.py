@@ -67,11 +67,11 @@ def _cached_answers(cache: AnswerCache, request: InFlightRequest) -> dict[str, A
     """Return the answers to all questions that are asked, None where one is missing."""
     found: dict[str, Answered] = {}
     for one in request.questions:
-        if _is_asked(one.question, request, found):
+        if _is_asked(one.asked, request, found):
             answered = cache.get(one.key)
             if answered is None:
                 return None
-            found[one.question.id] = answered
+            found[one.asked.id] = answered
     return found
 
 
@@ -82,5 +82,5 @@ def _is_asked(question: Question, request: InFlightRequest, found: dict[str, Ans
         return True
     if when.question not in found:
         return False
-    earlier = next(one.question for one in request.questions if one.question.id == when.question)
+    earlier = next(one.asked for one in request.questions if one.asked.id == when.question)
     return why_skipped(when, to_question_answer(earlier, found[when.question].completion, cached=True)) is None

@@ -21,8 +21,9 @@ from sightstream.pipeline.coalescing import Handover, SingleFlight
 from sightstream.pipeline.conditional_fetch import fetch_unless_cached
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.errors import Fatal, PipelineError, Retryable
-from sightstream.pipeline.in_flight import CLOCKS, Clocks, InFlightQuestion, InFlightRequest, Phase, cancelled
-from sightstream.pipeline.internal_errors import judge, without_message
+from sightstream.pipeline.in_flight import CLOCKS, Clocks, InFlightRequest, cancelled
+from sightstream.pipeline.in_flight_question import InFlightQuestion, Phase
+from sightstream.pipeline.internal_errors import drop_frames, judge, without_message
 from sightstream.pipeline.known_good import KnownGoodJobs, known_good_image, known_good_request
 from sightstream.pipeline.prepare_queue import PrepareQueue, Turn
 from sightstream.pipeline.question_answer import concerns_one_question
@@ -106,7 +107,7 @@ class Flow:
 
     def _add(self, request: InFlightRequest) -> None:
         self._in_flight[request.id] = request
-        self._questions |= {question.id: question for question in request.due()}
+        self._questions.update((question.id, question) for question in request.due())
         self._queue(request)
 
     def _queue(self, request: InFlightRequest) -> None:
@@ -154,7 +155,7 @@ class Flow:
 
     def _check_formats(self, request: InFlightRequest) -> None:
         for question in request.questions:
-            self._check_format(question.question.response_format)
+            self._check_format(question.asked.response_format)
 
     def _read(self, request: InFlightRequest) -> tuple[FetchedImage, ...]:
         def on_fetched(image: ImageRef, held_bytes: int) -> None:
@@ -196,7 +197,7 @@ class Flow:
         """Answer a question from what is known, or let it wait for an equal one; else it leads."""
         self._questions[question.id] = question
         request.raise_if_aborted()
-        answered = request.known.get(question.question.id)
+        answered = request.known.get(question.asked.id)
         if answered is None and not self._leads(request, question):
             question.phase = Phase.FOLLOWING
             return
@@ -282,7 +283,9 @@ class Flow:
         """Try a request again that met a bug, or end it: see internal_errors. Its neighbours go on."""
         stage, image = request.current_stage, request.image
         request.unexpected_errors += 1
-        ending = judge(stage, error, lambda: self._known_good.run(stage, image), request.unexpected_errors)
+        ending = request.failure or judge(
+            stage, error, lambda: self._known_good.run(stage, image), request.unexpected_errors
+        )
         if isinstance(ending, Fatal):
             self._outcomes.put(ending)  # and this request has no outcome: the next worker starts it anew
         elif ending is not None:
@@ -296,7 +299,8 @@ class Flow:
 
         Answers that the engine still works on are kept if the request will be tried again.
         """
-        request.failure = request.failure or error.with_traceback(None)  # which would keep the bytes of the images
+        drop_frames(error)  # they would keep the bytes of the images
+        request.failure = request.failure or error
         for other in request.in_phase(Phase.RUNNING):
             if not isinstance(error, Retryable):
                 self._engine.cancel(other.id)

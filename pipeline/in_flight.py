@@ -1,4 +1,4 @@
-"""A request in flight and its questions: what the stages learn about them, what is due, and what still needs pixels."""
+"""A request in flight: what the stages learn about it, which of its questions are due, and what still needs pixels."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from enum import Enum, auto
 
 from sightstream.pipeline.cache.key import question_key
 from sightstream.pipeline.conditions import why_skipped
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.image_key import image_key
+from sightstream.pipeline.in_flight_question import InFlightQuestion, Phase
 from sightstream.pipeline.metrics import TOKENS
-from sightstream.pipeline.question_answer import refused, skipped, to_question_answer
 from sightstream.pipeline.results import to_result
 from sightstream.pipeline.serial_executor import SerialExecutor
 from sightstream.pipeline.several_images import DecodedImages
@@ -29,9 +28,6 @@ from sightstream.pipeline.types import (
     Pixels,
 )
 from sightstream.schemas.wire.dead_letter import Reason, Stage
-from sightstream.schemas.wire.options import AnalysisOptions
-from sightstream.schemas.wire.question import Question
-from sightstream.schemas.wire.question_answer import QuestionAnswer
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ModelIdentity
 from sightstream.schemas.wire.result_v2 import AnyResult
@@ -46,71 +42,6 @@ class Clocks:
 
 
 CLOCKS = Clocks(time.monotonic, lambda: datetime.now(UTC))
-
-
-class Phase(Enum):
-    """Where a question stands. The engine has only those that RUN."""
-
-    OPEN = auto()  # its condition is undecided, or it waits for a thread
-    LEADING = auto()  # this request must compute it
-    FOLLOWING = auto()  # an equal question of another request, or of this one, is computed
-    RUNNING = auto()
-    ENDED = auto()
-
-
-@dataclass(slots=True, eq=False)
-class InFlightQuestion:
-    """One question of a request, and the unit of the engine's work: `id` is that of its job.
-
-    `key` is equal for equal questions about equal images; None before the images are known, and for chance.
-    """
-
-    id: int
-    request: InFlightRequest
-    question: Question
-    options: AnalysisOptions
-    phase: Phase = Phase.OPEN
-    key: str | None = None
-    answered: Answered | None = None
-    refusal: Rejected | None = None
-    answer: QuestionAnswer | None = None
-
-    def accept(self, answered: Answered) -> None:
-        """End with an answer."""
-        self.request.current_stage = Stage.INFER
-        self.answer = to_question_answer(self.question, answered.completion, answered.cached)
-        self.answered, self.phase = answered, Phase.ENDED
-
-    def refuse(self, error: Rejected) -> None:
-        """End without one: the engine can't answer this question, which is no reason not to answer the others."""
-        self.answer = refused(self.question, str(error))
-        self.refusal, self.phase = error, Phase.ENDED
-
-    def skip(self, detail: str) -> None:
-        """End unasked."""
-        self.answer, self.phase = skipped(self.question, detail), Phase.ENDED
-
-    def reopen(self) -> None:
-        """Start anew."""
-        self.answer = self.answered = self.refusal = None
-        self.phase = Phase.OPEN
-
-    # --- what coalescing asks -----------------------------------------------------------------------------
-
-    def raise_if_cancelled(self) -> None:
-        if self.request.cancelled:
-            raise cancelled()
-
-    def abort_reason(self) -> PipelineError | None:
-        return self.request.abort_reason()
-
-    def outcome_for(self, outcome: Answered | PipelineError) -> Answered | PipelineError:
-        """Return the outcome of an equal question as this one's: what is late is late. Raises nothing."""
-        if (reason := self.request.abort_reason()) is not None:
-            return reason
-        if isinstance(outcome, Answered):
-            return replace(outcome, cached=True)
-        return type(outcome)(*outcome.args)  # a fresh instance: raising an exception sets its traceback
 
 
 Ending = tuple[InFlightQuestion, Answered | PipelineError | None]
@@ -180,7 +111,7 @@ class InFlightRequest:
             return False
         was_known, self.sha256s = bool(self.sha256s), sha256s
         for question in self.questions:
-            question.key = question_key(sha256s, question.question, question.options, self.request)
+            question.key = question_key(sha256s, question.asked, question.options, self.request)
         self.known = dict(self.finished.answers) if self.finished.image_sha256s == sha256s else {}
         return was_known
 
@@ -194,12 +125,12 @@ class InFlightRequest:
         return EngineJob(
             question.id,
             first,
-            question.question.text,
+            question.asked.text,
             question.options,
             image_key=image_key(self.sha256s, self.request.detail),
             deadline=deadline,
-            response_format=question.question.response_format,
-            reasons=question.question.reasons,
+            response_format=question.asked.response_format,
+            reasons=question.asked.reasons,
             stops_repetition=self.request.schema_version > 1,
             more_pixels=tuple(each for each in more if isinstance(each, Pixels)),
         )
@@ -218,7 +149,7 @@ class InFlightRequest:
         return found
 
     def _why_skipped(self, question: InFlightQuestion) -> str | None:
-        earlier, when = self._earlier(question), question.question.when
+        earlier, when = self._earlier(question), question.asked.when
         if earlier is None or earlier.answer is None or when is None:
             return None
         return why_skipped(when, earlier.answer)
@@ -229,8 +160,8 @@ class InFlightRequest:
 
     def _earlier(self, question: InFlightQuestion) -> InFlightQuestion | None:
         """Return the question that this one's condition names."""
-        when = question.question.when
-        return next(one for one in self.questions if one.question.id == when.question) if when else None
+        when = question.asked.when
+        return next(one for one in self.questions if one.asked.id == when.question) if when else None
 
     def in_phase(self, *phases: Phase) -> list[InFlightQuestion]:
         return [question for question in self.questions if question.phase in phases]
@@ -298,7 +229,7 @@ class InFlightRequest:
             return NO_ANSWERS
         if not self.sha256s:
             return self.finished
-        ended = {one.question.id: one.answered for one in self.questions if one.answered is not None}
+        ended = {one.asked.id: one.answered for one in self.questions if one.answered is not None}
         return FinishedAnswers(self.sha256s, self.known | ended)
 
     # --- whether it is still wanted -----------------------------------------------------------------------
@@ -311,6 +242,10 @@ class InFlightRequest:
         if deadline is not None and self.clocks.now() > deadline:
             return Rejected(Reason.DEADLINE_EXCEEDED, Stage.TAKE, f"the deadline {deadline.isoformat()} has passed")
         return None
+
+    def raise_if_cancelled(self) -> None:
+        if self.cancelled:
+            raise cancelled()
 
     def raise_if_aborted(self) -> None:
         if (reason := self.abort_reason()) is not None:

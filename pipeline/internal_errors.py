@@ -84,3 +84,10 @@ def _problem_of_stage(stage: Stage, run_known_good: Callable[[], None]) -> Pipel
 def without_message(error: Exception) -> str:
     """Return type and traceback only; the message may contain a presigned URL."""
     return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
+
+
+def drop_frames(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error and of its causes: they keep all that the functions that raised it had."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

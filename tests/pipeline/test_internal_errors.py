@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sightstream.pipeline import in_flight, question_answer
+from sightstream.pipeline import in_flight_question, question_answer
 from sightstream.pipeline.answer import ParsedAnswer, parse
 from sightstream.pipeline.decode.health_check import HEALTH_CHECK_IMAGE
 from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
@@ -163,7 +163,7 @@ def test_a_bug_in_the_answer_for_a_waiting_request_is_its_own(
             raise BUG
         return to_question_answer(question, completion, cached)
 
-    monkeypatch.setattr(in_flight, "to_question_answer", fail_if_cached)
+    monkeypatch.setattr(in_flight_question, "to_question_answer", fail_if_cached)
     harness.end(harness.job)
     assert isinstance(harness.outcomes()["a"], ImageResult)
     harness.run()
