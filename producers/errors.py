@@ -1,7 +1,8 @@
 """Lists everything that can go wrong while publishing. Each message says what to do; no error is ever swallowed.
 
 PublishError
-├── RequestTooLarge, BufferFull, PublisherClosed      nothing was sent
+├── RequestTooLarge, RequestRefused,
+│   BufferFull, PublisherClosed                       nothing was sent
 ├── NotDelivered, DeliveryError                       sent, and never confirmed
 ├── TopicMismatch                                     the topic does not fit the settings
 ├── SourceError                                       a bulk source can't be read
@@ -25,6 +26,13 @@ class PublishError(Exception):
 
 class RequestTooLarge(PublishError):
     """The encoded request is over the size limit; nothing was sent. Shorten it."""
+
+
+class RequestRefused(PublishError):
+    """The request asks for too much, or in a schema that cannot be used; nothing was sent.
+
+    Every worker would end it as a dead letter. The message names the place in the request and what to change there.
+    """
 
 
 class BufferFull(PublishError):

@@ -18,6 +18,7 @@ from sightstream.producers.errors import (
     NotDelivered,
     PublisherClosed,
     PublishError,
+    RequestRefused,
     RequestTooLarge,
 )
 from sightstream.producers.kafka_clients import ClientConfig, RecordProducer, create_producer
@@ -26,7 +27,9 @@ from sightstream.producers.topic_check import check_topic
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.codec import MAX_REQUEST_BYTES, encode
 from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.request_limits import check_publishable
 from sightstream.schemas.wire.topics import TopicSettings, record_key
+from sightstream.schemas.wire.unusable_request import UnusableRequest
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
@@ -125,15 +128,14 @@ class ImagePublisher:
 
         Raises:
             RequestTooLarge: the encoded request is over 256 KiB.
+            RequestRefused: it asks for too much, in a schema that cannot be used, or sets a reserved field.
             BufferFull: the buffer stayed full for `block_timeout_s`.
             PublisherClosed: the publisher is not open.
             PublishError: the producer can't continue; open a new publisher.
 
         After any of these errors nothing was sent.
         """
-        value = encode(request)
-        if len(value) > MAX_REQUEST_BYTES:
-            raise RequestTooLarge(f"{request.request_id}: {len(value)} bytes are over the cap of {MAX_REQUEST_BYTES}")
+        value = _encode(request)
         producer = self._acquire(request.request_id, len(value))
         delivery: Future[RecordMetadata] = Future()
         delivery.set_running_or_notify_cancel()  # it is in flight, so it can't be cancelled
@@ -244,6 +246,17 @@ class ImagePublisher:
             "queue.buffering.max.kbytes": self._settings.buffer_bytes // 512 + 1024,
             "error_cb": self._on_broker_error,
         }
+
+
+def _encode(request: ImageRequest) -> bytes:
+    value = encode(request)
+    if len(value) > MAX_REQUEST_BYTES:
+        raise RequestTooLarge(f"{request.request_id}: {len(value)} bytes are over the cap of {MAX_REQUEST_BYTES}")
+    try:
+        check_publishable(request)
+    except UnusableRequest as problem:
+        raise RequestRefused(f"{request.request_id}: {problem}") from None
+    return value
 
 
 class _Failures:

@@ -12,18 +12,45 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sightstream.producers.errors import DeliveryError, PublishError
     from sightstream.producers.publisher import ImagePublisher
+    from sightstream.schemas.wire.options import AnalysisOptions
+    from sightstream.schemas.wire.question import Condition, Question
     from sightstream.schemas.wire.request import ImageRef, ImageRequest
+    from sightstream.schemas.wire.response_format import ChoiceFormat, JsonSchema, JsonSchemaFormat, SectionsFormat
     from sightstream.schemas.wire.result import ImageResult
+    from sightstream.schemas.wire.result_v2 import ImageResultV2
 
-__all__ = ["DeliveryError", "ImagePublisher", "ImageRef", "ImageRequest", "ImageResult", "PublishError"]
+__all__ = [
+    "AnalysisOptions",
+    "ChoiceFormat",
+    "Condition",
+    "DeliveryError",
+    "ImagePublisher",
+    "ImageRef",
+    "ImageRequest",
+    "ImageResult",
+    "ImageResultV2",
+    "JsonSchema",
+    "JsonSchemaFormat",
+    "PublishError",
+    "Question",
+    "SectionsFormat",
+]
 
 _MODULES = {
+    "AnalysisOptions": "sightstream.schemas.wire.options",
+    "ChoiceFormat": "sightstream.schemas.wire.response_format",
+    "Condition": "sightstream.schemas.wire.question",
     "DeliveryError": "sightstream.producers.errors",
     "ImagePublisher": "sightstream.producers.publisher",
     "ImageRef": "sightstream.schemas.wire.request",
     "ImageRequest": "sightstream.schemas.wire.request",
     "ImageResult": "sightstream.schemas.wire.result",
+    "ImageResultV2": "sightstream.schemas.wire.result_v2",
+    "JsonSchema": "sightstream.schemas.wire.response_format",
+    "JsonSchemaFormat": "sightstream.schemas.wire.response_format",
     "PublishError": "sightstream.producers.errors",
+    "Question": "sightstream.schemas.wire.question",
+    "SectionsFormat": "sightstream.schemas.wire.response_format",
 }
 
 

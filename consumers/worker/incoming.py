@@ -23,6 +23,8 @@ from sightstream.schemas.wire.dead_letter import Headers, Reason, RecordId, Stag
 from sightstream.schemas.wire.record_size import record_bytes
 from sightstream.schemas.wire.redrive import history_headers
 from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.request_limits import check_limits
+from sightstream.schemas.wire.unusable_request import UnusableRequest
 
 Incoming = tuple[Delivery, Rejected | None]
 
@@ -76,9 +78,11 @@ def _decode(delivery: Delivery) -> Rejected | None:
 
 def _parse(value: bytes | None) -> ImageRequest:
     try:
-        return decode_request(value)
-    except WireError as error:
+        request = decode_request(value)
+        check_limits(request)
+    except (WireError, UnusableRequest) as error:
         raise Rejected(error.reason, Stage.TAKE, str(error)) from None
+    return request
 
 
 def _parse_known_good() -> None:

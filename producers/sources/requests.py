@@ -15,6 +15,8 @@ from sightstream.producers.sources.item import Item
 from sightstream.schemas.wire.codec import MAX_REQUEST_BYTES, encode
 from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.request_limits import check_publishable
+from sightstream.schemas.wire.unusable_request import UnusableRequest
 from sightstream.schemas.wire.validation_message import explain
 
 ID_CHARS = 32
@@ -39,7 +41,15 @@ def build_request(item: Item, question: str | None, options: AnalysisOptions, no
         request = request.model_copy(update={"request_id": request_identity(request)})
     if (size := len(encode(request))) > MAX_REQUEST_BYTES:
         raise BadItem(f"{item.location}: {size} bytes are over the cap of {MAX_REQUEST_BYTES}")
+    _check_limits(item, request)
     return request
+
+
+def _check_limits(item: Item, request: ImageRequest) -> None:
+    try:
+        check_publishable(request)
+    except UnusableRequest as problem:
+        raise BadItem(f"{item.location}: {problem}") from None
 
 
 def request_identity(request: ImageRequest) -> str:

@@ -8,11 +8,12 @@ from functools import cache
 from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from sightstream.schemas.wire.dead_letter import Headers, Reason
 from sightstream.schemas.wire.json_depth import is_deeper
 from sightstream.schemas.wire.record_size import headers_bytes
-from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.request import ABSENT_FIELDS, ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 from sightstream.schemas.wire.result_v2 import AnyResult, ImageResultV2
 from sightstream.schemas.wire.validation_message import explain
@@ -24,7 +25,13 @@ MAX_HEADERS = 1000
 MAX_HEADERS_BYTES = 64 * 1024
 VERSIONS = (1, 2)
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", ImageRequest, ImageResult | ImageResultV2)
+
+# Sets, as the serializer wants them.
+_ABSENT = {fields: set(fields) for fields in ABSENT_FIELDS}
+_REQUESTS: dict[int, type[ImageRequest]] = {1: ImageRequest, 2: ImageRequest}
+_RESULTS: dict[int, type[AnyResult]] = {1: ImageResult, 2: ImageResultV2}
+_SPACES = " \t\n\r"
 
 
 class WireError(ValueError):
@@ -37,13 +44,13 @@ class WireError(ValueError):
 
 def encode(model: BaseModel) -> bytes:
     """Return `model` as UTF-8 JSON without spaces; fields that are None are omitted."""
-    absent = model.absent_fields if isinstance(model, ImageRequest) else frozenset[str]()
-    return model.model_dump_json(exclude_none=True, exclude=set(absent), by_alias=True).encode()
+    absent = _ABSENT[model.absent_fields] if isinstance(model, ImageRequest) else None
+    return to_json(model, exclude_none=True, exclude=absent, by_alias=True)
 
 
 def decode_request(value: bytes | None) -> ImageRequest:
     """Return the request. Raises WireError for anything else."""
-    return _decode(value, dict.fromkeys(VERSIONS, ImageRequest), MAX_REQUEST_BYTES)
+    return _decode(value, _REQUESTS, MAX_REQUEST_BYTES)
 
 
 def check_headers(headers: Headers) -> None:
@@ -57,8 +64,7 @@ def check_headers(headers: Headers) -> None:
 
 def decode_result(value: bytes | None) -> AnyResult:
     """Return the result, in the version that it was written in. Raises WireError for anything else."""
-    versions: dict[int, type[AnyResult]] = {1: ImageResult, 2: ImageResultV2}
-    return _decode(value, versions, MAX_RESULT_BYTES)
+    return _decode(value, _RESULTS, MAX_RESULT_BYTES)
 
 
 def _decode(value: bytes | None, models: dict[int, type[Model]], max_bytes: int) -> Model:
@@ -66,17 +72,23 @@ def _decode(value: bytes | None, models: dict[int, type[Model]], max_bytes: int)
         raise WireError(Reason.MALFORMED, "the record has no value; send a JSON object")
     if len(value) > max_bytes:
         raise WireError(Reason.REQUEST_TOO_LARGE, describe_excess(len(value), max_bytes))
-    _check_depth(value, max(MAX_DEPTH.values()))  # before parsing, which recurses
+    is_deep = is_deeper(value, MAX_DEPTH[1])
+    if is_deep:
+        _check_depth(value, MAX_DEPTH[2])  # before parsing, which recurses
     version = _version(_parse(value))
-    _check_depth(value, MAX_DEPTH[version])
-    return _validate(value, models[version])
+    if is_deep:
+        _check_depth(value, MAX_DEPTH[version])
+    return _validate(value, models[version], version)
 
 
-def _validate(value: bytes, model: type[Model]) -> Model:
+def _validate(value: bytes, model: type[Model], version: int) -> Model:
     try:
-        return model.model_validate_json(value, strict=True)
+        record: Model = model.__pydantic_validator__.validate_json(value, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         raise WireError(Reason.MALFORMED, explain(error)) from None
+    if record.schema_version != version:  # a request that names no version counts as one of version 1
+        raise WireError(Reason.MALFORMED, f"schema_version: write {record.schema_version}; the fields are of that one")
+    return record
 
 
 def describe_excess(size: int, max_bytes: int) -> str:
@@ -91,7 +103,11 @@ def _check_depth(value: bytes, max_depth: int) -> None:
 
 def _parse(value: bytes) -> object:
     try:
-        return _strict().decode(value.decode("utf-8"))
+        text = value.decode("utf-8").strip(_SPACES)
+        parsed, end = _strict().raw_decode(text)
+        if end < len(text):
+            raise ValueError("more follows behind its end")
+        return parsed
     except (ValueError, RecursionError) as error:
         raise WireError(Reason.MALFORMED, f"not valid JSON: {error}") from None
 

@@ -23,6 +23,11 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Document = dict[str, Any]
 
+_UNUSED_BESIDE_QUESTIONS: Document = {
+    "response_format": {"properties": {"type": {"const": "sections"}}},
+    "reasoning": {"type": "null"},
+}
+
 
 def published_schemas() -> dict[str, str]:
     """Return the text of everything that is published, by file name."""
@@ -65,11 +70,19 @@ def _request_schema() -> Document:
     schema = _record_schema(ImageRequest)
     schema["properties"]["schema_version"] = {"const": 2, "description": "Version of this schema."}
     schema["required"] = ["schema_version", *schema["required"]]
+    for name in ("SectionsFormat", "JsonSchemaFormat", "ChoiceFormat"):  # the type tells them apart
+        chosen = schema["$defs"][name]
+        chosen["required"] = ["type", *chosen.get("required", ())]
     schema["allOf"] = [
-        {"oneOf": [{"required": ["image"]}, {"required": ["images"]}]},
-        {"oneOf": [{"required": ["question"]}, {"required": ["questions"]}]},
+        {"oneOf": [_given("image"), _given("images")]},
+        {"oneOf": [_given("question"), _given("questions")]},
+        {"anyOf": [_given("question"), {"properties": _UNUSED_BESIDE_QUESTIONS}]},
     ]
     return schema
+
+
+def _given(name: str) -> Document:
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
 
 
 def _code(known: type[StrEnum]) -> Document:

@@ -24,6 +24,10 @@ Detail = Literal["high", "low", "auto"]
 VERSION_2_FIELDS = frozenset(
     {"images", "questions", "response_format", "reasoning", "detail", "job_id", "task", "model", "lane"}
 )
+_FIELDS_OF_ONE_QUESTION = frozenset({"response_format", "reasoning"})
+_NO_FIELDS = frozenset[str]()
+# All that ImageRequest.absent_fields can be.
+ABSENT_FIELDS = (VERSION_2_FIELDS, _FIELDS_OF_ONE_QUESTION, _NO_FIELDS)
 
 
 class ImageRef(WireModel):
@@ -97,6 +101,16 @@ class ImageRequest(WireModel):
 
     @model_validator(mode="after")
     def _check(self) -> ImageRequest:
+        # Every request passes here: one of version 1 pays for one look at the names of its fields.
+        if VERSION_2_FIELDS & self.__pydantic_fields_set__:
+            self._check_version_2()
+        elif self.image is None:
+            raise _problem("image: give either image or images")
+        elif self.question is None:
+            raise _problem("question: give either question or questions")
+        return self
+
+    def _check_version_2(self) -> None:
         self._choose_version()
         if (self.image is None) == (self.images is None):
             raise _problem("image: give either image or images")
@@ -106,30 +120,25 @@ class ImageRequest(WireModel):
             if self.response_format != SECTIONS_FORMAT or self.reasoning is not None:
                 raise _problem("response_format: it stands at each of the questions, like reasoning")
             _check_conditions(self.questions)
-        return self
 
     def _choose_version(self) -> None:
-        if "schema_version" not in self.model_fields_set:
-            if self._uses_version_2:
-                self.__dict__["schema_version"] = 2  # the model is frozen for everybody else
-        elif self.schema_version == 1 and self._uses_version_2:
-            raise _problem(f"{self._later_fields()[0]}: needs schema_version 2")
-
-    @property
-    def _uses_version_2(self) -> bool:
-        return bool(self._later_fields())
+        later = self._later_fields()
+        if later and "schema_version" not in self.model_fields_set:
+            self.__dict__["schema_version"] = 2  # the model is frozen for everybody else
+        elif later and self.schema_version == 1:
+            raise _problem(f"{later[0]}: needs schema_version 2")
 
     def _later_fields(self) -> list[str]:
         """Return the fields that version 1 does not know, and that say more than their defaults."""
-        defaults = ((name, ImageRequest.model_fields[name].default) for name in sorted(VERSION_2_FIELDS))
-        return [name for name, default in defaults if getattr(self, name) != default]
+        given = sorted(VERSION_2_FIELDS & self.model_fields_set)
+        return [name for name in given if getattr(self, name) != ImageRequest.model_fields[name].default]
 
     @property
     def absent_fields(self) -> frozenset[str]:
         """The fields that do not stand on the wire: those that the version, or the way of writing, does not know."""
         if self.schema_version == 1:
             return VERSION_2_FIELDS
-        return frozenset() if self.questions is None else frozenset({"response_format", "reasoning"})
+        return _NO_FIELDS if self.questions is None else _FIELDS_OF_ONE_QUESTION
 
     @property
     def all_images(self) -> tuple[ImageRef, ...]:

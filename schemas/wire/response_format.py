@@ -45,7 +45,10 @@ class ChoiceFormat(WireModel):
 
     type: Literal["choice"] = Field(default="choice", description="Name of the format.")
     choices: tuple[Choice, ...] = Field(
-        min_length=2, max_length=MAX_CHOICES, description="The possible answers, all different."
+        min_length=2,
+        max_length=MAX_CHOICES,
+        description="The possible answers, all different.",
+        json_schema_extra={"uniqueItems": True},
     )
 
     @field_validator("choices")

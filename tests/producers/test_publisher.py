@@ -13,6 +13,7 @@ from sightstream.producers.errors import (
     NotDelivered,
     PublisherClosed,
     PublishError,
+    RequestRefused,
     RequestTooLarge,
     TopicMismatch,
 )
@@ -21,6 +22,7 @@ from sightstream.producers.settings import PublisherSettings
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.codec import decode_request
 from sightstream.schemas.wire.request import ImageRef
+from sightstream.schemas.wire.response_format import JsonSchema, JsonSchemaFormat
 from sightstream.schemas.wire.topics import TopicSettings
 from tests.producers.fakes import FakeKafkaError, FakeProducer, request
 
@@ -164,6 +166,19 @@ def test_an_over_size_request_is_refused_before_anything_is_sent() -> None:
         with pytest.raises(RequestTooLarge, match=r"r-2: \d+ bytes are over the cap of 262144"):
             publisher.publish(large)
         publisher.publish(request(1, attributes=attributes))
+    assert len(harness.producer.sent) == 1
+
+
+def test_a_request_beyond_the_limits_is_refused_before_anything_is_sent() -> None:
+    harness = PublisherHarness()
+    shape = JsonSchemaFormat(json_schema=JsonSchema(name="x", schema_={"type": "string", "maxLen": 3}))
+    unusable = request(2).model_copy(update={"response_format": shape, "schema_version": 2})
+    with harness.publisher as publisher:
+        with pytest.raises(RequestRefused, match=r"r-2: the schema of the question answer: #/maxLen: unknown keyword"):
+            publisher.publish(unusable)
+        with pytest.raises(RequestRefused, match=r"r-3: lane: reserved for a later version"):
+            publisher.publish(request(3, lane="bulk"))
+        publisher.publish(request(1))
     assert len(harness.producer.sent) == 1
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,6 +27,8 @@ from tests.consumers.outcomes import request
 AT = RecordId("image.requests", 3, 17)
 TOPICS = TopicSettings()
 VALUE = encode(request())
+SHAPELESS = {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}
+THREE = [{"id": name, "text": "?"} for name in "abc"]
 
 
 def test_a_request_keeps_everything() -> None:
@@ -99,6 +103,26 @@ def test_every_record_can_be_a_dead_letter(key: int | None, value: int | None, h
     record = dead_letter_record(delivery, error, TOPICS, datetime.now(UTC))
     assert record.size_bytes == record_bytes(record.key, record.value, record.headers) <= MAX_OUTCOME_RECORD_BYTES
     assert delivery.held_bytes >= len(delivery.value or b"")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "detail"),
+    [
+        ({"response_format": SHAPELESS}, Reason.SCHEMA_UNUSABLE, "the schema of the question answer: #: fits every"),
+        ({"options": {"max_tokens": 4096}, "questions": THREE}, Reason.MALFORMED, "max_tokens of all questions"),
+    ],
+)
+def test_a_request_beyond_the_limits_is_rejected_before_anything_is_fetched(
+    fields: dict[str, Any], reason: Reason, detail: str
+) -> None:
+    asked = {} if "questions" in fields else {"question": "?"}
+    base = {"schema_version": 2, "request_id": "r", "product_id": "p", "image": {"uri": "s3://b/k"}}
+    value = json.dumps(base | asked | {"submitted_at": "2026-01-02T03:04:05Z"} | fields).encode()
+    delivery, problem = read_record(AT, b"k", value, [])
+    assert problem is not None
+    assert (problem.reason, problem.stage) == (reason, Stage.TAKE)
+    assert detail in str(problem)
+    assert (delivery.value, delivery.request) == (value, None)
 
 
 def test_a_bug_that_one_record_triggers_is_a_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,19 @@ def test_an_over_size_request_is_a_bad_item() -> None:
         build_request(Item("line 7", b"", large.model_dump()), "Why?", AnalysisOptions(), NOW)
 
 
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}}, "#: fits every"),
+        ({"job_id": "j"}, "job_id: reserved"),
+        ({"options": {"max_tokens": 4097}}, "max_tokens: Input should be"),
+    ],
+)
+def test_what_a_worker_would_refuse_is_a_bad_item(fields: dict[str, Any], problem: str) -> None:
+    with pytest.raises(BadItem, match=rf"^line 1: .*{problem}"):
+        identity(**fields)
+
+
 def test_a_problem_names_location_and_field_and_no_value() -> None:
     fields = {"product_id": "p", "image": {"uri": "https://user:c4n4ry@host/\x00"}}
     with pytest.raises(BadItem, match=r"^line 7: image\.uri: ") as caught:

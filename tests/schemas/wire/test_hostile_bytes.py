@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from sightstream.schemas.wire.codec import WireError, decode_request, decode_result, encode
 from sightstream.schemas.wire.dead_letter import Failure, Headers
 from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.result_v2 import AnyResult
 from tests.schemas.wire import strategies as wire
 
 TOKENS = [b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\", b"\\u", b"null", b"NaN", b"1e999", b"-", b"\x00", b"\xff"]
@@ -33,9 +35,9 @@ def test_arbitrary_json_tokens(value: bytes) -> None:
 
 
 @st.composite
-def mutated(draw: st.DrawFn) -> bytes:
-    """A valid request with a few slices cut out, doubled or overwritten."""
-    value = encode(draw(wire.requests))
+def mutated(draw: st.DrawFn, records: st.SearchStrategy[BaseModel]) -> bytes:
+    """A valid record with a few slices cut out, doubled or overwritten."""
+    value = encode(draw(records))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(value)))
         stop = draw(st.integers(start, min(len(value), start + 20)))
@@ -44,8 +46,8 @@ def mutated(draw: st.DrawFn) -> bytes:
     return value
 
 
-@given(mutated())
-@settings(max_examples=300)
+@given(mutated(wire.requests | wire.requests_v2))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_mutated_requests(value: bytes) -> None:
     try:
         request = decode_request(value)
@@ -53,6 +55,17 @@ def test_mutated_requests(value: bytes) -> None:
         return
     assert isinstance(request, ImageRequest)
     assert decode_request(encode(request)) == request
+
+
+@given(mutated(wire.results | wire.results_v2))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_mutated_results(value: bytes) -> None:
+    try:
+        result = decode_result(value)
+    except WireError:
+        return
+    assert isinstance(result, AnyResult)
+    assert decode_result(encode(result)) == result
 
 
 @st.composite

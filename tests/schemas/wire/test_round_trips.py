@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -14,6 +14,7 @@ from sightstream.schemas.wire.dead_letter import MAX_DETAIL_CHARS, Failure, Reco
 from sightstream.schemas.wire.published_schemas import published_schemas
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.result_v2 import ImageResultV2
 from tests.schemas.wire import strategies as wire
 
 
@@ -24,6 +25,8 @@ def validator(name: str) -> Draft202012Validator:
 
 REQUEST = validator("image-request.v1.schema.json")
 RESULT = validator("image-result.v1.schema.json")
+REQUEST_2 = validator("image-request.v2.schema.json")
+RESULT_2 = validator("image-result.v2.schema.json")
 HEADERS = validator("dead-letter-headers.v1.schema.json")
 
 
@@ -40,6 +43,32 @@ def test_a_result_comes_back_equal(result: ImageResult) -> None:
     value = encode(result)
     assert decode_result(value) == result
     RESULT.validate(json.loads(value))
+
+
+@given(wire.requests_v2)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_request_of_version_2_comes_back_equal_and_byte_for_byte(request: ImageRequest) -> None:
+    value = encode(request)
+    assert request.schema_version == 2
+    assert decode_request(value) == request
+    assert encode(decode_request(value)) == value
+    REQUEST_2.validate(json.loads(value))
+
+
+@given(wire.results_v2)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_result_of_version_2_comes_back_equal_and_byte_for_byte(result: ImageResultV2) -> None:
+    value = encode(result)
+    assert decode_result(value) == result
+    assert encode(decode_result(value)) == value
+    RESULT_2.validate(json.loads(value))
+
+
+@given(wire.requests)
+def test_a_request_that_uses_nothing_new_stays_one_of_version_1(request: ImageRequest) -> None:
+    given_fields = {name: getattr(request, name) for name in request.model_fields_set - {"schema_version"}}
+    assert encode(ImageRequest(**given_fields)) == encode(request)
+    assert request.schema_version == 1
 
 
 @given(wire.failures)
