@@ -134,6 +134,9 @@ def test_a_shop_publishes(
 def test_commands_answer_and_those_of_maintainers_ask_for_a_checkout(environment: ShopEnvironment, shop: Path) -> None:
     version = environment.run(shop, "-m", "sightstream", "--version")
     assert version.stdout == "sightstream 0.1.0\n", version.stderr
+    checked = environment.run(shop, "-m", "sightstream", "task", "check", "moderation")
+    assert checked.returncode == 0, checked.stderr
+    assert "install sightstream[worker] to compile its formats" in checked.stdout
     for command in (["demo"], ["bench", "engine"], ["bench", "feed", "--list"]):
         done = environment.run(shop, "-m", "sightstream", *command)
         assert (done.returncode, done.stdout) == (2, "")
