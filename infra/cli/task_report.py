@@ -52,7 +52,7 @@ def print_report(task: Task, report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("question", "format", "prompt", "tokens in", "tokens out", "GPU ms")
+    table = Table("question", "format", "characters in", "tokens in", "tokens out", "GPU ms")
     for question, costs in zip(task.questions, report["questions"], strict=True):
         figures = (costs["prompt_chars"], costs["prompt_tokens"], costs["max_tokens"], f"{costs['gpu_s'] * 1000:.1f}")
         table.add_row(question.id, question.response_format.type, *map(str, figures))
