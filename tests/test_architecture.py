@@ -165,8 +165,9 @@ def test_light_modules_load_nothing_heavy(module: str) -> None:
 
 def test_the_public_names_load_when_they_are_used() -> None:
     assert not any(name.startswith("sightstream.") for name in loaded_by("import sightstream"))
-    names = "from sightstream import DeliveryError, ImagePublisher, ImageRef, ImageRequest, ImageResult, PublishError"
-    loaded = loaded_by(names)
+    import sightstream
+
+    loaded = loaded_by(f"from sightstream import {', '.join(sightstream.__all__)}")
     assert "sightstream.producers.publisher" in loaded
     assert not loaded & HEAVY
 

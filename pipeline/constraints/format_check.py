@@ -9,7 +9,9 @@ from sightstream.pipeline.constraints.format_key import FormatKey
 from sightstream.pipeline.constraints.grammar import grammar_of, limits
 from sightstream.pipeline.constraints.unusable_schema import unusable
 from sightstream.pipeline.errors import Rejected
+from sightstream.schemas.wire.json_schema_limits import check_json_schema
 from sightstream.schemas.wire.response_format import JsonSchemaFormat, ResponseFormat, SectionsFormat
+from sightstream.schemas.wire.unusable_request import UnusableRequest
 
 REMEMBERED = 1024
 
@@ -29,11 +31,22 @@ def check_format(response_format: ResponseFormat) -> None:
 @lru_cache(maxsize=REMEMBERED)
 def _problem(key: FormatKey) -> str | None:
     try:
-        return _grammar_problem(key.response_format) or _checker_problem(key.response_format)
+        chosen = key.response_format
+        return _limit_problem(chosen) or _grammar_problem(chosen) or _checker_problem(chosen)
     except Rejected as error:
         return str(error)
     except (AttributeError, TypeError, RecursionError):
         return "the schema is no JSON Schema"
+
+
+def _limit_problem(response_format: ResponseFormat) -> str | None:
+    """Return what the publisher would have said: who asks the pipeline directly has no publisher."""
+    if isinstance(response_format, JsonSchemaFormat):
+        try:
+            check_json_schema(response_format.json_schema.schema_)
+        except UnusableRequest as error:
+            return error.detail
+    return None
 
 
 def _grammar_problem(response_format: ResponseFormat) -> str | None:

@@ -12,7 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Message
 
+from sightstream.schemas.wire.codec import decode_result
+from sightstream.schemas.wire.dead_letter import Reason
 from tests.faults.harness import ROOT, WorkerHarness, wait_for
 from tests.faults.test_worker import free_port
 from tests.faults.topic_reader import read_committed_offsets
@@ -33,9 +36,13 @@ def earlier_revision() -> str:
 @pytest.fixture
 def earlier(tmp_path: Path) -> Path:
     """A checkout of the earlier version. It runs on this checkout's environment."""
-    folder = tmp_path / "earlier"
+    return checkout(tmp_path / "earlier", earlier_revision())
+
+
+def checkout(folder: Path, revision: str) -> Path:
+    """Write the files of a revision into a new folder."""
     folder.mkdir()
-    archive = subprocess.run(["git", "archive", earlier_revision()], cwd=ROOT, capture_output=True, check=True)
+    archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=True)
     subprocess.run(["tar", "x", "-C", folder], input=archive.stdout, check=True)
     return folder
 
@@ -86,6 +93,45 @@ class Rollout:
     def has_finished_beyond(self) -> bool:
         committed = read_committed_offsets(self.harness.kafka, self.harness.group, self.harness.topics.requests)
         return any(partition.finished for partition in committed.values())
+
+
+def revision_before_version_2() -> str:
+    """The last revision whose workers know version 1 of the wire only."""
+    log = ["git", "log", "--diff-filter=A", "--format=%H", "--", "schemas/wire/result_v2.py"]
+    added = subprocess.run(log, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    if not added:
+        pytest.skip("the history does not reach back to version 1")
+    return f"{added[-1]}~1"
+
+
+def test_an_old_worker_refuses_what_it_does_not_know_and_the_new_one_answers_it(
+    harness: WorkerHarness, tmp_path: Path
+) -> None:
+    """Why workers and readers are upgraded before publishers; requests of version 1 do not notice."""
+    harness.root = checkout(tmp_path / "version-1", revision_before_version_2())
+    old = harness.start_worker()
+    harness.publish(20, each=of_either_version)
+    first = harness.wait_outcomes(20)
+    assert versions(first.results) == [1] * 10
+    assert [failure.reason for failure in first.failures] == [Reason.UNSUPPORTED_VERSION] * 10
+    harness.root = ROOT
+    new = harness.start_worker()
+    harness.wait_for_owners(2)
+    old.send_signal(signal.SIGTERM)
+    assert old.wait(60) == 0, harness.logs()[-4000:]
+    harness.publish(20, each=of_either_version)
+    outcomes = harness.check_exactly_once()
+    assert sorted(versions(outcomes.results)) == [1] * 20 + [2] * 10
+    assert len(outcomes.failures) == 10
+    assert new.poll() is None
+
+
+def of_either_version(number: int) -> dict[str, object]:
+    return {} if number % 2 else {"response_format": {"type": "choice", "choices": ["yes", "no"]}}
+
+
+def versions(results: list[Message]) -> list[int]:
+    return [decode_result(message.value()).schema_version for message in results]
 
 
 def test_an_upgrade_and_a_rollback_under_load_answer_everything_once(harness: WorkerHarness, earlier: Path) -> None:

@@ -32,10 +32,11 @@ def test_the_embedded_publisher_publishes(
     monkeypatch.setenv("SIGHTSTREAM_KAFKA_BOOTSTRAP_SERVERS", runtime.kafka_settings.bootstrap_servers)
     monkeypatch.setenv("SIGHTSTREAM_TOPICS_REQUESTS", topics.requests)
     monkeypatch.setenv("SIGHTSTREAM_TOPICS_PARTITIONS", str(topics.partitions))
-    (example,) = blocks(page, "python")
-    exec(compile(example, name(page), "exec"), {})  # noqa: S102 - our own page
-    (record,) = read_topic(runtime.kafka_settings, topics.requests)
-    assert record.key() == b"sku-17"
+    examples = blocks(page, "python")
+    for example in examples:
+        exec(compile(example, name(page), "exec"), {})  # noqa: S102 - our own page
+    records = read_topic(runtime.kafka_settings, topics.requests)
+    assert [record.key() for record in records] == [b"sku-17"] * len(examples)
 
 
 def test_the_upload_example_signs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
