@@ -7,6 +7,9 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
+
+from prometheus_client import Counter
 
 from sightstream.pipeline.cache.key import question_key
 from sightstream.pipeline.conditions import why_skipped
@@ -28,6 +31,8 @@ from sightstream.pipeline.types import (
     Pixels,
 )
 from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.question import Question
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ModelIdentity
 from sightstream.schemas.wire.result_v2 import AnyResult
@@ -85,9 +90,12 @@ class InFlightRequest:
         self.image = self.request.all_images[0]
         self.clock = StageClock(self.clocks.seconds)
         self.questions = tuple(
-            InFlightQuestion(next(self.ids), self, question, question.options(self.request.options))
+            InFlightQuestion(next(self.ids), self, question, self._options(question))
             for question in self.request.all_questions
         )
+
+    def _options(self, question: Question) -> AnalysisOptions:
+        return self.request.options if self.request.questions is None else question.options(self.request.options)
 
     @property
     def id(self) -> int:
@@ -201,8 +209,8 @@ class InFlightRequest:
         """Return what the engine answered, as the model's."""
         assert self.images is not None  # noqa: S101
         self.has_computed = True
-        TOKENS.labels("prompt").inc(completion.prompt_tokens)
-        TOKENS.labels("completion").inc(completion.completion_tokens)
+        _tokens("prompt").inc(completion.prompt_tokens)
+        _tokens("completion").inc(completion.completion_tokens)
         return Answered(_without_nul(completion), self.images.files, model)
 
     def conclude(self) -> None:
@@ -250,6 +258,11 @@ class InFlightRequest:
     def raise_if_aborted(self) -> None:
         if (reason := self.abort_reason()) is not None:
             raise reason
+
+
+@cache  # looking up a label costs more than counting
+def _tokens(kind: str) -> Counter:
+    return TOKENS.labels(kind)
 
 
 def _without_nul(completion: Completion) -> Completion:
