@@ -13,7 +13,7 @@ from sightstream.producers.errors import BadItem
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.jsonl_file import JsonlFile
 from sightstream.producers.sources.requests import build_request
-from sightstream.schemas.wire.codec import encode
+from sightstream.schemas.wire.codec import decode_request, encode
 from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.request import ImageRequest
 from tests.producers.fakes import NOW
@@ -36,6 +36,22 @@ def test_the_short_form(tmp_path: Path) -> None:
     assert (request.product_id, request.all_images[0].uri, request.all_images[0].version_id) == ("p1", "s3://b/k", "v")
     assert request.question == "What is this?"
     assert request.options.max_tokens == 99
+
+
+def test_a_line_may_ask_several_questions_about_several_images(tmp_path: Path) -> None:
+    line = {
+        "product_id": "p1",
+        "images": [{"uri": "s3://b/1"}, {"uri": "s3://b/2"}],
+        "questions": [
+            {"id": "kind", "text": "?", "response_format": {"type": "choice", "choices": ["mug", "plate"]}},
+            {"id": "why", "text": "Why?", "when": {"question": "kind", "in": ["mug"]}},
+        ],
+    }
+    (item,) = read(tmp_path, json.dumps(line))
+    request = build(item)
+    assert request.schema_version == 2
+    assert [question.id for question in request.all_questions] == ["kind", "why"]
+    assert decode_request(encode(request)) == request
 
 
 def test_options_of_a_line_are_laid_over_the_common_ones(tmp_path: Path) -> None:

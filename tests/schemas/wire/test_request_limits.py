@@ -6,12 +6,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 
-from sightstream.schemas.wire.codec import MAX_RESULT_BYTES
+from sightstream.schemas.wire.codec import MAX_RESULT_BYTES, encode
 from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.json_schema_limits import check_json_schema
+from sightstream.schemas.wire.question import Question
+from sightstream.schemas.wire.question_answer import QuestionAnswer
 from sightstream.schemas.wire.request import ImageRequest
-from sightstream.schemas.wire.request_limits import check_limits, check_publishable, largest_result_bytes
+from sightstream.schemas.wire.request_limits import (
+    WIRE_BYTES_PER_TOKEN,
+    check_limits,
+    check_publishable,
+    largest_result_bytes,
+)
+from sightstream.schemas.wire.response_format import ChoiceFormat, SectionsFormat
+from sightstream.schemas.wire.result import ModelIdentity, StageSeconds, TokenCounts
+from sightstream.schemas.wire.result_v2 import ImageResultV2, SeenImageV2
 from sightstream.schemas.wire.unusable_request import UnusableRequest
 from tests.schemas.wire import strategies as wire
 from tests.schemas.wire.json_schemas import STRING, UNUSABLE, Schema, closed, tower
@@ -131,6 +142,50 @@ def test_a_result_that_could_be_too_large_is_refused() -> None:
     assert error.reason is Reason.MALFORMED
     assert "the largest possible result" in error.detail
     check_publishable(request(questions=[asked(closed(**{"n" * 500: NUMBERS | {"maxItems": 9}}), max_tokens=4096)]))
+
+
+def full_answer(question: Question, max_tokens: int) -> QuestionAnswer:
+    """As much as an answer can hold: each token has the most bytes, and each value a probability."""
+    text = "x" * (WIRE_BYTES_PER_TOKEN * max_tokens)
+    base: dict[str, Any] = {"id": question.id, "question": question.text, "status": "answered", "raw_text": text}
+    chosen = question.response_format
+    if isinstance(chosen, SectionsFormat):
+        more: dict[str, Any] = {"value": text, "sections": {"reasoning": text}}
+    elif isinstance(chosen, ChoiceFormat):
+        listed = [{"value": choice, "probability": 0.1234567890123456} for choice in chosen.choices[:20]]
+        longest = max(chosen.choices, key=len)
+        more = {"value": longest, "reasoning": text, "confidence": {"kind": "exact", "choices": listed}}
+    else:
+        size = check_json_schema(chosen.json_schema.schema_)
+        pointers = [f"{index:06}".ljust(size.pointer_bytes, "~")[: size.pointer_bytes] for index in range(max_tokens)]
+        fields = dict.fromkeys(pointers[: size.most_values], 0.1234567890123456)
+        more = {"value": text, "confidence": {"kind": "path", "fields": fields}}
+    answer = {"detail": "d" * 1000, "tokens": {"prompt": 9999, "completion": max_tokens}}
+    return QuestionAnswer.model_validate(base | answer | more)
+
+
+@given(wire.requests_v2)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_no_result_is_larger_than_was_said(given: ImageRequest) -> None:
+    seen = {"bytes": 10**9, "format": "JPEG", "width": 10**5, "height": 10**5, "detail": "high", "pixels": (1120, 1120)}
+    result = ImageResultV2(
+        request_id=given.request_id,
+        product_id=given.product_id,
+        attributes=given.attributes,
+        task=given.task,
+        job_id=given.job_id,
+        requested_model=given.model,
+        lane=given.lane,
+        answers=tuple(
+            full_answer(question, question.options(given.options).max_tokens) for question in given.all_questions
+        ),
+        images=tuple(SeenImageV2(uri=image.uri, sha256="0" * 64, **seen) for image in given.all_images),
+        model=ModelIdentity(name="m" * 256, revision="r" * 64, weights_sha256="0" * 64, quantization="q", engine="e"),
+        tokens=TokenCounts(prompt=10**6, completion=10**6),
+        seconds=StageSeconds(fetch=1e9, decode=1e9, infer=1e9, total=1e9),
+        completed_at=given.submitted_at,
+    )
+    assert len(encode(result)) <= largest_result_bytes(given)
 
 
 def test_more_images_than_an_engine_may_see_are_no_matter_of_the_publisher() -> None:
