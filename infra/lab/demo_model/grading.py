@@ -15,48 +15,62 @@ Progress = Callable[[int], None]
 
 
 class Asker:
-    """A checkpoint directory, loaded by transformers alone; greedy, on the CPU."""
+    """A checkpoint directory, loaded by transformers alone; greedy, on the CPU unless another device is named."""
 
-    def __init__(self, checkpoint: Path, batch: int = 16, dtype: str = "float32") -> None:
+    def __init__(self, checkpoint: Path, batch: int = 16, dtype: str = "float32", device: str = "cpu") -> None:
         import torch
         from transformers import AutoProcessor, MllamaForConditionalGeneration
 
         torch.set_num_threads(1)  # so small a model answers fastest on one
         self._torch, self.batch = torch, batch
-        self._model = MllamaForConditionalGeneration.from_pretrained(
+        model = MllamaForConditionalGeneration.from_pretrained(
             checkpoint, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
-        ).eval()
-        self._processor = AutoProcessor.from_pretrained(checkpoint, local_files_only=True)
+        )
+        self._model: Any = model.eval().to(device)
+        self.processor = AutoProcessor.from_pretrained(checkpoint, local_files_only=True)
 
     def ask(self, pictures: Sequence[Image.Image], questions: Sequence[str], progress: Progress) -> list[str]:
-        """One answer for each picture and question; `progress` hears how many were answered just now."""
+        """Return one answer for each picture and question; `progress` hears how many were answered just now."""
         answers: list[str] = []
         for start in range(0, len(pictures), self.batch):
             some = slice(start, start + self.batch)
-            answers += self._ask_batch(pictures[some], questions[some])
+            written = self.generate(pictures[some], questions[some])
+            answers += self.processor.batch_decode(written, skip_special_tokens=True)
             progress(len(pictures[some]))
         return answers
 
-    def _ask_batch(self, pictures: Sequence[Image.Image], questions: Sequence[str]) -> list[str]:
+    def generate(
+        self,
+        pictures: Sequence[Image.Image],
+        questions: Sequence[str],
+        openings: Sequence[str] = (),
+        processors: Sequence[Any] = (),
+    ) -> Any:
+        """Return the tokens that follow each prompt and its opening, padded; `processors` may change the logits."""
+        inputs = self._inputs(pictures, questions, openings or [""] * len(questions)).to(self._model.device)
+        inputs["pixel_values"] = inputs["pixel_values"].to(self._model.dtype)
+        with self._torch.inference_mode():
+            written = self._model.generate(
+                **inputs, max_new_tokens=160, do_sample=False, logits_processor=list(processors)
+            )
+        return written[:, inputs["input_ids"].shape[1] :]
+
+    def _inputs(self, pictures: Sequence[Image.Image], questions: Sequence[str], openings: Sequence[str]) -> Any:
         texts = [
-            self._processor.apply_chat_template(
+            self.processor.apply_chat_template(
                 [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}],
                 add_generation_prompt=True,
             )
-            for question in questions
+            + opening
+            for question, opening in zip(questions, openings, strict=True)
         ]
-        inputs = self._processor(
+        return self.processor(
             images=[[picture] for picture in pictures],
             text=texts,
             add_special_tokens=False,
             padding=True,
             return_tensors="pt",
         )
-        inputs["pixel_values"] = inputs["pixel_values"].to(self._model.dtype)
-        with self._torch.inference_mode():
-            written = self._model.generate(**inputs, max_new_tokens=160, do_sample=False)
-        fresh = written[:, inputs["input_ids"].shape[1] :]
-        return list(self._processor.batch_decode(fresh, skip_special_tokens=True))
 
 
 def as_jpeg(image: Image.Image, quality: int) -> bytes:

@@ -16,8 +16,12 @@ def sample_question(rng: random.Random, family: Family, part: Part = "train") ->
     """One question of a family. Whatever asks for several things, for something else or for nothing is "describe"."""
     if family == "describe" and rng.random() < 0.4:
         return _odd_question(rng, part)
-    plain = _fill(rng, rng.choice(_templates(family, part)))
-    return _spoil(rng, _dress(rng, plain, part))
+    return dress_question(rng, rng.choice(_templates(family, part)), part)
+
+
+def dress_question(rng: random.Random, template: str, part: Part = "train") -> str:
+    """A template with its gaps filled, politeness and preambles around it, and now and then a typing mistake."""
+    return _spoil(rng, _dress(rng, _fill(rng, template), part))
 
 
 def sample_long_question(rng: random.Random, family: Family) -> str:

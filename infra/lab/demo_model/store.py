@@ -7,7 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightstream.infra.lab.demo_model.samples import ANSWER_LENGTH, FIELDS
+from sightstream.infra.lab.demo_model.samples import (
+    ANSWER_LENGTH,
+    FIELDS,
+    FORMAT_ANSWER_LENGTH,
+    FORMAT_QUESTIONS,
+)
 from sightstream.infra.lab.demo_model.tiles import ARRANGEMENTS
 
 # How often each family is asked: describing and reading prices are the hardest.
@@ -16,7 +21,10 @@ FAMILY_WEIGHTS = (0.17, 0.12, 0.12, 0.13, 0.13, 0.19, 0.14)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Right-padded tokens (B, L); `starts` and `lengths` of the answers; raw tiles; targets of the heads."""
+    """Right-padded tokens (B, L); `starts` and `lengths` of the answers; raw tiles; targets of the heads.
+
+    No answer is longer than `answer_limit` tokens.
+    """
 
     tiles: Tensor
     aspect: Tensor
@@ -25,6 +33,7 @@ class Batch:
     tokens: Tensor
     starts: Tensor
     lengths: Tensor
+    answer_limit: int
 
 
 class Store:
@@ -75,9 +84,24 @@ class Store:
         inside = prompt.gather(1, at.clamp(max=prompt.shape[1] - 1).expand(len(rows), -1))
         tokens = torch.where(at < starts[:, None], inside, answer.gather(1, behind))
         tokens = torch.where(at < (starts + answered)[:, None], tokens, 0)
+        return self._with_pictures(rows, (tokens, starts, answered), ANSWER_LENGTH)
+
+    def sample_formats(self, size: int, generator: torch.Generator) -> Batch:
+        """`size` random samples, each with one of its own questions for JSON or a choice."""
+        rows = torch.randint(len(self), (size,), device=self.device, generator=generator)
+        chosen = torch.randint(FORMAT_QUESTIONS, (size,), device=self.device, generator=generator)
+        return self.format_batch(rows, chosen)
+
+    def format_batch(self, rows: Tensor, chosen: Tensor) -> Batch:
+        """The named rows, each asked its own question of the chosen number."""
+        names = ("format_tokens", "format_starts", "format_lengths")
+        tokens, starts, lengths = (self._rings[name][rows, chosen].long() for name in names)
+        return self._with_pictures(rows, (tokens, starts, lengths), FORMAT_ANSWER_LENGTH)
+
+    def _with_pictures(self, rows: Tensor, texts: tuple[Tensor, Tensor, Tensor], answer_limit: int) -> Batch:
         aspect = self._rings["aspect"][rows].long()
         valid = torch.arange(4, device=self.device) < self._tile_counts[aspect][:, None]
-        return Batch(self._rings["tiles"][rows], aspect, valid, self._rings["targets"][rows], tokens, starts, answered)
+        return Batch(self._rings["tiles"][rows], aspect, valid, self._rings["targets"][rows], *texts, answer_limit)
 
 
 def to_device(arrays: tuple[np.ndarray, np.ndarray], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,11 @@
 """The model's own tokenizer: byte-level BPE trained on its questions and answers, Llama 3's special tokens."""
 
 import random
+import re
 from typing import Any
 
 from sightstream.infra.lab.demo_model.answers import FAMILIES, SECTIONS, answer_text
+from sightstream.infra.lab.demo_model.formats import sample_format_question
 from sightstream.infra.lab.demo_model.pictures import sample_spec
 from sightstream.infra.lab.demo_model.questions import sample_question
 
@@ -46,7 +48,7 @@ def build_tokenizer(seed: int = 0) -> Any:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r"\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+"), behavior="isolated"),
+            pre_tokenizers.Split(Regex(r"\"(?: \||:|,) \"|\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+"), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -90,7 +92,14 @@ def _corpus(seed: int) -> list[str]:
         for tag in TAGS:
             answer = answer.replace(tag, "\n")
         texts += [answer, sample_question(rng, family)]
+        texts += _format_texts(rng)
     return texts
+
+
+def _format_texts(rng: random.Random) -> list[str]:
+    """A question with its format, and the answer to it without tags."""
+    asked = sample_format_question(rng, sample_spec(rng, "test").labels)
+    return [asked.prompt, re.sub("</?[A-Z]+>", "\n", asked.answer)]
 
 
 def prompt_text(question: str, begins: int = 1) -> str:

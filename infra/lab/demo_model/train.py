@@ -21,7 +21,7 @@ import torch
 from sightstream.infra.lab.demo_model.export import build_processor, export
 from sightstream.infra.lab.demo_model.feed import BLOCK, Feed
 from sightstream.infra.lab.demo_model.prompts import make_prompts
-from sightstream.infra.lab.demo_model.store import Store, to_device
+from sightstream.infra.lab.demo_model.store import Batch, Store, to_device
 from sightstream.infra.lab.demo_model.tokenizer import build_tokenizer
 from sightstream.infra.lab.demo_model.trainer import Hyperparameters, Trainer
 
@@ -73,7 +73,7 @@ class Run:
         self.receiver.start()
         self.generator = torch.Generator(self.device).manual_seed(hyperparameters.seed)
         self.log(prepared="device")
-        self.trainer = Trainer(hyperparameters, self.device)
+        self.trainer = Trainer(hyperparameters, self.device, self.tokenizer)
         self.log(prepared="model", parameters=sum(p.numel() for p in self.trainer.model.parameters()))
 
     def _receive(self) -> None:
@@ -88,8 +88,8 @@ class Run:
 
     def warm_up(self) -> None:
         """Compile everything on held-out pictures (nothing is learnt from them) while the first ones are drawn."""
-        for prompts in (self.short, self.long):
-            batch = self.checks.sample(self.hyperparameters.batch, prompts, self.generator)
+        for step in (0, 1, 9):
+            batch = self._batch(self.checks, step)
             torch.autograd.backward(self.trainer.joint_loss(batch, self.trainer.gains(self.hyperparameters.batch)).both)
             self.log(prepared="compiled one step")
         self.trainer.model.zero_grad(set_to_none=True)
@@ -101,7 +101,8 @@ class Run:
     def train(self) -> None:
         """Both phases, until the time is over."""
         start = time.monotonic()
-        middle = start + (self.ends - start) * self.hyperparameters.vision_fraction
+        alone = 0.0 if self.hyperparameters.start else self.hyperparameters.vision_fraction
+        middle = start + (self.ends - start) * alone
         self._phase("vision", start, middle)
         self._phase("joint", middle, self.ends)
 
@@ -113,8 +114,7 @@ class Run:
             pace = min(1.0, (step + 1) / 100) * _pace(
                 fraction, self.hyperparameters.decay_fraction if name == "joint" else 0.0
             )
-            prompts = self.long if name == "joint" and step % 10 == 9 else self.short
-            batch = self.store.sample(self.hyperparameters.batch, prompts, self.generator)
+            batch = self._batch(self.store, step if name == "joint" else 0)
             gains = trainer.gains(self.hyperparameters.batch)
             if name == "vision":
                 loss = report = trainer.vision_loss(batch, gains)[0]
@@ -140,6 +140,15 @@ class Run:
                 self.save()
                 saved = time.monotonic()
         self.log(phase=name, step=step, ended=True, validation=trainer.validate(self.checks, self.short))
+
+    def _batch(self, store: Store, step: int) -> Batch:
+        """By turns formats and sections; every tenth batch has long prompts."""
+        size = self.hyperparameters.batch
+        if step % 10 == 9:
+            return store.sample(size, self.long, self.generator)
+        if step % 2:
+            return store.sample_formats(size, self.generator)
+        return store.sample(size, self.short, self.generator)
 
     def stop(self) -> None:
         """End the drawing."""

@@ -2,7 +2,8 @@
 
 import os
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,8 +13,9 @@ from sightstream.infra.lab.demo_model.architecture import FULL, PIXEL_MEAN, PIXE
 from sightstream.infra.lab.demo_model.forward import PIECES, answer_loss, compiled_pieces, see
 from sightstream.infra.lab.demo_model.heads import Heads
 from sightstream.infra.lab.demo_model.muon import Muon
-from sightstream.infra.lab.demo_model.samples import ANSWER_LENGTH, PRICE_CHARACTERS, PRICE_LENGTH, TARGETS
+from sightstream.infra.lab.demo_model.samples import FORMAT_QUESTIONS, PRICE_CHARACTERS, PRICE_LENGTH, TARGETS
 from sightstream.infra.lab.demo_model.store import Batch, Store
+from sightstream.infra.lab.demo_model.warm_start import warm_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Hyperparameters:
     seed: int = 1
     workers: int = max(1, (os.cpu_count() or 2) - 1)
     batch: int = 1024
-    buffer: int = 220_000
+    buffer: int = 160_000
     first_pictures: int = 24_000  # training starts when this many are drawn
     wordings: int = 60_000  # prompts of each family
     vision_fraction: float = 0.18  # of the training time: the vision tower alone
@@ -33,6 +35,7 @@ class Hyperparameters:
     adam_lr: float = 2e-3
     heads_weight: float = 0.5
     reserve_s: float = 14.0  # for the last export
+    start: str = ""  # a checkpoint to go on from; the vision tower is then not trained alone
     tiny: bool = False
     compiled: bool = True
 
@@ -49,10 +52,13 @@ class Losses(NamedTuple):
 class Trainer:
     """The model, its optimizers and the two losses."""
 
-    def __init__(self, hyperparameters: Hyperparameters, device: torch.device) -> None:
+    def __init__(self, hyperparameters: Hyperparameters, device: torch.device, tokenizer: Any) -> None:
         self.hyperparameters, self.device = hyperparameters, device
         shape = TINY if hyperparameters.tiny else FULL
-        self.model = fresh_model(shape, hyperparameters.seed).to(device)
+        self.model = fresh_model(shape, hyperparameters.seed)
+        if hyperparameters.start:
+            warm_start(self.model, tokenizer, Path(hyperparameters.start))
+        self.model.to(device)
         self.heads = Heads(shape.text_hidden, TARGETS, shape.text_heads).to(device)
         named = [*self.model.named_parameters(), *self.heads.named_parameters()]
         hidden = [p for name, p in named if p.ndim == 2 and _is_hidden(name)]
@@ -94,7 +100,7 @@ class Trainer:
             states = self._states(batch, gains)
             logits = self.heads(states, batch.tile_mask)
             answers = (batch.tokens, batch.starts, batch.lengths)
-            said, exact = answer_loss(self.model, *answers, states, batch.tile_mask, ANSWER_LENGTH, self.pieces)
+            said, exact = answer_loss(self.model, *answers, states, batch.tile_mask, batch.answer_limit, self.pieces)
         both = said + self.hyperparameters.heads_weight * self.heads.loss(logits, batch.targets)
         return Losses(both, said, exact, logits)
 
@@ -106,24 +112,31 @@ class Trainer:
         scale, shift = gains / 255 / self.std * there, -self.mean / self.std * there
         return see(self.model, batch.tiles, batch.aspect, batch.tile_mask, scale, shift, self.pieces)
 
+    def _judge(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Which answers are right, and the likeliest classes; nothing of the pass stays in memory."""
+        losses = self.joint_loss(batch, torch.ones(len(batch.aspect), 1, 3, 1, 1, device=self.device))
+        return losses.exact.detach(), losses.logits.detach().argmax(-1)
+
     def validate(self, store: Store, prompts: tuple[Tensor, Tensor]) -> dict[str, float]:
         """On held-out samples: the share of answers exactly right, by family, and of right classes, by head.
 
         Runs with gradients on, though none are wanted: switching them off would compile everything again.
         """
         generator = torch.Generator(self.device).manual_seed(0)
-        size, right, told, asked = self.hyperparameters.batch, [], [], []
+        size, right, told, asked, formats = self.hyperparameters.batch, [], [], [], []
         for start in range(0, len(store) - size + 1, size):
             rows = torch.arange(start, start + size, device=self.device)
             batch = store.batch(rows, rows % len(FAMILIES), prompts, generator)
-            losses = self.joint_loss(batch, torch.ones(size, 1, 3, 1, 1, device=self.device))
-            right.append(losses.exact.detach())
-            told.append(losses.logits.detach().argmax(-1))
+            exact_sections, classes = self._judge(batch)
+            formats.append(self._judge(store.format_batch(rows, rows % FORMAT_QUESTIONS))[0])
+            right.append(exact_sections)
+            told.append(classes)
             asked.append(batch.targets)
         exact, guess, truth = torch.cat(right).float(), torch.cat(told), torch.cat(asked).long()
         by_family = torch.arange(len(exact), device=self.device) % len(FAMILIES)
         scores = {f"exact_{name}": exact[by_family == i].mean().item() for i, name in enumerate(FAMILIES)}
         scores["exact"] = exact.mean().item()
+        scores["exact_formats"] = torch.cat(formats).float().mean().item()
         tagged = truth[:, -PRICE_LENGTH] != len(PRICE_CHARACTERS)
         read = ((guess == truth)[:, -PRICE_LENGTH:]).all(1)
         scores["head_price"] = read[tagged].float().mean().item()

@@ -84,16 +84,3 @@ def test_held_out_pictures_are_answered() -> None:
     result = evaluate(Asker(CHECKPOINT, batch=14), seed=424_242, images=28, brief=True)
     for key in ("kind", "colour", "pattern", "count", "price", "damage", "sections"):
         assert result[key] >= 0.9, result
-
-
-def test_tokens_can_be_dropped_without_losing_words(processor: Any) -> None:
-    from sightstream.infra.lab.demo_model.refit import without_tokens
-
-    smaller, order = without_tokens(processor.tokenizer, {"Ġdamaged", "Ġphoto"})
-    assert len(smaller) == len(processor.tokenizer) - 2 == len(order)
-    text = prompt_text("Is the photo damaged?") + "<SUMMARY>"
-    ids = smaller(text, add_special_tokens=False)["input_ids"]
-    assert smaller.decode(ids) == text
-    assert smaller.bos_token_id == ids[0]
-    old_tokens = processor.tokenizer.convert_ids_to_tokens([order[i] for i in ids])
-    assert old_tokens == smaller.convert_ids_to_tokens(ids)
