@@ -9,6 +9,7 @@ degraded pictures. Prints JSON; progress goes to standard error.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import random
 import sys
@@ -37,7 +38,7 @@ from sightstream.infra.lab.demo_model.formats import (
     sample_choice,
     sample_json,
 )
-from sightstream.infra.lab.demo_model.grading import Asker
+from sightstream.infra.lab.demo_model.grading import Asker, as_jpeg
 from sightstream.infra.lab.demo_model.pictures import KINDS, PictureSpec, draw, sample_spec
 from sightstream.infra.lab.demo_model.temperature import FOLDED
 from sightstream.infra.lab.demo_model.unusual_schemas import unusual_question
@@ -81,15 +82,7 @@ def _picture(job: tuple[PictureSpec, str, tuple[float, float] | None]) -> Image.
     image = draw(spec)
     if severity is not None:
         image = degrade(random.Random(seed), image, *severity)
-    return _through_jpeg(image)
-
-
-def _through_jpeg(image: Image.Image) -> Image.Image:
-    import io
-
-    held = io.BytesIO()
-    image.save(held, "JPEG", quality=QUALITY)
-    return Image.open(held).convert("RGB")
+    return Image.open(io.BytesIO(as_jpeg(image, QUALITY))).convert("RGB")
 
 
 def _part(rng: random.Random) -> Any:
@@ -116,7 +109,9 @@ def any_choice(rng: random.Random, spec: PictureSpec) -> FormatQuestion:
 def with_reasoning(rng: random.Random, spec: PictureSpec) -> FormatQuestion:
     """JSON or a choice behind summary, caption and reasoning."""
     asked = (any_schema if rng.random() < 0.5 else any_choice)(rng, spec)
-    return FormatQuestion(asked.question, asked.response_format, OPENING, reasoned(spec.labels, "describe", asked.answer))
+    return FormatQuestion(
+        asked.question, asked.response_format, OPENING, reasoned(spec.labels, "describe", asked.answer)
+    )
 
 
 def is_known(spec: PictureSpec) -> bool:
@@ -152,7 +147,9 @@ class FormatEvaluation:
         pairs = list(zip(exam.specs, exam.questions, texts, strict=True))
         valid = [parse_value(asked.response_format, conclusion_of(asked, text)).valid for _, asked, text in pairs]
         right = [
-            conclusion_of(asked, text) == conclusion_of(asked, asked.answer) for spec, asked, text in pairs if is_known(spec)
+            conclusion_of(asked, text) == conclusion_of(asked, asked.answer)
+            for spec, asked, text in pairs
+            if is_known(spec)
         ]
         return {"valid": _mean(valid), "whole": _mean(right)}
 

@@ -42,9 +42,10 @@ class FormatQuestion:
 
 def sample_format_question(rng: random.Random, labels: Labels, part: Part = "train") -> FormatQuestion:
     """Draw a question about a picture: JSON or a choice, a quarter of them with reasoning first."""
+    response_format: ResponseFormat
+    family: Family = "describe"
     if rng.random() < 0.6:
         question, response_format, answer = sample_json(rng, labels, part)
-        family: Family = "describe"
     else:
         family, question, response_format, answer = sample_choice(rng, labels, part)
     if rng.random() < 0.75:
@@ -72,7 +73,7 @@ def sample_json(rng: random.Random, labels: Labels, part: Part) -> tuple[str, Js
     made = [FIELDS[field](rng, labels) for field in chosen]
     schema = _object_schema(rng, dict(zip(names, (schema for schema, _ in made), strict=True)))
     value = dict(zip(names, (value for _, value in made), strict=True))
-    wanted = JsonSchemaFormat(json_schema=JsonSchema(name="product", schema=schema))
+    wanted = JsonSchemaFormat(json_schema=JsonSchema(name="product", schema_=schema))
     return _json_question(rng, part), wanted, compact(value)
 
 
@@ -86,7 +87,7 @@ def product_basics() -> JsonSchemaFormat:
         "has_text": {"type": "boolean"},
     }
     schema = {"type": "object", "required": list(BASICS), "additionalProperties": False, "properties": properties}
-    return JsonSchemaFormat(json_schema=JsonSchema(name="product", schema=schema))
+    return JsonSchemaFormat(json_schema=JsonSchema(name="product", schema_=schema))
 
 
 def basics_values(labels: Labels) -> dict[str, Any]:

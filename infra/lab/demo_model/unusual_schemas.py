@@ -15,7 +15,7 @@ QUESTIONS = ("Describe the product.", "Which attributes does this product have?"
 def unusual_question(rng: random.Random, spec: PictureSpec) -> FormatQuestion:
     """A question for JSON of an unusual schema, about a picture of anything."""
     schema, value = rng.choice((_nested, _listed, _renamed, _described))(spec.labels)
-    wanted = JsonSchemaFormat(json_schema=JsonSchema(name="unusual", schema=schema))
+    wanted = JsonSchemaFormat(json_schema=JsonSchema(name="unusual", schema_=schema))
     return FormatQuestion(rng.choice(QUESTIONS), wanted, "", compact(value))
 
 

@@ -1,19 +1,20 @@
 """The machinery of training: its forward pass is transformers', its optimizer turns matrices orthogonal."""
 
 import random
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
 from sightstream.infra.lab.demo_model.answers import FAMILIES
-from sightstream.infra.lab.demo_model.architecture import TINY, fresh_model
+from sightstream.infra.lab.demo_model.architecture import TINY, demo_config, fresh_model
 from sightstream.infra.lab.demo_model.export import CHECKPOINT
 from sightstream.infra.lab.demo_model.forward import answer_loss, see
 from sightstream.infra.lab.demo_model.muon import Muon, orthogonal
 from sightstream.infra.lab.demo_model.pictures import Labels, sample_spec
-from sightstream.infra.lab.demo_model.samples import ANSWER_LENGTH, FIELDS, TARGETS, SampleMaker, head_targets
-from sightstream.infra.lab.demo_model.store import Store
+from sightstream.infra.lab.demo_model.samples import FIELDS, FORMAT_QUESTIONS, TARGETS, SampleMaker, head_targets
+from sightstream.infra.lab.demo_model.store import Batch, Store
 
 pytestmark = pytest.mark.slow
 
@@ -34,18 +35,27 @@ def store() -> Store:
     return held
 
 
-def test_the_training_forward_is_transformers_forward(store: Store) -> None:
-    model = fresh_model(TINY, seed=3).eval()
-    image, begin = model.config.image_token_index, model.config.text_config.bos_token_id
+def _sections(store: Store) -> Batch:
+    image, begin = demo_config(TINY).image_token_index, demo_config(TINY).text_config.bos_token_id
     prompts = torch.full((len(FAMILIES), 1, 6), 40)
     prompts[:, :, :3] = torch.tensor([begin, 41, image])
     rows = torch.arange(8)
-    batch = store.batch(rows, rows % 7, (prompts, torch.full((len(FAMILIES), 1), 6)), torch.Generator())
+    return store.batch(rows, rows % 7, (prompts, torch.full((len(FAMILIES), 1), 6)), torch.Generator())
+
+
+def _formats(store: Store) -> Batch:
+    return store.format_batch(torch.arange(8), torch.arange(8) % FORMAT_QUESTIONS)
+
+
+@pytest.mark.parametrize("questions", [_sections, _formats])
+def test_the_training_forward_is_transformers_forward(store: Store, questions: Callable[[Store], Batch]) -> None:
+    model = fresh_model(TINY, seed=3).eval()
+    image, batch = model.config.image_token_index, questions(store)
     mask = batch.tile_mask
     pixels = batch.tiles.float() / 255 * mask[:, :, None, None, None]
     with torch.no_grad():
         states = see(model, pixels, batch.aspect, mask, torch.ones(()), torch.zeros(()))
-        loss, exact = answer_loss(model, batch.tokens, batch.starts, batch.lengths, states, mask, ANSWER_LENGTH)
+        loss, exact = answer_loss(model, batch.tokens, batch.starts, batch.lengths, states, mask, batch.answer_limit)
         at = torch.arange(batch.tokens.shape[1])
         inside = (at >= batch.starts[:, None]) & (at < (batch.starts + batch.lengths)[:, None])
         shown = (batch.tokens == image).cumsum(1)[..., None, None] * mask[:, None, None, :]
@@ -60,6 +70,17 @@ def test_the_training_forward_is_transformers_forward(store: Store) -> None:
         ).loss
     assert loss.item() == pytest.approx(expected.item(), abs=2e-4)
     assert not exact.any()
+
+
+def test_format_questions_end_with_the_end_token(store: Store) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(CHECKPOINT, local_files_only=True)
+    batch = _formats(store)
+    for tokens, start, length in zip(batch.tokens, batch.starts, batch.lengths, strict=True):
+        assert tokens[start + length - 1] == tokenizer.eos_token_id
+        assert "\nAnswer " in tokenizer.decode(tokens[:start])
+        assert not tokens[start + length :].any()
 
 
 def test_head_targets_spell_the_price() -> None:
