@@ -16,9 +16,20 @@ class PromptWriter:
 
     def write(self, question: str) -> str:
         """Return the whole prompt; the caller must tokenize it without adding special tokens again."""
+        return self._render([self._first_turn(question)])
+
+    def write_second(self, question: str, reasoning: str, request: str) -> str:
+        """Return the whole prompt of a second turn, which makes a `request` after the question and the reasoning."""
+        answered = {"role": "assistant", "content": [{"type": "text", "text": self.defuse(reasoning)}]}
+        second = {"role": "user", "content": [{"type": "text", "text": self.defuse(request)}]}
+        return self._render([self._first_turn(question), answered, second])
+
+    def _first_turn(self, question: str) -> dict[str, Any]:
         content = [{"type": "image"}, {"type": "text", "text": self.defuse(question)}]
-        turn = [{"role": "user", "content": content}]
-        prompt: str = self._processor.apply_chat_template(turn, add_generation_prompt=True)
+        return {"role": "user", "content": content}
+
+    def _render(self, turns: list[dict[str, Any]]) -> str:
+        prompt: str = self._processor.apply_chat_template(turns, add_generation_prompt=True)
         return prompt
 
     def defuse(self, question: str) -> str:

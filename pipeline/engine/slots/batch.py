@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
 from sightstream.pipeline.engine.slots.request import Request
+from sightstream.pipeline.engine.slots.sampling import SampledToken
 
 
 class DecodeBatch:
@@ -18,12 +19,13 @@ class DecodeBatch:
 
     def add(self, row: int, request: Request, token: int) -> None:
         """Fill the first idle row; `token` is the first of the request's answer."""
-        self._inputs.set_row(row, token, len(request.prompt), request.tile_pages, request.pages)
+        tile_pages = request.tile_pages[: request.tiles]
+        self._inputs.set_row(row, token, len(request.prompt), tile_pages, request.pages)
 
-    def advance(self, running: list[Request], sampled: list[int]) -> None:
+    def advance(self, running: list[Request], sampled: list[SampledToken]) -> None:
         """Append a token to every running request."""
-        rows = len(running)
-        self._newest[:rows, 0] = [request.policy.accept(token) for request, token in zip(running, sampled, strict=True)]
+        rows, pairs = len(running), zip(running, sampled, strict=True)
+        self._newest[:rows, 0] = [request.policy.accept(*token) for request, token in pairs]
         self._newest[:rows, 1] += 1
 
     def remove(self, row: int, last: int) -> None:

@@ -1,4 +1,4 @@
-"""The decode step of the whole batch: launched at once, awaited later."""
+"""The decode step of the whole batch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from sightstream.pipeline.engine.slots import ops_torch
 from sightstream.pipeline.engine.slots.cuda_graph import CudaGraph
 from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
 from sightstream.pipeline.engine.slots.kv_cache import KvCache
-from sightstream.pipeline.engine.slots.sampler import sample
-from sightstream.pipeline.engine.slots.sampling import SamplingBatch
-from sightstream.pipeline.engine.slots.streams import record_event
 from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
 
 
@@ -29,27 +26,6 @@ def ops_for(device: torch.device) -> ModuleType:
 def batch_sizes(max_rows: int) -> list[int]:
     """Return the sizes that batches are padded to: each needs a graph of its own, which takes memory."""
     return sorted({size for size in (1, 2, 4, 8, *range(16, max_rows, 16), max_rows) if size <= max_rows})
-
-
-class PendingTokens:
-    """Sampled tokens on their way to the host."""
-
-    def __init__(self, logits: torch.Tensor, batch: SamplingBatch | None) -> None:
-        tokens = sample(logits, batch)
-        self._on_gpu = tokens.device.type == "cuda"
-        self._host = torch.empty(tokens.shape, dtype=tokens.dtype, pin_memory=self._on_gpu)
-        self._host.copy_(tokens, non_blocking=True)
-        if self._on_gpu:
-            self._arrived = record_event()
-
-    def ready(self) -> bool:
-        return not self._on_gpu or self._arrived.query()
-
-    def tokens(self) -> list[int]:
-        """Block until they have arrived. Raises what failed on the device since the last wait."""
-        if self._on_gpu:
-            self._arrived.synchronize()
-        return self._host.tolist()
 
 
 class DecodeStep:
@@ -73,10 +49,11 @@ class DecodeStep:
         for size in sorted(self._graphs, reverse=True):
             self._graphs[size].capture(pool)
 
-    def launch(self, rows: int, batch: SamplingBatch | None) -> PendingTokens:
-        """Launch a step of the first `rows` rows on the current stream, and return their next tokens."""
+    def launch(self, rows: int) -> torch.Tensor:
+        """Launch a step of the first `rows` rows on the current stream; return the logits of their next tokens."""
         size = min(size for size in self._graphs if size >= rows)
-        return PendingTokens(self._graphs[size](self._inputs.first(size).packed)[:rows], batch)
+        logits: torch.Tensor = self._graphs[size](self._inputs.first(size).packed)[:rows]
+        return logits
 
 
 def _logits(decoder: TextDecoder, kv: KvCache, max_tiles: int, packed: torch.Tensor) -> torch.Tensor:

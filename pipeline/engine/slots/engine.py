@@ -6,21 +6,29 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
 
 import torch
 
+from sightstream.pipeline.constraints.compiler import ConstraintCompiler
+from sightstream.pipeline.constraints.token_constraint import TokenConstraint
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.protocol import ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.slots.batch import DecodeBatch
-from sightstream.pipeline.engine.slots.decode_step import PendingTokens
+from sightstream.pipeline.engine.slots.completion import CompletionReader
+from sightstream.pipeline.engine.slots.constrained_answer import ScoredChoice
+from sightstream.pipeline.engine.slots.grammar_queue import GrammarQueue
 from sightstream.pipeline.engine.slots.model_runner import ModelRunner
+from sightstream.pipeline.engine.slots.pending_tokens import PendingTokens
 from sightstream.pipeline.engine.slots.request import Request
 from sightstream.pipeline.engine.slots.request_builder import RequestBuilder
-from sightstream.pipeline.engine.slots.sampling import SamplingBatch
+from sightstream.pipeline.engine.slots.sampling import ConstrainedRows, SamplingBatch
 from sightstream.pipeline.engine.slots.scheduler import Scheduler
-from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.errors import Cancelled, PipelineError
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob
+from sightstream.schemas.wire.response_format import JsonSchemaFormat
 
 log = logging.getLogger(__name__)
 
@@ -49,33 +57,57 @@ class SlotEngine:
         self._scheduler = Scheduler(self._runner.capacity)
         self._first_tokens: deque[PendingTokens] = deque()  # one for each group that is prefilling
         self._batch = DecodeBatch(self._runner.inputs)
+        self._grammars = GrammarQueue(partial(_compiler, checkpoint, self._builder.ends))
+        self._completions = CompletionReader(self._builder.reader, self._builder.choices, self._grammars.pieces)
         self._ended: list[FinishedJob] = []
 
     def submit(self, job: EngineJob) -> None:
-        try:
-            self._scheduler.add(self._builder.build(job))
-        except PipelineError as error:
-            self._ended.append(FinishedJob(job.id, error))
+        """JSON waits until its grammar is compiled, and is overtaken meanwhile."""
+        if isinstance(job.response_format, JsonSchemaFormat):
+            self._grammars.add(job)
+        else:
+            self._admit(job)
 
     def finished(self, timeout: float) -> list[FinishedJob]:
+        idle = not (self._scheduler.has_work or self._ended)
+        self._admit_compiled(timeout if idle else 0)
         self._end(self._scheduler.drop_late(self._clock()))
         if self._scheduler.has_work:
             self._step_or_restart()
-        elif not self._ended:
-            time.sleep(timeout)
         ended, self._ended = self._ended, []
         return ended
 
     def cancel(self, job_id: int) -> None:
         """Also stops a running request: its KV pages are worth more than an answer nobody wants."""
+        if self._grammars.cancel(job_id):
+            self._ended.append(FinishedJob(job_id, Cancelled("cancelled before it was answered")))
         self._end(self._scheduler.cancel(job_id))
 
     def capacity(self) -> int:
         return self._runner.capacity.slots
 
     def stop(self) -> None:
+        self._grammars.stop()
         self._scheduler.clear()
         self._first_tokens.clear()
+
+    # --- how requests begin ---------------------------------------------------------------------------------
+
+    def _admit(self, job: EngineJob, constraint: TokenConstraint | None = None) -> None:
+        try:
+            self._scheduler.add(self._builder.build(job, constraint))
+        except PipelineError as error:
+            self._ended.append(FinishedJob(job.id, error))
+
+    def _admit_compiled(self, timeout: float) -> None:
+        """Admit the jobs whose grammars are compiled; block at most `timeout` seconds while there are none."""
+        if timeout and not self._grammars.has_work:
+            time.sleep(timeout)
+        for job, compiled in self._grammars.compiled(timeout):
+            if isinstance(compiled, PipelineError):
+                self._ended.append(FinishedJob(job.id, compiled))
+            else:
+                self._admit(job, compiled)
 
     # --- one step -----------------------------------------------------------------------------------------
 
@@ -100,8 +132,9 @@ class SlotEngine:
         running = self._scheduler.running
         rows = 0 if self._scheduler.should_fill_first() else len(running)
         if rows:
-            pending = self._runner.decode(rows, SamplingBatch.of([request.sampling for request in running]))
-            self._batch.advance(running, pending.tokens())
+            batch = SamplingBatch.of([request.sampling for request in running])
+            constrained = ConstrainedRows.of([request.policy for request in running])
+            self._batch.advance(running, self._runner.decode(rows, batch, constrained).tokens())
             self._end_finished()
         self._start_decoding(wait=not rows)
 
@@ -116,19 +149,33 @@ class SlotEngine:
         """Add the prefilled groups that are ready to the batch; `wait` blocks until the first is."""
         while self._first_tokens and (wait or self._first_tokens[0].ready()):
             wait = False
-            tokens = self._first_tokens[0].tokens()
+            tokens, edges = self._first_tokens[0].tokens(), iter(self._first_tokens[0].edges())
             self._first_tokens.popleft()
             row = len(self._scheduler.running)
             for request, token in zip(self._scheduler.start_decode(), tokens, strict=True):
-                self._batch.add(row, request, request.policy.accept(token))
+                self._batch.add(row, request, request.policy.accept(*token))
+                if isinstance(request.policy, ScoredChoice):
+                    request.policy.accept_scores([*islice(edges, len(request.policy.tree.edges))])
                 row += 1
             self._end_finished()
 
     def _end_finished(self) -> None:
         for request in self._scheduler.finished():
-            row = self._scheduler.finish(request)
+            successor = self._successor(request)
+            row = self._scheduler.finish(request, successor)
             self._batch.remove(row, last=len(self._scheduler.running))
-            self._end([request])
+            if successor is None:
+                self._end([request])
+
+    def _successor(self, request: Request) -> Request | None:
+        """Return the job's next request; a job that can have none is dropped."""
+        if request.dropped is not None or request.then is None:
+            return None
+        try:
+            return request.then(request)
+        except PipelineError as error:
+            request.dropped = error
+            return None
 
     # --- how requests end ---------------------------------------------------------------------------------
 
@@ -136,12 +183,7 @@ class SlotEngine:
         self._ended += [FinishedJob(request.job.id, self._outcome(request)) for request in requests]
 
     def _outcome(self, request: Request) -> Completion | PipelineError:
-        if request.dropped is not None:
-            return request.dropped
-        policy = request.policy
-        assert policy.finish_reason is not None  # noqa: S101
-        text = self._builder.decode(policy.tokens)
-        return Completion(text, policy.finish_reason, len(request.prompt), policy.num_tokens)
+        return request.dropped or self._completions.completion(request)
 
     def _restart_smaller(self) -> None:
         self._first_tokens.clear()
@@ -154,3 +196,7 @@ class SlotEngine:
                 self.submit(request.job)
             else:
                 self._end([request])
+
+
+def _compiler(checkpoint: Checkpoint, ends: frozenset[int]) -> ConstraintCompiler:
+    return ConstraintCompiler(checkpoint.processor.tokenizer, ends, checkpoint.model.config.text_config.vocab_size)

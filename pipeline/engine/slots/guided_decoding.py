@@ -1,4 +1,4 @@
-"""Guided decoding: decides token by token how an answer goes on and when it ends, freely or in its four sections.
+"""Guided decoding: makes an answer have its four sections, or those before the conclusion.
 
 A guided answer never waits for the model to open a section: the opening tag is forced. The model ends a section with
 its closing tag, with an end token, or by beginning the tag of a later section; otherwise the section's budget ends it.
@@ -9,84 +9,67 @@ several tokens, those before the name was complete stay in the answer.
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
 
 from sightstream.pipeline.answer import SECTIONS
+from sightstream.pipeline.constraints.token_constraint import TokenConstraint
 from sightstream.pipeline.engine.slots.section_plan import CLOSINGS, LATER, SectionPlan
-from sightstream.schemas.wire.result import FinishReason
+from sightstream.pipeline.engine.slots.token_policy import FreeAnswer, NewGuard, TokenPolicy, no_guard
+from sightstream.schemas.wire.question_answer import EndOfAnswer
 
 
-class TokenPolicy(Protocol):
-    """Decides token by token how an answer goes on and when it ends.
-
-    `tokens` is the answer so far, without an end token. `num_tokens` counts against the request's max_tokens and
-    includes an end token that ended the answer. `finish_reason` is None until the answer has ended.
-    """
-
-    tokens: list[int]
-    finish_reason: FinishReason | None
-    num_tokens: int
-
-    def accept(self, sampled: int) -> int:
-        """Append a token, the sampled one or a forced one, and return it. Undefined once `finish_reason` is set."""
-        ...
-
-
-def token_policy(plan: SectionPlan | None, ends: frozenset[int], max_tokens: int) -> TokenPolicy:
+def token_policy(
+    plan: SectionPlan | None, ends: frozenset[int], max_tokens: int, new_guard: NewGuard = no_guard
+) -> TokenPolicy:
     """Return a guided policy; a free one without a plan, and where `max_tokens` is too small for four sections."""
     if plan is None or not plan.fits(max_tokens):
-        return FreeAnswer(ends, max_tokens)
-    return GuidedAnswer(plan, max_tokens)
-
-
-class FreeAnswer:
-    """Accepts every sampled token up to an end token ("stop") or `max_tokens` ("length"), as generate() does."""
-
-    def __init__(self, ends: frozenset[int], max_tokens: int) -> None:
-        self.tokens: list[int] = []
-        self.finish_reason: FinishReason | None = None
-        self.num_tokens = 0
-        self._ends, self._max_tokens = ends, max_tokens
-
-    def accept(self, sampled: int) -> int:
-        self.num_tokens += 1
-        if sampled in self._ends:
-            self.finish_reason = "stop"
-            return sampled
-        self.tokens.append(sampled)
-        if self.num_tokens >= self._max_tokens:
-            self.finish_reason = "length"
-        return sampled
+        return FreeAnswer(ends, max_tokens, new_guard)
+    return GuidedAnswer(plan, max_tokens, new_guard)
 
 
 class GuidedAnswer:
     """Makes four closed sections in order, within `max_tokens`, tags included; `plan.fits(max_tokens)` must hold.
 
     It finishes with "length" when a budget cut a section short; a budget that ends just where the model continues with
-    the closing tag cuts nothing. An end token is never part of the answer: closing tags replace it.
+    the closing tag cuts nothing. A section that repeats itself is closed, and the answer finishes with "repetition".
+    An end token is never part of the answer: closing tags replace it. With fewer `sections` it makes only the first
+    ones, and ends with the next one's opening tag.
     """
 
-    def __init__(self, plan: SectionPlan, max_tokens: int) -> None:
+    constraint: TokenConstraint | None = None
+
+    def __init__(
+        self, plan: SectionPlan, max_tokens: int, new_guard: NewGuard = no_guard, sections: int = len(SECTIONS)
+    ) -> None:
         self.tokens: list[int] = []
-        self.finish_reason: FinishReason | None = None
+        self.finish_reason: EndOfAnswer | None = None
         self.num_tokens = 0
         self._plan, self._plain_tokens, self._max_tokens = plan, plan.plain_tokens, max_tokens
+        self._new_guard, self._guard, self._sections = new_guard, new_guard(), sections
         self._section = -1
         self._forced = deque(plan.opening)  # forced tokens still to append
         self._last = 0  # `num_tokens` at the section's last token; 0 between sections
         self._partial_tag = ""  # text that may become a tag
-        self._cut = False
+        self._ending: EndOfAnswer = "stop"
 
-    def accept(self, sampled: int) -> int:
+    def accept(self, sampled: int, logprob: float = 0.0) -> int:
         self.num_tokens += 1
         if self.num_tokens <= self._last and not self._partial_tag and sampled in self._plain_tokens:
             self.tokens.append(sampled)
+            self._check_repetition(sampled)
             return sampled
         token = self._forced.popleft() if self._forced else self._observe(sampled)
         self.tokens.append(token)
-        if not self._last and not self._forced:
+        if self._last:
+            self._check_repetition(token)
+        elif not self._forced:
             self._open_section()
         return token
+
+    def _check_repetition(self, token: int) -> None:
+        """Let a section that repeats itself end as if its budget were used up."""
+        if self._guard is not None and self._guard.accept(token):
+            self._last = min(self._last, self.num_tokens)
+            self._ending = "repetition"
 
     def _observe(self, sampled: int) -> int:
         """Return the next token inside a section: the sampled one, or the first of those that end the section."""
@@ -95,7 +78,8 @@ class GuidedAnswer:
         moves_on = sampled in self._plan.ends or any(tag in before for tag in LATER[self._section])
         if moves_on or self.num_tokens > self._last:
             begun = self._partial_tag if closing.startswith(self._partial_tag) else ""
-            self._cut |= not (moves_on or _continues(closing[len(begun) :], text))
+            if self._ending == "stop" and not (moves_on or _continues(closing[len(begun) :], text)):
+                self._ending = "length"
             self._close_section(begun)
             return self._forced.popleft()
         if closed:
@@ -110,10 +94,12 @@ class GuidedAnswer:
 
     def _open_section(self) -> None:
         self._section += 1
-        if self._section == len(SECTIONS):
-            self.finish_reason = "length" if self._cut else "stop"
+        if self._section == self._sections:
+            self.finish_reason = self._ending
             return
-        self._last = self.num_tokens + self._plan.budget(self._section, self._max_tokens - self.num_tokens)
+        self._guard = self._new_guard()
+        left = self._max_tokens - self.num_tokens
+        self._last = self.num_tokens + self._plan.budget(self._section, left, self._sections)
 
 
 def _begun_tag(text: str, tags: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -69,6 +69,13 @@ class Layer:
             scale = (new.abs().amax(dim=(2, 3)).float() / FP8_MAX).clamp(min=1e-12)
             scales[pages] = scale
             pool.view(torch.uint8)[pages] = (new / scale[..., None, None]).to(pool.dtype).view(torch.uint8)
+
+    def load(self, part: Literal["keys", "values"], pages: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Return the keys or values of `pages` [rows, n] as [rows, heads, n * tokens, width]."""
+        loaded = (self.keys if part == "keys" else self.values)[pages].to(dtype)
+        if self.scales is not None:
+            loaded = loaded * self.scales[part == "values"][pages][..., None, None].to(dtype)
+        return loaded.transpose(1, 2).flatten(2, 3)
 
 
 class KvCache:

@@ -10,14 +10,15 @@ import torch
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
-from sightstream.pipeline.engine.slots.decode_step import DecodeStep, PendingTokens, ops_for
+from sightstream.pipeline.engine.slots.decode_step import DecodeStep, ops_for
 from sightstream.pipeline.engine.slots.encoder_cache import EncoderCache
 from sightstream.pipeline.engine.slots.kv_cache import KvCache, PageShape
 from sightstream.pipeline.engine.slots.kv_capacity import KvCapacity
 from sightstream.pipeline.engine.slots.memory import capacity_for, limit_memory
+from sightstream.pipeline.engine.slots.pending_tokens import PendingTokens, TokenSampler
 from sightstream.pipeline.engine.slots.prefill import Prefill
 from sightstream.pipeline.engine.slots.request import Request
-from sightstream.pipeline.engine.slots.sampling import SamplingBatch
+from sightstream.pipeline.engine.slots.sampling import ConstrainedRows, SamplingBatch
 from sightstream.pipeline.engine.slots.streams import Streams
 from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
 from sightstream.pipeline.engine.slots.text_prefill import patch_attention_and_norms
@@ -40,6 +41,8 @@ class ModelRunner:
         self._encoder_cache = EncoderCache(settings.encoder_cache_mib * 1024**2)
         ops = ops_for(self._device)
         self._decoder = TextDecoder(model, ops)
+        vocabulary = max(model.config.text_config.vocab_size, len(checkpoint.processor.tokenizer))
+        self._sampler = TokenSampler(ops, mask_words=-(-vocabulary // 32))
         patch_attention_and_norms(model.model.language_model, ops)
         vision = VisionEncoder(checkpoint)
         self._prefill = Prefill(checkpoint, vision, self._encoder_cache)
@@ -52,13 +55,18 @@ class ModelRunner:
     def prefill(self, requests: Sequence[Request]) -> PendingTokens:
         """Launch the prefill of requests that own their pages; return their first tokens without waiting."""
         batch = SamplingBatch.of([request.sampling for request in requests])
+        constrained = ConstrainedRows.of([request.policy for request in requests])
         with self._streams.prefill():
-            return PendingTokens(self._prefill.run(requests, self.kv), batch)
+            output = self._prefill.run(requests, self.kv)
+            return self._sampler.launch(output.logits, batch, constrained, output.edges)
 
-    def decode(self, rows: int, batch: SamplingBatch | None) -> PendingTokens:
-        """Launch a step of the first `rows` rows of `inputs`; return their next tokens without waiting."""
+    def decode(self, rows: int, batch: SamplingBatch | None, constrained: ConstrainedRows | None) -> PendingTokens:
+        """Launch a step of the first `rows` rows of `inputs`; return their next tokens without waiting.
+
+        The masks of constrained rows are filled while the device computes.
+        """
         with self._streams.decode():
-            return self._step.launch(rows, batch)
+            return self._sampler.launch(self._step.launch(rows), batch, constrained)
 
     def reduce_capacity(self) -> None:
         """Reallocate the KV cache with a quarter of the slots less; everything in its pages is lost."""

@@ -83,3 +83,17 @@ def silu_product(gate_up: torch.Tensor) -> torch.Tensor:
     """Multiply SiLU of the first half of [R, 2 N] by the second half; return [R, N]."""
     gate, up = gate_up.chunk(2, dim=-1)
     return functional.silu(gate) * up
+
+
+def mask_logits(logits: torch.Tensor, rows: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Set to -inf, in place, what is not allowed in `rows` [n] of `logits` [R, V]; return the rest's logsumexp [n].
+
+    `masks` [n, words] of int32 has a bit for each allowed token, the lowest bits first; tokens beyond it are not.
+    """
+    bits = masks[:, :, None] >> torch.arange(32, dtype=torch.int32, device=masks.device) & 1
+    allowed = torch.zeros((len(rows), logits.shape[1]), dtype=torch.bool, device=logits.device)
+    known = min(logits.shape[1], bits.shape[1] * 32)
+    allowed[:, :known] = bits.flatten(1)[:, :known].bool()
+    masked = logits[rows].masked_fill(~allowed, -torch.inf)
+    logits[rows] = masked
+    return masked.float().logsumexp(dim=-1)

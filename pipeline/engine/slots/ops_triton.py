@@ -283,3 +283,36 @@ def silu_product(gate_up: torch.Tensor) -> torch.Tensor:
     out = torch.empty((rows, columns), dtype=gate_up.dtype, device=gate_up.device)
     _silu_product[(rows, triton.cdiv(columns, 1024))](gate_up, out, columns, BLOCK=1024, num_warps=4)
     return out
+
+
+@jit
+def _mask_logits(
+    logits, row_stride, columns, rows, masks, words, totals, BLOCK: tl.constexpr
+):  # fmt: skip
+    """One row: masks it, and sums exp of what is left, relative to the largest so far."""
+    index = tl.program_id(0)
+    row = tl.load(rows + index).to(tl.int64)
+    largest, total = -float("inf"), 0.0
+    for start in range(0, columns, BLOCK):
+        column = start + tl.arange(0, BLOCK)
+        in_row = column < columns
+        word = column // 32
+        bits = tl.load(masks + index.to(tl.int64) * words + word, mask=in_row & (word < words), other=0)
+        allowed = ((bits >> (column % 32)) & 1) != 0
+        at = logits + row * row_stride + column
+        kept = tl.where(allowed, tl.load(at, mask=in_row & allowed, other=-float("inf")).to(tl.float32), -float("inf"))
+        tl.store(at, kept.to(logits.dtype.element_ty), mask=in_row & (allowed == 0))
+        higher = tl.maximum(largest, tl.max(kept))
+        base = tl.where(higher == -float("inf"), 0.0, higher)
+        total = total * tl.exp(largest - base) + tl.sum(tl.exp(kept - base))
+        largest = higher
+    tl.store(totals + index, largest + tl.log(total))
+
+
+def mask_logits(logits: torch.Tensor, rows: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Do `ops_torch.mask_logits` in one pass."""
+    totals = torch.empty(len(rows), dtype=torch.float32, device=logits.device)
+    _mask_logits[(len(rows),)](
+        logits, logits.stride(0), logits.shape[1], rows, masks, masks.shape[1], totals, BLOCK=4096, num_warps=8
+    )
+    return totals

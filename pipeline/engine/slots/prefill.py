@@ -3,70 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.slots.choice_scorer import score_edges
 from sightstream.pipeline.engine.slots.cuda_graph import CudaGraph
 from sightstream.pipeline.engine.slots.encoder_cache import EncoderCache
+from sightstream.pipeline.engine.slots.image_writer import ImageWriter
 from sightstream.pipeline.engine.slots.kv_cache import KvCache
-from sightstream.pipeline.engine.slots.page_writer import PageWriter
+from sightstream.pipeline.engine.slots.prefill_cache import PrefillCache
 from sightstream.pipeline.engine.slots.prefill_inputs import PrefillInputs
 from sightstream.pipeline.engine.slots.request import Request
 from sightstream.pipeline.engine.slots.scheduler import MAX_GROUP, MAX_GROUP_TOKENS
-from sightstream.pipeline.engine.slots.transfer import copy_to_device
+from sightstream.pipeline.engine.slots.transfer import copy_numbers, copy_to_device
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
 
 GRAPH_ROWS = (1, 2, MAX_GROUP)
 GRAPH_TOKENS = (64, 128, 256, MAX_GROUP_TOKENS // MAX_GROUP)
 
 
+@dataclass(frozen=True, slots=True)
+class PrefillOutput:
+    """`logits` [requests, vocabulary] of the first tokens, and `edges`: all choice trees' edges' log-probabilities."""
+
+    logits: torch.Tensor
+    edges: torch.Tensor
+
+
 class Prefill:
     """Launches all work on the current stream, one prefill at a time: the next one overwrites the result.
 
-    Once captured, prompts are padded to the next of a few lengths; longer ones run without a graph.
+    Images come first, each once for all requests that hold its pages; then the prompts, which read them. Once captured,
+    prompts are padded to the next of a few lengths; longer ones run without a graph.
     """
 
     def __init__(self, checkpoint: Checkpoint, vision: VisionEncoder, encoder_cache: EncoderCache) -> None:
         model = checkpoint.model
         self._model, self._vision, self._encoder_cache = model, vision, encoder_cache
+        self._device: torch.device = model.device
         self._image_token = model.config.image_token_index
-        self._crossing = sorted(model.config.text_config.cross_attention_layers)
+        self._crossing = frozenset(model.config.text_config.cross_attention_layers)
         self._max_tiles = model.config.vision_config.max_num_tiles
-        tokens, hidden = model.model.vision_model.num_patches, model.config.text_config.hidden_size
-        size = (MAX_GROUP * self._max_tiles, tokens, hidden)
-        self._states = torch.zeros(size, dtype=model.dtype, device=model.device)
+        self._image_writer = ImageWriter(model)
+        self._image_graph: CudaGraph | None = None
         self._graphs: dict[tuple[int, int], CudaGraph] = {}
 
     def capture(self, kv: KvCache) -> None:
         """Capture CUDA graphs that fill the pages of `kv`, on the current stream."""
         self.clear_graphs()
         pool = torch.cuda.graph_pool_handle()
+        size = (self._max_tiles, kv.shape.tile_tokens, self._model.config.text_config.hidden_size)
+        states = torch.zeros(size, dtype=kv.shape.dtype, device=self._device)
+        pages = torch.zeros(self._max_tiles, dtype=torch.long, device=self._device)
+        self._image_graph = CudaGraph(partial(self._image_writer.write, kv), (states, pages))
+        self._image_graph.capture(pool)
         for tokens in reversed(GRAPH_TOKENS):
             for rows in reversed(GRAPH_ROWS):
-                example = PrefillInputs.idle(rows, tokens, self._max_tiles).packed.to(self._states.device)
+                example = PrefillInputs.idle(rows, tokens, self._max_tiles).packed.to(self._device)
                 graph = CudaGraph(partial(self._forward, kv, tokens), (example,))
                 graph.capture(pool)
                 self._graphs[rows, tokens] = graph
 
     def clear_graphs(self) -> None:
         """Release the graphs, and with them the pages that they write."""
+        self._image_graph = None
         self._graphs.clear()
 
-    def run(self, requests: Sequence[Request], kv: KvCache) -> torch.Tensor:
-        """Fill the pages of at most `MAX_GROUP` requests; return the logits of their first tokens.
-
-        The logits are [requests, vocabulary].
-        """
-        for row, request in enumerate(requests):
-            self._states[row * self._max_tiles : (row + 1) * self._max_tiles].copy_(self._encoded(request))
+    def run(self, requests: Sequence[Request], kv: KvCache) -> PrefillOutput:
+        """Fill the pages of at most `MAX_GROUP` requests; score the choices of those that have some."""
+        for request in requests:
+            self._fill_image(request, kv)
         rows, tokens = self._size(requests)
         inputs = PrefillInputs.of(requests, rows, tokens, self._max_tiles, self._image_token)
-        packed = copy_to_device(inputs.packed, self._states.device)
+        packed = copy_to_device(inputs.packed, self._device)
         graph = self._graphs.get((rows, tokens))
-        logits: torch.Tensor = graph(packed) if graph else self._forward(kv, tokens, packed)
-        return logits[: len(requests)]
+        hidden: torch.Tensor = graph(packed) if graph else self._forward(kv, tokens, packed)
+        head = self._model.lm_head
+        edges = score_edges(head, hidden, [request.tree for request in requests])
+        return PrefillOutput(head(hidden[: len(requests), -1]), edges)
+
+    def _fill_image(self, request: Request, kv: KvCache) -> None:
+        """Compute the image's keys and values, unless an earlier request about it did."""
+        image = request.image
+        assert image is not None  # noqa: S101
+        if image.is_filled:
+            return
+        write = self._image_graph or partial(self._image_writer.write, kv)
+        write(self._encoded(request), copy_numbers(image.pages, self._device))
+        image.is_filled = True
 
     def _encoded(self, request: Request) -> torch.Tensor:
         """Return the encoded image, from the cache for a further question about it."""
@@ -78,7 +105,7 @@ class Prefill:
 
     def _size(self, requests: Sequence[Request]) -> tuple[int, int]:
         """Return the rows and tokens to pad to: those of a graph where one is large enough."""
-        longest = max(len(request.prompt) for request in requests)
+        longest = max(request.prefill_tokens for request in requests)
         if not self._graphs or longest > GRAPH_TOKENS[-1]:
             return len(requests), longest
         return (
@@ -87,15 +114,15 @@ class Prefill:
         )
 
     def _forward(self, kv: KvCache, tokens: int, packed: torch.Tensor) -> torch.Tensor:
+        """Return hidden states [rows, tokens, width], after the last norm."""
         inputs = PrefillInputs(packed, self._max_tiles, tokens)
-        hidden = self._model.model(
+        hidden: torch.Tensor = self._model.model.language_model(
             input_ids=inputs.tokens,
             attention_mask=inputs.text_mask,
             position_ids=inputs.positions,
-            cross_attention_states=self._states[: len(packed) * self._max_tiles],
-            cross_attention_mask=inputs.image_mask,
-            past_key_values=PageWriter(kv, inputs, self._crossing),
+            cross_attention_mask=inputs.cross_mask(kv.shape.tile_tokens),
+            full_text_row_masked_out_mask=inputs.sees_image.to(kv.shape.dtype),
+            past_key_values=PrefillCache(kv, inputs, self._crossing),
             use_cache=True,
         ).last_hidden_state
-        logits: torch.Tensor = self._model.lm_head(hidden[:, -1])
-        return logits
+        return hidden

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from sightstream.pipeline.engine.slots.block_allocator import PAGE_SIZE, pages_for
+from sightstream.pipeline.engine.slots.choice_tree import NO_TREE
 from sightstream.pipeline.engine.slots.request import Request
 
 _FIXED = 3
@@ -15,12 +16,14 @@ _FIXED = 3
 
 @dataclass(frozen=True, slots=True)
 class PrefillInputs:
-    """`packed` [rows, 3 + max_tiles + pages + tokens], int64. Each row is laid out as
+    """`packed` [rows, 3 + max_tiles + pages + 3 * tokens], int64. Each row is laid out as
 
-        | start | image token | tiles | max_tiles tile pages | pages of text | padding, then the prompt from `start` |
+        | start | image token | tiles | max_tiles tile pages | pages of text | tokens | positions | ends |
 
-    where `start` and `image token` are indices of tokens, and unused pages are 0. Prompts are padded on the left:
-    padding on the right would change the shorter prompts' answers.
+    where `start` and `image token` are indices of tokens, and unused pages are 0. The tokens are padding, then the
+    prompt from `start`, then the tree of choices where they are scored. Prompts are padded on the left: padding on the
+    right would change the shorter prompts' answers. A token is seen by those behind it that lie before its `end`:
+    by all of them, but of a tree's only by those that continue it.
     """
 
     packed: torch.Tensor
@@ -32,23 +35,24 @@ class PrefillInputs:
         """Return the requests' inputs. Rows beyond them are idle: one token that attends to one tile, in page 0."""
         inputs = cls.idle(rows, tokens, max_tiles)
         for row, request in enumerate(requests):
-            start = tokens - len(request.prompt)
+            start = tokens - request.prefill_tokens
             pages = request.pages[: pages_for(tokens)]
             line = [start, start + request.prompt.index(image_token), request.tiles, *request.tile_pages]
-            line += [0] * (_FIXED + max_tiles - len(line)) + pages + [0] * (pages_for(tokens) - len(pages) + start)
-            inputs.packed[row] = torch.tensor(line + request.prompt)
+            line += [0] * (_FIXED + max_tiles - len(line)) + pages + [0] * (pages_for(tokens) - len(pages))
+            inputs.packed[row] = torch.tensor(line + _tokens_of(request, start, tokens))
         return inputs
 
     @classmethod
     def idle(cls, rows: int, tokens: int, max_tiles: int) -> PrefillInputs:
-        packed = torch.zeros((rows, _FIXED + max_tiles + pages_for(tokens) + tokens), dtype=torch.long)
+        packed = torch.zeros((rows, _FIXED + max_tiles + pages_for(tokens) + 3 * tokens), dtype=torch.long)
         packed[:, :_FIXED] = torch.tensor([tokens - 1, tokens - 1, 1])
+        packed[:, -tokens:] = tokens
         return cls(packed, max_tiles, tokens)
 
     @property
     def tokens(self) -> torch.Tensor:
         """[rows, tokens]."""
-        return self.packed[:, -self.tokens_each :]
+        return self._of_tokens(0)
 
     @property
     def token_mask(self) -> torch.Tensor:
@@ -58,17 +62,18 @@ class PrefillInputs:
     @property
     def positions(self) -> torch.Tensor:
         """[rows, tokens], counted from the prompt's start; 0 for padding."""
-        return (self._indices - self.packed[:, :1]).clamp(min=0)
+        return self._of_tokens(1)
 
     @property
     def text_mask(self) -> torch.Tensor:
-        """[rows, 1, tokens, tokens]: the causal mask.
+        """[rows, 1, tokens, tokens]: the causal mask, in which the branches of a tree don't see each other.
 
         Every token also attends to itself, so that rows of pure padding do not give NaN in softmax.
         """
         before = self._indices[:, None] >= self._indices[None, :]
         itself = self._indices[:, None] == self._indices[None, :]
-        return ((before & self.token_mask[:, None, :]) | itself)[:, None]
+        continued = self._indices[:, None] < self._of_tokens(2)[:, None, :]
+        return ((before & continued & self.token_mask[:, None, :]) | itself)[:, None]
 
     @property
     def image_mask(self) -> torch.Tensor:
@@ -77,9 +82,22 @@ class PrefillInputs:
         from_image_on = (self._indices >= self.packed[:, 1:2])[:, :, None]
         return (from_image_on & (tile < self.packed[:, 2:3])[:, None, :])[:, :, None, :].long()
 
+    def cross_mask(self, tile_tokens: int) -> torch.Tensor:
+        """[rows, 1, tokens, max_tiles * tile_tokens]: True where a token attends to a tile's token.
+
+        Tokens before the image attend to everything, also to tiles that are not there, as in the stock model.
+        """
+        tiles = self.image_mask[:, :, 0].bool()
+        return (tiles | ~tiles.any(dim=-1, keepdim=True)).repeat_interleave(tile_tokens, dim=-1)[:, None]
+
+    @property
+    def sees_image(self) -> torch.Tensor:
+        """[rows, 1, tokens, 1]: whether a token stands behind the image's."""
+        return self.image_mask.any(dim=-1)[:, None]
+
     @property
     def tile_pages(self) -> torch.Tensor:
-        """[rows, max_tiles]; page 0 for a tile that the image does not have."""
+        """[rows, max_tiles]; page 0 in idle rows."""
         return self.packed[:, _FIXED : _FIXED + self.max_tiles]
 
     @property
@@ -90,6 +108,24 @@ class PrefillInputs:
         pages = pages.gather(1, self.positions // PAGE_SIZE)
         return torch.where(self.token_mask, pages, 0), self.positions % PAGE_SIZE
 
+    def _of_tokens(self, part: int) -> torch.Tensor:
+        """Return tokens (0), positions (1) or ends (2)."""
+        return self.packed[:, -3 * self.tokens_each :].view(len(self.packed), 3, self.tokens_each)[:, part]
+
     @property
     def _indices(self) -> torch.Tensor:
         return torch.arange(self.tokens_each, device=self.packed.device)
+
+
+def _tokens_of(request: Request, start: int, tokens: int) -> list[int]:
+    """Return a row's tokens, positions and ends."""
+    prompt, tree = request.prompt, request.tree or NO_TREE
+    first = start + len(prompt)
+    return [
+        *([0] * start + prompt + tree.tokens),
+        *[0] * start,
+        *range(len(prompt)),
+        *(len(prompt) + depth for depth in tree.depths),
+        *[tokens] * first,
+        *(first + end for end in tree.ends),
+    ]

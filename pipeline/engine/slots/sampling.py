@@ -6,7 +6,10 @@ import random
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from sightstream.pipeline.constraints.token_constraint import TokenConstraint
+from sightstream.pipeline.engine.slots.token_policy import TokenPolicy
 from sightstream.schemas.wire.options import AnalysisOptions
 
 MIN_TEMPERATURE = 1e-5  # below it only the likeliest token has a chance, and logits would overflow
@@ -49,3 +52,26 @@ class SamplingBatch:
             [state.top_p for _, state in sampled],
             [state.next_uniform() for _, state in sampled],
         )
+
+
+class SampledToken(NamedTuple):
+    """A token, and its log-probability under its row's constraint; 0 where there is none."""
+
+    token: int
+    logprob: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConstrainedRows:
+    """The rows whose next token must obey a constraint."""
+
+    rows: list[int]
+    constraints: list[TokenConstraint]
+
+    @classmethod
+    def of(cls, policies: Sequence[TokenPolicy]) -> ConstrainedRows | None:
+        """Return those of these rows; None when there are none."""
+        rows = [row for row, policy in enumerate(policies) if policy.constraint is not None]
+        if not rows:
+            return None
+        return cls(rows, [constraint for policy in policies if (constraint := policy.constraint) is not None])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 
 from sightstream.pipeline.engine.slots.block_allocator import BlockAllocator
+from sightstream.pipeline.engine.slots.image_pages import ImagePages
 from sightstream.pipeline.engine.slots.kv_capacity import KvCapacity
 from sightstream.pipeline.engine.slots.request import Request
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
@@ -21,12 +23,13 @@ class Scheduler:
     """Moves requests from `waiting` through `prefilling` to `running`, in order of arrival: none overtakes another.
 
     `running` lists the requests by their row of the batch; the rows in use are always the first ones. A request gets
-    all the memory that it can need before its prefill and keeps it to its end, so none is ever preempted.
+    all the memory that it can need before its prefill and keeps it to its end, so none is ever preempted. Requests
+    about the same image hold one set of pages for it.
     """
 
     capacity: KvCapacity
     pages: BlockAllocator
-    tiles: BlockAllocator
+    tiles: ImagePages
 
     def __init__(self, capacity: KvCapacity) -> None:
         self.waiting: deque[Request] = deque()
@@ -70,20 +73,22 @@ class Scheduler:
         """Return the first waiting requests, as far as slots and memory suffice."""
         in_work = len(self.running) + sum(map(len, self.prefilling))
         pages, tiles, longest = len(self.pages), len(self.tiles), 0
-        group: list[Request] = []
+        group, images = list[Request](), set[Hashable]()
         for request in list(self.waiting)[: min(MAX_GROUP, self.capacity.slots - in_work)]:
-            pages, tiles = pages - request.pages_needed, tiles - request.tiles
-            longest = max(longest, len(request.prompt))
+            has_image = request.image or self.tiles.is_held(request.image_key) or request.image_key in images
+            pages, tiles = pages - request.pages_needed, tiles - (0 if has_image else self.capacity.max_tiles)
+            longest = max(longest, request.prefill_tokens)
             if min(pages, tiles) < 0 or (group and longest * (len(group) + 1) > MAX_GROUP_TOKENS):
                 break
             group.append(request)
+            images |= {request.image_key} - {None}
         return group
 
     def allocate(self, group: list[Request]) -> None:
-        """Give each request of the group its memory."""
-        for request in group:
+        """Give each request of the group its memory; first those whose image has pages, so that these are not lost."""
+        for request in sorted(group, key=lambda each: not self.tiles.is_kept(each.image_key)):
             request.pages = self.pages.allocate(request.pages_needed)
-            request.tile_pages = self.tiles.allocate(request.tiles)
+            request.image = request.image or self.tiles.hold(request.image_key, self.capacity.max_tiles)
 
     def start_prefill(self, group: list[Request]) -> None:
         """Record that the prefill of `next_group`'s requests was launched: they no longer wait."""
@@ -109,15 +114,26 @@ class Scheduler:
     def finished(self) -> list[Request]:
         return [request for request in self.running if request.is_finished]
 
-    def finish(self, request: Request) -> int:
-        """Remove a running request, free its memory, and return its row, which the last row now takes over."""
+    def finish(self, request: Request, successor: Request | None = None) -> int:
+        """Remove a running request, free its memory, and return its row, which the last row now takes over.
+
+        A `successor`, the same job's next request, gets its image and is the next one to be prefilled.
+        """
         row = self.running.index(request)
         self.running[row] = self.running[-1]
         self.running.pop()
         self.pages.free(request.pages)
-        self.tiles.free(request.tile_pages)
+        if successor is not None:
+            successor.image, request.image = request.image, None
+            self.waiting.appendleft(successor)
+        self._release_image(request)
         self.restarts = 0
         return row
+
+    def _release_image(self, request: Request) -> None:
+        if request.image is not None:
+            self.tiles.release(request.image)
+        request.image = None
 
     # --- requests that end early ----------------------------------------------------------------------------
 
@@ -140,6 +156,7 @@ class Scheduler:
         if request not in self.waiting:
             return False
         self.waiting.remove(request)
+        self._release_image(request)
         return True
 
     # --- out of memory ------------------------------------------------------------------------------------
@@ -157,11 +174,11 @@ class Scheduler:
         return held
 
     def check_integrity(self) -> None:
-        """Check that every block is free or owned by one request, between two calls. Raises RuntimeError."""
+        """Check that every block is free or has its owners, between two calls. Raises RuntimeError."""
         owners = [*self.running, *(request for group in self.prefilling for request in group)]
         self.pages.check_integrity(page for request in owners for page in request.pages)
-        self.tiles.check_integrity(tile for request in owners for tile in request.tile_pages)
+        self.tiles.check_integrity(request.image for request in self.held if request.image)
 
     def _resize(self, capacity: KvCapacity) -> None:
         self.capacity = capacity
-        self.pages, self.tiles = BlockAllocator(capacity.pages), BlockAllocator(capacity.tiles)
+        self.pages, self.tiles = BlockAllocator(capacity.pages), ImagePages(capacity.tiles)

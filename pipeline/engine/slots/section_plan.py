@@ -40,9 +40,9 @@ class SectionPlan:
     _texts: dict[int, str] = field(default_factory=dict, init=False)
     _forced_tokens: dict[tuple[int, str], list[int]] = field(default_factory=dict, init=False)
 
-    def fits(self, max_tokens: int) -> bool:
-        """Return whether `max_tokens` suffices for all tags and for eight tokens in each section."""
-        return max_tokens >= len(self.opening) + self.reserves[0] + MIN_FREE_TOKENS
+    def fits(self, max_tokens: int, sections: int = len(SECTIONS)) -> bool:
+        """Return whether `max_tokens` suffices for the tags of the first sections and for eight tokens in each."""
+        return max_tokens >= len(self.opening) + sum(self.costs[:sections]) + MIN_FREE_TOKENS
 
     @cached_property
     def opening(self) -> list[int]:
@@ -55,14 +55,10 @@ class SectionPlan:
         leads = [(closing, self._lead(index)) for index, closing in enumerate(CLOSINGS)]
         return [max(len(self._encode(closing + lead)), len(self._encode(lead))) for closing, lead in leads]
 
-    @cached_property
-    def reserves(self) -> list[int]:
-        """By section: the most tokens that are forced from its end to the answer's end."""
-        return [sum(self.costs[index:]) for index in range(len(SECTIONS))]
-
-    def budget(self, section: int, left: int) -> int:
-        """Return a section's tokens if `left` are left for it and everything after it, tags included."""
-        return (left - self.reserves[section]) * WEIGHTS[section] // sum(WEIGHTS[section:])
+    def budget(self, section: int, left: int, sections: int = len(SECTIONS)) -> int:
+        """Return a section's tokens if `left` are left for it and those after it, tags included."""
+        forced = sum(self.costs[section:sections])
+        return (left - forced) * WEIGHTS[section] // sum(WEIGHTS[section:sections])
 
     def forced_tokens(self, section: int, begun: str) -> list[int]:
         """Return the tokens that lead from inside a section into the next one, or to the answer's end.

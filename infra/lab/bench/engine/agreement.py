@@ -20,6 +20,7 @@ from sightstream.pipeline.engine.slots.block_allocator import BlockAllocator
 from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
 from sightstream.pipeline.engine.slots.decode_step import ops_for
 from sightstream.pipeline.engine.slots.encoder_cache import EncoderCache
+from sightstream.pipeline.engine.slots.image_pages import HeldImage
 from sightstream.pipeline.engine.slots.kv_cache import KvCache, PageShape
 from sightstream.pipeline.engine.slots.prefill import Prefill
 from sightstream.pipeline.engine.slots.prefill_inputs import PrefillInputs
@@ -149,15 +150,18 @@ class _Ours:
         self._device, self._max_tiles = model.device, model.config.vision_config.max_num_tiles
         patch_attention_and_norms(model.model.language_model, ops)
         for request in requests:
-            request.pages, request.tile_pages = pages.allocate(2), tiles.allocate(request.tiles)
+            request.pages, request.image = pages.allocate(2), HeldImage(None, tiles.allocate(self._max_tiles))
 
     def rows(self, stock: list[Stock], tiles_more: int = 0) -> list[Row]:
         """`tiles_more` is how many tiles too many a decoding step attends to."""
-        logits = [self._prefill.run(self.requests, self.kv).float().cpu()]
+        for request in self.requests:
+            assert request.image is not None  # noqa: S101
+            request.image.is_filled = False
+        logits = [self._prefill.run(self.requests, self.kv).logits.float().cpu()]
         table = DecodeInputs.zeros(len(stock), self._max_tiles, 2, pin=False)
         for position in range(len(stock[0].tokens) - 1):
             for row, (request, answer) in enumerate(zip(self.requests, stock, strict=True)):
-                pages = (request.tile_pages + [1] * tiles_more)[: self._max_tiles]
+                pages = request.tile_pages[: request.tiles + tiles_more]
                 table.set_row(row, answer.tokens[position], len(request.prompt) + position, pages, request.pages)
             on_device = replace(table, packed=table.packed.to(self._device))
             logits.append(self._decoder.logits(on_device, self.kv).float().cpu())

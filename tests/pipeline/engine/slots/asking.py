@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import chain
 from random import Random
+from typing import Any
 
 from sightstream.infra.lab.demo_model.export import CHECKPOINT
 from sightstream.infra.lab.demo_model.pictures import draw, sample_spec
@@ -13,6 +15,7 @@ from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.types import Canvas, Completion, EngineJob, FinishedJob, Pixels
 from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.response_format import ChoiceFormat, JsonSchema, JsonSchemaFormat, ResponseFormat
 
 SIDE = 128  # of a tile of the embedded model
 MAX_STEPS = 5000  # more than any test needs
@@ -48,6 +51,21 @@ def job(
     """Return a job of 60 tokens if `options` do not say otherwise."""
     chosen = AnalysisOptions.model_validate({"max_tokens": 60} | options)
     return EngineJob(number, pixels or image_of_tiles(number), question, chosen, image_key=image_key, deadline=deadline)
+
+
+def structured(
+    asked: EngineJob, response_format: ResponseFormat, *, reasons: bool = False, stops_repetition: bool = True
+) -> EngineJob:
+    """Return the job with another format of its answer."""
+    return replace(asked, response_format=response_format, reasons=reasons, stops_repetition=stops_repetition)
+
+
+def choice_of(*choices: str) -> ChoiceFormat:
+    return ChoiceFormat(choices=choices)
+
+
+def json_of(schema: dict[str, Any]) -> JsonSchemaFormat:
+    return JsonSchemaFormat(json_schema=JsonSchema.model_validate({"name": "answer", "schema": schema}))
 
 
 def endings(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ()) -> dict[int, FinishedJob]:

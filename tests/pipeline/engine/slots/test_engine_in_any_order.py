@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any, cast
 
@@ -20,19 +21,29 @@ from hypothesis.stateful import (
 from sightstream.pipeline.decode.tiles import arrangements
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.slots import engine as engine_module
+from sightstream.pipeline.engine.slots.choice_encoder import ChoiceEncoder
+from sightstream.pipeline.engine.slots.choice_tree import ChoiceTree
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected
 from sightstream.pipeline.types import Canvas, Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.options import AnalysisOptions
-from tests.pipeline.engine.slots.asking import slot_settings
-from tests.pipeline.engine.slots.fake_runner import END, FakeModelRunner, answer
+from sightstream.schemas.wire.response_format import SECTIONS_FORMAT, ChoiceFormat, JsonSchemaFormat, ResponseFormat
+from tests.pipeline.engine.slots.asking import choice_of, json_of, slot_settings
+from tests.pipeline.engine.slots.fake_constraints import FakeGrammars, piece
+from tests.pipeline.engine.slots.fake_runner import END, LOGPROB, FakeModelRunner, answer, scores
 
 pytestmark = pytest.mark.slow
 
 QUESTIONS = {"x": False, "What is it? " * 50: False, "word " * 1600: True}  # which are too long
+CHOICES = choice_of("red", "red wine", "blue")
+JSON = json_of({"type": "string"})
+IMAGES = 3  # that several jobs may be about
 ARRIVALS = st.tuples(
     st.sampled_from([*QUESTIONS, "x", "x", "x"]),
+    st.sampled_from([SECTIONS_FORMAT, SECTIONS_FORMAT, CHOICES, JSON]),
+    st.booleans(),  # reasons
+    st.none() | st.integers(0, IMAGES - 1),
     st.sampled_from(arrangements(4)),
     st.builds(
         AnalysisOptions,
@@ -41,6 +52,7 @@ ARRIVALS = st.tuples(
     ),
     st.none() | st.integers(-1, 20),  # seconds to the deadline
 )
+Arrival = tuple[str, ResponseFormat, bool, int | None, tuple[int, int], AnalysisOptions, int | None]
 DRAIN = 2000  # steps: far more than everything needs
 
 
@@ -56,18 +68,24 @@ class AnyOrder(RuleBasedStateMachine):
 
     @initialize(slots=st.integers(1, 12))
     def start(self, slots: int) -> None:
+        self.canvases: dict[tuple[int, tuple[int, int]], Canvas] = {}
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(engine_module, "ModelRunner", FakeModelRunner)
+            patch.setattr(engine_module, "GrammarQueue", FakeGrammars)
             self.engine = SlotEngine(self.checkpoint, slot_settings(max_batch=slots), lambda: None, lambda: self.now)
         self.runner: Any = self.engine._runner
+        self.grammars: Any = self.engine._grammars
 
     @rule(arrivals=st.lists(ARRIVALS, min_size=1, max_size=10))
-    def submit(self, arrivals: list[tuple[str, tuple[int, int], AnalysisOptions, int | None]]) -> None:
-        for question, shape, options, timeout_steps in arrivals:
+    def submit(self, arrivals: list[Arrival]) -> None:
+        for question, response_format, reasons, image, shape, options, timeout_steps in arrivals:
             number = len(self.jobs)
             deadline = None if timeout_steps is None else self.now + timeout_steps
-            canvas = Canvas(b"", *shape, side=128, width=1, height=1, format="PNG")
-            self.jobs[number] = EngineJob(number, canvas, question, options, deadline=deadline)
+            canvas = Canvas(b"", *shape, side=128, width=1, height=1 + number, format="PNG")
+            if image is not None:
+                canvas = self.canvases.setdefault((image, shape), canvas)
+            key = None if image is None else f"{image}"
+            self.jobs[number] = EngineJob(number, canvas, question, options, key, deadline, response_format, reasons)
             self.engine.submit(self.jobs[number])
 
     @precondition(lambda self: self.jobs)
@@ -79,9 +97,9 @@ class AnyOrder(RuleBasedStateMachine):
         if number not in self.outcomes:
             self.cancelled.add(number)
 
-    @rule(count=st.integers(1, 10), quick=st.booleans())
-    def work(self, count: int, quick: bool) -> None:
-        self.runner.quick = quick
+    @rule(count=st.integers(1, 10), quick=st.booleans(), slow=st.booleans())
+    def work(self, count: int, quick: bool, slow: bool) -> None:
+        self.runner.quick, self.grammars.slow = quick, slow
         for _ in range(count):
             self._step()
 
@@ -97,8 +115,8 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def nobody_is_overtaken(self) -> None:
         if self.jobs:
-            first_time = [number for number in self.runner.prefilled if number not in self.restarted]
-            assert first_time == sorted(set(first_time))
+            first_time = [*dict.fromkeys(number for number in self.runner.prefilled if self._waits_in_line(number))]
+            assert first_time == sorted(first_time)
 
     @invariant()
     def no_more_are_in_work_than_there_are_slots_and_no_block_is_lost(self) -> None:
@@ -108,8 +126,12 @@ class AnyOrder(RuleBasedStateMachine):
             assert in_work <= self.runner.capacity.slots == scheduler.capacity.slots
             scheduler.check_integrity()
 
+    def _waits_in_line(self, number: int) -> bool:
+        """JSON waits for its grammar first, and after a restart everything is in another order."""
+        return number not in self.restarted and not isinstance(self.jobs[number].response_format, JsonSchemaFormat)
+
     def teardown(self) -> None:
-        self.runner.quick = True
+        self.runner.quick, self.grammars.slow = True, False
         for _ in range(DRAIN):
             if len(self.outcomes) == len(self.jobs):
                 break
@@ -119,7 +141,7 @@ class AnyOrder(RuleBasedStateMachine):
         capacity, scheduler = self.runner.capacity, self.engine._scheduler
         scheduler.check_integrity()
         assert sorted(scheduler.pages.allocate(len(scheduler.pages))) == [*range(1, capacity.pages)]
-        assert sorted(scheduler.tiles.allocate(len(scheduler.tiles))) == [*range(1, capacity.tiles)]
+        assert sorted(scheduler.tiles.hold(None, len(scheduler.tiles)).pages) == [*range(1, capacity.tiles)]
         assert not self.runner.inputs.packed.any()
 
     def _step(self) -> None:
@@ -136,16 +158,51 @@ class AnyOrder(RuleBasedStateMachine):
         if isinstance(outcome, Completion):
             assert not late
             assert job.id not in self.cancelled
-            said = answer(job.id)[: min(job.options.max_tokens, 2048 - outcome.prompt_tokens)]
-            ended = "stop" if said[-1] == END else "length"
-            tokens = said[:-1] if ended == "stop" else said
-            text = self.checkpoint.processor.tokenizer.decode(tokens, skip_special_tokens=True).strip()
-            assert (outcome.text, outcome.finish_reason, outcome.completion_tokens) == (text, ended, len(said))
+            if isinstance(job.response_format, ChoiceFormat):
+                self._check_choice(job, outcome)
+            else:
+                self._check_text(job, outcome)
         elif isinstance(outcome, Rejected):
             assert late if outcome.reason == Reason.DEADLINE_EXCEEDED else QUESTIONS[job.question]
         else:
             assert isinstance(outcome, Cancelled)
             assert job.id in self.cancelled
+
+    def _check_text(self, job: EngineJob, outcome: Completion) -> None:
+        """With reasoning, an answer of JSON says the same again in a second turn."""
+        is_json = isinstance(job.response_format, JsonSchemaFormat)
+        limit = min(job.options.max_tokens, self._context_left(outcome))
+        before = self._said(job, limit // 2) if is_json and job.reasons and limit > 1 else []
+        said = self._said(job, limit - len(before))
+        ended = "stop" if said[-1] == END else "length"
+        tokens = said[:-1] if ended == "stop" else said
+        text = b"".join(map(piece, tokens)).decode() if is_json else self._decode(tokens)
+        assert (outcome.text, outcome.finish_reason) == (text, ended)
+        assert outcome.completion_tokens == len(before) + len(said)
+        reasoning = self._decode([token for token in before if token != END])
+        assert outcome.reasoning == (reasoning if before else None)
+        if is_json and ended == "stop" and text:
+            assert outcome.confidence.value == pytest.approx(math.exp(LOGPROB * len(said)))
+
+    def _check_choice(self, job: EngineJob, outcome: Completion) -> None:
+        """The scores of the fake model decide; which sentence was written before does not."""
+        encode = ChoiceEncoder(self.checkpoint.processor.tokenizer).tokens
+        tree = ChoiceTree.of([encode(choice) for choice in CHOICES.choices], self.engine._builder.ends)
+        logprobs = tree.logprobs(scores(job.id, len(tree.edges)))
+        best = CHOICES.choices[logprobs.index(max(logprobs))]
+        assert (outcome.text, outcome.finish_reason, outcome.confidence.kind) == (best, "stop", "exact")
+        before = self._said(job, job.options.max_tokens // 2) if job.reasons and job.options.max_tokens > 1 else []
+        assert (outcome.reasoning is not None) == bool(before)
+
+    def _said(self, job: EngineJob, limit: int) -> list[int]:
+        return answer(job.id)[:limit]
+
+    def _decode(self, tokens: list[int]) -> str:
+        text: str = self.checkpoint.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        return text.strip()
+
+    def _context_left(self, outcome: Completion) -> int:
+        return 2048 - outcome.prompt_tokens
 
 
 def test_whatever_comes_in_any_order(checkpoint: Checkpoint) -> None:
@@ -167,9 +224,9 @@ def test_a_batch_that_has_all_pages_steps_while_others_are_prefilled(
         engine.submit(EngineJob(number, canvas, "x", AnalysisOptions(max_tokens=480)))
     decode, first = runner.decode, []
 
-    def step(rows: int, draws: Any) -> Any:
+    def step(rows: int, *rest: Any) -> Any:
         first.append((rows, len(engine._scheduler.prefilling)))
-        return decode(rows, draws)
+        return decode(rows, *rest)
 
     monkeypatch.setattr(runner, "decode", step)
     while not first:

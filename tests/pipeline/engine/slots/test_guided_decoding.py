@@ -16,8 +16,9 @@ from sightstream.infra.lab.demo_model.answers import FAMILIES, answer_text
 from sightstream.infra.lab.demo_model.export import CHECKPOINT
 from sightstream.infra.lab.demo_model.pictures import sample_spec
 from sightstream.pipeline.answer import SECTIONS, parse
-from sightstream.pipeline.engine.slots.guided_decoding import FreeAnswer, GuidedAnswer, TokenPolicy, token_policy
+from sightstream.pipeline.engine.slots.guided_decoding import GuidedAnswer, token_policy
 from sightstream.pipeline.engine.slots.section_plan import SectionPlan
+from sightstream.pipeline.engine.slots.token_policy import FreeAnswer, TokenPolicy
 from sightstream.schemas.wire.result import Answer
 
 pytestmark = pytest.mark.slow

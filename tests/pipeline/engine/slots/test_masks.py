@@ -10,7 +10,7 @@ import torch
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.generate import GenerateEngine
-from sightstream.pipeline.engine.slots import decode_step
+from sightstream.pipeline.engine.slots import pending_tokens
 from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.engine.slots.prefill_inputs import PrefillInputs
@@ -60,7 +60,7 @@ def difference(checkpoint: Checkpoint, expected: torch.Tensor, monkeypatch: pyte
         steps.append(logits.clone())
         return expected[len(steps) - 1].argmax(dim=-1)
 
-    monkeypatch.setattr(decode_step, "sample", sample)
+    monkeypatch.setattr(pending_tokens, "sample", sample)
     answers(SlotEngine(checkpoint, slot_settings(max_batch=len(JOBS)), lambda: None), JOBS)
     return (torch.stack(steps) - expected).abs().max().item()
 

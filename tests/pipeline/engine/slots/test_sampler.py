@@ -164,4 +164,4 @@ def test_next_to_no_chance_answers_as_none(checkpoint: Checkpoint) -> None:
     greedy = answers(engine, [job(1)])[1]
     asked = [job(number, image_of_tiles(1), temperature=1.0, top_p=top_p) for number, top_p in enumerate(TINY)]
     asked += [job(number, image_of_tiles(1), temperature=cold) for number, cold in enumerate(TINY, start=10)]
-    assert set(answers(engine, asked).values()) == {greedy}
+    assert all(answer == greedy for answer in answers(engine, asked).values())

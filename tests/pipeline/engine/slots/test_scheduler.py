@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.pipeline.engine.slots.block_allocator import PAGE_SIZE
-from sightstream.pipeline.engine.slots.guided_decoding import FreeAnswer
 from sightstream.pipeline.engine.slots.kv_capacity import KvCapacity
-from sightstream.pipeline.engine.slots.request import Request
+from sightstream.pipeline.engine.slots.request import Request, Turn
 from sightstream.pipeline.engine.slots.sampling import SamplingState
 from sightstream.pipeline.engine.slots.scheduler import (
     GROUPS_IN_FLIGHT,
@@ -23,6 +22,7 @@ from sightstream.pipeline.engine.slots.scheduler import (
     WELL_FILLED,
     Scheduler,
 )
+from sightstream.pipeline.engine.slots.token_policy import FreeAnswer
 from sightstream.pipeline.errors import Cancelled, Rejected
 from sightstream.pipeline.types import Canvas, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason
@@ -38,7 +38,7 @@ def request(
     options = AnalysisOptions(max_tokens=max_tokens)
     job = EngineJob(number, canvas, "?", options, deadline=deadline)
     policy = FreeAnswer(frozenset({END}), max_tokens)
-    return Request(job, canvas, [1] * prompt, max_tokens, policy, SamplingState(options))
+    return Request(job, canvas, [1] * prompt, max_tokens, policy, SamplingState(options), Turn(prompt))
 
 
 def scheduler_of(*requests: Request, slots: int = 100, slot_pages: int = 2, max_pages: int = 64) -> Scheduler:
@@ -149,8 +149,8 @@ def test_each_request_owns_memory_for_its_longest_answer() -> None:
     scheduler = scheduler_of(mine, request(1))
     free = len(scheduler.pages), len(scheduler.tiles)
     launch(scheduler)
-    assert (len(mine.pages), len(mine.tile_pages)) == (4, 3)
-    assert (len(scheduler.pages), len(scheduler.tiles)) == (free[0] - 4 - 1, free[1] - 3 - 1)
+    assert (len(mine.pages), len(mine.tile_pages)) == (4, 4)  # text before the image attends to all four tiles
+    assert (len(scheduler.pages), len(scheduler.tiles)) == (free[0] - 4 - 1, free[1] - 4 - 4)
 
 
 def test_a_request_that_needs_more_pages_than_are_free_waits_and_is_not_overtaken() -> None:
