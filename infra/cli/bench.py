@@ -228,6 +228,25 @@ def neighbours(
     raise typer.Exit(1 if missed(found) else 0)
 
 
+@app.command()
+def constraints(
+    *,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Folder of a checkpoint; only its tokenizer is read. Unset: the demo model's.")
+    ] = None,
+    schemas: Annotated[int, typer.Option(min=1, help="Random JSON Schemas.")] = 200,
+    answers: Annotated[int, typer.Option(min=1, help="Random answers to each schema.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same schemas and answers.")] = 1,
+) -> None:
+    """Write random answers under the constraints of random schemas, print JSON, and exit 1 if the check refuses one."""
+    from sightstream.infra.lab.bench.constraints.run import load_compiler, walk
+    from sightstream.infra.lab.demo_model.export import CHECKPOINT
+
+    report = walk(load_compiler(tokenizer or CHECKPOINT), schemas=schemas, answers=answers, seed=seed)
+    _print_json(report.as_json())
+    raise typer.Exit(1 if report.refused_answers else 0)
+
+
 def _select_systems(only: str | None) -> list[SystemUnderTest]:
     from sightstream.infra.errors import CommandError
     from sightstream.infra.lab.bench.feed.systems import SYSTEMS

@@ -5,7 +5,12 @@ Whatever fits the narrowed schema fits the original as well, so that the check a
 
 from __future__ import annotations
 
+import json
+from itertools import count
 from typing import Any
+
+from sightstream.pipeline.constraints.pattern import translate_pattern
+from sightstream.pipeline.constraints.text_formats import pattern_of
 
 # Integers beyond it are not exact for most readers of JSON (RFC 8259, section 6), and no database column holds them.
 LARGEST_NUMBER = 2**53
@@ -16,37 +21,75 @@ _ANNOTATIONS = frozenset(
 _LISTS = ("anyOf", "prefixItems")
 _MAPS = ("properties", "$defs", "definitions")
 _NUMBERS = frozenset({"number", "integer"})
+_LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 
 Schema = dict[str, Any]
 
 
 def bounded(schema: Schema) -> Schema:
-    """Return the narrowed schema. The schema must have passed check_json_schema, which bounds its depth."""
-    narrowed = {key: _narrowed(key, value) for key, value in schema.items() if key not in _ANNOTATIONS}
-    kinds = {schema["type"]} if isinstance(schema.get("type"), str) else set(schema.get("type", ()))
-    if "enum" in schema or "const" in schema:
-        narrowed.pop("type", None)  # each value fits it, or the schema was refused
-        return narrowed
-    if "object" in kinds:
-        narrowed["additionalProperties"] = False
-    if kinds & _NUMBERS:
-        narrowed.update(_number_bounds(schema))
+    """Return the narrowed schema. The schema must have passed check_json_schema, which bounds its depth.
+
+    Raises ValueError for a pattern that is not supported.
+    """
+    numbers = _Numbers({name for key in ("$defs", "definitions") for name in schema.get(key, ())})
+    narrowed = _bounded(schema, numbers)
+    if numbers.definitions:
+        narrowed["$defs"] = narrowed.get("$defs", {}) | numbers.definitions
     return narrowed
 
 
-def _narrowed(key: str, value: Any) -> Any:
+class _Numbers:
+    """The kinds of numbers in a schema, each defined once: their automata are what compiling spends its time on."""
+
+    def __init__(self, names: set[str]) -> None:
+        self.definitions: dict[str, Schema] = {}
+        self._references: dict[str, str] = {}
+        self._names = (name for number in count(1) if (name := f"number{number}") not in names)
+
+    def refer_to(self, schema: Schema) -> Schema:
+        """Return a reference to the schema of a number."""
+        key = json.dumps(schema, sort_keys=True)
+        if key not in self._references:
+            name = next(self._names)
+            self.definitions[name] = schema
+            self._references[key] = f"#/$defs/{name}"
+        return {"$ref": self._references[key]}
+
+
+def _bounded(schema: Schema, numbers: _Numbers) -> Schema:
+    narrowed = {key: _narrowed(key, value, numbers) for key, value in schema.items() if key not in _ANNOTATIONS}
+    if "enum" in schema or "const" in schema:
+        narrowed.pop("type", None)  # each value fits it, or the schema was refused
+        return narrowed
+    kinds = [schema["type"]] if isinstance(schema.get("type"), str) else list(schema.get("type", ()))
+    if "object" in kinds:
+        narrowed["additionalProperties"] = False
+    if "pattern" in narrowed:
+        narrowed["pattern"] = translate_pattern(narrowed["pattern"])
+    if "format" in narrowed:
+        narrowed["pattern"] = pattern_of(narrowed.pop("format"))
+    return _with_bounded_numbers(narrowed, kinds, numbers) if _NUMBERS & set(kinds) else narrowed
+
+
+def _narrowed(key: str, value: Any, numbers: _Numbers) -> Any:
     if key in _LISTS:
-        return [bounded(inner) for inner in value]
+        return [_bounded(inner, numbers) for inner in value]
     if key in _MAPS:
-        return {name: bounded(inner) for name, inner in value.items()}
-    return bounded(value) if key == "items" and isinstance(value, dict) else value
+        return {name: _bounded(inner, numbers) for name, inner in value.items()}
+    return _bounded(value, numbers) if key == "items" and isinstance(value, dict) else value
 
 
-def _number_bounds(schema: Schema) -> Schema:
-    """Return bounds for the sides that have none. Without them a model may write digits up to its last token."""
-    bounds: Schema = {}
-    if "minimum" not in schema and "exclusiveMinimum" not in schema:
-        bounds["minimum"] = -LARGEST_NUMBER
-    if "maximum" not in schema and "exclusiveMaximum" not in schema:
-        bounds["maximum"] = LARGEST_NUMBER
-    return bounds
+def _with_bounded_numbers(schema: Schema, kinds: list[str], numbers: _Numbers) -> Schema:
+    """Bound the sides of a number that have none: without, a model may write digits up to its last token."""
+    limits = {name: schema[name] for name in _LIMITS if name in schema}
+    if "minimum" not in limits and "exclusiveMinimum" not in limits:
+        limits["minimum"] = -LARGEST_NUMBER
+    if "maximum" not in limits and "exclusiveMaximum" not in limits:
+        limits["maximum"] = LARGEST_NUMBER
+    number = numbers.refer_to({"type": "number" if "number" in kinds else "integer", **limits})
+    others = [kind for kind in kinds if kind not in _NUMBERS]
+    definitions: Schema = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+    if not others:
+        return number | definitions
+    rest = {key: value for key, value in schema.items() if key not in _LIMITS and key not in definitions}
+    return {"anyOf": [{**rest, "type": others}, number], **definitions}

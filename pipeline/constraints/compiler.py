@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from sightstream.pipeline.constraints.format_key import FormatKey
 from sightstream.pipeline.constraints.grammar import grammar_of, limits
+from sightstream.pipeline.constraints.schema_problems import check_schema
 from sightstream.pipeline.constraints.token_constraint import TokenConstraint
 from sightstream.pipeline.constraints.tokenizer import to_byte_tokenizer
 from sightstream.pipeline.constraints.unusable_schema import unusable
-from sightstream.schemas.wire.response_format import ResponseFormat
+from sightstream.schemas.wire.response_format import JsonSchemaFormat, ResponseFormat
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -34,9 +35,14 @@ class ConstraintCompiler:
         self._lock = threading.Lock()
 
     @property
+    def vocab_size(self) -> int:
+        """How many tokens have a bit in a mask."""
+        return int(self._tokenizer.vocab_size)
+
+    @property
     def mask_words(self) -> int:
         """How many 32-bit words a row of a mask has. The bits behind the last token are zero."""
-        return (int(self._tokenizer.vocab_size) + 31) // 32
+        return (self.vocab_size + 31) // 32
 
     def start(self, response_format: ResponseFormat) -> TokenConstraint:
         """Return the constraint of a new answer. Raises Rejected (schema_unusable), ValueError for sections.
@@ -63,6 +69,8 @@ class ConstraintCompiler:
     def _compile(self, response_format: ResponseFormat) -> LLMatcher:
         from llguidance import LLMatcher
 
+        if isinstance(response_format, JsonSchemaFormat):
+            check_schema(response_format.json_schema.schema_)
         grammar = grammar_of(response_format)
         if grammar is None:
             raise ValueError("sections are not constrained")

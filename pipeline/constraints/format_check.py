@@ -7,11 +7,10 @@ from functools import lru_cache
 from sightstream.pipeline.constraints.checker import checker_of
 from sightstream.pipeline.constraints.format_key import FormatKey
 from sightstream.pipeline.constraints.grammar import grammar_of, limits
+from sightstream.pipeline.constraints.schema_problems import check_schema
 from sightstream.pipeline.constraints.unusable_schema import unusable
 from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.wire.json_schema_limits import check_json_schema
 from sightstream.schemas.wire.response_format import JsonSchemaFormat, ResponseFormat, SectionsFormat
-from sightstream.schemas.wire.unusable_request import UnusableRequest
 
 REMEMBERED = 1024
 
@@ -31,22 +30,19 @@ def check_format(response_format: ResponseFormat) -> None:
 @lru_cache(maxsize=REMEMBERED)
 def _problem(key: FormatKey) -> str | None:
     try:
-        chosen = key.response_format
-        return _limit_problem(chosen) or _grammar_problem(chosen) or _checker_problem(chosen)
+        if isinstance(key.response_format, JsonSchemaFormat):
+            return _schema_problem(key.response_format)
+        return _grammar_problem(key.response_format)
     except Rejected as error:
         return str(error)
-    except (AttributeError, TypeError, RecursionError):
-        return "the schema is no JSON Schema"
 
 
-def _limit_problem(response_format: ResponseFormat) -> str | None:
-    """Return what the publisher would have said: who asks the pipeline directly has no publisher."""
-    if isinstance(response_format, JsonSchemaFormat):
-        try:
-            check_json_schema(response_format.json_schema.schema_)
-        except UnusableRequest as error:
-            return error.detail
-    return None
+def _schema_problem(response_format: JsonSchemaFormat) -> str | None:
+    check_schema(response_format.json_schema.schema_)
+    problem = _grammar_problem(response_format)
+    if problem is None:
+        checker_of(response_format)
+    return problem
 
 
 def _grammar_problem(response_format: ResponseFormat) -> str | None:
@@ -55,10 +51,9 @@ def _grammar_problem(response_format: ResponseFormat) -> str | None:
     grammar = grammar_of(response_format)
     if grammar is None:
         return None
-    return LLMatcher.validate_grammar(grammar, limits=limits()) or None
+    return _without_location(LLMatcher.validate_grammar(grammar, limits=limits())) or None
 
 
-def _checker_problem(response_format: ResponseFormat) -> str | None:
-    if isinstance(response_format, JsonSchemaFormat):
-        checker_of(response_format)
-    return None
+def _without_location(problem: str) -> str:
+    """llguidance names the location in the narrowed schema, which nobody but us has seen."""
+    return problem.partition(" while processing json-schema:")[0].partition("\n<state>")[0]

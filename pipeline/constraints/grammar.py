@@ -36,4 +36,6 @@ def limits() -> LLParserLimits:
     """Return the limits of compiling and of each mask; their time bounds were measured with hostile schemas."""
     from llguidance import LLParserLimits
 
-    return LLParserLimits(max_grammar_size=100_000, max_lexer_states=50_000, verbose_errors=False)
+    return LLParserLimits(
+        initial_lexer_fuel=200_000, max_grammar_size=50_000, max_lexer_states=50_000, verbose_errors=False
+    )

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _STRING = rb'"(?:[^"\\]|\\.)*"'
-_PARTS = re.compile(rb"\s*(?:(?P<text>" + _STRING + rb")|(?P<mark>[\[\]{},:])|(?P<plain>[^\s\[\]{},:\"]+))", re.DOTALL)
+_PARTS = re.compile(
+    rb"\s*(?:(?P<text>" + _STRING + rb")|(?P<mark>[\[\]{},:])|(?P<plain>[^\s\[\]{},:\"]+)|(?P<open>\"))", re.DOTALL
+)
+_WORDS = frozenset({b"true", b"false", b"null"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,10 @@ def find_spans(text: bytes) -> Iterator[Span]:
             _follow(levels, part["mark"])
         elif levels and levels[-1].is_object and levels[-1].step is None:
             levels[-1].step = json.loads(part["text"] or b'""')
-        else:
+        elif _is_whole(part, is_inside=bool(levels)):
             yield _span(levels, part)
+        else:
+            return
 
 
 def _follow(levels: list[_Level], mark: bytes) -> None:
@@ -53,10 +58,21 @@ def _follow(levels: list[_Level], mark: bytes) -> None:
         levels[-1].step = step + 1 if isinstance(step, int) else None
 
 
+def _is_whole(part: re.Match[bytes], *, is_inside: bool) -> bool:
+    """Return whether the value has ended; a number inside an object or array has when something stands behind it."""
+    if part["plain"] is None:
+        return part["text"] is not None
+    return part["plain"] in _WORDS or (_is_number(part["plain"]) and not (is_inside and part.end() == len(part.string)))
+
+
+def _is_number(plain: bytes) -> bool:
+    return plain[:1] in b"-0123456789"
+
+
 def _span(levels: list[_Level], part: re.Match[bytes]) -> Span:
     group = "text" if part["text"] is not None else "plain"
     start, end = part.span(group)
-    is_number = part["plain"] is not None and part["plain"][:1] in b"-0123456789"
+    is_number = part["plain"] is not None and _is_number(part["plain"])
     pointer = "".join(f"/{_escaped(str(level.step))}" for level in levels)
     return Span(pointer, start, end + is_number)
 

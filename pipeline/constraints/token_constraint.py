@@ -68,7 +68,9 @@ def fill_masks(constraints: Sequence[TokenConstraint], masks: NDArray[np.int32])
     rows = [(constraint.matcher, index) for index, constraint in enumerate(constraints)]
     if len(rows) > len(masks):
         raise ValueError(f"{len(rows)} answers have {len(masks)} rows of masks")
-    if rows:
+    if len(rows) == 1:  # threads would only cost time
+        rows[0][0].unsafe_compute_mask_ptr(masks.ctypes.data, masks.shape[1] * masks.itemsize)
+    elif rows:
         _executor().unsafe_compute_mask_ptr(rows, masks.ctypes.data, masks.shape[1] * masks.itemsize, len(masks))
 
 

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from sightstream.pipeline.constraints.checker import checker_of
 from sightstream.pipeline.constraints.strict_json import parse_strictly
+from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.response_format import ChoiceFormat, JsonSchemaFormat, ResponseFormat
 
 
@@ -49,7 +50,6 @@ def _parse_json(response_format: JsonSchemaFormat, text: str) -> ParsedValue:
 
 def _problem_of(response_format: JsonSchemaFormat, value: JsonValue) -> str | None:
     try:
-        checker_of(response_format).validate(value)
-    except Exception as error:
-        return f"The answer does not fit the schema: {' '.join(str(error).split())[:300]}"
-    return None
+        return checker_of(response_format).problem_of(value)
+    except Rejected as error:
+        return f"The schema cannot be used: {error}."

@@ -1,0 +1,1 @@
+"""Measures constrained answers: compiling, masks, and whether random answers pass the check."""
