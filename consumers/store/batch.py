@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from sightstream.consumers.kafka.types import PartitionId
-from sightstream.consumers.store.rows import Record, Row
+from sightstream.consumers.store.row import Record, Row
 
 # A result can have megabytes, and a batch of records is held in memory more than once.
 MAX_BATCH_BYTES = 16 * 1024**2

@@ -14,7 +14,7 @@ from typing import IO
 from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.store.batch import Position
 from sightstream.consumers.store.errors import StoreBusy, StoreError, TopicReplaced
-from sightstream.consumers.store.rows import Row
+from sightstream.consumers.store.row import Row, Value
 
 
 class Database:
@@ -68,18 +68,26 @@ class Database:
         """Write rows and positions together. A row that exists already stays as it is."""
         with self._connection:
             for row in rows:
-                self._connection.execute(_insert(row), tuple(row.values.values()))
+                self._insert(row.table, row.values)
+                for answer in row.answers:
+                    self._insert("answers", answer)
             self._set_positions(positions)
 
     def restart(self, partition: PartitionId, offset: int) -> None:
         """Delete the rows at `offset` and beyond, so that they are read again."""
         with self._connection:
-            for table in ("results", "dead_letters", "unreadable"):
+            for table in ("results", "answers", "dead_letters", "unreadable"):
                 self._connection.execute(
                     f'DELETE FROM {table} WHERE topic = ? AND partition = ? AND "offset" >= ?',  # noqa: S608 - our names
                     (*partition, offset),
                 )
             self._set_positions({partition: Position(offset)})
+
+    def _insert(self, table: str, values: Mapping[str, Value]) -> None:
+        columns = ", ".join(f'"{name}"' for name in values)
+        marks = ", ".join("?" * len(values))
+        statement = f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - our names
+        self._connection.execute(statement, tuple(values.values()))
 
     def _set_positions(self, positions: Mapping[PartitionId, Position]) -> None:
         self._connection.executemany(
@@ -87,12 +95,6 @@ class Database:
             " VALUES (?, ?, ?, ?, ?)",
             [(*partition, at.next_offset, at.record_end, at.leader_epoch) for partition, at in positions.items()],
         )
-
-
-def _insert(row: Row) -> str:
-    columns = ", ".join(f'"{name}"' for name in row.values)
-    marks = ", ".join("?" * len(row.values))
-    return f"INSERT INTO {row.table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - our own names
 
 
 def _open(path: Path) -> sqlite3.Connection:

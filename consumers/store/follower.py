@@ -17,7 +17,7 @@ from sightstream.consumers.store.batch import Batch, Position
 from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.errors import StoreError
 from sightstream.consumers.store.message import record_of
-from sightstream.consumers.store.rows import Record, Row
+from sightstream.consumers.store.row import Record, Row
 from sightstream.consumers.store.settings import StoreSettings
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from confluent_kafka import Message
 
 from sightstream.consumers.kafka.message import headers_of, record_id
-from sightstream.consumers.store.rows import Record
+from sightstream.consumers.store.row import Record
 
 
 def record_of(message: Message) -> Record:

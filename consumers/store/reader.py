@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sightstream.consumers.store.condition import value_holds
 from sightstream.consumers.store.errors import StoreError
+from sightstream.consumers.store.filter import ANSWERS, Filter, Status
+from sightstream.consumers.store.row import Value
 
-Status = Literal["answered", "dead"]
+Order = Literal["newest", "least_sure"]
+Columns = dict[str, Value]
+
 _TABLE: dict[Status, str] = {"answered": "results", "dead": "dead_letters"}
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Chooses outcomes; None means any. `product_id` also finds dead letters by key, when their value is unreadable."""
-
-    product_id: str | None = None
-    request_id: str | None = None
-    status: Status | None = None
+_SCHEMA_WITH_ANSWERS = 3
+_NEWEST = 'recorded_ms DESC, topic, partition, "offset" DESC'
+_LEAST = f"(SELECT min(a.confidence) FROM {ANSWERS} AND a.status = 'answered')"  # noqa: S608 - no value in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Outcome:
     """One outcome; `row` holds the columns of its table."""
 
     status: Status
-    row: dict[str, str | int | float | bytes | None]
+    row: Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +51,53 @@ class StoreReader:
             )
         self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
         self._connection.row_factory = sqlite3.Row
+        self._connection.create_function("value_holds", 2, value_holds, deterministic=True)
         self._path = path
 
     def close(self) -> None:
         self._connection.close()
 
-    def outcomes(self, wanted: Filter, limit: int) -> list[Outcome]:
-        """Return the newest `limit` outcomes that match, newest first."""
-        where, values = _where(wanted)
-        query = f'SELECT status, topic, partition, "offset" FROM outcomes {where} ' + (  # noqa: S608 - values are bound
-            'ORDER BY recorded_ms DESC, topic, partition, "offset" DESC LIMIT ?'
-        )
-        return [self._outcome(row) for row in self._rows(query, (*values, limit))]
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read the file as it is now while the block runs, whatever the store writes meanwhile."""
+        next(self._rows("BEGIN"), None)
+        try:
+            yield
+        finally:
+            self._connection.rollback()
+
+    def outcomes(self, wanted: Filter, limit: int | None, order: Order = "newest") -> Iterator[Outcome]:
+        """Yield the first `limit` outcomes that match: the newest, or the results with the least sure answers.
+
+        "least_sure" orders results by the lowest probability among their good answers; those without any are left out.
+        """
+        if wanted.needs_answers or order == "least_sure":
+            self._check_has_answers()
+        where, values = wanted.where()
+        if order == "least_sure":
+            where = f"{where} {'AND' if where else 'WHERE'} {_LEAST} IS NOT NULL"
+        by = _NEWEST if order == "newest" else f"{_LEAST}, {_NEWEST}"
+        query = f'SELECT status, topic, partition, "offset" FROM outcomes {where} ORDER BY {by} LIMIT ?'  # noqa: S608
+        for row in self._rows(query, (*values, -1 if limit is None else limit)):
+            yield self._outcome(row)
+
+    def answers(self, outcome: Outcome) -> list[Columns]:
+        """Return the rows of a result's questions, in their order; none for a dead letter."""
+        if outcome.status == "dead":
+            return []
+        query = 'SELECT * FROM answers WHERE topic = ? AND partition = ? AND "offset" = ? ORDER BY number'
+        return [dict(row) for row in self._rows(query, tuple(outcome.row[name] for name in _COORDINATES))]
+
+    def question_ids(self) -> list[str]:
+        """Return the ids of all questions that have answers."""
+        self._check_has_answers()
+        return [row[0] for row in self._rows("SELECT DISTINCT question_id FROM answers ORDER BY 1")]
 
     def count(self, wanted: Filter) -> Counts:
         """Count everything that matches; unreadable records match only a filter without any condition."""
-        where, values = _where(wanted)
+        if wanted.needs_answers:
+            self._check_has_answers()
+        where, values = wanted.where()
         by_status = f"SELECT status, count(*) FROM outcomes {where} GROUP BY status"  # noqa: S608 - values are bound
         repeats = f"""SELECT coalesce(sum(n - 1), 0) FROM (
             SELECT count(*) AS n FROM outcomes {where} {"AND" if where else "WHERE"} source_topic IS NOT NULL
@@ -83,7 +114,15 @@ class StoreReader:
     def _outcome(self, at: sqlite3.Row) -> Outcome:
         status: Status = at["status"]
         query = f'SELECT * FROM {_TABLE[status]} WHERE topic = ? AND partition = ? AND "offset" = ?'  # noqa: S608
-        return Outcome(status, dict(next(self._rows(query, (at["topic"], at["partition"], at["offset"])))))
+        return Outcome(status, dict(next(self._rows(query, tuple(at[name] for name in _COORDINATES)))))
+
+    def _check_has_answers(self) -> None:
+        version = next(self._rows("PRAGMA user_version"))[0]
+        if version < _SCHEMA_WITH_ANSWERS:
+            raise StoreError(
+                f"{self._path} was written by an earlier version, which kept no answers by question; "
+                f"start `sightstream store` once, which adds them"
+            )
 
     def _rows(self, query: str, values: tuple[object, ...] = ()) -> Iterator[sqlite3.Row]:
         try:
@@ -92,14 +131,4 @@ class StoreReader:
             raise StoreError(f"{self._path} can't be read as a results database: {error}") from error
 
 
-def _where(wanted: Filter) -> tuple[str, tuple[object, ...]]:
-    clauses: list[tuple[str, tuple[object, ...]]] = []
-    if wanted.product_id is not None:
-        clauses.append(('(product_id = ? OR "key" = ?)', (wanted.product_id, wanted.product_id.encode())))
-    if wanted.request_id is not None:
-        clauses.append(("request_id = ?", (wanted.request_id,)))
-    if wanted.status is not None:
-        clauses.append(("status = ?", (wanted.status,)))
-    if not clauses:
-        return "", ()
-    return "WHERE " + " AND ".join(text for text, _ in clauses), tuple(v for _, values in clauses for v in values)
+_COORDINATES = ("topic", "partition", "offset")

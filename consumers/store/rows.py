@@ -4,63 +4,26 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC
-from typing import Literal
 
-from sightstream.consumers.kafka.types import PartitionId
+from sightstream.consumers.store.result_columns import answer_columns, result_columns
+from sightstream.consumers.store.row import Record, Row, Table, Value
 from sightstream.schemas.wire.codec import WireError, decode_request, decode_result
-from sightstream.schemas.wire.dead_letter import Failure, Headers, RecordId, printable
+from sightstream.schemas.wire.dead_letter import Failure, RecordId, printable
 from sightstream.schemas.wire.request import ImageRequest
-from sightstream.schemas.wire.result import ImageResult
 
-Table = Literal["results", "dead_letters", "unreadable"]
-Value = str | int | float | bytes | None
 _MAX_INTEGER = 2**63 - 1  # SQLite's
 
 # Records that others wrote can raise these: a header of None has no decode(), the year 1 has no UTC.
 _UNREADABLE = (WireError, KeyError, ValueError, AttributeError, TypeError, OverflowError)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A record as it is on a topic."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-    leader_epoch: int | None = None
-
-    @property
-    def at(self) -> PartitionId:
-        return PartitionId(self.topic, self.partition)
-
-    @property
-    def size_bytes(self) -> int:
-        headers = sum(len(name) + len(content or b"") for name, content in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Values by column name, and the table that they belong to."""
-
-    table: Table
-    values: Mapping[str, Value]
-
-
 def result_row(record: Record) -> Row:
     """Return the row of a result. Never raises: any other record becomes an `unreadable` row."""
     try:
         result = decode_result(record.value)
-        if not isinstance(result, ImageResult):
-            raise ValueError("version 2 has no row yet")
-        return _checked("results", _position(record) | _source(record) | _result(result, record))
+        whole: dict[str, Value] = {"record": (record.value or b"").decode()}
+        answers = tuple(_position(record) | columns for columns in answer_columns(result))
+        return _checked("results", _position(record) | _source(record) | result_columns(result) | whole, answers)
     except _UNREADABLE as error:
         return _unreadable(record, error)
 
@@ -96,27 +59,6 @@ def _source_columns(source: RecordId) -> dict[str, Value]:
         "source_topic": source.topic,
         "source_partition": _integer(source.partition),
         "source_offset": _integer(source.offset),
-    }
-
-
-def _result(result: ImageResult, record: Record) -> dict[str, Value]:
-    return {
-        "request_id": result.request_id,
-        "product_id": result.product_id,
-        "question": result.question,
-        **result.answer.model_dump(),
-        "finish_reason": result.finish_reason,
-        "complete": int(result.complete),
-        "image_uri": result.image.uri,
-        "image_sha256": result.image.sha256,
-        "model_name": result.model.name,
-        "model_revision": result.model.revision,
-        "model_weights_sha256": result.model.weights_sha256,
-        "prompt_tokens": result.tokens.prompt,
-        "completion_tokens": result.tokens.completion,
-        "seconds_total": result.seconds.total,
-        "completed_at": result.completed_at.astimezone(UTC).isoformat(),
-        "record": (record.value or b"").decode(),
     }
 
 
@@ -156,11 +98,12 @@ def _unreadable(record: Record, error: Exception) -> Row:
     return Row("unreadable", _position(record) | {"why": printable(why)[:1000]} | _bytes(record))
 
 
-def _checked(table: Table, values: dict[str, Value]) -> Row:
-    for value in values.values():
-        if isinstance(value, int):
-            _integer(value)
-    return Row(table, values)
+def _checked(table: Table, values: dict[str, Value], answers: tuple[dict[str, Value], ...] = ()) -> Row:
+    for columns in (values, *answers):
+        for value in columns.values():
+            if isinstance(value, int):
+                _integer(value)
+    return Row(table, values, answers)
 
 
 def _integer(number: int) -> int:

@@ -85,7 +85,7 @@ def answer(request: ImageRequest, checkpoint: Path | None, file_root: Path | Non
 
 def show(result: AnyResult, as_json: bool) -> None:
     """Print the result. Exits 1 when none of its questions was answered."""
-    from sightstream.infra.cli.answer_table import has_answer, print_result
+    from sightstream.infra.answers.table import has_answer, print_result
 
     if as_json:
         typer.echo(result.model_dump_json(indent=2, exclude_none=True, by_alias=True))

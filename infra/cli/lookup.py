@@ -54,15 +54,27 @@ def as_text(document: dict[str, Any]) -> str:
     from sightstream.schemas.wire.dead_letter import printable
 
     result = document["result"]
-    lines = {
-        "product": result["product_id"],
-        "request": result["request_id"],
-        "question": result["question"],
-        **{name: result["answer"].get(name, "") for name in ("summary", "caption", "reasoning", "conclusion")},
-        "image": result["image"]["uri"],
-        "at": result["completed_at"],
-    }
-    return "\n".join(f"{name:<11}{printable(str(value))}" for name, value in lines.items() if value)
+    answers = _answers(result) if "answers" in result else _sections(result)
+    images = result.get("images") or [result["image"]]
+    lines = [("product", result["product_id"]), ("request", result["request_id"]), *answers]
+    lines += [*(("image", image["uri"]) for image in images), ("at", result["completed_at"])]
+    width = max(11, *(len(name) + 1 for name, _ in lines))
+    return "\n".join(f"{printable(name):<{width}}{printable(str(value))}" for name, value in lines if value)
+
+
+def _sections(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines of a result of version 1."""
+    names = ("summary", "caption", "reasoning", "conclusion")
+    return [("question", result["question"]), *((name, result["answer"].get(name, "")) for name in names)]
+
+
+def _answers(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return a line for each value of a result of version 2."""
+    from sightstream.infra.answers.table import parts_of, summaries
+    from sightstream.schemas.wire.question_answer import QuestionAnswer
+
+    answers = map(QuestionAnswer.model_validate, result["answers"])
+    return [line for answer in answers for line in summaries(parts_of(answer))]
 
 
 def _serve(settings: LookupSettings) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +13,12 @@ import typer
 from sightstream.infra.errors import CommandError
 
 if TYPE_CHECKING:
-    from sightstream.consumers.store.reader import Filter, Outcome, StoreReader
+    from sightstream.consumers.store.condition import Condition
+    from sightstream.consumers.store.filter import Filter
+    from sightstream.consumers.store.reader import Order, Outcome, StoreReader
+
+
+DEFAULT_LIMIT = 20
 
 
 def results(
@@ -21,24 +28,86 @@ def results(
     status: Annotated[
         Literal["answered", "dead"] | None, typer.Option(help="Only answers, or only dead letters.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many to show, newest first.")] = 20,
+    task: Annotated[str | None, typer.Option(help="Only answers to this task's questions.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", help="Only answers with QUESTION.field=value; also != < <= > >=. May be repeated."),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Only results with a good answer of this probability to each question."),
+    ] = None,
+    least_sure: Annotated[
+        int | None, typer.Option(min=1, help="Show this many results, those with the least sure answer first.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many to show, newest first; 20, or all with --format csv and jsonl."),
+    ] = None,
     path: Annotated[Path | None, typer.Option("--path", help="Database file; the configured one by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+    output: Annotated[
+        Literal["table", "csv", "jsonl"],
+        typer.Option("--format", help="How to print: csv and jsonl have a column for each question and field."),
+    ] = "table",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one whole JSON object per line.")] = False,
     count: Annotated[bool, typer.Option("--count", help="Print only how many there are.")] = False,
 ) -> None:
     """Show answers and dead letters. Exits 1 if nothing matches."""
     from sightstream.consumers.store.errors import StoreError
-    from sightstream.consumers.store.reader import Filter, StoreReader
+    from sightstream.consumers.store.filter import Filter
+    from sightstream.consumers.store.reader import StoreReader
     from sightstream.consumers.store.settings import StoreSettings
     from sightstream.infra.settings import load
 
-    wanted = Filter(product, request, status)
+    if output != "table" and (as_json or count):
+        raise typer.BadParameter("it has a form of its own; leave out --json and --count", param_hint="--format")
+    if least_sure is not None and (limit is not None or count):
+        raise typer.BadParameter(
+            "it counts the results itself; leave out --limit and --count", param_hint="--least-sure"
+        )
+    names = {"--product": product, "--request": request, "--task": task}
+    product, request, task = (_checked_text(option, text) for option, text in names.items())
+    wanted = Filter(product, request, status, task, _conditions(where or []), min_confidence)
+    view = View(output, as_json, limit if least_sure is None else least_sure, least_sure is not None)
     try:
         reader = StoreReader(path or load(StoreSettings).path)
-        found = _show_counts(reader, wanted, as_json) if count else _show(reader, wanted, limit, as_json)
+        found = _show_counts(reader, wanted, as_json) if count else _show(reader, wanted, view)
+        if not found:
+            _name_the_questions(reader, wanted)
     except StoreError as error:
         raise CommandError(str(error)) from error
     raise typer.Exit(0 if found else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How outcomes are printed, how many, and whether the least sure come first."""
+
+    output: Literal["table", "csv", "jsonl"]
+    as_json: bool
+    limit: int | None
+    least_sure: bool
+
+    @property
+    def order(self) -> Order:
+        return "least_sure" if self.least_sure else "newest"
+
+
+def _checked_text(option: str, text: str | None) -> str | None:
+    """Return the text. One that is not UTF-8 can be in no database, and SQLite accepts none."""
+    try:
+        return text and text.encode().decode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("the text is not UTF-8", param_hint=option) from None
+
+
+def _conditions(texts: list[str]) -> tuple[Condition, ...]:
+    from sightstream.consumers.store.condition import parse_condition
+
+    try:
+        return tuple(parse_condition(_checked_text("--where", text) or "") for text in texts)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--where") from None
 
 
 def _show_counts(reader: StoreReader, wanted: Filter, as_json: bool) -> bool:
@@ -49,14 +118,27 @@ def _show_counts(reader: StoreReader, wanted: Filter, as_json: bool) -> bool:
     return any(counts.values())
 
 
-def _show(reader: StoreReader, wanted: Filter, limit: int, as_json: bool) -> bool:
-    found = reader.outcomes(wanted, limit)
-    if as_json:
+def _show(reader: StoreReader, wanted: Filter, view: View) -> bool:
+    from sightstream.infra.cli.results_export import print_csv, print_jsonl
+    from sightstream.infra.cli.results_table import print_table
+
+    if view.output != "table":
+        return (print_csv if view.output == "csv" else print_jsonl)(reader, wanted, view.limit, view.order)
+    found = list(reader.outcomes(wanted, view.limit or DEFAULT_LIMIT, view.order))
+    if view.as_json:
         for outcome in found:
             print(json.dumps(as_document(outcome)))  # ASCII only, so that no terminal obeys a model's text
     elif found:
-        _print_table(found)
+        print_table(reader, found)
     return bool(found)
+
+
+def _name_the_questions(reader: StoreReader, wanted: Filter) -> None:
+    """Say so when a condition names a question that no result has."""
+    known = reader.question_ids() if wanted.conditions else []
+    for condition in wanted.conditions:
+        if condition.question_id not in known:
+            print(f"no result has a question {condition.question_id}; there are: {', '.join(known)}", file=sys.stderr)
 
 
 def as_document(outcome: Outcome) -> dict[str, object]:
@@ -81,26 +163,3 @@ def _base64(value: object) -> str | None:
     import base64
 
     return base64.b64encode(value).decode() if isinstance(value, bytes) else None
-
-
-def _print_table(found: list[Outcome]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from sightstream.schemas.wire.dead_letter import printable
-
-    table = Table("product", "request", "status", "answer or reason", "at")
-    for outcome in found:
-        cells = _cells(outcome)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    Console().print(table)
-
-
-def _cells(outcome: Outcome) -> tuple[str, ...]:
-    row = {name: str(value) for name, value in outcome.row.items() if value}
-    if outcome.status == "answered":
-        text, at = row.get("conclusion") or row.get("summary", ""), row["completed_at"]
-    else:
-        text, at = f"{row['reason']} ({row['stage']}): {row.get('detail', '')}", row["failed_at"]
-    return row.get("product_id", "?"), row.get("request_id", "?"), outcome.status, text, at[:19]

@@ -11,12 +11,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from sightstream.infra.answers.table import parts_of, summaries
 from sightstream.infra.lab.demo.shop import ShopImage
 from sightstream.infra.lab.demo.watch import OutcomeWatch
 from sightstream.infra.lab.demo_model.answers import labels_from_answer
 from sightstream.infra.lab.demo_model.pictures import Labels
 from sightstream.schemas.wire.dead_letter import printable
 from sightstream.schemas.wire.result import Answer, ImageResult
+from sightstream.schemas.wire.result_v2 import AnyResult
 
 SAMPLES = 8
 LABELS = ("kind", "colour", "pattern", "count", "price", "damage")
@@ -59,7 +61,7 @@ def accuracy(images: Sequence[ShopImage], watch: OutcomeWatch) -> dict[str, floa
     compared = 0
     for image in images:
         result = watch.results.get(image.request.request_id)
-        if image.labels is not None and result is not None:
+        if image.labels is not None and isinstance(result, ImageResult):
             compared += 1
             right.update(_right(image.labels, result.answer))
     return {name: right[name] / compared for name in LABELS} if compared else {}
@@ -75,14 +77,15 @@ def print_answers(console: Console, images: Sequence[ShopImage], watch: OutcomeW
     answered = [image for image in images if image.labels and image.request.request_id in watch.results]
     for image in answered[:: max(1, len(answered) // SAMPLES)][:SAMPLES]:
         result = watch.results[image.request.request_id]
-        table.add_row(image.key, image.request.question, printable(result.answer.conclusion), _truth(image.labels))
+        question = image.request.question or f"{len(image.request.all_questions)} questions"
+        table.add_row(image.key, question, printable(_shown(result)), _truth(image.labels))
     console.print(table)
 
 
-def print_lookups(console: Console, found: dict[str, ImageResult | None]) -> None:
+def print_lookups(console: Console, found: dict[str, AnyResult | None]) -> None:
     table = Table("product", "newest request", "conclusion", title="Looked up in the Faust table")
     for product, result in found.items():
-        conclusion = printable(result.answer.conclusion) if result else "not found"
+        conclusion = printable(_shown(result)) if result else "not found"
         table.add_row(product, result.request_id if result else "", conclusion)
     console.print(table)
 
@@ -121,6 +124,14 @@ def print_next_steps(console: Console, folder: Path, database: Path, kept: bool)
             "  make demo ARGS=--keep    the same, and everything keeps running for lag, lookup, publish and ask"
         )
     console.print("  README.md    your own Kafka, S3 and Llama-3.2V-11B-cot checkpoint")
+
+
+def _shown(result: AnyResult) -> str:
+    """Return the conclusion of version 1, or each value of version 2 with its probability."""
+    if isinstance(result, ImageResult):
+        return result.answer.conclusion
+    values = (line for answer in result.answers for line in summaries(parts_of(answer)))
+    return ", ".join(f"{name}: {text}" for name, text in values)
 
 
 def _truth(labels: Labels | None) -> str:

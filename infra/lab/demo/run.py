@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import sys
@@ -36,7 +37,8 @@ from sightstream.infra.runtime.folder import RuntimeFolder
 from sightstream.infra.runtime.local import DEFAULT_BUCKET, LocalRuntime
 from sightstream.infra.runtime.service import Service
 from sightstream.producers.publisher import ImagePublisher
-from sightstream.schemas.wire.result import ImageResult
+from sightstream.schemas.wire.codec import decode_result
+from sightstream.schemas.wire.result_v2 import AnyResult
 from sightstream.schemas.wire.topics import TopicSettings
 
 PARTITIONS = 6
@@ -148,25 +150,25 @@ class _Run:
         print_next_steps(self.console, folder, children.database(folder), self.options.keep)
         return counts.as_document() | {"accuracy": accuracy_by_label, "seconds": round(seconds, 1)}
 
-    def _look_up(self, folder: Path, lookup: Service) -> dict[str, ImageResult | None]:
+    def _look_up(self, folder: Path, lookup: Service) -> dict[str, AnyResult | None]:
         """Look up three answered products, once the table has caught up."""
         products = sorted({result.product_id for result in self.watch.results.values()})
         sample = products[:: max(1, len(products) // LOOKUPS)][:LOOKUPS]
         lookup.check()
 
-        def ask_all() -> dict[str, ImageResult | None]:
+        def ask_all() -> dict[str, AnyResult | None]:
             return {product: _look_up(folder, product) for product in sample}
 
         return _wait_for(ask_all, lambda found: all(found.values()))
 
 
-def _look_up(folder: Path, product: str) -> ImageResult | None:
+def _look_up(folder: Path, product: str) -> AnyResult | None:
     address = read_address(children.lookup_folder(folder))
     try:
         answer = ask(address, product) if address else None
     except LookupUnavailable:
         return None
-    return ImageResult.model_validate(answer.document["result"]) if answer else None
+    return decode_result(json.dumps(answer.document["result"]).encode()) if answer else None
 
 
 def _count_rows(folder: Path) -> int:

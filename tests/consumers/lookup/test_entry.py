@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.consumers.lookup.entry import ResultPosition, UnusableRecord, is_newer, make_entry, newest_of
-from sightstream.schemas.wire.codec import encode
+from sightstream.infra.cli.lookup import as_text
+from sightstream.schemas.wire.codec import decode_result, encode
 from sightstream.schemas.wire.dead_letter import RecordId
 from sightstream.schemas.wire.result import ImageResult
 from sightstream.schemas.wire.topics import record_key
-from tests.consumers.outcomes import NOON, result, result_record
+from tests.consumers.outcomes import NOON, answer, result, result_record, result_v2
 from tests.schemas.wire import strategies
 
 KEY, VALUE, HEADERS = result_record("r-1", "p-1", RecordId("requests", 2, 7))
@@ -31,6 +33,26 @@ def test_an_entry_holds_the_result_and_its_position(result: ImageResult, positio
     assert ImageResult.model_validate_json(json.dumps(made["result"])) == result
     assert ResultPosition(made["topic_id"], made["partition"], made["offset"]) == position
     assert made["source"] == {"topic": "requests", "partition": 2, "offset": 7}
+
+
+def test_an_entry_holds_a_result_of_version_2() -> None:
+    made = result_v2("r-2", "p-1", answer("kind", {"colour": None}, 0.5))
+    found = json.loads(make_entry(ResultPosition("a", 0, 4), b"p-1", encode(made), HEADERS))
+    assert decode_result(json.dumps(found["result"]).encode()) == made
+
+
+# As the version before wrote it to the changelog.
+OLD_ENTRY = (Path(__file__).parent / "fixtures" / "entry_of_version_1.json").read_bytes()
+
+
+def test_an_entry_of_the_version_before_is_read_and_replaced() -> None:
+    newer = result_v2("r-2", "p-1", answer("kind", "mug")).model_copy(update={"completed_at": NOON + timedelta(1)})
+    entry = make_entry(ResultPosition("topic-id", 1, 6), b"p-1", encode(newer), HEADERS)
+    assert is_newer(ResultPosition("topic-id", 1, 6), OLD_ENTRY)
+    assert not is_newer(ResultPosition("topic-id", 1, 5), OLD_ENTRY)
+    assert newest_of([OLD_ENTRY]) == OLD_ENTRY
+    assert newest_of([OLD_ENTRY, entry]) == newest_of([entry, OLD_ENTRY]) == entry
+    assert as_text(json.loads(OLD_ENTRY)).startswith("product    p-1")
 
 
 def test_a_result_without_a_source_is_shown_without_one() -> None:

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sightstream.consumers.store.database import Database
-from sightstream.consumers.store.rows import Record, dead_letter_row, result_row
+from sightstream.consumers.store.row import Record
+from sightstream.consumers.store.rows import dead_letter_row, result_row
 from sightstream.infra.cli.app import app
 from sightstream.infra.errors import CommandError
 from sightstream.schemas.wire.codec import encode

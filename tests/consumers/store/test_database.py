@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.store.batch import Position
 from sightstream.consumers.store.database import Database, migrate
 from sightstream.consumers.store.errors import StoreBusy, StoreError, TopicReplaced
-from sightstream.consumers.store.rows import Record, Row, dead_letter_row, result_row
+from sightstream.consumers.store.row import Record, Row
+from sightstream.consumers.store.rows import dead_letter_row, result_row
 from sightstream.schemas.wire.dead_letter import RecordId
 from tests.consumers.outcomes import dead_record, result_record
 
@@ -76,6 +78,8 @@ def test_restart_forgets_what_is_read_anew(tmp_path: Path) -> None:
         database.restart(PARTITION, 3)
         assert database.position(PARTITION) == Position(3)
     assert offsets(tmp_path / "r.db") == [0, 1, 2]
+    with closing(sqlite3.connect(tmp_path / "r.db")) as connection:
+        assert connection.execute('SELECT "offset" FROM answers ORDER BY 1').fetchall() == [(0,), (1,), (2,)]
 
 
 def test_positions_of_an_older_version_are_kept(tmp_path: Path) -> None:

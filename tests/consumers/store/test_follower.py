@@ -14,7 +14,8 @@ from sightstream.consumers.store.batch import MAX_BATCH_BYTES, Position
 from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.errors import StoreError, TopicReplaced
 from sightstream.consumers.store.follower import Follower, TopicRowMapping
-from sightstream.consumers.store.rows import Row, dead_letter_row, result_row
+from sightstream.consumers.store.row import Row
+from sightstream.consumers.store.rows import dead_letter_row, result_row
 from sightstream.consumers.store.settings import StoreSettings
 from sightstream.schemas.wire.dead_letter import RecordId
 from tests.consumers.outcomes import dead_record, result_record

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sightstream.infra.cli.answer_values import AnswerParts, as_text, plain_values
+from sightstream.infra.answers.values import AnswerParts, as_text, plain_values
 
 if TYPE_CHECKING:
     from sightstream.schemas.wire.question_answer import QuestionAnswer
@@ -31,11 +31,14 @@ def has_answer(result: AnyResult) -> bool:
 
 
 def _print_sections(answer: Answer) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
     from sightstream.schemas.wire.dead_letter import printable
 
     for section, text in answer.model_dump().items():
         lines = "\n  ".join(printable(line) for line in text.splitlines())
-        print(f"{section.upper()}\n  {lines}\n")
+        Console().print(Text(f"{section.upper()}\n  {lines}\n"), soft_wrap=True)
 
 
 def _print_answers(answers: tuple[QuestionAnswer, ...]) -> None:
@@ -72,6 +75,16 @@ def _shown(answer: QuestionAnswer) -> str:
     if answer.value is None:
         return answer.detail or ("null" if answer.status == "answered" else "")
     return as_text(answer.value)
+
+
+def summaries(answer: AnswerParts) -> Iterator[tuple[str, str]]:
+    """Yield the name of each value, and the value with its probability behind it; or why there is no value."""
+    if answer.status != "answered":
+        yield answer.question_id, f"({answer.status})"
+        return
+    for plain in plain_values(answer):
+        probability = f" ({percent(plain.probability)})" if plain.probability is not None else ""
+        yield plain.name, as_text(plain.value) + probability
 
 
 def percent(probability: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightstream.infra.cli.answer_table import has_answer, print_result
+from sightstream.infra.answers.table import has_answer, print_result
 from sightstream.schemas.wire.question_answer import QuestionAnswer
 from tests.consumers.outcomes import answer, result, result_v2
 

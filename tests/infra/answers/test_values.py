@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from sightstream.infra.cli.answer_values import AnswerParts, as_text, plain_values
+from sightstream.infra.answers.values import AnswerParts, as_text, plain_values
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 names = st.text(max_size=5) | st.sampled_from(["a.b", "a", "b", "\\", ".", "~1", "/"])
