@@ -74,19 +74,21 @@ def _right(labels: Labels, answer: Answer) -> list[str]:
 
 def print_answers(console: Console, images: Sequence[ShopImage], watch: OutcomeWatch) -> None:
     table = Table("image", "question", "the model's conclusion", "the truth", title="Answers beside the true labels")
-    answered = [image for image in images if image.labels and image.request.request_id in watch.results]
-    for image in answered[:: max(1, len(answered) // SAMPLES)][:SAMPLES]:
-        result = watch.results[image.request.request_id]
-        question = image.request.question or f"{len(image.request.all_questions)} questions"
-        table.add_row(image.key, question, printable(_shown(result)), _truth(image.labels))
+    answered = [
+        (image, result)
+        for image in images
+        if image.labels and isinstance(result := watch.results.get(image.request.request_id), ImageResult)
+    ]
+    for image, result in answered[:: max(1, len(answered) // SAMPLES)][:SAMPLES]:
+        table.add_row(image.key, image.request.question, printable(result.answer.conclusion), _truth(image.labels))
     console.print(table)
 
 
 def print_lookups(console: Console, found: dict[str, AnyResult | None]) -> None:
-    table = Table("product", "newest request", "conclusion", title="Looked up in the Faust table")
+    table = Table("product", "newest request", "answer", title="Looked up in the Faust table")
     for product, result in found.items():
-        conclusion = printable(_shown(result)) if result else "not found"
-        table.add_row(product, result.request_id if result else "", conclusion)
+        answer = printable(_shown(result)) if result else "not found"
+        table.add_row(product, result.request_id if result else "", answer)
     console.print(table)
 
 

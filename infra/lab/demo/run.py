@@ -20,6 +20,12 @@ from sightstream.consumers.lookup.client import LookupUnavailable, ask
 from sightstream.consumers.lookup.folder import read_address
 from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.demo import children
+from sightstream.infra.lab.demo.attributes import (
+    print_attributes,
+    print_reliability,
+    read_attributes,
+    right_fractions,
+)
 from sightstream.infra.lab.demo.lag_thread import LagThread
 from sightstream.infra.lab.demo.report import (
     Reconciliation,
@@ -145,10 +151,17 @@ class _Run:
         accuracy_by_label = accuracy(self.images, self.watch)
         print_dead_letters(self.console, self.watch)
         print_answers(self.console, self.images, self.watch)
+        attributes = read_attributes(self.images, self.watch)
+        print_attributes(self.console, attributes)
+        print_reliability(self.console, attributes)
         print_lookups(self.console, found)
         print_reconciliation(self.console, counts, accuracy_by_label, seconds)
         print_next_steps(self.console, folder, children.database(folder), self.options.keep)
-        return counts.as_document() | {"accuracy": accuracy_by_label, "seconds": round(seconds, 1)}
+        return counts.as_document() | {
+            "accuracy": accuracy_by_label,
+            "attributes": right_fractions(attributes),
+            "seconds": round(seconds, 1),
+        }
 
     def _look_up(self, folder: Path, lookup: Service) -> dict[str, AnyResult | None]:
         """Look up three answered products, once the table has caught up."""

@@ -11,11 +11,14 @@ from datetime import UTC, datetime
 from sightstream.infra.lab.demo_model.answers import FAMILIES
 from sightstream.infra.lab.demo_model.pictures import Labels, draw, sample_spec
 from sightstream.infra.lab.demo_model.questions import clean_question
+from sightstream.producers.tasks.read import find_task
+from sightstream.producers.tasks.request import request_from
 from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 
 IMAGES_PER_PRODUCT = 3
 MAX_TOKENS = 160
+SECTIONS_EVERY = 4  # images; the others are asked the task product-basics
 # The demo's workers refuse larger files, so that one of a few megabytes is enough to show it.
 MAX_IMAGE_BYTES = 2 * 1024**2
 
@@ -49,8 +52,19 @@ def _image(rng: random.Random, number: int, bucket: str) -> ShopImage:
     draw(spec).save(out, "JPEG", quality=rng.randint(70, 95))
     product = f"sku-{number // IMAGES_PER_PRODUCT:04}"
     question = clean_question(rng, FAMILIES[number % len(FAMILIES)], "test")
-    return ShopImage(
-        key, out.getvalue(), spec.labels, _request(f"photo-{number:04}", product, _uri(bucket, key), question)
+    request = _request(f"photo-{number:04}", product, _uri(bucket, key), question)
+    if number % SECTIONS_EVERY:
+        request = _task_request(request)
+    return ShopImage(key, out.getvalue(), spec.labels, request)
+
+
+def _task_request(request: ImageRequest) -> ImageRequest:
+    """Ask for the attributes of product-basics in place of the question."""
+    return request_from(
+        find_task("product-basics"),
+        request_id=request.request_id,
+        product_id=request.product_id,
+        images=request.all_images,
     )
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from sightstream.infra.lab.demo.attributes import Attribute, print_reliability, right_fractions
 from sightstream.infra.lab.demo.report import Reconciliation
 from sightstream.infra.lab.demo.shop import shop_images
 
@@ -20,6 +23,29 @@ def test_a_seed_gives_the_same_shop_again() -> None:
     assert [image.body for image in first] == [image.body for image in again]
     assert sum(image.labels is None for image in first) == 5
     assert [image.body for image in first] != [image.body for image in shop_images(8, 12, "b")]
+
+
+def test_three_of_four_images_are_asked_the_task() -> None:
+    asked = [image.request for image in shop_images(7, 12, "b") if image.labels is not None]
+    assert sum(request.task is not None for request in asked) == 9
+    assert {request.schema_version for request in asked if request.task} == {2}
+
+
+def test_values_are_as_often_right_as_they_are() -> None:
+    values = [("mug", "mug"), ("mug", "hat"), (None, "hat"), ("tie", "tie")]
+    found = [Attribute("a.jpg", "kind", value, true, 0.9) for value, true in values]
+    found.append(Attribute("a.jpg", "count", 2, 2, None))
+    assert right_fractions(found) == {"kind": 0.5, "count": 1.0}
+
+
+def test_reliability_is_printed_by_confidence() -> None:
+    out = StringIO()
+    found = [
+        Attribute("a.jpg", "kind", "mug", true, sure) for true, sure in (("mug", 1.0), ("mug", 0.995), ("hat", 0.6))
+    ]
+    print_reliability(Console(file=out, width=100), found)
+    rows = [line.replace("│", " ").split() for line in out.getvalue().splitlines() if " to " in line]
+    assert [row[3:] for row in rows] == [["1", "60.0%", "0.0%"], ["2", "99.8%", "100.0%"]]
 
 
 @pytest.mark.parametrize(
@@ -56,3 +82,4 @@ def test_a_small_demo_is_balanced(tmp_path: Path) -> None:
     assert (report["published"], report["results"], report["dead_letters"]) == (29, 24, 5)
     assert report["problems"] == []
     assert report["accuracy"]["kind"] > 0.8
+    assert min(report["attributes"][name] for name in ("kind", "colour", "pattern", "count")) > 0.8
