@@ -14,7 +14,7 @@ from typing import Any
 from sightstream.infra.lab.bench.engine.asking import Asked, Asker
 from sightstream.infra.lab.bench.engine.engines import build_engine_for, decoder_for, host_for, tiling_of
 from sightstream.infra.lab.bench.engine.facts import machine_facts, model_facts
-from sightstream.infra.lab.bench.engine.feed import Feed
+from sightstream.infra.lab.bench.engine.feed import Asks, Feed
 from sightstream.infra.lab.bench.engine.models import checkpoint_for, device_of, tutorial_checkpoint
 from sightstream.infra.lab.bench.engine.options import BenchOptions
 from sightstream.infra.lab.bench.engine.photographs import photographs
@@ -106,10 +106,10 @@ class Bench:
             self._files[tiles] = photographs(self.sizes.photographs, tiles, tiling_of(self.options).side)
         return self._files[tiles]
 
-    def feed(self, tokens: Iterator[int], tiles: int | None = None) -> Feed:
+    def feed(self, tokens: Iterator[int], tiles: int | None = None, asks: Asks = Asks()) -> Feed:  # noqa: B008 - frozen
         """Jobs from JPEG files, each numbered once in a process."""
         files = self.files(tiles or self.sizes.tiles)
-        return Feed(files, self.decoder, self.question, tokens, self.sizes.decoders, next(self._numbers))
+        return Feed(files, self.decoder, self.question, tokens, self.sizes.decoders, next(self._numbers), asks)
 
     def ask(self, requests: int, tokens: int) -> Asked:
         """So many requests that come to the idle engine at once."""

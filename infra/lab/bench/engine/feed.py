@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
 from sightstream.pipeline.types import Canvas, EngineJob, Pixels
 from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.response_format import SECTIONS_FORMAT, ResponseFormat, SectionsFormat
 
 LEAST_AHEAD = 16  # several answers end in one step, and so many jobs are then wanted at once
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """What is asked about each image: so many questions, one after the other, whose answers have a format."""
+
+    questions: int = 1
+    response_format: ResponseFormat = SECTIONS_FORMAT
 
 
 class ImageDecoder(Protocol):
@@ -24,9 +34,9 @@ class ImageDecoder(Protocol):
 
 
 class Feed:
-    """Jobs numbered from `first`, in that order. The files come round again when there are fewer than jobs.
+    """Jobs numbered from `first`, in that order. The files come round again when there are fewer than images.
 
-    Every job has an image key of its own, so no engine mistakes two of them for one image.
+    Only the questions of one image have its key in common, so no engine mistakes another for it.
     """
 
     def __init__(
@@ -37,7 +47,9 @@ class Feed:
         tokens: Iterator[int],
         threads: int,
         first: int = 0,
+        asks: Asks = Asks(),
     ) -> None:
+        self._asks = asks
         self._files, self._decoder, self._question, self._tokens = files, decoder, question, tokens
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._ahead = max(LEAST_AHEAD, 2 * threads)
@@ -79,6 +91,10 @@ class Feed:
             self._number += 1
 
     def _job(self, number: int, tokens: int) -> EngineJob:
-        pixels = self._decoder.decode(self._files[number % len(self._files)])
+        image, wanted = number // self._asks.questions, self._asks.response_format
+        pixels = self._decoder.decode(self._files[image % len(self._files)])
         options = AnalysisOptions(max_tokens=tokens)
-        return EngineJob(number, pixels, self._question, options, image_key=f"bench-{number}")
+        key, reasons = f"bench-{image}", isinstance(wanted, SectionsFormat)
+        return EngineJob(
+            number, pixels, self._question, options, image_key=key, response_format=wanted, reasons=reasons
+        )

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, GenerationConfig, MllamaForConditionalGeneration
 
+from sightstream.infra.lab.bench.engine.large_vocabulary import large_tokenizer
 from sightstream.infra.lab.bench.engine.quantized_linear import as_transformers_would, quantized_weight
 from sightstream.infra.lab.bench.engine.shapes import Scale, mllama_config
 from sightstream.infra.lab.demo_model.architecture import MAX_TILES, PIXEL_MEAN, PIXEL_STD
@@ -27,14 +28,16 @@ def random_checkpoint(
 ) -> Checkpoint:
     """A model drawn on the device from a fixed seed: seconds, and no more memory than the weights take.
 
-    Tokenizer and prompt are the demo model's. Answers run to their token limit: the only end token is the last of the
-    vocabulary, whose row of `lm_head` is zero, so that another token always scores higher. `settings` say device,
-    dtype and quantization; FP8 is made by the engine, from the weights in full. `kept_in_full` None leaves the choice
-    of what is not quantized to transformers.
+    Tokenizer and prompt are the demo model's, in the 11B shape with as many tokens as the real one has. Answers run to
+    their token limit: the only end token is the last of the vocabulary, whose row of `lm_head` is zero, so that another
+    token always scores higher. `settings` say device, dtype and quantization; FP8 is made by the engine, from the
+    weights in full. `kept_in_full` None leaves the choice of what is not quantized to transformers.
     """
     device = torch.device(device_for(settings.device))
     dtype = dtype_for(settings.dtype, device.type)
-    tokenizer = AutoTokenizer.from_pretrained(CHECKPOINT, local_files_only=True)
+    tokenizer = (
+        large_tokenizer() if scale == "11b" else AutoTokenizer.from_pretrained(CHECKPOINT, local_files_only=True)
+    )
     config = mllama_config(scale, _special(tokenizer, scale))
     with torch.device("meta"):
         model = MllamaForConditionalGeneration(config).to(dtype).eval()
@@ -50,6 +53,10 @@ def random_checkpoint(
         name=f"random-{scale}", quantization=precision(settings.quantization, dtype), engine=settings.kind
     )
     return Checkpoint(model.requires_grad_(False), _processor(tokenizer, config.vision_config.image_size), identity)
+
+
+def _tokenizer(scale: Scale) -> Any:
+    return large_tokenizer() if scale == "11b" else AutoTokenizer.from_pretrained(CHECKPOINT, local_files_only=True)
 
 
 def _special(tokenizer: Any, scale: Scale) -> dict[str, int]:

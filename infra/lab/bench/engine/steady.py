@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sightstream.infra.errors import CommandError
+from sightstream.infra.lab.bench.engine.feed import Asks
 from sightstream.infra.lab.bench.engine.figures import Figure, Measured
 from sightstream.infra.lab.bench.engine.options import Allowance
 from sightstream.infra.lab.bench.engine.saturate import Saturated, Saturator, in_hand
@@ -34,6 +35,7 @@ class Workload:
     what: str
     tiles: int
     hosted: bool = False
+    asks: Asks = Asks()  # noqa: RUF009 - frozen
 
 
 def fixed(bench: Bench, allowance: Allowance) -> Measured:
@@ -96,7 +98,7 @@ def steady(bench: Bench, workload: Workload, allowance: Allowance) -> Measured:
     """Rates of a window that opens when the engine has been full for a while. Raises CommandError without one."""
     capacity = workload.engine.capacity()
     warm, window = ceil(bench.sizes.warm_rounds * capacity), ceil(bench.sizes.window_rounds * capacity)
-    feed = bench.feed(staggered(workload.tokens, capacity), workload.tiles)
+    feed = bench.feed(staggered(workload.tokens, capacity), workload.tiles, workload.asks)
     saturator = Saturator(workload.engine, feed, bench.clock, bench.steps, bench.say)
     seen = saturator.run(warm + window, allowance)
     rates = steady_rates(seen.ended, warm, window)

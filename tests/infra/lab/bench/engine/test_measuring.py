@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from sightstream.infra.errors import CommandError
-from sightstream.infra.lab.bench.engine import decode_steps, latency, memory, prefill, steady
+from sightstream.infra.lab.bench.engine import decode_steps, latency, memory, prefill, steady, structured
 from sightstream.infra.lab.bench.engine.asking import Asked, Asker
-from sightstream.infra.lab.bench.engine.feed import Feed
+from sightstream.infra.lab.bench.engine.feed import Asks, Feed
 from sightstream.infra.lab.bench.engine.figures import Measured
 from sightstream.infra.lab.bench.engine.memory import Sample, flatness, slope
 from sightstream.infra.lab.bench.engine.options import Allowance, BenchOptions
@@ -53,8 +53,8 @@ class KnownBench:
     def steps(self) -> int:
         return self.engine.steps
 
-    def feed(self, tokens: Iterator[int], tiles: int | None = None) -> Feed:
-        return WaitingFeed([b"file"], self.decoder, "What?", tokens, 2, next(self.numbers))
+    def feed(self, tokens: Iterator[int], tiles: int | None = None, asks: Asks = Asks()) -> Feed:  # noqa: B008 - frozen
+        return WaitingFeed([b"file"], self.decoder, "What?", tokens, 2, next(self.numbers), asks)
 
     @contextmanager
     def step_moments(self) -> Iterator[list[float]]:
@@ -143,6 +143,18 @@ def test_the_engine_in_another_process_shows_no_steps() -> None:
 def test_tiles_are_measured_one_after_the_other() -> None:
     found = measured(steady.by_tiles)
     assert all(value(found, f"images_per_s_{tiles}_tiles") == pytest.approx(1.0) for tiles in (1, 2, 4))
+
+
+def test_what_shares_an_image_is_compared_with_what_does_not() -> None:
+    found = measured(structured.questions)
+    assert value(found, "speed_up") == pytest.approx(1, rel=0.2)  # to the fake engine all jobs are the same
+    assert value(found, "alone_answers_per_s") == pytest.approx(4 / (40 * STEP_S), rel=0.2)
+
+
+def test_masked_answers_are_compared_with_free_ones() -> None:
+    found = measured(structured.constrained)
+    assert value(found, "masked_ratio") == pytest.approx(1, rel=0.2)
+    assert {figure.name for figure in found.figures} > {"free_answers_per_s", "masked_answers_per_s"}
 
 
 def test_a_step_with_every_slot_in_use() -> None:
