@@ -15,6 +15,9 @@ from sightstream.schemas.wire.response_format import ChoiceFormat, JsonSchemaFor
 MAX_SHAPE_CHARS = 2000
 MAX_VALUES = 64
 
+# What is asked in the second turn, where the model has reasoned in the first one.
+SECOND_TURN = "Now give the answer alone."
+
 _NAMES = {"string": "string", "integer": "integer", "number": "number", "boolean": "true | false", "null": "null"}
 
 

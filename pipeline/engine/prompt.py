@@ -6,7 +6,7 @@ from typing import Any
 
 
 class PromptWriter:
-    """Puts a question behind an image token, by the checkpoint's own chat template."""
+    """Puts a question behind image tokens, by the checkpoint's own chat template."""
 
     def __init__(self, processor: Any) -> None:
         self._processor = processor
@@ -14,8 +14,9 @@ class PromptWriter:
         added = {str(token) for token in tokenizer.added_tokens_decoder.values()}
         self._special = sorted({*tokenizer.all_special_tokens, *added}, key=len, reverse=True)
 
-    def write(self, question: str) -> str:
+    def write(self, question: str, images: int = 1) -> str:
         """Return the whole prompt; the caller must tokenize it without adding special tokens again."""
+<<<<<<< HEAD
         return self._render([self._first_turn(question)])
 
     def write_second(self, question: str, reasoning: str, request: str) -> str:
@@ -26,6 +27,18 @@ class PromptWriter:
 
     def _first_turn(self, question: str) -> dict[str, Any]:
         content = [{"type": "image"}, {"type": "text", "text": self.defuse(question)}]
+=======
+        return self._render([self._first_turn(question, images)])
+
+    def write_second(self, question: str, reasoning: str, request: str, images: int = 1) -> str:
+        """Return the whole prompt of a second turn, which makes a `request` after the question and the reasoning."""
+        answered = {"role": "assistant", "content": [{"type": "text", "text": self.defuse(reasoning)}]}
+        second = {"role": "user", "content": [{"type": "text", "text": self.defuse(request)}]}
+        return self._render([self._first_turn(question, images), answered, second])
+
+    def _first_turn(self, question: str, images: int) -> dict[str, Any]:
+        content = [*[{"type": "image"}] * images, {"type": "text", "text": self.defuse(question)}]
+>>>>>>> 9dfcc00 (engine: generate() answers JSON under masks, scores choices, reasons in a turn before)
         return {"role": "user", "content": content}
 
     def _render(self, turns: list[dict[str, Any]]) -> str:

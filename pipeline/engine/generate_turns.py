@@ -1,0 +1,164 @@
+"""Runs transformers' generate() over a batch of prompts: free, under constraints, or along given choices."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteriaList
+
+from sightstream.pipeline.constraints.compiler import ConstraintCompiler
+from sightstream.pipeline.constraints.token_constraint import TokenConstraint
+from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.generate_steps import ForcedRows, MaskedRows, RowEnds
+from sightstream.pipeline.engine.protocol import ProgressCallback
+from sightstream.pipeline.errors import Rejected
+from sightstream.pipeline.types import Canvas, EngineJob
+from sightstream.schemas.wire.dead_letter import Reason, Stage
+from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.question_answer import EndOfAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt about a job's images, and the most tokens that may follow it."""
+
+    job: EngineJob
+    text: str
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What followed a prompt: its tokens without the end token. `num_tokens` counts that one, too.
+
+    `logprobs` are those of all tokens under the constraint, the end token's included; free text has none.
+    """
+
+    tokens: list[int]
+    finish_reason: EndOfAnswer
+    prompt_tokens: int
+    num_tokens: int
+    logprobs: list[float]
+
+
+class TurnRunner:
+    """Owns the model. Its errors are those of transformers and torch; a question that is too long is Rejected."""
+
+    def __init__(self, checkpoint: Checkpoint, max_rows: int, on_progress: ProgressCallback) -> None:
+        self._model, self._processor = checkpoint.model, checkpoint.processor
+        self._max_rows, self._on_progress = max_rows, on_progress
+        ends = self._model.generation_config.eos_token_id
+        self.ends = frozenset(ends if isinstance(ends, list) else [ends])
+
+    @cached_property
+    def compiler(self) -> ConstraintCompiler:
+        """Built with the first constrained answer: it costs a second with 128,000 tokens."""
+        logits = self._model.get_output_embeddings().weight.shape[0]
+        return ConstraintCompiler(self._processor.tokenizer, self.ends, logits)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        text: str = self._processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        return text.strip()
+
+    def choice_tokens(self, choice: str) -> list[int]:
+        """Return the canonical tokens of a choice; control tokens in it are only text."""
+        tokens: list[int] = self._processor.tokenizer.encode(
+            choice, add_special_tokens=False, split_special_tokens=True
+        )
+        return tokens
+
+    def write(self, prompts: Sequence[Prompt], constraints: Sequence[TokenConstraint] = ()) -> list[Written]:
+        """Continue all prompts together, each under its constraint where there are any.
+
+        All jobs have the same options. Raises Rejected when the longest prompt leaves no token for an answer.
+        """
+        inputs, width, tokens_left = self._inputs(prompts)
+        limits = [min(prompt.max_tokens, tokens_left) for prompt in prompts]
+        stops_repetition = prompts[0].job.stops_repetition
+        rows = RowEnds(limits, self.ends, self._on_progress, stops_repetition=stops_repetition)
+        masks = MaskedRows(constraints, rows, self.ends, self.compiler.mask_words) if constraints else None
+        output = self._generate(inputs, prompts[0].job.options, max(rows.limits), masks, rows)[:, width:]
+        if masks is not None:
+            masks.finish(output[:, -1])
+        counts = inputs["attention_mask"].sum(dim=1).tolist()
+        return [self._written(row, tokens, rows, masks, counts[row]) for row, tokens in enumerate(output.tolist())]
+
+    def score(self, prompt: Prompt, choices: Sequence[str]) -> tuple[list[float], int]:
+        """Return how probable each choice and an end behind it are, as natural logarithms, and the prompt's tokens.
+
+        Every choice is a row of its own, so the image is encoded once for each: simple, and exact for any model.
+        """
+        encoded = [self.choice_tokens(choice) for choice in choices]
+        scores: list[float] = []
+        for first in range(0, len(encoded), self._max_rows):
+            rows = encoded[first : first + self._max_rows]
+            inputs, _, tokens_left = self._inputs([prompt] * len(rows))
+            steps = max(map(len, rows)) + 1
+            if steps > tokens_left:
+                raise _too_long()
+            forced = ForcedRows(rows, self.ends)
+            limits = RowEnds([steps] * len(rows), self.ends, self._on_progress, stops_repetition=False)
+            self._generate(inputs, AnalysisOptions(), steps, forced, limits)
+            scores += forced.logprobs
+        return scores, int(inputs["attention_mask"][0].sum())
+
+    def _written(
+        self, row: int, tokens: list[int], rows: RowEnds, masks: MaskedRows | None, prompt_tokens: int
+    ) -> Written:
+        """Return the answer up to its end token; an answer without one was cut off."""
+        count = rows.lengths[row]
+        has_end = count > 0 and tokens[count - 1] in self.ends
+        is_good = has_end and (masks is None or masks.is_complete(row))
+        reason: EndOfAnswer = "stop" if is_good else "repetition" if row in rows.repeated else "length"
+        logprobs = masks.logprobs[row] if masks is not None else []
+        return Written(tokens[: count - has_end], reason, prompt_tokens, count, logprobs)
+
+    def _inputs(self, prompts: Sequence[Prompt]) -> tuple[Any, int, int]:
+        """Return the processor's tensors, left-padded, how many tokens wide they are, and how many may follow."""
+        inputs = self._processor(
+            images=[list(_images(prompt.job)) for prompt in prompts],
+            text=[prompt.text for prompt in prompts],
+            add_special_tokens=False,
+            padding=True,
+            return_tensors="pt",
+        )
+        width = inputs["input_ids"].shape[1]
+        tokens_left = self._model.config.get_text_config().max_position_embeddings - width
+        if tokens_left < 1:
+            raise _too_long()
+        return inputs.to(self._model.device, dtype=self._model.dtype), width, tokens_left
+
+    def _generate(
+        self, inputs: Any, options: AnalysisOptions, max_tokens: int, logits: LogitsProcessor | None, rows: RowEnds
+    ) -> torch.Tensor:
+        sampling: dict[str, object] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        if options.temperature > 0:
+            torch.manual_seed(secrets.randbits(63) if options.seed is None else options.seed)
+            sampling = {"do_sample": True, "temperature": options.temperature, "top_p": options.top_p, "top_k": 0}
+        with torch.inference_mode():
+            output: torch.Tensor = self._model.generate(
+                **inputs,
+                **sampling,
+                max_new_tokens=max_tokens,
+                logits_processor=LogitsProcessorList([logits] if logits is not None else []),
+                stopping_criteria=StoppingCriteriaList([rows]),
+            )
+        return output
+
+
+def _too_long() -> Rejected:
+    detail = "the question leaves the model no tokens for an answer; shorten it"
+    return Rejected(Reason.QUESTION_TOO_LONG, Stage.INFER, detail)
+
+
+def _images(job: EngineJob) -> Iterator[Image.Image]:
+    for pixels in (job.pixels, *job.more_pixels):
+        if isinstance(pixels, Canvas):
+            raise TypeError("generate() scales images itself; give it pixels")
+        yield Image.frombytes("RGB", (pixels.width, pixels.height), pixels.buffer())
