@@ -9,6 +9,7 @@ from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.question_answer import NO_CONFIDENCE, Confidence, EndOfAnswer
+from sightstream.schemas.wire.request import Detail
 from sightstream.schemas.wire.response_format import SECTIONS_FORMAT, ResponseFormat
 from sightstream.schemas.wire.result import ModelIdentity
 from sightstream.schemas.wire.result_v2 import AnyResult
@@ -85,7 +86,8 @@ class EngineJob:
     Jobs with the same `image_key` show the same pixels; without a key nothing is known. `more_pixels` are further
     images of the same question, for engines that take several. `deadline` is in seconds since 1970: after it nobody
     wants the answer. With `reasons` the model writes freely before an answer that `response_format` constrains. With
-    `stops_repetition` an answer that repeats itself is ended.
+    `stops_repetition` an answer that repeats itself is ended. `detail` is for engines that scale images elsewhere; for
+    the others `pixels` shows it.
     """
 
     id: int
@@ -98,6 +100,7 @@ class EngineJob:
     reasons: bool = True
     stops_repetition: bool = False
     more_pixels: tuple[Pixels, ...] = ()
+    detail: Detail = "high"
 
 
 @dataclass(frozen=True, slots=True)

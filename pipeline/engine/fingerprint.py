@@ -13,7 +13,7 @@ from sightstream.pipeline.engine.settings import EngineSettings
 TEXT_SETTINGS = {
     "slots": ("guided_sections", "section_separator", "cross_kv"),
     "generate": (),
-    "remote": ("remote_url", "remote_model", "remote_image"),
+    "remote": ("remote_url", "remote_model", "remote_image", "remote_choices"),
     "simulated": (),
 }
 # Part of the model's identity, which is in every cache key; "auto" for dtype and device is resolved there.

@@ -78,7 +78,7 @@ class TurnRunner:
 
         All jobs have the same options. Raises Rejected when the longest prompt leaves no token for an answer.
         """
-        inputs, width, tokens_left = self._inputs(prompts)
+        inputs, width, tokens_left = self.inputs(prompts)
         limits = [min(prompt.max_tokens, tokens_left) for prompt in prompts]
         stops_repetition = prompts[0].job.stops_repetition
         rows = RowEnds(limits, self.ends, self._on_progress, stops_repetition=stops_repetition)
@@ -98,7 +98,7 @@ class TurnRunner:
         scores: list[float] = []
         for first in range(0, len(encoded), self._max_rows):
             rows = encoded[first : first + self._max_rows]
-            inputs, _, tokens_left = self._inputs([prompt] * len(rows))
+            inputs, _, tokens_left = self.inputs([prompt] * len(rows))
             steps = max(map(len, rows)) + 1
             if steps > tokens_left:
                 raise _too_long()
@@ -119,7 +119,7 @@ class TurnRunner:
         logprobs = masks.logprobs[row] if masks is not None else []
         return Written(tokens[: count - has_end], reason, prompt_tokens, count, logprobs)
 
-    def _inputs(self, prompts: Sequence[Prompt]) -> tuple[Any, int, int]:
+    def inputs(self, prompts: Sequence[Prompt]) -> tuple[Any, int, int]:
         """Return the processor's tensors, left-padded, how many tokens wide they are, and how many may follow."""
         inputs = self._processor(
             images=[list(_images(prompt.job)) for prompt in prompts],

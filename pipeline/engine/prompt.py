@@ -16,18 +16,6 @@ class PromptWriter:
 
     def write(self, question: str, images: int = 1) -> str:
         """Return the whole prompt; the caller must tokenize it without adding special tokens again."""
-<<<<<<< HEAD
-        return self._render([self._first_turn(question)])
-
-    def write_second(self, question: str, reasoning: str, request: str) -> str:
-        """Return the whole prompt of a second turn, which makes a `request` after the question and the reasoning."""
-        answered = {"role": "assistant", "content": [{"type": "text", "text": self.defuse(reasoning)}]}
-        second = {"role": "user", "content": [{"type": "text", "text": self.defuse(request)}]}
-        return self._render([self._first_turn(question), answered, second])
-
-    def _first_turn(self, question: str) -> dict[str, Any]:
-        content = [{"type": "image"}, {"type": "text", "text": self.defuse(question)}]
-=======
         return self._render([self._first_turn(question, images)])
 
     def write_second(self, question: str, reasoning: str, request: str, images: int = 1) -> str:
@@ -38,7 +26,6 @@ class PromptWriter:
 
     def _first_turn(self, question: str, images: int) -> dict[str, Any]:
         content = [*[{"type": "image"}] * images, {"type": "text", "text": self.defuse(question)}]
->>>>>>> 9dfcc00 (engine: generate() answers JSON under masks, scores choices, reasons in a turn before)
         return {"role": "user", "content": content}
 
     def _render(self, turns: list[dict[str, Any]]) -> str:

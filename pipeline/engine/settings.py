@@ -176,6 +176,13 @@ class EngineSettings(BaseSettings):
             'Format of the images sent to the model server. "jpeg" is a quarter of the bytes, at a small loss.'
         ),
     )
+    remote_choices: Literal["json_schema", "structured_outputs"] = Field(
+        "json_schema",
+        description=(
+            "How the model server is told the choices of a closed question: as a JSON schema, which every server with "
+            'schemas understands, or "structured_outputs", vLLM\'s own field, which costs fewer tokens.'
+        ),
+    )
     remote_timeout_s: float = Field(
         300,
         gt=0,

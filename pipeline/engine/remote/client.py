@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
 from sightstream.pipeline.engine.protocol import ProgressCallback
-from sightstream.pipeline.engine.remote.protocol import only_model, question_body, read_answer
+from sightstream.pipeline.engine.remote.abilities import Abilities, probes
+from sightstream.pipeline.engine.remote.conversation import hold
+from sightstream.pipeline.engine.remote.protocol import Answer, only_model, read_answer
+from sightstream.pipeline.engine.remote.refusals import InvalidRequest
+from sightstream.pipeline.engine.remote.request_body import BodyWriter, Turn
 from sightstream.pipeline.engine.remote.server import ModelServer
 from sightstream.pipeline.engine.settings import EngineSettings
-from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
+from sightstream.pipeline.errors import CapabilityMissing, Fatal, PipelineError, Rejected, Retryable
 from sightstream.pipeline.internal_errors import judge
 from sightstream.pipeline.types import Canvas, Completion, EngineJob, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 log = logging.getLogger(__name__)
 
+HEALTH_CHECK = Turn(HEALTH_CHECK_JOB, (HEALTH_CHECK_JOB.question,), HEALTH_CHECK_JOB.options.max_tokens)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
 
 
@@ -31,6 +37,8 @@ class ModelClient:
         """Blocks until the server has answered once, `start_timeout_s` at most. Raises Fatal with what to change."""
         self._settings, self._clock = settings, clock
         self._server = ModelServer(settings)
+        self._bodies = BodyWriter(settings.remote_image, settings.remote_choices)
+        self._abilities = Abilities(clock)
         self.model = self._wait_for_server(on_progress)
 
     @property
@@ -39,10 +47,13 @@ class ModelClient:
         return self._server.pause_s
 
     def outcome(self, job: EngineJob) -> Completion | PipelineError:
-        """Blocks `remote_timeout_s`, twice for each try at most. Raises Fatal when the server refuses everything.
+        """Blocks `remote_timeout_s`, a few times for each try at most. Raises Fatal when the server refuses everything.
 
-        A bug of ours that one job triggers ends that job alone, after three tries with a health check after each.
+        What the server is known to lack ends a job at once. A bug of ours that one job triggers ends that job alone,
+        after three tries with a health check after each.
         """
+        if missing := self._abilities.missing(job):
+            return missing
         number = 0
         while True:
             number += 1
@@ -61,10 +72,23 @@ class ModelClient:
 
     def _answer(self, job: EngineJob) -> Completion:
         try:
-            return self._ask(job, self.model, self._limit_s(job))
+            return hold(job, self._ask)
         except Retryable:
             self._limit_s(job)
             raise
+        except InvalidRequest:
+            self._find_what_is_missing(job)
+            raise
+
+    def _find_what_is_missing(self, job: EngineJob) -> None:
+        """Raise CapabilityMissing if the server refuses even the simplest question of the same kind."""
+        for capability, probe in probes(job):
+            try:
+                self._send(probe, self.model, self._settings.remote_timeout_s)
+            except InvalidRequest as error:
+                missing = CapabilityMissing(capability, str(error))
+                self._abilities.remember(missing)
+                raise missing from error
 
     def _limit_s(self, job: EngineJob) -> float:
         """Return the seconds that an answer may take. Raises Rejected when it would come too late."""
@@ -73,9 +97,22 @@ class ModelClient:
             raise Rejected(Reason.DEADLINE_EXCEEDED, Stage.INFER, "the deadline passed before the model had answered")
         return min(left, self._settings.remote_timeout_s)
 
-    def _ask(self, job: EngineJob, model: str, limit_s: float) -> Completion:
-        body = question_body(job, pixels_of(job), model, self._settings.remote_image)
-        return read_answer(self._server.post("/chat/completions", body, limit_s))
+    def _ask(self, turn: Turn) -> Answer:
+        """Ask with fewer log-probabilities, or none, where the server refuses so many."""
+        refusal: InvalidRequest | None = None
+        for wanted in self._abilities.logprobs(turn.top_logprobs):
+            try:
+                answer = self._send(replace(turn, top_logprobs=wanted), self.model, self._limit_s(turn.job))
+            except InvalidRequest as error:
+                refusal = refusal or error
+                continue
+            if refusal is not None:
+                self._abilities.remember_logprobs(wanted)
+            return answer
+        raise refusal or AssertionError("nothing was asked")
+
+    def _send(self, turn: Turn, model: str, limit_s: float) -> Answer:
+        return read_answer(self._server.post("/chat/completions", self._bodies.write(turn, model), limit_s))
 
     def _confirm_refusal(self, error: Rejected | Fatal) -> PipelineError:
         """Return the error of a job whose refusal is real. Raises Fatal when the server fails the health check too."""
@@ -90,7 +127,7 @@ class ModelClient:
     def _check_health(self) -> None:
         """Raises Retryable when the server can't be asked now, Fatal when it refuses even this."""
         try:
-            self._ask(HEALTH_CHECK_JOB, self.model, self._settings.remote_timeout_s)
+            self._send(HEALTH_CHECK, self.model, self._settings.remote_timeout_s)
         except Rejected as error:
             raise _refuses_everything(error) from error
 
@@ -114,7 +151,7 @@ class ModelClient:
 
     def _check_model(self, limit_s: float) -> str:
         model = self._settings.remote_model or only_model(self._server.get("/models", limit_s))
-        self._ask(HEALTH_CHECK_JOB, model, limit_s)
+        self._send(HEALTH_CHECK, model, limit_s)
         return model
 
 

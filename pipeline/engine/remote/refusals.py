@@ -30,6 +30,10 @@ _TOO_LONG = re.compile(
 )
 
 
+class InvalidRequest(Rejected):
+    """The server refuses what stands in the request: another way of asking may be good."""
+
+
 def retryable(detail: str) -> Retryable:
     """Return the error; `detail` continues "the model server ..."."""
     return Retryable(Stage.INFER, f"the model server {detail}", DEPENDENCY)
@@ -49,7 +53,7 @@ def error_for(status: int, headers: Message, body: bytes, secret: str | None) ->
     if status in (400, 422) and _TOO_LONG.search(message):
         return Rejected(Reason.QUESTION_TOO_LONG, Stage.INFER, f"{detail}; shorten it or ask for fewer tokens")
     if status in (400, 422):
-        return Rejected(Reason.ENGINE_REFUSED, Stage.INFER, detail)
+        return InvalidRequest(Reason.ENGINE_REFUSED, Stage.INFER, detail)
     detail = f"{detail}; {_ADVICE.get(status, 'check SIGHTSTREAM_ENGINE_REMOTE_URL')}"
     return Rejected(Reason.ENGINE_REFUSED, Stage.INFER, detail) if status == 413 else Fatal(detail)
 

@@ -10,7 +10,7 @@ from sightstream.pipeline.constraints.repetition import RepetitionGuard
 from sightstream.pipeline.constraints.token_constraint import TokenConstraint
 from sightstream.pipeline.decode.tiles import Tiling, to_tiles
 from sightstream.pipeline.engine.checkpoint import Checkpoint
-from sightstream.pipeline.engine.format_prompt import with_format
+from sightstream.pipeline.engine.format_prompt import SECOND_TURN, with_format
 from sightstream.pipeline.engine.prompt import PromptWriter
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.slots.choice_encoder import ChoiceEncoder
@@ -29,7 +29,6 @@ from sightstream.schemas.wire.response_format import ChoiceFormat, SectionsForma
 
 DEFAULT_SEPARATOR = "\n\n"  # between sections, where the checkpoint does not say
 MAX_CONTEXT = 8192  # tokens of prompt and answer; every row of the decode inputs lists pages for so many
-SECOND_TURN = "Now give the answer alone."
 REASONING_SECTIONS = 3  # those before the conclusion
 
 

@@ -23,6 +23,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: _HttpServer
+    question: Question
 
     def do_GET(self) -> None:
         self.server.fake.models(self)
@@ -30,7 +31,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         fake = self.server.fake
-        question = Question(self.path, dict(self.headers), asked, time.monotonic())
+        self.question = question = Question(self.path, dict(self.headers), asked, time.monotonic())
         with fake.lock:
             fake.probes.append(question) if question.is_probe else fake.questions.append(question)
             fake.now += 1

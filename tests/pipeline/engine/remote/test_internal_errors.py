@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from sightstream.pipeline.engine.remote import client
 from sightstream.pipeline.engine.remote.engine import RemoteEngine
-from sightstream.pipeline.engine.remote.protocol import question_body
+from sightstream.pipeline.engine.remote.request_body import BodyWriter, Turn
 from sightstream.pipeline.errors import Fatal, Rejected, Retryable
 from sightstream.pipeline.internal_errors import MAX_TRIES
 from sightstream.pipeline.own_parts import LOCAL_RESOURCES
@@ -25,14 +22,14 @@ class Bodies:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
         self.error, self.broken, self.asked = error, False, 0
-        self._write = question_body
-        monkeypatch.setattr(client, "question_body", self)
+        self._write = BodyWriter.write
+        monkeypatch.setattr(BodyWriter, "write", lambda *asked: self.write(*asked))  # noqa: PLW0108 - a bound method gets no writer
 
-    def __call__(self, job: EngineJob, *rest: Any) -> bytes:
-        self.asked += job.question == BUGGY
-        if job.question == BUGGY or self.broken:
+    def write(self, writer: BodyWriter, turn: Turn, model: str) -> bytes:
+        self.asked += turn.job.question == BUGGY
+        if turn.job.question == BUGGY or self.broken:
             raise self.error
-        return self._write(job, *rest)
+        return self._write(writer, turn, model)
 
 
 def test_a_bug_in_one_question_is_an_internal_error_after_three_tries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sightstream.pipeline.engine.prompt import PromptWriter
-from sightstream.pipeline.engine.remote.protocol import defuse, only_model, read_answer
+from sightstream.pipeline.engine.remote.protocol import Answer, only_model, read_answer
 from sightstream.pipeline.engine.remote.refusals import error_for, retry_after_s
+from sightstream.pipeline.engine.remote.request_body import defuse
 from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
-from sightstream.pipeline.types import Completion
 from sightstream.schemas.wire.result import FinishReason
 from tests.pipeline.engine.remote.fake_server import completion
 
@@ -64,7 +64,7 @@ bodies = st.binary(max_size=200) | json_values.map(lambda value: json.dumps(valu
 @given(bodies)
 def test_any_body_is_an_answer_or_an_error_of_ours(body: bytes) -> None:
     for read in (read_answer, only_model):
-        assert isinstance(_read_or_error(read, body), (Completion, str, PipelineError))
+        assert isinstance(_read_or_error(read, body), (Answer, str, PipelineError))
 
 
 def _read_or_error(read: Callable[[bytes], object], body: bytes) -> object:
@@ -85,7 +85,7 @@ def test_any_refusal_has_an_error(status: int, body: bytes) -> None:
 @given(st.text(), st.sampled_from(["stop", "length"]), st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1))
 def test_what_was_said_is_read_back(text: str, reason: FinishReason, prompt: int, said: int) -> None:
     body = completion(text, reason, usage={"prompt_tokens": prompt, "completion_tokens": said})
-    assert read_answer(json.dumps(body).encode()) == Completion(text.strip(), reason, prompt, said)
+    assert read_answer(json.dumps(body).encode()) == Answer(text.strip(), reason, prompt, said)
 
 
 def headers(value: str | None) -> Message:

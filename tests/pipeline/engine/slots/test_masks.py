@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
-from sightstream.pipeline.engine.generate import GenerateEngine
+from sightstream.pipeline.engine.generate_turns import Prompt, TurnRunner
+from sightstream.pipeline.engine.prompt import PromptWriter
 from sightstream.pipeline.engine.slots import pending_tokens
 from sightstream.pipeline.engine.slots.decode_inputs import DecodeInputs
 from sightstream.pipeline.engine.slots.engine import SlotEngine
@@ -40,10 +41,11 @@ def expected(stock: Checkpoint) -> torch.Tensor:
 
 def generated(stock: Checkpoint, asked: EngineJob) -> torch.Tensor:
     """Logits [steps, vocabulary] of what generate() says to it alone."""
-    engine = GenerateEngine(stock, slot_settings(kind="generate"), lambda: None)
+    runner = TurnRunner(stock, 1, lambda: None)
+    prompt = Prompt(asked, PromptWriter(stock.processor).write(asked.question), STEPS)
     with torch.inference_mode():
         out = stock.model.generate(
-            **engine._inputs([asked]),
+            **runner.inputs([prompt])[0],
             do_sample=False,
             max_new_tokens=STEPS,
             output_logits=True,
