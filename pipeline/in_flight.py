@@ -136,6 +136,7 @@ class InFlightRequest:
             question.asked.text,
             question.options,
             image_key=image_key(self.sha256s, self.request.detail),
+            detail=self.request.detail,
             deadline=deadline,
             response_format=question.asked.response_format,
             reasons=question.asked.reasons,
