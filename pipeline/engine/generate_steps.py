@@ -1,4 +1,4 @@
-"""What happens at each step of generate() beside the model: masks, forced choices, and the ends of rows."""
+"""What happens at each step of generate() beside the model: masks, and the ends of rows."""
 
 from __future__ import annotations
 
@@ -77,9 +77,10 @@ class MaskedRows(LogitsProcessor):  # type: ignore[misc]
         if self._scored is None:
             return
         chosen = self._scored.gather(1, tokens.to(self._scored.device)[:, None])[:, 0].tolist()
-        for row, (token, logprob) in enumerate(zip(tokens.tolist(), chosen, strict=True)):
+        ending = self._scored[:, self._ends].logsumexp(dim=-1).tolist()  # any end token says the same
+        for row, token in enumerate(tokens.tolist()):
             if not self._ended[row]:
-                self.logprobs[row].append(logprob)
+                self.logprobs[row].append(ending[row] if token in self._ends else chosen[row])
                 self._ended[row] = self._rows.ended[row]
                 if token not in self._ends:
                     self._constraints[row].accept(token)
@@ -98,26 +99,3 @@ class MaskedRows(LogitsProcessor):  # type: ignore[misc]
                 allowed[row] = False
                 allowed[row, self._ends] = True
         return torch.from_numpy(allowed).to(scores.device)
-
-
-class ForcedRows(LogitsProcessor):  # type: ignore[misc]
-    """Makes each row write its given tokens and then an end, and adds up how probable the model found that.
-
-    `logprobs` [rows] are natural logarithms; any of the end tokens may stand at the end, so theirs add up.
-    """
-
-    def __init__(self, rows: Sequence[Sequence[int]], ends: frozenset[int]) -> None:
-        self._rows, self._ends, self._step = rows, sorted(ends), 0
-        self.logprobs = [0.0] * len(rows)
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        step, self._step = self._step, self._step + 1
-        scored = scores.float().log_softmax(dim=-1)
-        forced = torch.full_like(scores, float("-inf"), dtype=torch.float32)
-        for row, tokens in enumerate(self._rows):
-            if step < len(tokens):
-                self.logprobs[row] += float(scored[row, tokens[step]])
-            elif step == len(tokens):
-                self.logprobs[row] += float(scored[row, self._ends].logsumexp(dim=0))
-            forced[row, tokens[step] if step < len(tokens) else self._ends[0]] = 0.0
-        return forced

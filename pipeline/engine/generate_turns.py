@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteriaL
 from sightstream.pipeline.constraints.compiler import ConstraintCompiler
 from sightstream.pipeline.constraints.token_constraint import TokenConstraint
 from sightstream.pipeline.engine.checkpoint import Checkpoint
-from sightstream.pipeline.engine.generate_steps import ForcedRows, MaskedRows, RowEnds
+from sightstream.pipeline.engine.generate_steps import MaskedRows, RowEnds
 from sightstream.pipeline.engine.protocol import ProgressCallback
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import Canvas, EngineJob
@@ -92,21 +93,55 @@ class TurnRunner:
     def score(self, prompt: Prompt, choices: Sequence[str]) -> tuple[list[float], int]:
         """Return how probable each choice and an end behind it are, as natural logarithms, and the prompt's tokens.
 
-        Every choice is a row of its own, so the image is encoded once for each: simple, and exact for any model.
+        The image and the prompt are computed once. Any end token may follow a choice, so theirs add up.
         """
         encoded = [self.choice_tokens(choice) for choice in choices]
-        scores: list[float] = []
-        for first in range(0, len(encoded), self._max_rows):
-            rows = encoded[first : first + self._max_rows]
-            inputs, _, tokens_left = self.inputs([prompt] * len(rows))
-            steps = max(map(len, rows)) + 1
-            if steps > tokens_left:
-                raise _too_long()
-            forced = ForcedRows(rows, self.ends)
-            limits = RowEnds([steps] * len(rows), self.ends, self._on_progress, stops_repetition=False)
-            self._generate(inputs, AnalysisOptions(), steps, forced, limits)
-            scores += forced.logprobs
-        return scores, int(inputs["attention_mask"][0].sum())
+        inputs, width, tokens_left = self.inputs([prompt])
+        if max(map(len, encoded)) >= tokens_left:
+            raise _too_long()
+        with torch.inference_mode():
+            cache, first = self._prefill(inputs)
+            scores: list[float] = []
+            for start in range(0, len(encoded), self._max_rows):
+                scores += self._continue(inputs, cache, first, encoded[start : start + self._max_rows])
+                self._on_progress()
+        return scores, width
+
+    def _prefill(self, inputs: Any) -> tuple[Any, torch.Tensor]:
+        """Return the cache of one prompt, and the log-probabilities [vocabulary] of what may follow it."""
+        output = self._model.generate(
+            **inputs,
+            do_sample=False,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            max_new_tokens=1,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        return output.past_key_values, output.logits[0][0].float().log_softmax(dim=-1)
+
+    def _continue(self, inputs: Any, cache: Any, first: torch.Tensor, rows: list[list[int]]) -> list[float]:
+        """Score some choices in one forward pass behind a copy of the prompt's cache; shorter ones are padded."""
+        longest = max(map(len, rows))
+        padded = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=self._model.device)
+        copies = copy.deepcopy(cache)
+        copies.batch_repeat_interleave(len(rows))
+        prepared = self._model.prepare_inputs_for_generation(
+            padded,
+            next_sequence_length=longest,
+            past_key_values=copies,
+            use_cache=True,
+            is_first_iteration=False,
+            **_lengthened(inputs, len(rows), longest),
+        )
+        following = self._model(**prepared, return_dict=True).logits.float().log_softmax(dim=-1)
+        return [self._sum(first, following[index], row) for index, row in enumerate(rows)]
+
+    def _sum(self, first: torch.Tensor, following: torch.Tensor, row: list[int]) -> float:
+        before = [first, *following[: len(row)]]  # the log-probabilities before each token, and before the end
+        written = sum(float(scored[token]) for scored, token in zip(before, row, strict=False))
+        return written + float(before[-1][sorted(self.ends)].logsumexp(dim=0))
 
     def _written(
         self, row: int, tokens: list[int], rows: RowEnds, masks: MaskedRows | None, prompt_tokens: int
@@ -122,7 +157,7 @@ class TurnRunner:
     def inputs(self, prompts: Sequence[Prompt]) -> tuple[Any, int, int]:
         """Return the processor's tensors, left-padded, how many tokens wide they are, and how many may follow."""
         inputs = self._processor(
-            images=[list(_images(prompt.job)) for prompt in prompts],
+            images=[list(images_of(prompt.job)) for prompt in prompts],
             text=[prompt.text for prompt in prompts],
             add_special_tokens=False,
             padding=True,
@@ -152,12 +187,20 @@ class TurnRunner:
         return output
 
 
+def _lengthened(inputs: Any, rows: int, tokens: int) -> dict[str, torch.Tensor]:
+    """Return the masks of one prompt for several rows with further tokens, which see what its last one sees."""
+    masks = {name: inputs[name] for name in ("attention_mask", "cross_attention_mask") if name in inputs}
+    longer = {name: torch.cat([mask, *[mask[:, -1:]] * tokens], dim=1) for name, mask in masks.items()}
+    return {name: mask.repeat_interleave(rows, dim=0) for name, mask in longer.items()}
+
+
 def _too_long() -> Rejected:
     detail = "the question leaves the model no tokens for an answer; shorten it"
     return Rejected(Reason.QUESTION_TOO_LONG, Stage.INFER, detail)
 
 
-def _images(job: EngineJob) -> Iterator[Image.Image]:
+def images_of(job: EngineJob) -> Iterator[Image.Image]:
+    """Yield the job's images. Raises TypeError for a canvas."""
     for pixels in (job.pixels, *job.more_pixels):
         if isinstance(pixels, Canvas):
             raise TypeError("generate() scales images itself; give it pixels")

@@ -12,7 +12,8 @@ import torch
 from sightstream.pipeline.constraints.choice_confidence import choice_confidence
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.format_prompt import with_format
-from sightstream.pipeline.engine.generate import GenerateEngine
+from sightstream.pipeline.engine.generate_turns import images_of
+from sightstream.pipeline.engine.prompt import PromptWriter
 from sightstream.pipeline.engine.slots import choice_encoder, choice_scorer
 from sightstream.pipeline.engine.slots.engine import SlotEngine
 from sightstream.pipeline.engine.slots.prefill import Prefill
@@ -63,11 +64,10 @@ def _choices(asked: EngineJob) -> tuple[str, ...]:
 
 
 def _score(stock: Checkpoint, asked: EngineJob, choice: str, terminators: Sequence[str], prefix: str) -> float:
-    engine = GenerateEngine(stock, slot_settings(kind="generate"), lambda: None)
     tokenizer = stock.processor.tokenizer
-    prompt = engine._prompts.write(with_format(asked.question, asked.response_format)) + prefix
+    prompt = PromptWriter(stock.processor).write(with_format(asked.question, asked.response_format)) + prefix
     inputs: Any = stock.processor(
-        images=[[image]] if (image := _image(asked)) else None,
+        images=[list(images_of(asked))],
         text=[prompt],
         add_special_tokens=False,
         return_tensors="pt",
@@ -83,12 +83,6 @@ def _score(stock: Checkpoint, asked: EngineJob, choice: str, terminators: Sequen
     ends = [stock.processor.tokenizer.convert_tokens_to_ids(each) for each in terminators]
     steps = [logprobs[start - 1 + at, token].item() for at, token in enumerate(tokens)]
     return float(sum(steps) + logprobs[-1, ends].logsumexp(dim=-1).item())
-
-
-def _image(asked: EngineJob) -> Any:
-    from sightstream.pipeline.engine.generate import _image as image_of
-
-    return image_of(asked)
 
 
 def ends_of(stock: Checkpoint) -> list[str]:
