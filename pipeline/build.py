@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sightstream.pipeline.cache.build import build_answer_cache, build_result_cache
 from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.constraints.format_check import check_format
@@ -9,6 +11,7 @@ from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.engine.host import EngineHost
+from sightstream.pipeline.engine.image_limit import image_limit
 from sightstream.pipeline.engine.image_processor import read_tiling
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal
@@ -16,7 +19,9 @@ from sightstream.pipeline.fetch.build import build_fetcher
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
+from sightstream.pipeline.several_images import check_image_count
 from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.request import ImageRequest
 
 
 def build_flow(
@@ -33,12 +38,28 @@ def build_flow(
     first `collect`.
     """
     result_cache = build_result_cache(cache) if cache else None
-    decoder = Decoder(decode, _tiling(engine), flow.max_bytes)
+    tiling = _tiling(engine)
+    decoder = Decoder(decode, tiling, flow.max_bytes)
     host = EngineHost(engine, memory=decoder.memory)
     answers = build_answer_cache(result_cache, cache, decode, engine, host) if cache and result_cache else None
     coalesce = cache is None or cache.coalesce_in_flight
     fetcher = build_fetcher(fetch, s3)
-    return Flow(flow, fetcher, decoder, host, cache=answers, coalesce=coalesce, check_format=check_format)
+    return Flow(
+        flow,
+        fetcher,
+        decoder,
+        host,
+        cache=answers,
+        coalesce=coalesce,
+        check_request=partial(_check_request, image_limit(engine, tiling)),
+    )
+
+
+def _check_request(max_images: int, request: ImageRequest) -> None:
+    """Raise Rejected for more images than the engine sees, and for a format that no answer can be held to."""
+    check_image_count(request, max_images)
+    for question in request.all_questions:
+        check_format(question.response_format)
 
 
 def _tiling(settings: EngineSettings) -> Tiling | None:

@@ -41,7 +41,6 @@ from sightstream.pipeline.types import (
 )
 from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
-from sightstream.schemas.wire.response_format import ResponseFormat
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +65,13 @@ class Flow:
         clocks: Clocks = CLOCKS,
         cache: AnswerCache | None = None,
         coalesce: bool = True,
-        check_format: Callable[[ResponseFormat], None] = lambda _: None,
+        check_request: Callable[[ImageRequest], None] = lambda _: None,
     ) -> None:
         """Without `cache` no answer is kept. With `coalesce`, equal questions in progress share the work.
 
-        `check_format` raises Rejected for a format that no answer can be held to.
+        `check_request` raises Rejected for what the engine can't do, before anything is fetched.
         """
-        self._settings, self._clocks, self._check_format = settings, clocks, check_format
+        self._settings, self._clocks, self._check_request = settings, clocks, check_request
         self._fetcher, self._decoder, self._engine = fetcher, decoder, engine
         self._cache = cache or disabled_cache()
         self._known_good = KnownGoodJobs(fetcher, decoder, clocks)
@@ -145,17 +144,13 @@ class Flow:
         """Return the images; none if all answers are known without them. What was answered about others is dropped."""
         request = turn.request
         self._budget.wait()
-        self._check_formats(request)
+        self._check_request(request.request)
         with request.stage(Stage.FETCH):
             images = self._read(request)
         turn.end_fetch()
         if images and request.identify(tuple(image.sha256 for image in images)):
             self._start_anew(request)
         return images
-
-    def _check_formats(self, request: InFlightRequest) -> None:
-        for question in request.questions:
-            self._check_format(question.asked.response_format)
 
     def _read(self, request: InFlightRequest) -> tuple[FetchedImage, ...]:
         def on_fetched(image: ImageRef, held_bytes: int) -> None:

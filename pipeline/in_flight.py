@@ -135,13 +135,13 @@ class InFlightRequest:
             first,
             question.asked.text,
             question.options,
-            image_key=image_key(self.sha256s, self.request.detail),
-            detail=self.request.detail,
+            image_key=image_key(self.sha256s, self.images.detail),
             deadline=deadline,
             response_format=question.asked.response_format,
             reasons=question.asked.reasons,
             stops_repetition=self.request.schema_version > 1,
             more_pixels=tuple(each for each in more if isinstance(each, Pixels)),
+            detail=self.images.detail,
         )
 
     # --- its questions ------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def to_result(
         requested_model=request.model,
         lane=request.lane,
         answers=tuple(answers),
-        images=tuple(_seen_v2(request, *each) for each in zip(request.all_images, sha256s, one.files, strict=True)),
+        images=tuple(_seen_v2(*each) for each in zip(request.all_images, sha256s, one.files, strict=True)),
         model=one.model,
         tokens=TokenCounts(prompt=sum(t.prompt for t in tokens), completion=sum(t.completion for t in tokens)),
         seconds=seconds,
@@ -80,7 +80,6 @@ def _seen(image: ImageRef, sha256: str, file: SeenFile) -> SeenImage:
     )
 
 
-def _seen_v2(request: ImageRequest, image: ImageRef, sha256: str, file: SeenFile) -> SeenImageV2:
+def _seen_v2(image: ImageRef, sha256: str, file: SeenFile) -> SeenImageV2:
     facts = dict(_seen(image, sha256, file))
-    detail = "low" if request.detail == "low" else "high"
-    return SeenImageV2(**facts, detail=detail, pixels=file.seen_size, truncated=file.truncated)
+    return SeenImageV2(**facts, detail=file.detail, pixels=file.seen_size, truncated=file.truncated)

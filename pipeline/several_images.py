@@ -1,6 +1,6 @@
 """Requests about several images: which of them an error is about, and how they come before the engine together.
 
-An engine with tiles gets them on one canvas, as many as it has tiles; one without gets them one by one.
+An engine with tiles gets them on one canvas, a tile for each; one without gets them one by one.
 """
 
 from __future__ import annotations
@@ -9,19 +9,27 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from sightstream.pipeline.decode.grid import compose
 from sightstream.pipeline.decode.tiles import fitted_size
 from sightstream.pipeline.errors import CapabilityMissing, Rejected, Retryable
 from sightstream.pipeline.stages import DecodeStage, ServerBusy
 from sightstream.pipeline.types import Canvas, FetchedImage, Pixels, SeenFile
-from sightstream.schemas.wire.request import MAX_IMAGES, ImageRequest
+from sightstream.schemas.wire.request import MAX_IMAGES, Detail, ImageRequest
 
 # So many requests decode several images at once. Each holds the memory of some while it waits for that of the next:
 # together they need far less than a decoder has, so one of them always goes on.
 MAX_AT_ONCE = 512 // MAX_IMAGES
 
 _permits = threading.BoundedSemaphore(MAX_AT_ONCE)
+
+
+def check_image_count(request: ImageRequest, limit: int) -> None:
+    """Raise CapabilityMissing for more images than the engine sees in one question."""
+    count = len(request.all_images)
+    if count > limit:
+        raise CapabilityMissing("images", f"it sees {limit} at most in one question, and the request has {count}")
 
 
 @contextmanager
@@ -46,11 +54,15 @@ def _with_subject(error: Rejected | Retryable, subject: str) -> Rejected | Retry
 
 @dataclass(frozen=True, slots=True)
 class DecodedImages:
-    """What the engine gets, and what to say of each image. Of the former, the decoder must get back `decoded`."""
+    """What the engine gets, and what to say of each image. Of the former, the decoder must get back `decoded`.
+
+    `detail` is what the engine is asked for: what is low was decoded onto one tile, where the engine has tiles.
+    """
 
     pixels: tuple[Pixels | Canvas, ...]
     files: tuple[SeenFile, ...]
     decoded: tuple[Pixels | Canvas, ...]
+    detail: Detail = "high"
 
     @property
     def size_bytes(self) -> int:
@@ -63,7 +75,15 @@ def decode_images(decoder: DecodeStage, request: ImageRequest, images: Sequence[
         with _permits:
             return _decode_several(decoder, request, images)
     pixels = decoder.decode(images[0].data, 1 if request.detail == "low" else None)
-    return DecodedImages((pixels,), (_seen_file(images[0], pixels),), (pixels,))
+    detail = _detail(request.detail, pixels)
+    return DecodedImages((pixels,), (_seen_file(images[0], pixels, detail),), (pixels,), detail)
+
+
+def _detail(asked: Detail, pixels: Pixels | Canvas) -> Detail:
+    """Decide "auto" where the tiles are ours: an image that one tile holds in full loses nothing."""
+    if asked == "auto" and isinstance(pixels, Canvas):
+        return "low" if max(pixels.width, pixels.height) <= pixels.side else "high"
+    return asked
 
 
 def _decode_several(decoder: DecodeStage, request: ImageRequest, images: Sequence[FetchedImage]) -> DecodedImages:
@@ -74,17 +94,18 @@ def _decode_several(decoder: DecodeStage, request: ImageRequest, images: Sequenc
         for number, image in enumerate(images):
             with about_image(request, number):
                 pixels = decoder.decode(image.data, 1)
-            files.append(_seen_file(image, pixels))
             if isinstance(pixels, Pixels):
                 decoded.append(pixels)
             else:
                 canvases.append(_copy(decoder, pixels))
+            # On a canvas together they are never computed alone, whatever was asked for.
+            files.append(_seen_file(image, pixels, "high" if canvases else request.detail))
         seen = (compose(canvases),) if canvases else tuple(decoded)
     except BaseException:
         for each in decoded:
             decoder.release(each)
         raise
-    return DecodedImages(seen, tuple(files), tuple(decoded))
+    return DecodedImages(seen, tuple(files), tuple(decoded), "high" if canvases else request.detail)
 
 
 def _copy(decoder: DecodeStage, canvas: Canvas) -> Canvas:
@@ -95,8 +116,11 @@ def _copy(decoder: DecodeStage, canvas: Canvas) -> Canvas:
         decoder.release(canvas)
 
 
-def _seen_file(image: FetchedImage, pixels: Pixels | Canvas) -> SeenFile:
-    return SeenFile(len(image.data), pixels.format, pixels.width, pixels.height, _seen_size(pixels))
+def _seen_file(image: FetchedImage, pixels: Pixels | Canvas, detail: Detail) -> SeenFile:
+    seen: Literal["high", "low"] = "low" if detail == "low" else "high"
+    return SeenFile(
+        len(image.data), pixels.format, pixels.width, pixels.height, seen_size=_seen_size(pixels), detail=seen
+    )
 
 
 def _seen_size(pixels: Pixels | Canvas) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.shared_memory_pool import Block
@@ -86,8 +87,8 @@ class EngineJob:
     Jobs with the same `image_key` show the same pixels; without a key nothing is known. `more_pixels` are further
     images of the same question, for engines that take several. `deadline` is in seconds since 1970: after it nobody
     wants the answer. With `reasons` the model writes freely before an answer that `response_format` constrains. With
-    `stops_repetition` an answer that repeats itself is ended. `detail` is for engines that scale images elsewhere; for
-    the others `pixels` shows it.
+    `stops_repetition` an answer that repeats itself is ended. With the detail "low" the pixels are at most one tile,
+    which the engine computes alone; "auto" comes only with Pixels, for an engine that decides it itself.
     """
 
     id: int
@@ -130,7 +131,8 @@ class FinishedJob:
 class SeenFile:
     """What a result says of one image: the file that was fetched, and how the model saw it.
 
-    `seen_size` is the width and height on the model's tiles, None for an engine that gets the image as it is.
+    `seen_size` is the width and height on the model's tiles, None for an engine that gets the image as it is; with the
+    detail "low" the model saw it alone, on one tile.
     """
 
     size_bytes: int
@@ -139,6 +141,7 @@ class SeenFile:
     height: int
     seen_size: tuple[int, int] | None = None
     truncated: bool = False
+    detail: Literal["high", "low"] = "high"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -28,6 +28,7 @@ class CachedImage(WireModel):
     height: Size
     seen_size: tuple[Size, Size] | None = None
     truncated: bool = False
+    detail: Literal["high", "low"] = "high"
 
 
 class CachedAnswer(WireModel):
@@ -70,8 +71,10 @@ def _image(file: SeenFile) -> CachedImage:
         height=file.height,
         seen_size=file.seen_size,
         truncated=file.truncated,
+        detail=file.detail,
     )
 
 
 def _file(image: CachedImage) -> SeenFile:
-    return SeenFile(image.bytes, image.format, image.width, image.height, image.seen_size, image.truncated)
+    size = (image.width, image.height)
+    return SeenFile(image.bytes, image.format, *size, image.seen_size, image.truncated, image.detail)

@@ -69,7 +69,8 @@ def _next_request(pipe: int) -> DecodeRequest | None:
 
 def _handle(request: DecodeRequest, inbox: int, slot: OutputSlot, limits: Limits) -> ReplyBody:
     try:
-        return decode_image(os.pread(inbox, request.length, 0), limits, slot.allocate)
+        wanted = limits.with_tiles(request.max_tiles or None)
+        return decode_image(os.pread(inbox, request.length, 0), wanted, slot.allocate)
     except Rejected as error:
         return Rejection(error.reason, str(error))
     except OutOfSharedMemory as error:

@@ -16,7 +16,7 @@ from sightstream.pipeline.decode.process import ChildCrash, ChildFailure, ChildK
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.decode.wire import DecodedImage, MemoryShortage, Rejection, output_bytes
-from sightstream.pipeline.errors import CapabilityMissing, Rejected, Retryable
+from sightstream.pipeline.errors import Rejected, Retryable
 from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.metrics import DECODER_RESTARTS
 from sightstream.pipeline.shared_memory_pool import Block, SharedMemoryPool
@@ -60,15 +60,14 @@ class Decoder:
     def decode(self, data: bytes, max_tiles: int | None = None) -> Pixels | Canvas:
         """Decode one file. The caller must pass the result to `release`.
 
-        Blocks for a free child, for a free block of memory, and then for `timeout_s` at most. Raises Rejected,
+        With a tiling the canvas has `max_tiles` at most; None: as many as the tiling allows. Without one, it changes
+        nothing. Blocks for a free child, for a free block of memory, and then for `timeout_s` at most. Raises Rejected,
         Retryable, or Cancelled once stopped.
         """
-        if max_tiles is not None and self._limits.tiling is not None:
-            raise CapabilityMissing("detail", "an image gets as many tiles as it fills")
         self._permits.get()
         child = self._idle.pop()
         try:
-            return self._decode_in(child, data)
+            return self._decode_in(child, data, max_tiles)
         finally:
             self._idle.append(child)
             self._permits.put(None)
@@ -84,10 +83,10 @@ class Decoder:
             child.stop()
         self._pool.close()
 
-    def _decode_in(self, child: _Child, data: bytes) -> Pixels | Canvas:
+    def _decode_in(self, child: _Child, data: bytes, max_tiles: int | None) -> Pixels | Canvas:
         block = self._pool.allocate()
         try:
-            return self._result(child.decode(data, block), block)
+            return self._result(child.decode(data, block, max_tiles), block)
         except BaseException:
             self._pool.discard(block)
             raise
@@ -117,7 +116,7 @@ class _Child:
         process = self._process
         return None if process is None else process.pid
 
-    def decode(self, data: bytes, block: Block) -> DecodedImage:
+    def decode(self, data: bytes, block: Block, max_tiles: int | None = None) -> DecodedImage:
         """Decode into the block. Raises Rejected or Retryable.
 
         After a failure a fresh child decodes a known-good image and then this one again: only a decoder that works can
@@ -126,7 +125,7 @@ class _Child:
         failures: Counter[type[ChildFailure]] = Counter()
         while True:
             try:
-                return self._decode_once(data, block)
+                return self._decode_once(data, block, max_tiles)
             except ChildFailure as failure:
                 kind = type(failure)
             failures[kind] += 1
@@ -149,12 +148,12 @@ class _Child:
         except (ChildFailure, Rejected):
             raise unavailable("the decoder fails on a known-good image, too") from None
 
-    def _decode_once(self, data: bytes, block: Block) -> DecodedImage:
+    def _decode_once(self, data: bytes, block: Block, max_tiles: int | None = None) -> DecodedImage:
         """Decode into the block; however it ends, the process does not write to the block afterwards."""
         process = self._running_process()
         self._images_left -= 1
         try:
-            reply = process.decode(data, block)
+            reply = process.decode(data, block, max_tiles)
         except ChildFailure:
             self._replace()
             raise

@@ -15,10 +15,10 @@ def decode(data: bytes, settings: DecodeSettings) -> Pixels:
     return Pixels(bytes(output.rgb), image.width, image.height, image.format)
 
 
-def decode_to_canvas(data: bytes, settings: DecodeSettings, tiling: Tiling) -> Canvas:
-    """Decode and scale onto tiles. Raises Rejected."""
+def decode_to_canvas(data: bytes, settings: DecodeSettings, tiling: Tiling, max_tiles: int | None = None) -> Canvas:
+    """Decode and scale onto tiles, `max_tiles` at most where it is given. Raises Rejected."""
     output = _Output()
-    image = decode_image(data, settings.limits(tiling), output.allocate)
+    image = decode_image(data, settings.limits(tiling).with_tiles(max_tiles), output.allocate)
     size = (image.width, image.height)
     return Canvas(bytes(output.rgb), image.rows, image.columns, tiling.side, *size, image.format)
 

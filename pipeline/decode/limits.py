@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sightstream.pipeline.decode.tiles import Tiling
 
@@ -28,6 +28,12 @@ class Limits:
         values = json.loads(text)
         tiling = values.pop("tiling")
         return cls(**values, tiling=None if tiling is None else Tiling(**tiling))
+
+    def with_tiles(self, max_tiles: int | None) -> Limits:
+        """Return the same limits with `max_tiles` at most for an image; None, or no tiling, changes nothing."""
+        if self.tiling is None or max_tiles is None:
+            return self
+        return replace(self, tiling=self.tiling.at_most(max_tiles))
 
     @property
     def output_bytes(self) -> int:

@@ -91,19 +91,21 @@ class DecodeProcess:
         if not isinstance(reply.body, Ready):
             raise unavailable("the decode process did not start")
 
-    def decode(self, data: bytes, block: Block) -> DecodeReply:
+    def decode(self, data: bytes, block: Block, max_tiles: int | None = None) -> DecodeReply:
         """Let the process decode into the block; an image that the reply describes fits into the block.
+
+        With a tiling it has `max_tiles` at most.
 
         Blocks for `timeout_s` at most. Raises ChildFailure or Retryable; after the former the caller must call `end`.
         """
         self._fill_inbox(data)
         secret = self._next_secret()
-        request = DecodeRequest(secret, block.offset, block.resident_bytes, len(data))
+        request = DecodeRequest(secret, block.offset, block.resident_bytes, len(data), max_tiles or 0)
         try:
             # A healthy child has drained the pipe; if it is full, fail instead of blocking.
             self._pipe.sendall(request.pack(), socket.MSG_DONTWAIT)
             reply = DecodeReply.unpack(self._receive(self._limits.timeout_s))
-            self._check(reply, secret)
+            self._check(reply, secret, self._limits.with_tiles(max_tiles))
         except TimeoutError:
             raise ChildTimeout from None
         except BlockingIOError:
@@ -165,13 +167,13 @@ class DecodeProcess:
             self._pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(whole, rest))
             self._receive_timeout_s = seconds
 
-    def _check(self, reply: DecodeReply, secret: int) -> None:
+    def _check(self, reply: DecodeReply, secret: int, limits: Limits) -> None:
         if reply.secret != secret:
             raise ProtocolError("it does not answer this request")
         if isinstance(reply.body, Ready):
             raise ProtocolError("it says again that it has started")
         if isinstance(reply.body, DecodedImage):
-            output_bytes(reply.body, self._limits)
+            output_bytes(reply.body, limits)
 
     def kill(self) -> None:
         """Kill the process, which ends every wait for it; call `end` next."""

@@ -8,7 +8,7 @@ the size of the floats. Pillow is imported only by the functions that touch pixe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +30,12 @@ class Tiling:
     side: int
     max_tiles: int
     resample: int = BILINEAR
+
+    def at_most(self, max_tiles: int) -> Tiling:
+        """Return the tiling of an image that may have fewer tiles. Raises ValueError below 1."""
+        if max_tiles < 1:
+            raise ValueError("an image has one tile at least")
+        return replace(self, max_tiles=min(self.max_tiles, max_tiles))
 
     @property
     def canvas_bytes(self) -> int:

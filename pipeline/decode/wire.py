@@ -18,7 +18,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 REASONS = (Reason.NOT_AN_IMAGE, Reason.IMAGE_CORRUPT, Reason.TOO_MANY_PIXELS, Reason.UNUSABLE_SHAPE)
 
 _READY, _DECODED, _REJECTION, _MEMORY_SHORTAGE = range(1, 5)
-_REQUEST = struct.Struct("<QQQQ")
+_REQUEST = struct.Struct("<QQQQB")
 _REPLY = struct.Struct("<QBBBBBIIB120s")
 REQUEST_BYTES, REPLY_BYTES = _REQUEST.size, _REPLY.size
 
@@ -33,16 +33,18 @@ class ProtocolError(Exception):
 class DecodeRequest:
     """Asks to decode the first `length` bytes of the inbox and to write the image at `offset` of the shared memory.
 
-    The first `resident_bytes` there have physical pages already.
+    The first `resident_bytes` there have physical pages already. With a tiling the image gets `max_tiles` at most; 0:
+    as many as the tiling allows.
     """
 
     secret: int
     offset: int
     resident_bytes: int
     length: int
+    max_tiles: int = 0
 
     def pack(self) -> bytes:
-        return _REQUEST.pack(self.secret, self.offset, self.resident_bytes, self.length)
+        return _REQUEST.pack(self.secret, self.offset, self.resident_bytes, self.length, self.max_tiles)
 
     @classmethod
     def unpack(cls, data: bytes) -> DecodeRequest:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 
 import pytest
 
-from sightstream.pipeline.decode.grid import compose
+from sightstream.pipeline.decode.grid import compose, images_on_canvas
+from sightstream.pipeline.decode.tiles import aspect_ratio_id
 from sightstream.pipeline.errors import CapabilityMissing, Rejected
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
-from sightstream.pipeline.several_images import decode_images
+from sightstream.pipeline.several_images import check_image_count, decode_images
 from sightstream.pipeline.shared_memory_pool import Block, SharedMemoryPool
 from sightstream.pipeline.types import Canvas, FetchedImage, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
@@ -41,12 +43,20 @@ def about(count: int) -> ImageRequest:
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_each_image_has_its_tile_of_the_canvas(count: int) -> None:
     canvas = compose([tile(number + 1) for number in range(count)])
-    assert (canvas.rows, canvas.columns, len(canvas.rgb)) == (2, 2, 4 * SIDE * LINE)
-    values = [number + 1 if number < count else 0 for number in range(4)]
+    rows, columns = {1: (1, 1), 2: (1, 2)}.get(count, (2, 2))
+    assert (canvas.rows, canvas.columns, len(canvas.rgb)) == (rows, columns, rows * columns * SIDE * LINE)
+    assert aspect_ratio_id(rows, columns, 4) > 0, "the model has a number for it"
     pixels = bytes(canvas.buffer())
-    for line in range(2 * SIDE):
-        left, right = (values[:2], values[2:])[line // SIDE]
-        assert pixels[line * 2 * LINE : (line + 1) * 2 * LINE] == bytes([left]) * LINE + bytes([right]) * LINE
+    for at in range(rows * columns):
+        row, column = divmod(at, columns)
+        for line in range(row * SIDE, (row + 1) * SIDE):
+            start = (line * columns + column) * LINE
+            assert pixels[start : start + LINE] == bytes([at + 1 if at < count else 0]) * LINE
+
+
+@pytest.mark.parametrize(("max_tiles", "images"), [(1, 1), (2, 2), (3, 2), (4, 4), (6, 4)])
+def test_a_model_sees_as_many_images_as_its_tiles_can_be_arranged_for(max_tiles: int, images: int) -> None:
+    assert images_on_canvas(max_tiles) == images
 
 
 def test_more_than_four_images_do_not_fit_on_a_canvas() -> None:
@@ -90,6 +100,67 @@ def test_a_broken_image_gives_back_those_before_it() -> None:
     with pytest.raises(Rejected, match=r"images\[2\]: broken"):
         decode_images(decoder, about(3), images(3))
     assert decoder.out == []
+
+
+class OneSize:
+    """A decoder onto tiles of 100 pixels, for images of one size."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.size = (width, height)
+        self.max_tiles: list[int | None] = []
+
+    def decode(self, data: bytes, max_tiles: int | None = None) -> Pixels | Canvas:
+        self.max_tiles.append(max_tiles)
+        return Canvas(bytes(30_000), 1, 1, 100, *self.size, "PNG")
+
+    def release(self, pixels: Pixels | Canvas) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("asked", "size", "seen"),
+    [
+        ("auto", (100, 100), "low"),
+        ("auto", (101, 20), "high"),
+        ("auto", (20, 101), "high"),
+        ("high", (10, 10), "high"),
+        ("low", (900, 10), "low"),
+    ],
+)
+def test_auto_is_low_where_one_tile_holds_the_image_in_full(asked: str, size: tuple[int, int], seen: str) -> None:
+    decoder = OneSize(*size)
+    decoded = decode_images(decoder, request(detail=asked), images(1))
+    assert decoder.max_tiles == [1 if asked == "low" else None]
+    assert (decoded.detail, decoded.files[0].detail) == (seen, seen)
+
+
+def test_without_tiles_the_engine_decides_what_auto_is() -> None:
+    decoded = decode_images(flow_harness.Decoder(), request(detail="auto"), images(1))
+    assert (decoded.detail, decoded.files[0].detail) == ("auto", "high")
+
+
+@pytest.mark.parametrize("asked", ["high", "low", "auto"])
+def test_images_on_one_canvas_are_never_computed_alone(asked: str) -> None:
+    together = request(image=None, images=about(3).all_images, detail=asked)
+    decoded = decode_images(OneSize(50, 50), together, images(3))
+    assert decoded.detail == "high"
+    assert {file.detail for file in decoded.files} == {"high"}
+
+
+def test_more_images_than_the_engine_sees_are_refused_before_any_is_fetched() -> None:
+    harness = flow_harness.FlowHarness()
+    harness.flow._check_request = partial(check_image_count, limit=4)
+    for number, count in enumerate((4, 5)):
+        uris = tuple(ImageRef(uri=f"s3://b/{number}/{at}") for at in range(count))
+        harness.flow.submit(number, request(number, image=None, images=uris))
+    harness.run()
+    error = harness.outcomes()[1]
+    assert isinstance(error, CapabilityMissing)
+    assert str(error).endswith("it sees 4 at most in one question, and the request has 5")
+    assert {uri[: len("s3://b/0")] for uri, _ in harness.store.asked} == {"s3://b/0"}
 
 
 IMAGE_BYTES = 600_000

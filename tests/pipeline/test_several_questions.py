@@ -186,10 +186,10 @@ def test_a_format_that_can_not_be_used_ends_the_request_before_anything_is_fetch
     harness = FlowHarness()
     unusable = Rejected(Reason.SCHEMA_UNUSABLE, Stage.TAKE, "no")
 
-    def refuse(response_format: object) -> None:
+    def refuse(asked: object) -> None:
         raise unusable
 
-    harness.flow._check_format = refuse
+    harness.flow._check_request = refuse
     submit(harness, about(1, asked("a")))
     assert harness.outcomes() == {1: unusable}
     assert harness.store.asked == []

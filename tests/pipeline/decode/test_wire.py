@@ -42,9 +42,8 @@ def test_a_reply_is_read_as_it_was_packed(secret: int, body: ReplyBody) -> None:
     assert DecodeReply.unpack(packed) == DecodeReply(secret, body)
 
 
-@given(U64, U64, U64, U64)
-def test_a_request_is_read_as_it_was_packed(secret: int, offset: int, resident: int, length: int) -> None:
-    request = DecodeRequest(secret, offset, resident, length)
+@given(st.builds(DecodeRequest, U64, U64, U64, U64, st.integers(0, 255)))
+def test_a_request_is_read_as_it_was_packed(request: DecodeRequest) -> None:
     assert DecodeRequest.unpack(request.pack()) == request
 
 
