@@ -12,15 +12,19 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from sightstream.consumers.kafka.message import record_id
 from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.dead_letter import RecordId
 from sightstream.schemas.wire.topics import TopicSettings
-from tests.consumers.outcomes import dead_record, result_record
+from tests.consumers.outcomes import answer, dead_record, result_record, result_v2
 
 Seen = dict[tuple[str, int, int], bytes | None]  # topic, partition, offset -> value
 
 
 class OutcomePublisher:
-    """A transactional producer; outcome `n` is a dead letter when n ends in 7, else a result of product n % 50."""
+    """A transactional producer; outcome `n` is a dead letter when n ends in 7, else a result of product n % 50.
+
+    When n ends in 4 the result is of version 2.
+    """
 
     def __init__(self, kafka: KafkaSettings, topics: TopicSettings) -> None:
         self._topics = topics
@@ -40,7 +44,12 @@ class OutcomePublisher:
         make, topic = (
             (dead_record, self._topics.dead_letters) if number % 10 == 7 else (result_record, self._topics.results)
         )
-        key, value, headers = make(f"{prefix}r-{number}", f"p-{number % 50}", source)
+        request_id, product_id = f"{prefix}r-{number}", f"p-{number % 50}"
+        key, value, headers = make(request_id, product_id, source)
+        if number % 10 == 4:
+            value = encode(
+                result_v2(request_id, product_id, answer("kind", "mug", 0.75), answer("look", {"n": number}))
+            )
         self._producer.produce(topic, value, key, headers=[*headers])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 from confluent_kafka import Producer
 
 from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.schemas.wire.codec import encode
 from sightstream.schemas.wire.topics import TopicSettings
 from tests.consumers.lookup.harness import Lookups, newest, shown, wait_until_ready
+from tests.consumers.lookup.test_entry import OLD_ENTRY
+from tests.consumers.outcomes import answer, result_v2
 from tests.consumers.publishing import OutcomePublisher
 from tests.consumers.waiting import wait_for
 
@@ -52,6 +56,27 @@ def test_right_from_an_empty_topic_through_kills_and_a_lost_folder(
     process = start(folder)
     wait_until_ready(process, folder)
     assert shown(folder, list(truth)) == truth
+
+
+def test_entries_of_the_version_before_are_recovered_from_the_changelog(
+    runtime: LocalRuntime, topics: TopicSettings, start: Lookups, tmp_path: Path
+) -> None:
+    folder = tmp_path / "lookup"
+    process = start(folder)  # creates the changelog
+    wait_until_ready(process, folder)
+    process.kill()
+    process.wait()
+    producer = Producer(runtime.kafka_settings.producer_config())
+    producer.produce(f"of.{topics.results}-newest-changelog", OLD_ENTRY, b"p-1")
+    assert producer.flush(30) == 0
+    process = start(folder)
+    wait_until_ready(process, folder)
+    assert shown(folder, ["p-1"]) == {"p-1": json.loads(OLD_ENTRY)["result"]}
+
+    newer = result_v2("r-2", "p-1", answer("kind", "mug", 0.75))
+    producer.produce(topics.results, encode(newer), b"p-1")
+    assert producer.flush(30) == 0
+    wait_for(lambda: shown(folder, ["p-1"]) == {"p-1": json.loads(encode(newer))})
 
 
 def test_the_partitions_of_a_killed_lookup_are_taken_over(

@@ -77,6 +77,14 @@ def has_more_rows(database: Path, count: int) -> bool:
     return row_count(database) > count
 
 
+def answers(database: Path) -> list[int]:
+    """How many answers the results have."""
+    query = """SELECT DISTINCT (SELECT count(*) FROM answers AS a WHERE (a.topic, a.partition, a."offset")
+        = (r.topic, r.partition, r."offset")) FROM results AS r ORDER BY 1"""
+    with closing(sqlite3.connect(database)) as connection:
+        return [number for (number,) in connection.execute(query)]
+
+
 def positions_sum(database: Path) -> int:
     try:
         with closing(sqlite3.connect(database)) as connection:
@@ -109,6 +117,7 @@ def test_rows_equal_the_topics_whenever_it_is_killed(
     assert len(stored) < len(
         read_all(kafka, names, topics.partitions, "read_uncommitted")
     )  # aborted records stood between them
+    assert answers(database) == [1, 2]
     dump = list(sqlite3.connect(database).iterdump())
     assert "0 results, 0 dead_letters, 0 unreadable written" in finish(start)
     assert list(sqlite3.connect(database).iterdump()) == dump
