@@ -21,8 +21,8 @@ def large_tokenizer() -> Any:
     described = json.loads((CHECKPOINT / "tokenizer.json").read_text(encoding="utf-8"))
     vocabulary: dict[str, int] = described["model"]["vocab"]
     used_ids = {*vocabulary.values(), *(token["id"] for token in described["added_tokens"])}
-    free_ids = (number for number in range(VOCABULARY - 1) if number not in used_ids)
-    vocabulary |= dict(zip(_words(vocabulary, VOCABULARY - 1 - len(used_ids)), free_ids, strict=False))
+    free_ids = (number for number in range(VOCABULARY) if number not in used_ids)
+    vocabulary |= dict(zip(_words(vocabulary, VOCABULARY - len(used_ids)), free_ids, strict=False))
     settings = json.loads((CHECKPOINT / "tokenizer_config.json").read_text(encoding="utf-8"))
     special = {name: settings[name] for name in ("bos_token", "eos_token", "pad_token")}
     return PreTrainedTokenizerFast(

@@ -118,3 +118,17 @@ def test_turning_and_storing() -> None:
 def test_activation() -> None:
     gate_up = torch.randn(ROWS, 2 * 1500)
     torch.testing.assert_close(ops_triton.silu_product(gate_up), ops_torch.silu_product(gate_up))
+
+
+@pytest.mark.parametrize("columns", [70, 4096, 9001])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_masked_logits(columns: int, dtype: torch.dtype) -> None:
+    """Two of three rows; the masks end before the last column or behind it."""
+    logits, rows = torch.randn(3, columns).to(dtype), torch.tensor([2, 0])
+    masks = torch.randint(-(2**31), 2**31, (2, 281), dtype=torch.int64).to(torch.int32)
+    masks[0, 100:] = 0
+    expected = logits.clone()
+    torch.testing.assert_close(
+        ops_triton.mask_logits(logits, rows, masks), ops_torch.mask_logits(expected, rows, masks), atol=1e-3, rtol=1e-3
+    )
+    assert torch.equal(logits, expected)
