@@ -61,7 +61,7 @@ class QuestionAnswer(WireModel):
         description="answered: the value is good. invalid: the model's text is no value of the format. skipped: its "
         "condition was not met. refused: the engine cannot answer it; the detail says why."
     )
-    detail: str | None = Field(default=None, description="Why there is no value.")
+    detail: Prose | None = Field(default=None, description="Why there is no value.")
     value: JsonValue = Field(
         default=None, description="The JSON value, the choice, or the conclusion where the format is sections."
     )
