@@ -25,7 +25,7 @@ def build_engine(settings: EngineSettings, on_progress: ProgressCallback) -> Eng
         from sightstream.pipeline.engine.remote.engine import RemoteEngine
 
         return RemoteEngine(settings, on_progress)
-    checked_folder(settings.checkpoint)  # before torch takes its seconds to load
+    checked_folder(settings.checkpoint, any_type=settings.kind == "generate")  # before torch takes its seconds to load
     from sightstream.pipeline.engine.checkpoint import load_checkpoint
 
     return build_on_model(load_checkpoint(settings), settings, on_progress)

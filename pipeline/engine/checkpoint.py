@@ -1,4 +1,4 @@
-"""Loads an Mllama checkpoint onto a device: from safetensors only, without downloads, without running its code."""
+"""Loads an image-text-to-text checkpoint: from safetensors only, without downloads, without running its code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoProcessor, BitsAndBytesConfig, MllamaForConditionalGeneration
+from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 from transformers.utils import logging as hf_logging
 
 from sightstream.pipeline.engine.checkpoint_folder import checked_folder
@@ -19,7 +19,13 @@ from sightstream.pipeline.errors import Fatal
 from sightstream.schemas.wire.result import ModelIdentity
 
 # bitsandbytes matches these with the start of a module's name; an own list drops the automatic `lm_head`.
-KEPT_IN_FULL = ["lm_head", "model.vision_model", "model.multi_modal_projector"]
+KEPT_IN_FULL = [
+    "lm_head",
+    "model.vision_model",
+    "model.vision_tower",
+    "model.visual",
+    "model.multi_modal_projector",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +44,12 @@ def load_checkpoint(settings: EngineSettings) -> Checkpoint:
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)  # one line per product in INT8
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    folder = checked_folder(settings.checkpoint)
+    folder = checked_folder(settings.checkpoint, any_type=settings.kind == "generate")
     device = device_for(settings.device)
     dtype = dtype_for(settings.dtype, device)
     try:
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model = MllamaForConditionalGeneration.from_pretrained(
+        model = AutoModelForImageTextToText.from_pretrained(
             folder,
             dtype=dtype,
             device_map={"": device},

@@ -188,10 +188,15 @@ class TurnRunner:
 
 
 def _lengthened(inputs: Any, rows: int, tokens: int) -> dict[str, torch.Tensor]:
-    """Return the masks of one prompt for several rows with further tokens, which see what its last one sees."""
-    masks = {name: inputs[name] for name in ("attention_mask", "cross_attention_mask") if name in inputs}
-    longer = {name: torch.cat([mask, *[mask[:, -1:]] * tokens], dim=1) for name, mask in masks.items()}
-    return {name: mask.repeat_interleave(rows, dim=0) for name, mask in longer.items()}
+    """Return the prompt's cross-attention mask for several rows with further tokens, if the model has such masks.
+
+    Those tokens see what the prompt's last one sees. Other masks are not needed: nothing is padded on the left.
+    """
+    if "cross_attention_mask" not in inputs:
+        return {}
+    mask = inputs["cross_attention_mask"]
+    longer = torch.cat([mask, *[mask[:, -1:]] * tokens], dim=1)
+    return {"cross_attention_mask": longer.repeat_interleave(rows, dim=0)}
 
 
 def _too_long() -> Rejected:

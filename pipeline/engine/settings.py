@@ -25,8 +25,8 @@ class EngineSettings(BaseSettings):
     checkpoint: Path | None = Field(
         None,
         description=(
-            "Folder with an Mllama model in safetensors, such as Llama-3.2V-11B-cot. Required by the engines "
-            '"slots" and "generate".'
+            'Folder with a model in safetensors. The engine "slots" runs Mllama, such as Llama-3.2V-11B-cot, '
+            '"generate" any image-text-to-text model of transformers. Required by both.'
         ),
     )
     model_name: str | None = Field(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from sightstream.pipeline.constraints.value import parse_value
 from sightstream.pipeline.engine.checkpoint import Checkpoint, load_checkpoint
 from sightstream.pipeline.engine.format_prompt import with_format
 from sightstream.pipeline.engine.generate_answers import GenerateAnswers, batch_key
@@ -17,8 +18,9 @@ from sightstream.pipeline.engine.prompt import PromptWriter
 from sightstream.pipeline.errors import CapabilityMissing
 from sightstream.pipeline.types import EngineJob
 from sightstream.schemas.wire.options import AnalysisOptions
-from sightstream.schemas.wire.response_format import ChoiceFormat, JsonSchema, JsonSchemaFormat
-from tests.pipeline.engine.test_contract import GENERATE, drawn
+from sightstream.schemas.wire.response_format import ChoiceFormat, JsonSchema, JsonSchemaFormat, ResponseFormat
+from tests.pipeline.engine.test_contract import CHECKPOINT, GENERATE, drawn
+from tests.pipeline.engine.tiny_qwen import save_tiny_qwen
 
 pytestmark = pytest.mark.slow
 
@@ -109,3 +111,68 @@ def test_a_row_that_repeats_itself_ends_alone() -> None:
     assert ended == [True, False, True]
     assert 100 < rows.lengths[0] < 300
     assert rows.lengths[1:] == [300, 3]
+
+
+# --- another family of models ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    folder = save_tiny_qwen(tmp_path_factory.mktemp("qwen"), CHECKPOINT)
+    return load_checkpoint(GENERATE.model_copy(update={"checkpoint": folder}))
+
+
+JSON = JsonSchemaFormat(
+    json_schema=JsonSchema(
+        name="product",
+        schema_={
+            "type": "object",
+            "properties": {"colour": {"enum": ["red", "größe 青い"]}, "new": {"type": "boolean"}},
+            "required": ["colour", "new"],
+            "additionalProperties": False,
+        },
+    )
+)
+
+
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("reasons", [False, True])
+def test_any_model_answers_json_and_choices_about_several_images(qwen: Checkpoint, images: int, reasons: bool) -> None:
+    more = tuple(drawn(number) for number in range(1, images))
+    formats: list[ResponseFormat] = [JSON, FORMAT]
+    for wanted in formats:
+        batch = [job(number, response_format=wanted, more_pixels=more, reasons=reasons) for number in range(3)]
+        completions = GenerateAnswers(qwen, 3, lambda: None).answer(batch)
+        assert all(parse_value(wanted, each.text).valid and each.finish_reason == "stop" for each in completions)
+        assert all((each.reasoning is not None) == reasons for each in completions)
+
+
+def test_every_image_counts(qwen: Checkpoint) -> None:
+    answers = GenerateAnswers(qwen, 2, lambda: None)
+    values = {
+        number: answers.answer([job(1, more_pixels=(drawn(number),))])[0].confidence.choices for number in (2, 3, 2)
+    }
+    assert values[2] != values[3]
+    assert answers.answer([job(1, more_pixels=(drawn(2),))])[0].confidence.choices == values[2]
+
+
+@pytest.mark.parametrize("images", [1, 3])
+def test_scores_of_another_model_are_those_of_brute_force(qwen: Checkpoint, images: int) -> None:
+    asked = job(1, more_pixels=tuple(drawn(number) for number in range(2, images + 1)))
+    text = PromptWriter(qwen.processor).write(with_format(asked.question, asked.response_format), images)
+    runner = TurnRunner(qwen, 8, lambda: None)
+    found, _ = runner.score(Prompt(asked, text, 60), CHOICES)
+    expected = []
+    for choice in CHOICES:
+        inputs, width, _ = runner.inputs([Prompt(asked, text, 60)])
+        tokens = torch.tensor([runner.choice_tokens(choice)])
+        inputs["input_ids"] = torch.cat([inputs["input_ids"], tokens], dim=1)
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        if "mm_token_type_ids" in inputs:
+            kinds = inputs["mm_token_type_ids"]
+            inputs["mm_token_type_ids"] = torch.cat([kinds, torch.zeros_like(tokens)], dim=1)
+        with torch.inference_mode():
+            scored = qwen.model(**inputs).logits[0, width - 1 :].float().log_softmax(dim=-1)
+        written = scored[:-1].gather(1, tokens[0][:, None]).sum()
+        expected.append(float(written + scored[-1, sorted(runner.ends)].logsumexp(dim=0)))
+    assert found == pytest.approx(expected, abs=1e-3)
