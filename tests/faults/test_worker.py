@@ -186,7 +186,7 @@ def test_an_unreachable_engine_ends_the_worker_with_a_clear_message(harness: Wor
     worker = harness.start_worker(engine_kind="generate", engine_checkpoint=harness.folder / "nothing-here")
     assert worker.wait(60) == 1
     assert (
-        "nothing-here has no config.json; set SIGHTSTREAM_ENGINE_CHECKPOINT to an Mllama checkpoint" in harness.logs()
+        "nothing-here has no config.json; set SIGHTSTREAM_ENGINE_CHECKPOINT to a checkpoint's folder" in harness.logs()
     )
     harness.start_worker()
     harness.check_exactly_once()
