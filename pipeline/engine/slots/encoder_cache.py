@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 
 import torch
 
@@ -12,15 +13,15 @@ class EncoderCache:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes, self._used_bytes = limit_bytes, 0
-        self._states: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._states: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
 
-    def get(self, key: str | None) -> torch.Tensor | None:
+    def get(self, key: Hashable | None) -> torch.Tensor | None:
         if key is None or key not in self._states:
             return None
         self._states.move_to_end(key)
         return self._states[key]
 
-    def put(self, key: str | None, states: torch.Tensor) -> None:
+    def put(self, key: Hashable | None, states: torch.Tensor) -> None:
         """Cache a copy of the states, unless it has no key or is larger than the whole cache."""
         if key is None or key in self._states or states.nbytes > self._limit_bytes:
             return

@@ -10,9 +10,9 @@ from sightstream.pipeline.engine.slots.block_allocator import BlockAllocator
 
 @dataclass(slots=True, eq=False)
 class HeldImage:
-    """An image's pages, one for each tile that an image can have. `users` is how many requests hold it.
+    """An image's pages, one for each tile that is computed. `users` is how many requests hold it.
 
-    Tiles that the image does not have get pages too: text before the image attends to them, as in the stock model.
+    Tiles that the image does not have are computed too: text before the image attends to them, as in the stock model.
     `is_filled` says that the work that fills the pages was launched. Without a key no other request can use it.
     """
 

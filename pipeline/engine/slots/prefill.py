@@ -48,18 +48,16 @@ class Prefill:
         self._crossing = frozenset(model.config.text_config.cross_attention_layers)
         self._max_tiles = model.config.vision_config.max_num_tiles
         self._image_writer = ImageWriter(model)
-        self._image_graph: CudaGraph | None = None
+        self._image_graphs: dict[int, CudaGraph] = {}  # by tiles
         self._graphs: dict[tuple[int, int], CudaGraph] = {}
 
     def capture(self, kv: KvCache) -> None:
         """Capture CUDA graphs that fill the pages of `kv`, on the current stream."""
         self.clear_graphs()
         pool = torch.cuda.graph_pool_handle()
-        size = (self._max_tiles, kv.shape.tile_tokens, self._model.config.text_config.hidden_size)
-        states = torch.zeros(size, dtype=kv.shape.dtype, device=self._device)
-        pages = torch.zeros(self._max_tiles, dtype=torch.long, device=self._device)
-        self._image_graph = CudaGraph(partial(self._image_writer.write, kv), (states, pages))
-        self._image_graph.capture(pool)
+        for tiles in sorted({self._max_tiles, 1}, reverse=True):
+            self._image_graphs[tiles] = CudaGraph(partial(self._image_writer.write, kv), self._example(kv, tiles))
+            self._image_graphs[tiles].capture(pool)
         for tokens in reversed(GRAPH_TOKENS):
             for rows in reversed(GRAPH_ROWS):
                 example = PrefillInputs.idle(rows, tokens, self._max_tiles).packed.to(self._device)
@@ -69,7 +67,7 @@ class Prefill:
 
     def clear_graphs(self) -> None:
         """Release the graphs, and with them the pages that they write."""
-        self._image_graph = None
+        self._image_graphs.clear()
         self._graphs.clear()
 
     def run(self, requests: Sequence[Request], kv: KvCache) -> PrefillOutput:
@@ -91,17 +89,23 @@ class Prefill:
         assert image is not None  # noqa: S101
         if image.is_filled:
             return
-        write = self._image_graph or partial(self._image_writer.write, kv)
+        write = self._image_graphs.get(len(image.pages)) or partial(self._image_writer.write, kv)
         write(self._encoded(request), copy_numbers(image.pages, self._device))
         image.is_filled = True
 
     def _encoded(self, request: Request) -> torch.Tensor:
         """Return the encoded image, from the cache for a further question about it."""
-        states = self._encoder_cache.get(request.job.image_key)
+        states = self._encoder_cache.get(request.image_key)
         if states is None:
-            states = self._vision.encode(request.canvas)
-            self._encoder_cache.put(request.job.image_key, states)
+            states = self._vision.encode(request.canvas, alone=request.is_alone)
+            self._encoder_cache.put(request.image_key, states)
         return states
+
+    def _example(self, kv: KvCache, tiles: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return states and pages of so many tiles; the captured work writes page 0."""
+        size = (tiles, kv.shape.tile_tokens, self._model.config.text_config.hidden_size)
+        states = torch.zeros(size, dtype=kv.shape.dtype, device=self._device)
+        return states, torch.zeros(tiles, dtype=torch.long, device=self._device)
 
     def _size(self, requests: Sequence[Request]) -> tuple[int, int]:
         """Return the rows and tokens to pad to: those of a graph where one is large enough."""

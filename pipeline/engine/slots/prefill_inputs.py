@@ -11,19 +11,19 @@ from sightstream.pipeline.engine.slots.block_allocator import PAGE_SIZE, pages_f
 from sightstream.pipeline.engine.slots.choice_tree import NO_TREE
 from sightstream.pipeline.engine.slots.request import Request
 
-_FIXED = 3
+_FIXED = 4
 
 
 @dataclass(frozen=True, slots=True)
 class PrefillInputs:
-    """`packed` [rows, 3 + max_tiles + pages + 3 * tokens], int64. Each row is laid out as
+    """`packed` [rows, 4 + max_tiles + pages + 3 * tokens], int64. Each row is laid out as
 
-        | start | image token | tiles | max_tiles tile pages | pages of text | tokens | positions | ends |
+        | start | image token | tiles | computed | max_tiles tile pages | pages of text | tokens | positions | ends |
 
-    where `start` and `image token` are indices of tokens, and unused pages are 0. The tokens are padding, then the
-    prompt from `start`, then the tree of choices where they are scored. Prompts are padded on the left: padding on the
-    right would change the shorter prompts' answers. A token is seen by those behind it that lie before its `end`:
-    by all of them, but of a tree's only by those that continue it.
+    where `start` and `image token` are indices of tokens, `computed` counts tiles, and unused pages are 0. The tokens
+    are padding, then the prompt from `start`, then the tree of choices where they are scored. Prompts are padded on the
+    left: padding on the right would change the shorter prompts' answers. A token is seen by those behind it that lie
+    before its `end`: by all of them, but of a tree's only by those that continue it.
     """
 
     packed: torch.Tensor
@@ -37,7 +37,8 @@ class PrefillInputs:
         for row, request in enumerate(requests):
             start = tokens - request.prefill_tokens
             pages = request.pages[: pages_for(tokens)]
-            line = [start, start + request.prompt.index(image_token), request.tiles, *request.tile_pages]
+            image, computed = start + request.prompt.index(image_token), len(request.tile_pages)
+            line = [start, image, request.tiles, computed, *request.tile_pages]
             line += [0] * (_FIXED + max_tiles - len(line)) + pages + [0] * (pages_for(tokens) - len(pages))
             inputs.packed[row] = torch.tensor(line + _tokens_of(request, start, tokens))
         return inputs
@@ -45,7 +46,7 @@ class PrefillInputs:
     @classmethod
     def idle(cls, rows: int, tokens: int, max_tiles: int) -> PrefillInputs:
         packed = torch.zeros((rows, _FIXED + max_tiles + pages_for(tokens) + 3 * tokens), dtype=torch.long)
-        packed[:, :_FIXED] = torch.tensor([tokens - 1, tokens - 1, 1])
+        packed[:, :_FIXED] = torch.tensor([tokens - 1, tokens - 1, 1, 1])
         packed[:, -tokens:] = tokens
         return cls(packed, max_tiles, tokens)
 
@@ -85,10 +86,13 @@ class PrefillInputs:
     def cross_mask(self, tile_tokens: int) -> torch.Tensor:
         """[rows, 1, tokens, max_tiles * tile_tokens]: True where a token attends to a tile's token.
 
-        Tokens before the image attend to everything, also to tiles that are not there, as in the stock model.
+        Tokens before the image attend to all tiles that were computed, also to those that are not there, as in the
+        stock model.
         """
         tiles = self.image_mask[:, :, 0].bool()
-        return (tiles | ~tiles.any(dim=-1, keepdim=True)).repeat_interleave(tile_tokens, dim=-1)[:, None]
+        computed = torch.arange(self.max_tiles, device=self.packed.device) < self.packed[:, 3:4]
+        before = ~tiles.any(dim=-1, keepdim=True) & computed[:, None]
+        return (tiles | before).repeat_interleave(tile_tokens, dim=-1)[:, None]
 
     @property
     def sees_image(self) -> torch.Tensor:
@@ -97,7 +101,7 @@ class PrefillInputs:
 
     @property
     def tile_pages(self) -> torch.Tensor:
-        """[rows, max_tiles]; page 0 in idle rows."""
+        """[rows, max_tiles]; page 0 for a tile that was not computed."""
         return self.packed[:, _FIXED : _FIXED + self.max_tiles]
 
     @property

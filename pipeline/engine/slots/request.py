@@ -67,6 +67,11 @@ class Request:
         return self.canvas.rows * self.canvas.columns
 
     @property
+    def is_alone(self) -> bool:
+        """Return whether the image is one tile that is computed alone, without the stock model's padding."""
+        return self.job.detail == "low" and self.tiles == 1
+
+    @property
     def tile_pages(self) -> list[int]:
         return self.image.pages if self.image else []
 
@@ -74,4 +79,4 @@ class Request:
     def image_key(self) -> Hashable | None:
         """Return what requests about the same image on the same tiles have in common, if anything is known."""
         key = self.job.image_key
-        return None if key is None else (key, self.canvas.rows, self.canvas.columns)
+        return None if key is None else (key, self.canvas.rows, self.canvas.columns, self.is_alone)

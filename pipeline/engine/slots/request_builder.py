@@ -147,7 +147,8 @@ class RequestBuilder:
     # --- the parts of a request -------------------------------------------------------------------------------
 
     def _asked(self, job: EngineJob, max_tokens: int, constraint: TokenConstraint | None) -> _Asked:
-        canvas = job.pixels if isinstance(job.pixels, Canvas) else to_tiles(job.pixels, self._tiling)
+        tiling = self._tiling.at_most(1) if job.detail == "low" else self._tiling
+        canvas = job.pixels if isinstance(job.pixels, Canvas) else to_tiles(job.pixels, tiling)
         new_guard = RepetitionGuard if job.stops_repetition else no_guard
         return _Asked(job, canvas, SamplingState(job.options), max_tokens, constraint, new_guard)
 

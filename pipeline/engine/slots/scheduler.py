@@ -76,7 +76,7 @@ class Scheduler:
         group, images = list[Request](), set[Hashable]()
         for request in list(self.waiting)[: min(MAX_GROUP, self.capacity.slots - in_work)]:
             has_image = request.image or self.tiles.is_held(request.image_key) or request.image_key in images
-            pages, tiles = pages - request.pages_needed, tiles - (0 if has_image else self.capacity.max_tiles)
+            pages, tiles = pages - request.pages_needed, tiles - (0 if has_image else self._tiles_needed(request))
             longest = max(longest, request.prefill_tokens)
             if min(pages, tiles) < 0 or (group and longest * (len(group) + 1) > MAX_GROUP_TOKENS):
                 break
@@ -88,7 +88,11 @@ class Scheduler:
         """Give each request of the group its memory; first those whose image has pages, so that these are not lost."""
         for request in sorted(group, key=lambda each: not self.tiles.is_kept(each.image_key)):
             request.pages = self.pages.allocate(request.pages_needed)
-            request.image = request.image or self.tiles.hold(request.image_key, self.capacity.max_tiles)
+            request.image = request.image or self.tiles.hold(request.image_key, self._tiles_needed(request))
+
+    def _tiles_needed(self, request: Request) -> int:
+        """Return the pages of an image: one for each tile that is computed, also for those that it does not have."""
+        return 1 if request.is_alone else self.capacity.max_tiles
 
     def start_prefill(self, group: list[Request]) -> None:
         """Record that the prefill of `next_group`'s requests was launched: they no longer wait."""

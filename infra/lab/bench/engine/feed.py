@@ -11,6 +11,7 @@ from typing import Protocol
 
 from sightstream.pipeline.types import Canvas, EngineJob, Pixels
 from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.request import Detail
 from sightstream.schemas.wire.response_format import SECTIONS_FORMAT, ResponseFormat, SectionsFormat
 
 LEAST_AHEAD = 16  # several answers end in one step, and so many jobs are then wanted at once
@@ -22,6 +23,7 @@ class Asks:
 
     questions: int = 1
     response_format: ResponseFormat = SECTIONS_FORMAT
+    detail: Detail = "high"
 
 
 class ImageDecoder(Protocol):
@@ -91,10 +93,14 @@ class Feed:
             self._number += 1
 
     def _job(self, number: int, tokens: int) -> EngineJob:
-        image, wanted = number // self._asks.questions, self._asks.response_format
-        pixels = self._decoder.decode(self._files[image % len(self._files)])
-        options = AnalysisOptions(max_tokens=tokens)
-        key, reasons = f"bench-{image}", isinstance(wanted, SectionsFormat)
+        image, asks = number // self._asks.questions, self._asks
         return EngineJob(
-            number, pixels, self._question, options, image_key=key, response_format=wanted, reasons=reasons
+            number,
+            self._decoder.decode(self._files[image % len(self._files)]),
+            self._question,
+            AnalysisOptions(max_tokens=tokens),
+            image_key=f"bench-{image}",
+            response_format=asks.response_format,
+            reasons=isinstance(asks.response_format, SectionsFormat),
+            detail=asks.detail,
         )

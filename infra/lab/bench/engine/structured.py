@@ -54,6 +54,14 @@ def constrained(bench: Bench, allowance: Allowance) -> Measured:
     return _compared(bench, allowance, workloads, "masked_ratio", "masked over free")
 
 
+def low(bench: Bench, allowance: Allowance) -> Measured:
+    """Measure images of one tile that is computed alone."""
+    what = f"{CONSTRAINED_TOKENS} tokens each, detail low"
+    return steady(
+        bench, Workload(bench.engine, repeat(CONSTRAINED_TOKENS), what, 1, asks=Asks(detail="low")), allowance
+    )
+
+
 def _compared(bench: Bench, allowance: Allowance, workloads: dict[str, Workload], name: str, how: str) -> Measured:
     """Measure the workloads one after the other; `name` is the second one's answers per second over the first one's."""
     found, rates = dict[str, Measured](), list[float]()

@@ -24,9 +24,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Canvas]:
     """Every image that the vision model encodes."""
     right, seen = VisionEncoder.encode, list[Canvas]()
 
-    def encode(self: VisionEncoder, canvas: Canvas) -> torch.Tensor:
+    def encode(self: VisionEncoder, canvas: Canvas, *, alone: bool) -> torch.Tensor:
         seen.append(canvas)
-        return right(self, canvas)
+        return right(self, canvas, alone=alone)
 
     monkeypatch.setattr(VisionEncoder, "encode", encode)
     return seen

@@ -32,11 +32,16 @@ END = 7  # the only end token
 
 
 def request(
-    number: int, prompt: int = 10, max_tokens: int = 100, tiles: int = 1, deadline: float | None = None
+    number: int,
+    prompt: int = 10,
+    max_tokens: int = 100,
+    tiles: int = 1,
+    deadline: float | None = None,
+    image_key: str | None = None,
 ) -> Request:
     canvas = Canvas(b"", 1, tiles, side=128, width=1, height=1, format="PNG")
     options = AnalysisOptions(max_tokens=max_tokens)
-    job = EngineJob(number, canvas, "?", options, deadline=deadline)
+    job = EngineJob(number, canvas, "?", options, deadline=deadline, image_key=image_key)
     policy = FreeAnswer(frozenset({END}), max_tokens)
     return Request(job, canvas, [1] * prompt, max_tokens, policy, SamplingState(options), Turn(prompt))
 
@@ -170,6 +175,58 @@ def test_a_request_that_needs_more_tiles_than_are_free_waits() -> None:
     scheduler.capacity = KvCapacity(3, 2, 64, 4)  # a slot more than there are tiles for
     run_all(scheduler)
     assert numbers(scheduler.running) == [0, 1]
+
+
+def test_questions_about_one_image_need_its_pages_once() -> None:
+    """Two slots have tiles for two images."""
+    scheduler = scheduler_of(*(request(number, image_key="a") for number in range(3)), request(3), slots=2)
+    scheduler.capacity = KvCapacity(4, 2, 64, 4)
+    assert launch(scheduler) == [0, 1, 2, 3]
+    pages = [each.tile_pages for each in scheduler.start_decode()]
+    assert pages[0] == pages[1] == pages[2]
+    assert not {*pages[0]} & {*pages[3]}
+    assert len(scheduler.tiles) == 0
+
+
+def test_an_image_that_is_there_is_not_lost_to_its_own_group() -> None:
+    scheduler = scheduler_of(request(0, image_key="a"), slots=2)
+    run_all(scheduler)
+    (first,) = scheduler.running
+    assert first.image is not None
+    first.image.is_filled = True
+    finish(scheduler, 0)
+    for each in (request(1, image_key="b"), request(2, image_key="a")):
+        scheduler.add(each)
+    run_all(scheduler)
+    image = scheduler.running[1].image
+    assert image is not None
+    assert image.is_filled
+
+
+def test_a_successor_gets_the_image_and_is_next() -> None:
+    scheduler = scheduler_of(request(0), request(1), request(2), slots=1)
+    run_all(scheduler)
+    (first,) = scheduler.running
+    pages = first.tile_pages
+    first.policy.accept(END)
+    scheduler.finish(first, successor := request(0))
+    scheduler.check_integrity()
+    assert (successor.tile_pages, numbers([*scheduler.waiting])) == (pages, [0, 1, 2])
+    assert launch(scheduler) == [0]
+    assert successor.tile_pages == pages
+    scheduler.start_decode()
+    finish(scheduler, 0)
+    scheduler.check_integrity()
+
+
+def test_a_successor_that_is_cancelled_gives_its_image_back() -> None:
+    scheduler = scheduler_of(request(0), slots=1)
+    run_all(scheduler)
+    scheduler.running[0].policy.accept(END)
+    scheduler.finish(scheduler.running[0], request(0))
+    assert len(scheduler.cancel(0)) == 1
+    scheduler.check_integrity()
+    assert len(scheduler.tiles) == scheduler.capacity.tiles - 1
 
 
 # --- the batch ------------------------------------------------------------------------------------------------------

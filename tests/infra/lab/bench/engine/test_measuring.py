@@ -157,6 +157,10 @@ def test_masked_answers_are_compared_with_free_ones() -> None:
     assert {figure.name for figure in found.figures} > {"free_answers_per_s", "masked_answers_per_s"}
 
 
+def test_images_of_low_detail_are_measured() -> None:
+    assert value(measured(structured.low), "images_per_s") == pytest.approx(4 / (48 * STEP_S), rel=0.2)
+
+
 def test_a_step_with_every_slot_in_use() -> None:
     found = measured(decode_steps.decode)
     assert found.detail["tokens_so_far"] == ON_CPU.decode_tokens / 2
