@@ -29,7 +29,7 @@ class Asks:
 class ImageDecoder(Protocol):
     """What of the pipeline's decoder is used here."""
 
-    def decode(self, data: bytes) -> Pixels | Canvas: ...
+    def decode(self, data: bytes, max_tiles: int | None = None) -> Pixels | Canvas: ...
 
     def release(self, pixels: Pixels | Canvas) -> None:
         """The job that looked at them has ended."""
@@ -96,7 +96,7 @@ class Feed:
         image, asks = number // self._asks.questions, self._asks
         return EngineJob(
             number,
-            self._decoder.decode(self._files[image % len(self._files)]),
+            self._decoder.decode(self._files[image % len(self._files)], 1 if asks.detail == "low" else None),
             self._question,
             AnalysisOptions(max_tokens=tokens),
             image_key=f"bench-{image}",

@@ -49,6 +49,7 @@ PARTS = (
     Part("tiles", "engine", f"{_HERE}.steady:by_tiles", ("engine",), "as slots, images of 1, 2, 4 tiles", False),
     Part("questions", "engine", f"{_HERE}.structured:questions", ("engine",), "five questions of one image", False),
     Part("low", "engine", f"{_HERE}.structured:low", ("engine",), "images of one tile, computed alone", False),
+    Part("low_distance", "engine", f"{_HERE}.low_detail:distance", ("engine",), "how far low is from stock's", False),
     Part("constrained", "engine", f"{_HERE}.structured:constrained", ("engine",), "JSON under masks; choices", False),
     Part("compile", "compile", f"{_HERE}.compile:compile_tasks", (), "compiling the schemas of the ready tasks", False),
     Part("hosted", "hosted", f"{_HERE}.steady:hosted", ("host",), "as slots, the engine in a child process", False),

@@ -55,11 +55,10 @@ def constrained(bench: Bench, allowance: Allowance) -> Measured:
 
 
 def low(bench: Bench, allowance: Allowance) -> Measured:
-    """Measure images of one tile that is computed alone."""
+    """Measure images that are fitted into one tile, which is computed alone."""
     what = f"{CONSTRAINED_TOKENS} tokens each, detail low"
-    return steady(
-        bench, Workload(bench.engine, repeat(CONSTRAINED_TOKENS), what, 1, asks=Asks(detail="low")), allowance
-    )
+    asks, tokens = Asks(detail="low"), repeat(CONSTRAINED_TOKENS)
+    return steady(bench, Workload(bench.engine, tokens, what, bench.sizes.tiles, asks=asks), allowance)
 
 
 def _compared(bench: Bench, allowance: Allowance, workloads: dict[str, Workload], name: str, how: str) -> Measured:

@@ -29,7 +29,7 @@ class FakeDecoder:
     lent: int = 0
     seen: list[bytes] = field(default_factory=list)
 
-    def decode(self, data: bytes) -> Pixels | Canvas:
+    def decode(self, data: bytes, max_tiles: int | None = None) -> Pixels | Canvas:
         self.lent += 1
         self.seen.append(data)
         return PIXELS

@@ -105,7 +105,7 @@ def test_a_stopped_feed_gives_back_what_it_had_decoded() -> None:
 
 def test_a_file_that_can_not_be_decoded_is_reported() -> None:
     class Broken(FakeDecoder):
-        def decode(self, data: bytes) -> Pixels:
+        def decode(self, data: bytes, max_tiles: int | None = None) -> Pixels:
             raise Rejected(Reason.IMAGE_CORRUPT, Stage.DECODE, "damaged")
 
     given = Feed([b"one"], Broken(), "What?", repeat(1), threads=1)
