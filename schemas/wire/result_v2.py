@@ -16,7 +16,7 @@ from sightstream.schemas.wire.wire_model import WireModel
 class SeenImageV2(SeenImage):
     """Describes one of the images that the model really got."""
 
-    detail: Literal["high", "low"] = Field(description="low: the model saw one tile of it, computed alone.")
+    detail: Literal["high", "low"] = Field(description="low: the model was shown one tile of it.")
     pixels: tuple[int, int] | None = Field(
         default=None, description="Width and height at which the model saw it, where the engine's tiles decide that."
     )
