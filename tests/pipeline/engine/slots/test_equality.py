@@ -24,7 +24,7 @@ TALK = "My aunt, who sells such things on a market far from here, would like to 
 QUESTIONS = (
     "What is it?",
     "x",
-    f"{TALK * 3}What does it cost?",  # with its answer it fills more than one page
+    f"{TALK * 2}What does it cost?",  # with its answer it fills more than one page
     "Describe the product in the picture for a blind customer, please: its colour, its pattern, how many there are.",
     f"{TALK * 18}How many are there?",
 )
