@@ -33,6 +33,8 @@ def path_confidence(text: str, pieces: Sequence[bytes], logprobs: Sequence[float
 def _offset(text: str, pieces: Sequence[bytes]) -> int | None:
     """Return the bytes before the text, which may only be spaces, as those behind it; None when it is not there."""
     written = b"".join(pieces)
+    if not text:
+        return None
     try:
         before, found, behind = written.partition(text.encode())
     except UnicodeEncodeError:

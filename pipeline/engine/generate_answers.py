@@ -22,7 +22,7 @@ ONE_IMAGE = {"mllama"}  # models that were trained on one image a question, what
 def batch_key(job: EngineJob) -> Hashable:
     """Return what jobs that run together have in common."""
     kind, reasons = job.response_format.type, job.reasons and not isinstance(job.response_format, SectionsFormat)
-    return job.options, kind, reasons, job.stops_repetition, len(job.more_pixels)
+    return job.options, kind, reasons, job.stops_repetition, len(job.more_pixels), job.detail == "low"
 
 
 class GenerateAnswers:
@@ -38,6 +38,8 @@ class GenerateAnswers:
         first = batch[0]
         if first.more_pixels and self._model_type in ONE_IMAGE:
             raise CapabilityMissing("several images", f"{self._model_type} sees one image a question")
+        if first.detail == "low":
+            raise CapabilityMissing("detail low", "generate() sees every image at the model's own resolution")
         if isinstance(first.response_format, SectionsFormat):
             return [self._free(written) for written in self._turns.write([self._asked(job) for job in batch])]
         reasoning: Sequence[Written | None] = [None] * len(batch)

@@ -89,6 +89,7 @@ def test_only_jobs_of_one_kind_run_together() -> None:
         job(response_format=json_format),
         job(stops_repetition=True),
         job(more_pixels=(drawn(2),)),
+        job(detail="low"),
         job(options=AnalysisOptions(max_tokens=61)),
     ]
     assert len({batch_key(each) for each in kinds}) == len(kinds)
@@ -98,6 +99,11 @@ def test_only_jobs_of_one_kind_run_together() -> None:
 def test_several_images_are_not_for_mllama(checkpoint: Checkpoint) -> None:
     with pytest.raises(CapabilityMissing, match="several images"):
         GenerateAnswers(checkpoint, 1, lambda: None).answer([job(more_pixels=(drawn(2),))])
+
+
+def test_low_detail_is_refused_since_nothing_here_lowers_it(checkpoint: Checkpoint) -> None:
+    with pytest.raises(CapabilityMissing, match="detail low"):
+        GenerateAnswers(checkpoint, 1, lambda: None).answer([job(detail="low")])
 
 
 def test_a_row_that_repeats_itself_ends_alone() -> None:
