@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -18,7 +19,7 @@ from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.response_format import ChoiceFormat, JsonSchema, JsonSchemaFormat, ResponseFormat
 
 SIDE = 128  # of a tile of the embedded model
-MAX_STEPS = 5000  # more than any test needs
+MAX_WAIT_S = 120.0  # more than any test needs
 
 
 def slot_settings(**changes: object) -> EngineSettings:
@@ -76,9 +77,8 @@ def endings(engine: Engine, jobs: Sequence[EngineJob], gaps: Iterable[int] = ())
         for _ in range(next(gaps, 0)):
             _collect(engine, found)
         engine.submit(each)
-    for _ in range(MAX_STEPS):
-        if len(found) == len(jobs):
-            break
+    deadline = time.monotonic() + MAX_WAIT_S  # not a number of steps: a format compiles beside them
+    while len(found) < len(jobs) and time.monotonic() < deadline:
         _collect(engine, found)
     missing = sorted({each.id for each in jobs} - set(found))
     assert not missing, f"did not end: {missing}"
