@@ -110,10 +110,10 @@ def test_another_error_than_a_rejection_breaks_the_run(monkeypatch: pytest.Monke
 def test_an_image_that_kills_a_child_is_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     decode_in_process = DecodeProcess.decode
 
-    def die_on_the_file(self: DecodeProcess, data: bytes, block: Block) -> DecodeReply:
+    def die_on_the_file(self: DecodeProcess, data: bytes, block: Block, max_tiles: int | None = None) -> DecodeReply:
         if data == SEEDS[0]:
             os.kill(self.pid, signal.SIGSEGV)
-        return decode_in_process(self, data, block)
+        return decode_in_process(self, data, block, max_tiles)
 
     monkeypatch.setattr(DecodeProcess, "decode", die_on_the_file)
     tally = Tally(0)
