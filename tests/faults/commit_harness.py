@@ -27,6 +27,7 @@ from tests.faults.topic_reader import read_committed_offsets
 
 REST_TIMEOUT_S = 30
 QUIET_S = 0.5
+MAX_IN_FLIGHT = 12
 
 
 @dataclass
@@ -47,7 +48,7 @@ class CommitHarness(WorkerHarness):
             "worker_commit_batch_records": 10,
             "engine_simulated_s": 0,
             "engine_max_batch": 8,
-            "flow_max_in_flight": 12,
+            "flow_max_in_flight": MAX_IN_FLIGHT,
             "flow_prepare_threads": 2,
         }
 
@@ -138,12 +139,15 @@ class CommitHarness(WorkerHarness):
         assert self.start(*faults, after=after).wait(60) == -signal.SIGKILL, self.logs()[-4000:]
         return self.record_fault(faults[-1])
 
-    def record_fault(self, name: str) -> set[str | None]:
-        """Record that a worker was just hit, and return what was answered before."""
+    def record_fault(self, name: str, at_most: int | None = None) -> set[str | None]:
+        """Record that a worker was just hit, and return what was answered before.
+
+        `at_most` is what that worker can have in hand, where others may have repeated some of it by now.
+        """
         answered = self.answered()
         received = set(self.events("held") + self.events("inferred"))
-        in_flight = {name.removeprefix(HOLD) for name in received} - answered
-        self.faults.append(Fault(name, lag=self.published - len(answered), in_flight=len(in_flight)))
+        in_flight = len({name.removeprefix(HOLD) for name in received} - answered) if at_most is None else at_most
+        self.faults.append(Fault(name, lag=self.published - len(answered), in_flight=in_flight))
         return answered
 
     def check(self, inferences: bool = True) -> None:

@@ -58,7 +58,8 @@ JOBS = [low(number) for number in range(10)]
 
 @pytest.fixture(scope="module")
 def expected(configured: Checkpoint) -> dict[int, Any]:
-    return dict(answers(GenerateEngine(configured, slot_settings(kind="generate", max_batch=1), lambda: None), JOBS))
+    engine = GenerateEngine(configured, slot_settings(kind="generate", max_batch=1), lambda: None)
+    return dict(answers(engine, [dataclasses.replace(each, detail="high") for each in JOBS]))  # it knows no other
 
 
 def canvas_of(asked: EngineJob) -> EngineJob:
