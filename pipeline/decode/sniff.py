@@ -17,6 +17,15 @@ _MAGIC = {
     b"II+\x00": "TIFF",  # BigTIFF
     b"MM\x00+": "TIFF",
 }
+_OTHERS = {  # in lower case
+    **dict.fromkeys((b"<!doctype html", b"<html", b"<head", b"<body"), "HTML"),
+    **dict.fromkeys((b"<?xml", b"<svg"), "XML or SVG"),
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"pk\x03\x04": "ZIP",
+    b"%pdf-": "PDF",
+    b"{": "JSON",
+}
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
@@ -35,7 +44,15 @@ def sniff(data: bytes) -> str:
     branded = _by_brand(data)
     if branded is not None:
         return branded
-    raise Rejected(Reason.NOT_AN_IMAGE, Stage.DECODE, "not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC file")
+    guess = _looks_like(data)
+    hint = f": it looks like {guess}" if guess else ""
+    raise Rejected(Reason.NOT_AN_IMAGE, Stage.DECODE, f"not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC file{hint}")
+
+
+def _looks_like(data: bytes) -> str | None:
+    """Guess what the file is instead, for the one who has to find out why; None where nothing is known."""
+    start = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return next((name for magic, name in _OTHERS.items() if start.startswith(magic)), None)
 
 
 def _by_brand(data: bytes) -> str | None:

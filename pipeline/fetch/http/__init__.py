@@ -9,5 +9,6 @@ A GET passes through these files in this order, once per redirect:
     resolver.py       resolves the name once and vets every address that DNS returns
     client.py         sends the request over a kept connection, or connects to a vetted address, with TLS for https
     connection.py     writes the request and reads the response within the deadline; keeps idle connections
+    parser.py         parses the response with llhttp; refuses unclear framing, and framing that costs too much
     response.py       checks the status and the headers, then reads the body under the cap of size
 """

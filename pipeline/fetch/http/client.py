@@ -8,14 +8,13 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
 
 import certifi
 
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.errors import FailureKind, TransientError, rejected
-from sightstream.pipeline.fetch.http.connection import Connection, ConnectionPool, Route
+from sightstream.pipeline.fetch.http.connection import Connection, ConnectionPool, Response, Route
 from sightstream.pipeline.fetch.http.resolver import GetAddrInfo
 from sightstream.pipeline.fetch.http.url import HttpUrl
 from sightstream.pipeline.fetch.settings import FetchSettings
@@ -51,9 +50,7 @@ class HttpClient:
         self._is_listed = is_listed
 
     @contextmanager
-    def get(
-        self, url: HttpUrl, addresses: Sequence[str], etag: str | None, deadline: Deadline
-    ) -> Iterator[HTTPResponse]:
+    def get(self, url: HttpUrl, addresses: Sequence[str], etag: str | None, deadline: Deadline) -> Iterator[Response]:
         """Yield the response with its body unread. All of it ends at `deadline`. Raises TransientError or Rejected."""
         route, connection, response = self._request(url, addresses, etag, deadline)
         try:
@@ -61,11 +58,14 @@ class HttpClient:
         except BaseException:
             connection.close()
             raise
-        self._release(route, connection, response)
+        else:
+            self._release(route, connection, response)
+        finally:
+            response.close()
 
     def _request(
         self, url: HttpUrl, addresses: Sequence[str], etag: str | None, deadline: Deadline
-    ) -> tuple[Route, Connection, HTTPResponse]:
+    ) -> tuple[Route, Connection, Response]:
         headers = _HEADERS if etag is None else _HEADERS | {"If-None-Match": etag}
         try:
             reused = self._request_reusing(url, addresses, headers, deadline)
@@ -80,12 +80,10 @@ class HttpClient:
         except OSError as error:
             detail = f"the host can't be reached: {type(error).__name__}"
             raise TransientError(FailureKind.BROKEN, detail) from error
-        except (HTTPException, ValueError) as error:
-            raise rejected(Reason.FETCH_REFUSED, f"the host does not speak HTTP: {type(error).__name__}") from error
 
     def _request_reusing(
         self, url: HttpUrl, addresses: Sequence[str], headers: dict[str, str], deadline: Deadline
-    ) -> tuple[Route, Connection, HTTPResponse] | None:
+    ) -> tuple[Route, Connection, Response] | None:
         """Send over a kept connection; None where there is none, or the host has closed it meanwhile."""
         kept = self._connector.reuse(url, addresses)
         if kept is None:
@@ -101,11 +99,9 @@ class HttpClient:
             return TransientError(FailureKind.MISCONFIGURED, detail)
         return rejected(Reason.FETCH_REFUSED, detail)
 
-    def _release(self, route: Route, connection: Connection, response: HTTPResponse) -> None:
+    def _release(self, route: Route, connection: Connection, response: Response) -> None:
         """Keep the connection for the next fetch if the response was read to its end, else close it."""
-        if response.length == 0:
-            response.read()
-        if response.isclosed() and not response.will_close:
+        if response.is_keepable:
             self._pool.release(route, connection)
         else:
             connection.close()
@@ -157,7 +153,7 @@ class Connector:
         return Route(url.scheme, url.host, url.port, address), Connection(stream, self._clock)
 
 
-def _request(connection: Connection, url: HttpUrl, headers: dict[str, str], deadline: Deadline) -> HTTPResponse:
+def _request(connection: Connection, url: HttpUrl, headers: dict[str, str], deadline: Deadline) -> Response:
     try:
         return connection.request(url, headers, deadline)
     except BaseException:

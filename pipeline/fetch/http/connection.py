@@ -5,25 +5,20 @@ A connection is kept by scheme, host, port and the very address that was vetted.
 
 from __future__ import annotations
 
-import io
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPResponse
-from typing import TYPE_CHECKING, cast
 
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.errors import FailureKind, TransientError
+from sightstream.pipeline.fetch.http.parser import Headers, ResponseParser
 from sightstream.pipeline.fetch.http.url import HttpUrl
 from sightstream.pipeline.fetch.settings import FetchSettings
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-_BUFFER_BYTES = 64 * 1024
+_BUFFER_BYTES = 128 * 1024
 
 MIN_BYTES_PER_S = 8 * 1024
 PACE_WINDOW_S = 10.0
@@ -52,87 +47,100 @@ class _Pace:
         self._window_bytes += count
 
 
-class _SocketReader(io.RawIOBase):
-    """Reads a socket until the deadline, and while the body keeps its pace.
+class Response:
+    """The answer to one GET. Each read ends at the deadline; the body must also keep its pace."""
 
-    A slow-drip server never trips a per-read socket timeout, so each read gets what is left of the total.
-    """
+    def __init__(self, connection: Connection, deadline: Deadline) -> None:
+        self._connection, self._deadline = connection, deadline
+        self._parser = ResponseParser()
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self.deadline: Deadline | None = None  # None: return the bytes that have arrived, without waiting
-        self.pace: _Pace | None = None
+    @property
+    def status(self) -> int:
+        return self._parser.status
 
-    def readable(self) -> bool:
-        return True
+    @property
+    def headers(self) -> Headers:
+        return self._parser.headers
 
-    def readinto(self, buffer: WriteableBuffer) -> int | None:
-        try:
-            while True:
-                try:
-                    return self._receive(buffer)
-                except TimeoutError:
-                    if self.deadline is None or self.pace is None:
-                        raise
-                    self.deadline.remaining_s()
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return None
+    @property
+    def is_keepable(self) -> bool:
+        """Whether the connection can serve another request."""
+        return self._parser.is_keepable
 
-    def _receive(self, buffer: WriteableBuffer) -> int:
-        timeout_s = self.deadline.remaining_s() if self.deadline else 0.0
-        if self.pace is not None:
-            timeout_s = min(timeout_s, self.pace.remaining_s())
-        self._connection.settimeout(timeout_s)
-        count = self._connection.recv_into(buffer)
-        if self.pace is not None:
-            self.pace.add(count)
-        return count
+    def read_head(self) -> None:
+        """Read until the headers are complete. Raises OSError, TransientError or Rejected, as `read_body` does."""
+        while not self._parser.has_head:
+            self._read(None)
 
-
-class _UnclosedReader(io.BufferedReader):
-    """Ignores `close`: http.client closes its reader after each response, but the connection is kept."""
+    def read_body(self, check: Callable[[int], None]) -> bytes:
+        """Read the whole body; `check` gets its size after each read, and may raise."""
+        pace = _Pace(self._connection.clock)
+        check(self._parser.body_bytes)
+        while not self._parser.is_complete:
+            self._read(pace)
+            check(self._parser.body_bytes)
+        return self._parser.body()
 
     def close(self) -> None:
-        pass
+        """Free what was read. The connection stays as it is."""
+        self._parser.close()
+
+    def _read(self, pace: _Pace | None) -> None:
+        data = self._connection.receive(self._deadline, pace)
+        if data:
+            self._parser.feed(data)
+        else:
+            self._parser.finish()
 
 
 class Connection:
     """A connection to one host at one vetted address. Used by one thread at a time."""
 
     def __init__(self, stream: socket.socket, clock: Callable[[], float]) -> None:
-        self._stream, self._clock = stream, clock
-        self._incoming = _SocketReader(stream)
-        self._reader = _UnclosedReader(self._incoming, _BUFFER_BYTES)
+        self._stream, self.clock = stream, clock
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self.opened_at = self.last_used_at = clock()
 
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return the reader. http.client calls this, as it would call a socket's."""
-        return self._reader
-
-    def request(self, url: HttpUrl, headers: Mapping[str, str], deadline: Deadline) -> HTTPResponse:
-        """Send a GET and return the response with its body unread.
-
-        Raises OSError, HTTPException, ValueError or TransientError.
-        """
+    def request(self, url: HttpUrl, headers: Mapping[str, str], deadline: Deadline) -> Response:
+        """Send a GET and return the response with its body unread. Raises OSError, TransientError or Rejected."""
         lines = [f"GET {url.target} HTTP/1.1", f"Host: {url.authority}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        self._incoming.deadline, self._incoming.pace = deadline, None
         self._stream.settimeout(deadline.remaining_s())
         self._stream.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-        response = HTTPResponse(cast(socket.socket, self), method="GET")  # of a socket it calls only makefile
-        response.begin()
-        self._incoming.pace = _Pace(self._clock)
+        response = Response(self, deadline)
+        try:
+            response.read_head()
+        except BaseException:
+            response.close()
+            raise
         return response
+
+    def receive(self, deadline: Deadline, pace: _Pace | None) -> memoryview:
+        """Wait for the next bytes and return them; none at the end. They are valid until the next call.
+
+        A slow-drip server never trips a timeout of each read, so each gets what is left of the total.
+        """
+        while True:
+            timeout_s = deadline.remaining_s() if pace is None else min(deadline.remaining_s(), pace.remaining_s())
+            self._stream.settimeout(timeout_s)
+            try:
+                count = self._stream.recv_into(self._buffer)
+            except TimeoutError:
+                continue  # the deadline or the pace ends it
+            if pace is not None:
+                pace.add(count)
+            return self._buffer[:count]
 
     def is_reusable(self) -> bool:
         """Return whether it is open and holds no unread bytes. Never blocks."""
-        self._incoming.deadline = self._incoming.pace = None
         try:
-            if self._reader.peek(1):
-                return False
-            return self._incoming.readinto(bytearray(1)) is None
+            self._stream.settimeout(0)
+            self._stream.recv_into(self._buffer, 1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
         except (OSError, ValueError):
-            return False
+            pass
+        return False
 
     def close(self) -> None:
         self._stream.close()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from http.client import HTTPResponse
 
 from sightstream.pipeline.errors import PipelineError, Rejected
 from sightstream.pipeline.fetch.answered import AnsweredOrigins
@@ -17,6 +16,7 @@ from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.errors import FailureKind, TransientError, rejected
 from sightstream.pipeline.fetch.http.access_rules import AccessRules
 from sightstream.pipeline.fetch.http.client import HttpClient, Network
+from sightstream.pipeline.fetch.http.connection import Response
 from sightstream.pipeline.fetch.http.resolver import NoSuchHost, Resolver
 from sightstream.pipeline.fetch.http.response import check_response, read_body
 from sightstream.pipeline.fetch.http.url import HttpUrl, parse_http_url, resolve_redirect
@@ -112,9 +112,9 @@ class HttpSource:
             with self._client.get(url, addresses, etag, deadline) as response:
                 return self._result(url, etag, response)
 
-    def _result(self, url: HttpUrl, etag: str | None, response: HTTPResponse) -> Body | NotModified | HttpUrl:
+    def _result(self, url: HttpUrl, etag: str | None, response: Response) -> Body | NotModified | HttpUrl:
         if response.status in _REDIRECTS:
-            return resolve_redirect(url, response.headers.get("location"))
+            return resolve_redirect(url, response.headers.only("location"))
         if response.status == _NOT_MODIFIED and etag is not None:
             return NotModified()
         check_response(response, self._settings.max_bytes)

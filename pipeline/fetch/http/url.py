@@ -68,8 +68,8 @@ def parse_http_url(uri: str) -> HttpUrl:
     return HttpUrl(scheme, host, port, target)
 
 
-def resolve_redirect(url: HttpUrl, location: str | None) -> HttpUrl:
-    """Return the URL that a redirect leads to; `location` is the header as http.client gives it. Raises Rejected."""
+def resolve_redirect(url: HttpUrl, location: str) -> HttpUrl:
+    """Return the URL that a redirect leads to; `location` is the header in Latin-1. Raises Rejected."""
     if not location:
         raise rejected(Reason.FETCH_REFUSED, "the host redirects without a Location header")
     try:

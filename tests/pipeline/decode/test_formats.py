@@ -139,3 +139,25 @@ def test_only_the_first_frame_is_decoded() -> None:
         pixels = decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:]), SETTINGS).buffer()
         assert pixels[0] > 200, kind
         assert pixels[2] < 60, kind
+
+
+@pytest.mark.parametrize(
+    ("data", "guess"),
+    [
+        (b"\xef\xbb\xbf \n<!DOCTYPE HTML><title>gone</title>", "HTML"),
+        (b"<html lang=en>", "HTML"),
+        (b"<?xml version='1.0'?><svg/>", "XML or SVG"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"%PDF-1.7", "PDF"),
+        (b'{"error": "gone"}', "JSON"),
+    ],
+)
+def test_what_is_no_image_is_named_where_its_first_bytes_tell(data: bytes, guess: str) -> None:
+    with pytest.raises(Rejected, match=f": it looks like {guess}$") as caught:
+        sniff(data)
+    assert caught.value.reason is Reason.NOT_AN_IMAGE
+
+
+def test_what_nobody_knows_is_not_guessed() -> None:
+    with pytest.raises(Rejected, match="HEIC file$"):
+        sniff(b"\0\1\2\3")

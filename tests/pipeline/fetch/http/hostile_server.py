@@ -134,6 +134,18 @@ def echo(x: Exchange) -> None:
 
 
 CHUNKED = "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n"
+WHOLE = f"HTTP/1.1 200 OK\nContent-Length: {len(IMAGE)}\n"
+EARLY_HINTS = "HTTP/1.1 103 Early Hints\nLink: </a.css>; rel=preload\n\n"
+
+
+def chunks(size: int, count: int, end: bytes = b"0\r\n\r\n") -> bytes:
+    return (b"%x\r\n%s\r\n" % (size, b"x" * size)) * count + end
+
+
+def lines(count: int) -> str:
+    return "X: y\n" * count
+
+
 ANSWERS: dict[str, Callable[[Exchange], None]] = {
     "good": image(),
     "echo": echo,
@@ -142,7 +154,17 @@ ANSWERS: dict[str, Callable[[Exchange], None]] = {
     "plain": image("Content-Type: text/plain; charset=utf-8"),
     "one-zero": raw("HTTP/1.0 200 OK\n\n", IMAGE),
     "chunked": raw(CHUNKED, b"%x;name=value\r\n%s\r\n0\r\nTrailer: x\r\n\r\n" % (len(IMAGE), IMAGE)),
-    "twice-the-same": image(f"Content-Length: {len(IMAGE)}"),
+    "early-hints": raw(EARLY_HINTS + WHOLE + "\n", IMAGE),
+    "interim-close": raw("HTTP/1.1 103 Early Hints\nConnection: close\n\n" + WHOLE + "\n", IMAGE),
+    "interim-8": raw("HTTP/1.1 102 Processing\n\n" * 4 + EARLY_HINTS * 4 + WHOLE + "\n", IMAGE),
+    "blanks": raw(f"HTTP/1.1 200 OK\nContent-Type:\timage/jpeg \nContent-Length: \t{len(IMAGE)} \t\n\n", IMAGE),
+    "no-reason": raw(WHOLE.replace(" OK", "") + "\n", IMAGE),
+    "chunk-extension": raw(CHUNKED, b'%x;a="b;c"\r\n%s\r\n0\r\n\r\n' % (len(IMAGE), IMAGE)),
+    "trailers-100": raw(CHUNKED, b"%x\r\n%s\r\n0\r\n%s\r\n" % (len(IMAGE), IMAGE, b"X: y\r\n" * 100)),
+    "headers-100": raw(WHOLE + lines(99) + "\n", IMAGE),
+    "identity": image("Content-Encoding: identity"),
+    "aws-chunked": image("Content-Encoding: aws-chunked"),
+    "no-coding": image("Content-Encoding:"),
     "long": raw(f"HTTP/1.1 200 OK\nContent-Length: {len(IMAGE)}\n\n", IMAGE + b"HTTP/1.1 200 OK\r\n"),
     # redirects
     "hop": redirect("/good"),
@@ -171,8 +193,8 @@ ANSWERS: dict[str, Callable[[Exchange], None]] = {
     "downgrade": redirect("http://shop.example/good"),
     # time
     "silent": silence,
-    "slow-status": after(""),
-    "slow-continue": after("", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "slow-status": after("", b"\r\n"),
+    "slow-continue": after("HTTP/1.1 100 Continue\n\n", b""),
     "slow-header": after("HTTP/1.1 200 OK\nX-Slow: "),
     "slow-body": after("HTTP/1.1 200 OK\nContent-Length: 9000\n\n"),
     "slow-unmeasured": after("HTTP/1.1 200 OK\n\n"),
@@ -188,6 +210,45 @@ ANSWERS: dict[str, Callable[[Exchange], None]] = {
     "huge-header": flood("HTTP/1.1 200 OK\nX: ", b"x" * 10_000),
     "gzip": image("Content-Encoding: gzip"),
     "gzip-coding": raw("HTTP/1.1 200 OK\nTransfer-Encoding: gzip, chunked\n\n", b"\x1f\x8b"),
+    "gzip-too": image("Content-Encoding: aws-chunked, GZIP"),
+    # work without an image: floods that end where they do not end the client
+    "interim-9": raw("HTTP/1.1 100 Continue\n\n" * 9 + WHOLE + "\n", IMAGE),
+    "headers-101": raw(WHOLE + lines(100) + "\n", IMAGE),
+    "trailers-101": raw(CHUNKED, b"4\r\nabcd\r\n0\r\n" + b"X: y\r\n" * 101 + b"\r\n"),
+    "small-chunks": raw(CHUNKED, chunks(1, 5000)),
+    "endless-small-chunks": flood(CHUNKED, b"1\r\nx\r\n"),
+    "endless-interim": flood("", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "endless-trailer": flood(CHUNKED + "0\n", b"X: y\r\n"),
+    "endless-extension": flood(CHUNKED + "5;", b"x" * 10_000),
+    # framing that two programs could read apart
+    "chunk-underscore": raw(CHUNKED, b"1_0\r\n" + b"x" * 16 + b"\r\n0\r\n\r\n"),
+    "chunk-0x": raw(CHUNKED, b"0x10\r\n" + b"x" * 16 + b"\r\n0\r\n\r\n"),
+    "chunk-plus": raw(CHUNKED, b"+5\r\nhello\r\n0\r\n\r\n"),
+    "chunk-blank": raw(CHUNKED, b" 5\r\nhello\r\n0\r\n\r\n"),
+    "chunk-junk": raw(CHUNKED, b"5\r\nhelloXX\r\n0\r\n\r\n"),
+    "chunk-no-line-end": raw(CHUNKED, b"5\r\nhello0\r\n\r\n"),
+    "chunk-line-feed": raw(CHUNKED, b"5\nhello\n0\n\n"),
+    "chunk-extension-return": raw(CHUNKED, b"5;a\rb\r\nhello\r\n0\r\n\r\n"),
+    "chunk-overflow": raw(CHUNKED, b"1" + b"0" * 16 + b"5\r\nhello\r\n0\r\n\r\n"),
+    "trailer-length": raw(CHUNKED, b"5\r\nhello\r\n0\r\nContent-Length: 9\r\n\r\n"),
+    "two-codings": image("Content-Encoding: identity", "Content-Encoding: identity"),
+    "two-locations": status("302 Found", "Location: /good", "Location: /good"),
+    "two-transfer-codings": raw(CHUNKED[:-1] + "Transfer-Encoding: chunked\n\n", chunks(5, 1)),
+    "transfer-identity": raw("HTTP/1.1 200 OK\nTransfer-Encoding: identity\n\n", IMAGE),
+    "chunked-one-zero": raw(CHUNKED.replace("1.1", "1.0"), chunks(5, 1)),
+    "blank-before-colon": raw(WHOLE.replace("Length:", "Length :") + "\n", IMAGE),
+    "nul-in-a-name": raw(WHOLE + "X\0Y: z\n\n", IMAGE),
+    "nul-in-a-value": raw(WHOLE + "X: y\0z\n\n", IMAGE),
+    "folded": raw(WHOLE + "X: y\n z\n\n", IMAGE),
+    "no-colon": raw(WHOLE + "X\n\n", IMAGE),
+    "return-in-a-value": raw(WHOLE + "X: y\rz\n\n", IMAGE),
+    "line-feeds": lambda x: x.raw("", WHOLE.encode() + b"\n" + IMAGE),
+    "twice-the-same": image(f"Content-Length: {len(IMAGE)}"),
+    "empty-length": raw("HTTP/1.1 200 OK\nContent-Length:\n\n", IMAGE),
+    "length-underscore": raw("HTTP/1.1 200 OK\nContent-Length: 1_0\n\n", IMAGE),
+    "length-0x": raw("HTTP/1.1 200 OK\nContent-Length: 0x10\n\n", IMAGE),
+    "switching": raw("HTTP/1.1 101 Switching Protocols\nUpgrade: h2c\nConnection: upgrade\n\n" + WHOLE + "\n", IMAGE),
+    "version-2": raw(WHOLE.replace("1.1", "2.0") + "\n", IMAGE),
     # lengths
     "short": raw("HTTP/1.1 200 OK\nContent-Length: 5000\n\n", IMAGE),
     "negative": raw("HTTP/1.1 200 OK\nContent-Length: -5\n\n", IMAGE),
@@ -213,6 +274,7 @@ ANSWERS: dict[str, Callable[[Exchange], None]] = {
     "pdf": image("content-type: APPLICATION/PDF"),
     "range": raw(f"HTTP/1.1 206 Partial Content\nContent-Range: bytes 0-9/99\nContent-Length: {len(IMAGE)}\n\n", IMAGE),
     "range-200": image("Content-Range: bytes 0-9/99"),
+    "206-whole": lambda x: x.answer(IMAGE, "206 Partial Content"),
     "204": status("204 No Content"),
     "304": status("304 Not Modified"),
     "300": status("300 Multiple Choices"),
