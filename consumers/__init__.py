@@ -7,5 +7,6 @@ redrive/           lists dead letters and publishes their requests again
 lag/               measures how far each of them is behind
 kafka/             common reading of Kafka; the packages above use it and never import each other
 metrics.py         the metrics of all of them
+private_files.py   opens files of this user alone
 metrics_server.py  serves /metrics on loopback
 """

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sightstream.consumers.lookup.errors import LookupFailure
+from sightstream.consumers.private_files import NotPrivate, make_private_folder, open_private, write_private
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +22,16 @@ _ADDRESS = "address"
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold the folder while the block runs; a killed process releases it. Raises LookupFailure when another has it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("ab") as handle:
+    """Hold the folder while the block runs; a killed process releases it.
+
+    Raises LookupFailure when another process has it, or when it can't be used.
+    """
+    try:
+        make_private_folder(folder)
+        lock = open_private(folder / "lock", os.O_RDWR)
+    except NotPrivate as error:
+        raise LookupFailure(f"{error}; remove it, or set another data_dir") from None
+    with os.fdopen(lock, "rb") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -37,14 +46,14 @@ def forget_other_changelog(folder: Path, changelog_id: str) -> None:
     if known and known != changelog_id:
         log.warning("%s: the changelog topic was created again; the table is rebuilt from Kafka", folder)
         shutil.rmtree(folder / _TABLES, ignore_errors=True)
-    file.write_text(changelog_id, encoding="utf-8")
+    write_private(file, changelog_id)
 
 
 @contextmanager
 def announce_address(folder: Path, address: str) -> Iterator[None]:
     """Write down the address while the block runs, so that `sightstream lookup` finds a port that was picked freely."""
     file = folder / _ADDRESS
-    file.write_text(address, encoding="utf-8")
+    write_private(file, address)
     try:
         yield
     finally:

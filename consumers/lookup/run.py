@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, TypeVar
@@ -161,6 +162,7 @@ async def run_lookup(
     acknowledge records.
     """
     admin = AdminClient(kafka.client_config(), logger=log)
+    os.umask(0o077)  # the table's own files hold results, and are made by RocksDB
     with lock_folder(settings.data_dir):
         ensuring = asyncio.to_thread(ensure_topics, admin, topics.results, settings.group_id, topics.replication_factor)
         found = await _unless_stopped(ensuring, stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import IO
 
 from sightstream.consumers.kafka.types import PartitionId
+from sightstream.consumers.private_files import NotPrivate, make_private_folder, open_private
 from sightstream.consumers.store.batch import Position
 from sightstream.consumers.store.errors import StoreBusy, StoreError, TopicReplaced
 from sightstream.consumers.store.row import Row, Value
@@ -24,7 +26,6 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._lock = _lock(path)
         try:
@@ -98,6 +99,7 @@ class Database:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    os.close(_open_private(path))  # SQLite would let others read it; its journals take the mode of the file
     connection = sqlite3.connect(path, timeout=30)
     connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the writer
     # After a power cut the last transactions may be lost, rows and positions together: they are read again.
@@ -107,13 +109,22 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _lock(path: Path) -> IO[bytes]:
     """Lock the file for this process; the system releases the lock when the process is killed."""
-    handle = path.with_name(path.name + ".lock").open("ab")
+    handle = os.fdopen(_open_private(path.with_name(path.name + ".lock")), "rb")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         handle.close()
         raise StoreBusy(f"another store writes to {path}; stop it, or choose another file with --path") from None
     return handle
+
+
+def _open_private(path: Path) -> int:
+    try:
+        if path.parent != Path():  # the working folder is not ours to judge
+            make_private_folder(path.parent)
+        return open_private(path, os.O_RDWR)
+    except NotPrivate as error:
+        raise StoreError(f"{error}; remove it, or choose another file with --path") from None
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -15,7 +15,7 @@ In call order:
     request_flow.py  the part of the pipeline's flow that a worker uses
     isolation.py     runs requests apart that may have killed the whole worker, and rejects the one that did
     journal.py       the file that says which requests were in progress when the worker died
-    private_files.py opens files that only this user can have written
+    state_folder.py  holds the folder of the name and the journal, which is this user's alone
     outcomes.py      collects outcomes from the flow: an end goes to the ledger, a failure to the retry queue
     retry_queue.py   decides when a request is tried again, and holds what waits for a dependency that is down
     breakers.py      one circuit breaker per dependency that fails, and what closes it

@@ -20,9 +20,8 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from sightstream.consumers.worker.private_files import open_private
+from sightstream.consumers.worker.state_folder import StateFolder
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +59,10 @@ class _Contents:
 class Journal:
     """Not thread safe. `deaths` is what is known of requests that were in progress at a death."""
 
-    def __init__(self, path: Path, topic_id: str) -> None:
+    def __init__(self, folder: StateFolder, name: str, topic_id: str) -> None:
         """Read what the last process left, and start a new file. Raises Fatal when the file is not ours."""
-        self._path, self._topic_id = path, topic_id
-        self.deaths = after_death(_parse(_read(path), topic_id))
+        self._folder, self._name, self._topic_id = folder, name, topic_id
+        self.deaths = after_death(_parse(_read(folder, name), topic_id))
         self._running: dict[Offset, None] = {}
         self._descriptor = -1
         self._rewrite()
@@ -106,11 +105,11 @@ class Journal:
 
     def _rewrite(self) -> None:
         """Replace the file by one with what matters now. Until then the old one stays as it is."""
-        draft = self._path.with_suffix(".new")
-        draft.unlink(missing_ok=True)
-        descriptor = open_private(draft, os.O_WRONLY | os.O_APPEND | os.O_EXCL)
+        draft = f"{self._name}.new"
+        self._folder.remove(draft)
+        descriptor = self._folder.open(draft, os.O_WRONLY | os.O_APPEND | os.O_EXCL)
         os.write(descriptor, "".join(f"{line}\n" for line in self._current()).encode())
-        draft.replace(self._path)
+        self._folder.replace(draft, self._name)
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor, self._lines = descriptor, 0
@@ -142,9 +141,8 @@ def _is_remembered(deaths: Deaths) -> bool:
     return deaths.alone > 0 or deaths.company >= REMEMBERED_DEATHS
 
 
-def _read(path: Path) -> list[str]:
-    descriptor = open_private(path, os.O_RDONLY)
-    with os.fdopen(descriptor, "rb") as file:
+def _read(folder: StateFolder, name: str) -> list[str]:
+    with os.fdopen(folder.open(name, os.O_RDONLY), "rb") as file:
         return file.read(MAX_BYTES).decode("ascii", "replace").splitlines()
 
 

@@ -9,23 +9,20 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 
-from sightstream.consumers.worker.private_files import open_private, private_folder
+from sightstream.consumers.worker.state_folder import StateFolder
 from sightstream.pipeline.errors import Fatal
 
 
 @contextmanager
-def reserve_name(group_id: str, configured: str | None, state_dir: Path | None = None) -> Iterator[str]:
+def reserve_name(group_id: str, configured: str | None, folder: StateFolder) -> Iterator[str]:
     """Yield `configured`, or this host's name with the first free instance number, reserved while the block runs.
 
     The system releases the name of a process that ends. Raises Fatal when a live process of this machine has it.
     """
-    folder = private_folder(state_dir)
     names = iter([configured]) if configured else (f"{socket.gethostname()}-{instance}" for instance in count())
     for name in names:
-        file = os.fdopen(open_private(folder / f"{file_stem(group_id, name)}.lock", os.O_WRONLY), "w")
-        with file:
+        with os.fdopen(folder.open(f"{file_stem(group_id, name)}.lock", os.O_RDWR), "rb") as file:
             if _lock(file.fileno()):
                 yield name
                 return

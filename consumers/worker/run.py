@@ -15,8 +15,8 @@ from sightstream.consumers.metrics_server import serve_metrics
 from sightstream.consumers.worker.isolation import Isolation
 from sightstream.consumers.worker.journal import Journal
 from sightstream.consumers.worker.name import file_stem, reserve_name
-from sightstream.consumers.worker.private_files import private_folder
 from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.consumers.worker.state_folder import hold_state_folder
 from sightstream.consumers.worker.topic_check import check_group, check_topics
 from sightstream.consumers.worker.topic_watch import TopicWatch, watching
 from sightstream.consumers.worker.worker import Worker
@@ -41,15 +41,19 @@ def run_worker(
     `from_beginning` lets it start at the oldest request where the group's offsets are lost or past the end; offsets
     that are good stay.
     """
-    group_id, state_dir = settings.group_id, settings.state_dir
-    with reserve_name(group_id, settings.name, state_dir) as name, serve_metrics(settings.metrics_port):
+    group_id = settings.group_id
+    with (
+        hold_state_folder(settings.state_dir) as folder,
+        reserve_name(group_id, settings.name, folder) as name,
+        serve_metrics(settings.metrics_port),
+    ):
         admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
         broker = Broker(admin, CHECK_TIMEOUT_S)
         topic_id = check_topics(broker, topics)
         if not from_beginning:
             _check_group(broker, settings, kafka, topics)
         watch = TopicWatch(_watch_broker(settings, kafka), topics.requests, topic_id)
-        journal = Journal(private_folder(state_dir) / f"{file_stem(group_id, name)}.journal", topic_id)
+        journal = Journal(folder, f"{file_stem(group_id, name)}.journal", topic_id)
         flow = start_flow()
         try:
             isolation = Isolation(flow, journal, time.monotonic)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import time
 from contextlib import suppress
@@ -30,7 +31,7 @@ def up(
         from sightstream.infra.runtime.detached import start_detached
 
         settings_file = start_detached(folder, _arguments(folder, partitions))
-        _print_endpoints(settings_file, as_json, f"sightstream down --dir {folder}")
+        _print_endpoints(settings_file, as_json, f"sightstream down --dir {shlex.quote(str(folder))}")
         return
     _run(folder, _topics(folder, partitions), as_json)
 
@@ -85,7 +86,7 @@ def _print_endpoints(settings_file: Path, as_json: bool, how_to_stop: str) -> No
         f"Kafka   {endpoints['bootstrap_servers']}   {topics}\n"
         f"S3      {endpoints['endpoint_url']}   bucket {endpoints['bucket']}\n"
         f"Logs    {endpoints['logs']}\n\n"
-        f"Point other commands at it:  export SIGHTSTREAM_CONFIG={settings_file}\n"
+        f"Point other commands at it:  export SIGHTSTREAM_CONFIG={shlex.quote(str(settings_file))}\n"
         f"Stop it:                     {how_to_stop}",
         flush=True,
     )

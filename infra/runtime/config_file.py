@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from sightstream.infra.runtime.folder import write_private
+from sightstream.consumers.private_files import write_private
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.topics import TopicSettings
@@ -31,4 +31,6 @@ def read_config(file: Path) -> dict[str, dict[str, Any]]:
 
 def _section(name: str, values: dict[str, object]) -> str:
     # A JSON string, number or boolean is also one in TOML.
-    return f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+    return f"[{name}]\n" + "".join(
+        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items()
+    )

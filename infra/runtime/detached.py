@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sightstream.consumers.private_files import open_private
 from sightstream.infra.runtime.errors import RuntimeFailedError
 from sightstream.infra.runtime.folder import RuntimeFolder
 
@@ -26,7 +27,8 @@ def start_detached(path: Path, arguments: Sequence[str]) -> Path:
     folder = RuntimeFolder(path.resolve())
     folder.create()
     log = folder.log("up")
-    with log.open("wb") as out:
+    with os.fdopen(open_private(log, os.O_WRONLY), "wb") as out:
+        out.truncate()
         owner = subprocess.Popen(
             [sys.executable, "-m", "sightstream", "up", *arguments],
             stdin=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from sightstream.consumers.private_files import NotPrivate, make_private_folder, open_private, write_private
 from sightstream.infra.runtime.errors import FolderInUseError, RuntimeFailedError
 from sightstream.infra.runtime.ports import all_free, choose_ports
 
@@ -49,8 +50,12 @@ class RuntimeFolder:
         return self.path / name
 
     def create(self) -> None:
-        for each in (self.path, self.path / "logs", self.data("kafka"), self.data("s3")):
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Create what is missing, for this user alone. Raises RuntimeFailedError."""
+        try:
+            for each in (self.path, self.path / "logs", self.data("kafka"), self.data("s3")):
+                make_private_folder(each)
+        except NotPrivate as error:
+            raise RuntimeFailedError(f"{error}; give another --dir") from None
 
     def owner_pid(self) -> int | None:
         """Return the id of the process that owns the folder now, None if nobody does."""
@@ -122,15 +127,6 @@ class Ownership:
         os.close(self.children_lock)
 
 
-def write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner can read, completely or not at all."""
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
-    draft.replace(file)
-
-
 def _lock_within(path: Path, timeout_s: float) -> int | None:
     """Return the held lock's descriptor, None if another process keeps it for that long."""
     deadline = time.monotonic() + timeout_s
@@ -149,7 +145,10 @@ def _is_locked(path: Path) -> bool:
 
 
 def _try_lock(path: Path) -> int | None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = open_private(path, os.O_RDWR)
+    except NotPrivate as error:
+        raise RuntimeFailedError(f"{error}; remove it, or give another --dir") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

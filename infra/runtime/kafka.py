@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
+import re
 import subprocess
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from sightstream.consumers.private_files import write_private
 from sightstream.infra.runtime.errors import RuntimeFailedError
 from sightstream.infra.runtime.folder import RuntimeFolder
 from sightstream.infra.runtime.ports import LOOPBACK
@@ -27,6 +30,7 @@ JVM_FLAGS = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
 )
+JAVA_ENVIRONMENT = {"LC_ALL": "C.UTF-8"}  # Java reads the names of folders by it
 
 
 def broker_properties(folder: RuntimeFolder, ports: Mapping[str, int], extra: Mapping[str, str]) -> dict[str, str]:
@@ -48,7 +52,7 @@ def broker_properties(folder: RuntimeFolder, ports: Mapping[str, int], extra: Ma
         "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "listeners": f"BROKER://{broker},CONTROLLER://{controller}",
         "advertised.listeners": f"BROKER://{broker}",
-        "log.dirs": str(folder.data("kafka")),
+        "log.dirs": folder.data("kafka").name,  # in the working folder: a list can't hold a path with a comma
         "auto.create.topics.enable": "false",
         **one_copy,
         # Fewer than a cluster has: each one is a directory that the first start creates.
@@ -84,16 +88,28 @@ def kafka_program(
     Brokers of one cluster are given one `cluster_id`. Formatting blocks for a second. Raises RuntimeFailedError.
     """
     file = folder.path / "server.properties"
-    file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-    start_java = [str(java), *JVM_FLAGS, "-cp", f"{jars}/*"]
+    write_private(file, "".join(f"{name}={escaped(value)}\n" for name, value in properties.items()))
+    start_java = [str(java.absolute()), *JVM_FLAGS, "-cp", f"{jars}/*"]
     if not (folder.data("kafka") / "meta.properties").exists():
         _format([*start_java, "kafka.tools.StorageTool", "format"], file, cluster_id or new_cluster_id())
     return Program(
         name="Kafka",
-        command=[*start_java, "kafka.Kafka", str(file)],
+        command=[*start_java, "kafka.Kafka", file.name],
         log=folder.log("kafka"),
         check_ready=lambda timeout_s: check_kafka(settings, timeout_s),
+        environment=JAVA_ENVIRONMENT,
+        folder=folder.path,
     )
+
+
+def escaped(value: str) -> str:
+    """Return a value as a file of Java properties holds it."""
+    return re.sub(r"^ |\\|[^ -~]", _escaped_units, value)
+
+
+def _escaped_units(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def new_cluster_id() -> str:
@@ -103,11 +119,14 @@ def new_cluster_id() -> str:
 
 def _format(command: list[str], properties: Path, cluster_id: str) -> None:
     done = subprocess.run(
-        [*command, f"--cluster-id={cluster_id}", f"--config={properties}"],  # an id may start with a dash
+        [*command, f"--cluster-id={cluster_id}", f"--config={properties.name}"],  # an id may start with a dash
         capture_output=True,
         text=True,
         timeout=FORMAT_TIMEOUT_S,
         check=False,
+        umask=0o077,
+        cwd=properties.parent,
+        env=os.environ | JAVA_ENVIRONMENT,
     )
     if done.returncode != 0:
         raise RuntimeFailedError(f"Kafka's folder could not be formatted:\n{done.stdout}{done.stderr}")

@@ -13,7 +13,7 @@ from sightstream.infra.bootstrap.kafka_jars import ensure_kafka_jars
 from sightstream.infra.runtime.config_file import write_config
 from sightstream.infra.runtime.folder import Identity, Ownership, RuntimeFolder
 from sightstream.infra.runtime.kafka import broker_properties, kafka_program
-from sightstream.infra.runtime.object_store import object_store_program, remove_sockets
+from sightstream.infra.runtime.object_store import object_store_program
 from sightstream.infra.runtime.ports import LOOPBACK
 from sightstream.infra.runtime.resources import create_bucket, create_topics
 from sightstream.infra.runtime.service import Program, Service
@@ -47,7 +47,6 @@ class LocalRuntime:
         self._java = java
         self._start_timeout_s = start_timeout_s
         self._ownership: Ownership | None = None
-        self._ports: dict[str, int] = {}
         self._services: list[Service] = []
 
     def __enter__(self) -> LocalRuntime:
@@ -70,7 +69,6 @@ class LocalRuntime:
 
     def _start(self) -> None:
         identity = self.folder.identity()
-        self._ports = identity.ports
         self.kafka_settings = KafkaSettings(
             bootstrap_servers=f"{LOOPBACK}:{identity.ports['kafka']}", security_protocol="PLAINTEXT"
         )
@@ -116,7 +114,6 @@ class LocalRuntime:
                 service.stop()
         self._services.clear()
         if self._ownership is not None:
-            remove_sockets(self._ports)
             self.folder.config_file.unlink(missing_ok=True)
             self._ownership.release()
             self._ownership = None

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.request import urlopen
 
+from sightstream.consumers.private_files import write_private
 from sightstream.infra.runtime.errors import RuntimeFailedError
-from sightstream.infra.runtime.folder import Identity, RuntimeFolder, write_private
+from sightstream.infra.runtime.folder import Identity, RuntimeFolder
 from sightstream.infra.runtime.ports import KAFKA_PORTS, LOOPBACK
 from sightstream.infra.runtime.service import Program
 from sightstream.schemas.connections.s3 import S3Settings
+
+# With them its parts ask each other for a signature. Without them any user of this machine could read and write past
+# the S3 part, by the HTTP ports of the filer and the volumes.
+_HTTP_KEYS = (
+    "WEED_JWT_SIGNING_KEY",
+    "WEED_JWT_SIGNING_READ_KEY",
+    "WEED_JWT_FILER_SIGNING_KEY",
+    "WEED_JWT_FILER_SIGNING_READ_KEY",
+)
 
 
 def object_store_program(folder: RuntimeFolder, identity: Identity, settings: S3Settings) -> Program:
@@ -25,16 +35,21 @@ def object_store_program(folder: RuntimeFolder, identity: Identity, settings: S3
     return Program(
         name="SeaweedFS",
         command=[
-            *(str(_weed()), "-logtostderr=true", "mini", f"-dir={folder.data('s3')}"),
+            *(str(_weed()), "-logtostderr=true", "mini", f"-dir={folder.data('s3').name}"),
             *(f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", *ports),
-            *(f"-s3.config={keys}", "-s3.autoCreateBucket=false", "-master.telemetry=false"),
+            *(f"-s3.config={keys.name}", "-s3.autoCreateBucket=false", "-master.telemetry=false"),
             *("-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+            *("-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"),  # not in /tmp, where all may write
             # Every bucket uses volumes of its own: keep them small, and allow as many as tests need.
             *("-master.volumeSizeLimitMB=64", "-volume.max=2000", "-volume.preStopSeconds=0"),
         ],
         log=folder.log("s3"),
         check_ready=lambda timeout_s: check_object_store(settings, master, timeout_s),
-        environment={"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},
+        environment={
+            "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",
+            **{name: secrets.token_urlsafe(30) for name in _HTTP_KEYS},
+        },
+        folder=folder.path,  # all paths are relative to it: `-dir` is a list, and would split one with a comma
     )
 
 
@@ -47,13 +62,6 @@ def check_object_store(settings: S3Settings, master: str, timeout_s: float) -> N
             raise RuntimeFailedError("no volume server has joined yet")
     client = s3_client(settings, connect_timeout=timeout_s, read_timeout=timeout_s, retries={"max_attempts": 0})
     client.list_buckets()
-
-
-def remove_sockets(ports: Mapping[str, int]) -> None:
-    """Remove the Unix sockets that SeaweedFS leaves behind in a fixed folder, named by port."""
-    for port in ports.values():
-        for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
-            socket.unlink(missing_ok=True)
 
 
 def _one_administrator(identity: Identity) -> dict[str, object]:

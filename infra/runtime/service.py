@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sightstream.consumers.private_files import open_private
 from sightstream.infra.runtime import guardian
 from sightstream.infra.runtime.errors import RuntimeFailedError
 
@@ -20,13 +21,17 @@ POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A command to run. `check_ready` gets a timeout in seconds and raises while the program is not ready."""
+    """A command to run. `check_ready` gets a timeout in seconds and raises while the program is not ready.
+
+    It runs in `folder`, or where this process does.
+    """
 
     name: str
     command: list[str]
     log: Path
     check_ready: Callable[[float], None]
     environment: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
 
 
 class Service:
@@ -52,14 +57,16 @@ class Service:
     def start(self) -> None:
         """Start the program and return at once. Raises RuntimeFailedError when it cannot be executed."""
         script = str(Path(guardian.__file__))
-        with self.program.log.open("ab") as log:
+        with os.fdopen(open_private(self.program.log, os.O_WRONLY | os.O_APPEND), "ab") as log:
             self._guardian = subprocess.Popen(
                 [sys.executable, "-I", script, str(self._lock_fd), *self.program.command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=os.environ | self.program.environment,
+                cwd=self.program.folder,
                 pass_fds=[self._lock_fd],
+                umask=0o077,  # its data holds what the records hold
                 start_new_session=True,  # Ctrl-C at the terminal reaches only us; we end the children in order
             )
         assert self._guardian.stdout is not None  # noqa: S101 (it is a pipe)

@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+from sightstream.consumers.private_files import write_private
 from sightstream.infra.lab.demo.shop import MAX_IMAGE_BYTES
-from sightstream.infra.runtime.folder import write_private
 from sightstream.infra.runtime.service import Program
 
 CHECKPOINT = Path(__file__).parents[1] / "demo_model" / "checkpoint"
@@ -47,7 +47,7 @@ def write_settings(folder: Path, runtime_config: Path) -> Path:
 
 
 def _lines(values: dict[str, object]) -> str:
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
 
 
 def make_program(folder: Path, config: Path, name: str, *arguments: str) -> Program:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -110,3 +111,27 @@ def test_a_file_that_is_no_database_is_refused_and_released(tmp_path: Path) -> N
     for _ in range(2):  # the second try fails in the same way: the lock was released
         with pytest.raises(StoreError, match="can't be opened"):
             Database(path)
+
+
+def test_rows_are_for_this_user_alone(tmp_path: Path) -> None:
+    """Dead letters hold presigned addresses."""
+    before = os.umask(0o022)
+    path = tmp_path / "deep" / "results.db"
+    try:
+        with Database(path) as database:
+            database.write([row(0)], {PARTITION: Position(1)})
+            modes = {file.name: file.stat().st_mode & 0o777 for file in [path.parent, *path.parent.iterdir()]}
+    finally:
+        os.umask(before)
+    assert modes.pop("deep") == 0o700
+    assert set(modes) == {"results.db", "results.db-wal", "results.db-shm", "results.db.lock"}
+    assert set(modes.values()) == {0o600}
+
+
+@pytest.mark.parametrize("name", ["results.db", "results.db.lock"])
+def test_a_link_in_place_of_a_file_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "victim").touch()
+    (tmp_path / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(StoreError, match=r"can't be opened: .*--path"):
+        Database(tmp_path / "results.db")
+    assert (tmp_path / "victim").read_bytes() == b""

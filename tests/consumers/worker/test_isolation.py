@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.isolation import MAX_DEATHS_ALONE, Isolation
-from sightstream.consumers.worker.journal import Journal
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.in_flight import CLOCKS
 from sightstream.pipeline.known_good import known_good_request, known_good_result
@@ -22,6 +21,7 @@ from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Origin, Outc
 from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result_v2 import AnyResult
+from tests.consumers.worker.state_files import journal_at
 
 CAPACITY = 16
 WORK_S = 0.4
@@ -102,7 +102,7 @@ class Machine:
 
     def live(self, kill_at: float = float("inf"), max_s: float = 300) -> None:
         """Run one process until all is answered, it dies, or somebody kills it at `kill_at`."""
-        started, journal = self.now, Journal(self.path, "T")
+        started, journal = self.now, journal_at(self.path)
         flow = FakeFlow(self)
         isolation = Isolation(flow, journal, lambda: self.now)
         left = [offset for offset in range(self.count) if offset not in self.answers]
@@ -218,12 +218,12 @@ class Bench:
     def __init__(self, folder: Path, suspects: list[int]) -> None:
         self.machine = Machine(folder)
         for _ in range(2):
-            journal = Journal(self.machine.path, "T")
+            journal = journal_at(self.machine.path)
             for offset in suspects:
                 journal.begin((0, offset))
             os.close(journal._descriptor)
         self.flow = FakeFlow(self.machine)
-        self.journal = Journal(self.machine.path, "T")
+        self.journal = journal_at(self.machine.path)
         self.isolation = Isolation(self.flow, self.journal, lambda: self.machine.now)
 
     def submit(self, offset: int, finished: FinishedAnswers = NO_ANSWERS) -> Delivery:

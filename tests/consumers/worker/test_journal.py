@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sightstream.consumers.worker import journal as journal_module
 from sightstream.consumers.worker.journal import Deaths, Journal
+from tests.consumers.worker.state_files import journal_at
 
 A, B, C = (0, 10), (0, 11), (3, 7)
 
@@ -27,11 +28,11 @@ def die(journal: Journal) -> None:
 
 def reopen(journal: Journal, path: Path) -> Journal:
     die(journal)
-    return Journal(path, "T")
+    return journal_at(path)
 
 
 def test_requests_in_progress_at_a_death_are_known(path: Path) -> None:
-    journal = Journal(path, "T")
+    journal = journal_at(path)
     for at in (A, B, C):
         journal.begin(at)
     journal.end(B)
@@ -45,7 +46,7 @@ def test_requests_in_progress_at_a_death_are_known(path: Path) -> None:
 
 
 def test_a_death_alone_counts_if_it_was_said_to(path: Path) -> None:
-    journal = Journal(path, "T")
+    journal = journal_at(path)
     for counts in (True, False, True):
         journal.begin_alone(A, counts)
         journal.alive(12.3)
@@ -54,10 +55,10 @@ def test_a_death_alone_counts_if_it_was_said_to(path: Path) -> None:
 
 
 def test_a_process_that_ends_by_itself_blames_nobody(path: Path) -> None:
-    journal = Journal(path, "T")
+    journal = journal_at(path)
     journal.begin(A)
     journal.close()
-    journal = Journal(path, "T")
+    journal = journal_at(path)
     assert journal.deaths == {}
     journal.begin_alone(A, counts=True)
     journal.end(A)
@@ -65,27 +66,27 @@ def test_a_process_that_ends_by_itself_blames_nobody(path: Path) -> None:
 
 
 def test_what_is_known_outlives_a_clean_end(path: Path) -> None:
-    journal = Journal(path, "T")
+    journal = journal_at(path)
     for _ in range(2):
         journal.begin(A)
         journal = reopen(journal, path)
     journal.close()
-    journal = Journal(path, "T")
+    journal = journal_at(path)
     assert journal.deaths == {A: Deaths(2)}
     journal.forget(A)
     assert reopen(journal, path).deaths == {}
 
 
 def test_another_topics_requests_are_others(path: Path) -> None:
-    journal = Journal(path, "T")
+    journal = journal_at(path)
     journal.begin(A)
     die(journal)
-    assert Journal(path, "U").deaths == {}
+    assert journal_at(path, "U").deaths == {}
 
 
 def test_a_file_that_grows_is_replaced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "MAX_LINES", 20)
-    journal = Journal(path, "T")
+    journal = journal_at(path)
     journal.begin(A)
     for offset in range(100, 400):
         journal.begin((0, offset))
@@ -99,17 +100,17 @@ def test_a_file_that_is_cut_or_damaged_stops_no_worker(
     tmp_path_factory: pytest.TempPathFactory, cut: int, tail: bytes
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "worker.journal"
-    journal = Journal(path, "T")
+    journal = journal_at(path)
     for offset in range(10):
         journal.begin((0, offset))
     die(journal)
     path.write_bytes(path.read_bytes()[:cut] + tail)
     path.chmod(0o600)
-    Journal(path, "T").close()
+    journal_at(path).close()
 
 
 def test_what_is_known_is_bounded(path: Path) -> None:
-    journal = Journal(path, "T")
+    journal = journal_at(path)
     for offset in range(3000):
         journal.begin((0, offset))
     assert len(reopen(journal, path).deaths) == journal_module.MAX_SUSPECTS

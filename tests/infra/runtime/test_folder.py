@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sightstream.infra.runtime.errors import FolderInUseError
+from sightstream.infra.runtime.errors import FolderInUseError, RuntimeFailedError
 from sightstream.infra.runtime.folder import RuntimeFolder
 
 
@@ -72,3 +72,20 @@ def test_a_stale_settings_file_goes_when_the_folder_is_owned(tmp_path: Path) -> 
     folder.config_file.write_text("[kafka]")
     folder.own().release()
     assert not folder.config_file.exists()
+
+
+@pytest.mark.parametrize("name", ["owner.lock", "children.lock"])
+def test_a_link_in_place_of_a_lock_empties_no_file(name: str, tmp_path: Path) -> None:
+    folder = RuntimeFolder(tmp_path / "run")
+    folder.create()
+    (tmp_path / "victim").write_text("12")
+    (folder.path / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(RuntimeFailedError, match=r"can't be opened: .*--dir"):
+        folder.own()
+    assert (tmp_path / "victim").read_text() == "12"
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RuntimeFailedError, match=r"file/run can't be used: Not a directory; give another --dir"):
+        RuntimeFolder(tmp_path / "file" / "run").own()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ from tests.infra.runtime.waiting import has_ended, wait_until
 pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).parents[3]
+ODD_NAME = "Bürø, a\\b = c's 🙂"
 ONE_PARTITION = TopicSettings(partitions=1)
 
 
@@ -48,22 +50,41 @@ def get(runtime: LocalRuntime) -> tuple[bytes | None, bytes]:
     return (message and message.value()), body
 
 
+def past_the_s3_part(runtime: LocalRuntime) -> list[int]:
+    """Answers of the object store's filer to a user of this machine who has no key: to reading, listing, writing."""
+    port = json.loads((runtime.folder.path / "identity.json").read_text())["ports"]["filer.port"]
+    path = f"/buckets/{DEFAULT_BUCKET}/object"
+    statuses = []
+    for method, at in (("GET", path), ("GET", f"/buckets/{DEFAULT_BUCKET}/"), ("PUT", path)):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request(method, at, b"overwritten" if method == "PUT" else None)
+        statuses.append(connection.getresponse().status)
+        connection.close()
+    return statuses
+
+
 def test_a_later_run_has_the_data_on_whatever_ports(tmp_path: Path) -> None:
-    with LocalRuntime(tmp_path / "run") as first:
+    folder = tmp_path / ODD_NAME
+    with LocalRuntime(folder) as first:
         first.prepare(ONE_PARTITION)
         put(first, b"kept")
+        assert past_the_s3_part(first) == [401, 401, 401]
         pids = [first.kafka.pid, first.s3.pid]
     assert all(has_ended(pid) for pid in pids)
     assert not first.folder.config_file.exists()
 
-    identity = tmp_path / "run" / "identity.json"
+    assert {"kafka", "s3"} < {path.name for path in folder.iterdir()}
+    assert (folder / "kafka" / "meta.properties").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [ODD_NAME]
+    assert {path.stat().st_mode & 0o077 for path in [folder, *folder.iterdir()]} == {0}
+    identity = folder / "identity.json"
     identity.write_text(json.dumps(json.loads(identity.read_text()) | {"ports": choose_ports()}))
-    with LocalRuntime(tmp_path / "run") as second:
+    with LocalRuntime(folder) as second:
         assert second.kafka_settings != first.kafka_settings
         assert second.s3_settings.secret_access_key == first.s3_settings.secret_access_key
         assert get(second) == (b"kept", b"kept")
         with pytest.raises(FolderInUseError, match=f"process {os.getpid()}"):
-            LocalRuntime(tmp_path / "run").start()
+            LocalRuntime(folder).start()
 
 
 def test_each_part_can_be_broken_alone(tmp_path: Path) -> None:

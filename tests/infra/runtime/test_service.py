@@ -152,3 +152,12 @@ def test_the_child_does_not_outlive_a_killed_guardian(make_service: Callable[[st
     assert guardian is not None
     guardian.kill()
     assert wait_until(lambda: has_ended(pid))
+
+
+def test_a_program_writes_for_this_user_alone(make_service: Callable[[str], Service], tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    service = make_service(f"import os; os.mkdir({str(tmp_path / 'made')!r}); {SLEEPER}")
+    service.start()
+    os.umask(before)
+    service.wait_until_ready(10)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("made", "log")] == [0o700, 0o600]
