@@ -13,6 +13,7 @@ from sightstream.pipeline.decode.tone import is_wide, to_8_bit
 _ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 # The image mode that a profile of each colour space applies to.
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+_PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 _GREYS = ("1", "L", "LA", "La")
 _PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
@@ -39,12 +40,23 @@ def is_plain(image: Image.Image) -> bool:
 
 def _on_white(image: Image.Image, profile: bytes | None) -> Image.Image:
     grey = image.mode in _GREYS
+    if image.mode in _PREMULTIPLIED:
+        if not (profile and _transform(profile, "L" if grey else "RGB")):
+            return _premultiplied_on_white(image)
+        image = image.convert(_PREMULTIPLIED[image.mode])
     rgba = image.convert("RGBA")
     alpha = rgba.getchannel("A")
     white = Image.new("RGB", image.size, "white")
     colour = rgba.convert("RGB")
     white.paste(_to_srgb(colour.convert("L") if grey else colour, profile), mask=alpha)
     return white
+
+
+def _premultiplied_on_white(image: Image.Image) -> Image.Image:
+    *colours, alpha = image.split()
+    white = ImageChops.invert(alpha)
+    bands = [ImageChops.add(colour, white) for colour in colours]
+    return Image.merge("RGB", bands * 3 if len(bands) == 1 else bands)
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

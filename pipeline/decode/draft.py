@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TypeVar
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from sightstream.pipeline.decode.limits import Limits
 from sightstream.pipeline.decode.tiles import Box, choose_layout
+from sightstream.pipeline.decode.upright import orientation
 
 _Number = TypeVar("_Number", int, float)
 
@@ -58,11 +59,3 @@ def _box(exact: tuple[float, float], decoded: tuple[int, int], orientation: int)
     left = decoded[0] - exact[0] if orientation in _MIRRORED_X else 0
     top = decoded[1] - exact[1] if orientation in _MIRRORED_Y else 0
     return left, top, left + exact[0], top + exact[1]
-
-
-def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation: 1 to 8, 1 being upright."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # corrupt EXIF must not reject an otherwise valid image
-        return 1

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 import warnings
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from sightstream.pipeline.decode.colour import is_plain, to_rgb
-from sightstream.pipeline.decode.draft import draft, orientation
-from sightstream.pipeline.decode.formats import load_decoders, pillow_name
+from sightstream.pipeline.decode.draft import draft
+from sightstream.pipeline.decode.formats import load_decoders
 from sightstream.pipeline.decode.jpeg_header import ordinary_size
 from sightstream.pipeline.decode.limits import Limits
+from sightstream.pipeline.decode.open_image import open_image
+from sightstream.pipeline.decode.opened import UnreadableLayout
 from sightstream.pipeline.decode.output import AllocateOutput, OutOfSharedMemory, write
 from sightstream.pipeline.decode.plain_jpeg import write_rgb
 from sightstream.pipeline.decode.sniff import sniff, webp_size
 from sightstream.pipeline.decode.tiles import choose_layout, resize_and_pad
+from sightstream.pipeline.decode.upright import orientation, turn_upright
 from sightstream.pipeline.decode.wire import DecodedImage
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.dead_letter import Reason, Stage
@@ -44,6 +45,8 @@ def decode_image(data: bytes, limits: Limits, allocate: AllocateOutput) -> Decod
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _rejected(Reason.TOO_MANY_PIXELS, f"the image exceeds the limit of {limits.max_pixels} pixels") from None
+    except UnreadableLayout as error:
+        raise _rejected(Reason.IMAGE_CORRUPT, f"this {kind} layout is not read: {error}") from None
     except Exception as error:  # decoders raise nearly anything on a bad file
         raise _corrupt(kind, error) from None
 
@@ -60,16 +63,17 @@ def _decode_with_pillow(
     header_size = webp_size(data) if kind == "WEBP" else None
     if header_size is not None:
         _check_shape(*header_size, limits)
-    with Image.open(io.BytesIO(data), formats=[pillow_name(kind)]) as image:
+    opened = open_image(data, kind)
+    with opened.image as image:
         _check_shape(image.width, image.height, limits)
         if not jpeg_decoder_failed and _is_plain_jpeg(image, limits) and write_rgb(data, *image.size, allocate):
             return DecodedImage(*image.size, kind)
         smaller = draft(image, limits)
-        image.load()  # the first frame of an animation
-        _turn_upright(image)
-        full = smaller or image
+        whole = opened.load()  # the first frame of an animation
+        turn_upright(whole)
+        full = smaller or whole
         _check_shape(full.width, full.height, limits)
-        rgb = to_rgb(image)
+        rgb = to_rgb(whole)
         if limits.tiling is None:
             write(rgb, allocate)
             return DecodedImage(full.width, full.height, kind)
@@ -82,12 +86,6 @@ def _decode_with_pillow(
 def _is_plain_jpeg(image: Image.Image, limits: Limits) -> bool:
     """Return whether the output is just the file's decoded values."""
     return limits.tiling is None and image.format == "JPEG" and is_plain(image) and orientation(image) == 1
-
-
-def _turn_upright(image: Image.Image) -> None:
-    """Rotate by EXIF. Ignore corrupt EXIF; it must not reject an otherwise valid image."""
-    with contextlib.suppress(Exception):
-        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _check_shape(width: int, height: int, limits: Limits) -> None:

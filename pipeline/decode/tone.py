@@ -7,7 +7,10 @@ from typing import Any, cast
 
 from PIL import Image, ImageChops, ImageMath
 
-_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+from sightstream.pipeline.decode.opened import UnreadableLayout
+
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+_WHITE_IS_ZERO, _UNSIGNED = 0, 1
 
 
 def is_wide(image: Image.Image) -> bool:
@@ -40,11 +43,23 @@ def _white(image: Image.Image, numbers: Image.Image) -> float:
         return 4095 if bits == (12,) else 65535
     if image.mode == "I" and bits == (16,):
         return 32767  # signed
-    largest = float(cast("tuple[float, float]", numbers.getextrema())[1])  # one band: one pair
+    least, largest = cast("tuple[float, float]", numbers.getextrema())  # one band: one pair
+    if (
+        least < 0
+        and image.mode == "I"
+        and getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, (_UNSIGNED,)) == (_UNSIGNED,)
+    ):
+        raise UnreadableLayout("unsigned numbers of 2^31 and more")
     if not math.isfinite(largest):
         raise ValueError("the largest value is not finite")
     whites = (1, 255, 65535) if image.mode == "F" else (255, 65535)
     return next((white for white in whites if largest <= white), largest)
+
+
+def _is_unsigned(image: Image.Image) -> bool:
+    """Pillow has no unsigned numbers of 32 bits: it takes the large ones for negative."""
+    formats = getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, (_UNSIGNED,))
+    return image.mode == "I" and formats == (_UNSIGNED,)
 
 
 def _opaque_where_not(transparent: int, numbers: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from pillow_heif import register_heif_opener
 
 from sightstream.infra.lab.fuzz.corpus import encoded, exif
@@ -91,3 +91,20 @@ def test_corrupt_exif_does_not_reject_the_image() -> None:
         with Image.open(io.BytesIO(data)) as image:
             assert "exif" in image.info
         assert difference(decode(data, SETTINGS), upright()) == 0
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
+def test_xmp_turns_nothing(kind: str) -> None:
+    """It is a note that editors forget to renew."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
+    image = upright()
+    if kind == "PNG":
+        image.info["xmp"] = xmp
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        data = encoded(image, kind, pnginfo=text)
+    else:
+        data = encoded(image, kind, **({"tiffinfo": {700: xmp}} if kind == "TIFF" else {"xmp": xmp}))
+    assert b"tiff:Orientation" in data
+    for pixels in (decode(data, SETTINGS), decode_to_canvas(data, SETTINGS, Tiling(64, 4))):
+        assert (pixels.width, pixels.height) == image.size
