@@ -66,8 +66,8 @@ def plane_fields(directory: Directory) -> list[dict[int, Field]]:
     """Return a directory for each plane, as a grey image. Raises ValueError if pieces of it are missing."""
     samples, order = directory.number(Tag.SAMPLES), directory.order
     tiled = Tag.TILE_OFFSETS in directory
-    places = (Tag.TILE_OFFSETS, Tag.TILE_BYTES) if tiled else (Tag.STRIP_OFFSETS, Tag.STRIP_BYTES)
-    offsets, lengths = (directory.numbers(tag) for tag in places)
+    tags = (Tag.TILE_OFFSETS, Tag.TILE_BYTES) if tiled else (Tag.STRIP_OFFSETS, Tag.STRIP_BYTES)
+    offsets, lengths = (directory.numbers(tag) for tag in tags)
     pieces = _pieces(directory)
     if not len(offsets) == len(lengths) == pieces * samples:
         raise ValueError("the number of strips or tiles does not fit the size")
@@ -76,7 +76,7 @@ def plane_fields(directory: Directory) -> list[dict[int, Field]]:
     fields[Tag.PHOTOMETRIC] = shorts(order, BLACK_IS_ZERO)
     parts = [slice(n * pieces, (n + 1) * pieces) for n in range(samples)]
     planes = [
-        {**fields, places[0]: longs(order, offsets[part]), places[1]: longs(order, lengths[part])} for part in parts
+        {**fields, tags[0]: longs(order, offsets[part]), tags[1]: longs(order, lengths[part])} for part in parts
     ]
     if Tag.PROFILE in directory:
         planes[0][Tag.PROFILE] = directory.field(Tag.PROFILE)

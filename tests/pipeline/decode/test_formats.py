@@ -159,5 +159,5 @@ def test_what_is_no_image_is_named_where_its_first_bytes_tell(data: bytes, guess
 
 
 def test_what_nobody_knows_is_not_guessed() -> None:
-    with pytest.raises(Rejected, match="HEIC file$"):
+    with pytest.raises(Rejected, match=r"HEIC file$"):
         sniff(b"\0\1\2\3")
