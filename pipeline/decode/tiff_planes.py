@@ -75,9 +75,7 @@ def plane_fields(directory: Directory) -> list[dict[int, Field]]:
     fields[Tag.BITS] = shorts(order, directory.number(Tag.BITS, 1))
     fields[Tag.PHOTOMETRIC] = shorts(order, BLACK_IS_ZERO)
     parts = [slice(n * pieces, (n + 1) * pieces) for n in range(samples)]
-    planes = [
-        {**fields, tags[0]: longs(order, offsets[part]), tags[1]: longs(order, lengths[part])} for part in parts
-    ]
+    planes = [{**fields, tags[0]: longs(order, offsets[part]), tags[1]: longs(order, lengths[part])} for part in parts]
     if Tag.PROFILE in directory:
         planes[0][Tag.PROFILE] = directory.field(Tag.PROFILE)
     return planes
