@@ -101,6 +101,11 @@ class Assignment:
         return sum(len(state.ledger) for state in self)
 
     @property
+    def unfinished(self) -> int:
+        """Count the requests whose outcome is still missing, those that wait for their next attempt included."""
+        return sum(state.ledger.unfinished for state in self)
+
+    @property
     def held_bytes(self) -> int:
         """About the memory of all deliveries that are not published yet."""
         return sum(state.held_bytes for state in self)

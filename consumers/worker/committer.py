@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from sightstream.consumers.metrics import COMMIT_SECONDS, COMMITS, DEAD_LETTERS, RESULTS
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
+from sightstream.consumers.worker.commit_timer import CommitTimer
 from sightstream.consumers.worker.ledger import CommitPoint
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.consumers.worker.settings import WorkerSettings
@@ -70,11 +71,11 @@ class Committer:
         consumer: Consumer,
         clock: Callable[[], float],
     ) -> None:
-        self._settings, self._topic, self._clock = settings, topic, clock
+        self._batch_records, self._topic, self._clock = settings.commit_batch_records, topic, clock
         self._assignment, self._transactions, self._consumer = assignment, transactions, consumer
         self._in_doubt = True
         self._one_by_one = False
-        self._next_try = 0.0
+        self._timer = CommitTimer(settings.commit_interval_s)
 
     def start(self) -> bool:
         """End the transaction that a predecessor of the same name left open. Blocks.
@@ -87,14 +88,13 @@ class Committer:
             log.warning("no transactions yet: %s", error)
         return not self._in_doubt
 
-    def commit_if_due(self) -> None:
-        """Commit the ready outcomes once the interval is over or a batch is full. Raises Fatal."""
-        now = self._clock()
+    def commit_if_due(self, more_expected: bool) -> None:
+        """Commit the ready outcomes, if `more_expected` only once the interval is over. Raises Fatal.
+
+        After a full batch the next one follows at once.
+        """
         self._transactions.poll()
-        parts = self._parts() if now >= self._next_try else []
-        if parts:
-            full = sum(len(part.ready) for part in parts) >= self._settings.commit_batch_records
-            self._next_try = now + (0 if full else self._settings.commit_interval_s)
+        if self._timer.is_due(self._clock(), more_expected) and (parts := self._parts()):
             self._try(parts)
 
     def commit_or_give_up(self) -> None:
@@ -107,7 +107,7 @@ class Committer:
 
     def _parts(self) -> list[PartitionCommit]:
         """Return the per-partition parts of the next transaction, without partitions that have nothing to commit."""
-        most = MAX_RECORDS_ONE_BY_ONE if self._one_by_one else self._settings.commit_batch_records
+        most = MAX_RECORDS_ONE_BY_ONE if self._one_by_one else self._batch_records
         parts, budget = [], TransactionBudget(most, MAX_TRANSACTION_BYTES)
         for state in self._assignment:
             ready = state.ledger.publishable(budget.admits)
@@ -117,15 +117,18 @@ class Committer:
         return parts
 
     def _try(self, parts: list[PartitionCommit]) -> None:
+        started_at = self._clock()
         try:
             if self._in_doubt:
                 self._resolve_doubt()
                 parts = self._parts()
             with COMMIT_SECONDS.time():
                 self._commit(parts)
+            full = sum(len(part.ready) for part in parts) >= self._batch_records
+            self._timer.record_commit(started_at, self._clock(), full)
         except CommitError as error:
             self._in_doubt = self._in_doubt or isinstance(error, InDoubt)
-            self._next_try = self._clock() + PAUSE_AFTER_FAILURE_S
+            self._timer.wait_until(self._clock() + PAUSE_AFTER_FAILURE_S)
             COMMITS.labels(_METRIC_LABELS[type(error)]).inc()
             log.warning("not committed (%s): %s", _METRIC_LABELS[type(error)], error)
             if isinstance(error, RecordsRefused):

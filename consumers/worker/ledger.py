@@ -51,12 +51,18 @@ class Ledger(Generic[T]):
         self._next = committed
         self._published = published
         self._unpublished: dict[int, _Entry[T]] = {}  # ascending, as delivered
+        self._finished = 0  # how many of them have an outcome
         self._metadata_limit_bytes = metadata_limit_bytes
         self._committed = CommitPoint(committed, encode(committed, published))
 
     def __len__(self) -> int:
         """Count the offsets that were started and not yet published."""
         return len(self._unpublished)
+
+    @property
+    def unfinished(self) -> int:
+        """How many offsets were started and have no outcome yet."""
+        return len(self._unpublished) - self._finished
 
     @property
     def position(self) -> int:
@@ -117,8 +123,10 @@ class Ledger(Generic[T]):
         return offset in self._unpublished
 
     def finish(self, offset: int, outcome: T) -> None:
-        """Enter the outcome of an offset. Raises KeyError for one that is not pending."""
-        self._unpublished[offset].outcome = outcome
+        """Enter the outcome of an offset, or replace it. Raises KeyError for one that is not pending."""
+        entry = self._unpublished[offset]
+        self._finished += entry.outcome is None
+        entry.outcome = outcome
 
     def publishable(self, fits: Callable[[T], bool] = lambda _: True) -> dict[int, T]:
         """Return finished outcomes by ascending offset: none before an unfinished one of its key.
@@ -178,7 +186,7 @@ class Ledger(Generic[T]):
         self._committed = point
         self._published = _merge([(0, point.offset), *published])
         for offset in [o for o in self._unpublished if _contains(self._published, o)]:
-            del self._unpublished[offset]
+            self._finished -= self._unpublished.pop(offset).outcome is not None
 
 
 def _leb128_bytes(number: int) -> int:

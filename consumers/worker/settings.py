@@ -62,8 +62,8 @@ class WorkerSettings(BaseSettings):
         default=0.5,
         ge=0,
         allow_inf_nan=False,
-        description="Seconds between two commits; a result waits up to that long before readers see it. Raise it for "
-        "fewer transactions.",
+        description="Most seconds between two commits under load; a result waits up to that long before readers see "
+        "it. With nothing else in progress it is committed at once. Raise it for fewer transactions.",
     )
     commit_batch_records: int = Field(
         default=256,

@@ -100,10 +100,11 @@ class Worker:
     def _run_once(self) -> None:
         self._topic_watch.raise_problem()
         self._lost_positions.restore()
-        polled = self._intake.poll(BUSY_POLL_S if self._assignment.unpublished else IDLE_POLL_S)
-        self._outcomes.collect(0 if polled else BUSY_POLL_S)
+        in_progress = self._assignment.unfinished > 0  # then an outcome may come, and is what the thread waits for
+        polled = self._intake.poll(0 if in_progress else BUSY_POLL_S if self._assignment.unpublished else IDLE_POLL_S)
+        self._outcomes.collect(0 if polled and not in_progress else BUSY_POLL_S)
         self._outcomes.retry_due()
-        self._committer.commit_if_due()
+        self._committer.commit_if_due(more_expected=self._assignment.unfinished > len(self._retry_queue))
         IN_FLIGHT.set(self._assignment.unpublished)
         IN_FLIGHT_BYTES.set(self._flow.held_bytes)
 

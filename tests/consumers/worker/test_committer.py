@@ -76,7 +76,7 @@ class CommitterHarness:
 
     def commit(self, times: int = 1) -> None:
         for _ in range(times):
-            self.committer.commit_if_due()
+            self.committer.commit_if_due(more_expected=True)
             self.now += 2 * PAUSE_AFTER_FAILURE_S
 
 
@@ -129,3 +129,25 @@ def test_a_dead_letter_that_is_refused_in_its_omitted_form_stops_the_worker() ->
     with pytest.raises(Fatal, match="start again"):
         harness.commit(3)
     assert harness.transactions.committed == []
+
+
+def test_an_outcome_with_nothing_else_in_progress_does_not_wait_for_the_interval() -> None:
+    harness = CommitterHarness(limit=100)
+    for offset, more_expected in enumerate([True, True, False]):
+        harness.finish(offset, result(5))
+        harness.committer.commit_if_due(more_expected)
+        harness.now += 0.01
+    assert len(harness.transactions.committed) == 3
+    assert not len(harness.assignment.state.ledger)
+
+
+def test_while_more_is_expected_outcomes_wait_for_the_interval() -> None:
+    harness = CommitterHarness(limit=100)
+    for offset in range(3):
+        harness.finish(offset, result(5))
+        harness.committer.commit_if_due(more_expected=True)
+        harness.now += 0.01
+    assert len(harness.transactions.committed) == 1
+    harness.now += WorkerSettings().commit_interval_s
+    harness.committer.commit_if_due(more_expected=True)
+    assert len(harness.transactions.committed) == 3

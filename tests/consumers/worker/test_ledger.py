@@ -51,6 +51,17 @@ def test_a_key_publishes_in_order_while_others_pass() -> None:
     assert list(ledger.publishable()) == [0, 1, 2, 4]
 
 
+def test_counts_the_offsets_without_an_outcome() -> None:
+    ledger: Ledger[str] = Ledger(0)
+    for offset in range(3):
+        ledger.start(offset, None)
+    ledger.finish(1, "b")
+    ledger.finish(1, "another b")
+    assert (ledger.unfinished, len(ledger)) == (2, 3)
+    publish(ledger)
+    assert (ledger.unfinished, len(ledger)) == (2, 2)
+
+
 def test_gaps_of_transaction_markers_do_not_hold_the_commit_back() -> None:
     ledger: Ledger[str] = Ledger(0)
     ledger.start(3, None)
