@@ -63,8 +63,8 @@ def _check_request(max_images: int, request: ImageRequest) -> None:
 
 
 def _tiling(settings: EngineSettings) -> Tiling | None:
-    """Return the tiling of an engine that needs one. A bad checkpoint has none; the engine itself reports the error."""
-    if settings.kind != "slots" or settings.checkpoint is None:
+    """Return the tiling of an engine that gets canvases. A bad checkpoint has none: the slot engine reports it."""
+    if settings.kind not in ("slots", "simulated") or settings.checkpoint is None:
         return None
     try:
         return read_tiling(settings.checkpoint)

@@ -188,6 +188,38 @@ def transactions(
 
 
 @app.command()
+def worker(
+    *,
+    slots: Annotated[int, typer.Option(min=1, help="Answers that the simulated engine works on at once.")] = 194,
+    answer_s: Annotated[float, typer.Option(min=0.1, help="Mean seconds of one of them.")] = 10,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds that count of the backlog.")] = 60,
+    json_to: Annotated[
+        Path | None, typer.Option("--json", help="Write JSON to this file; - prints it to standard output.")
+    ] = None,
+) -> None:
+    """Measure the worker around a simulated engine: one image alone, full slots, CPU. Exits 1 if a bar is missed.
+
+    Starts its own Kafka and S3. The images are JPEGs of 1120 x 1120 pixels, scaled onto four tiles.
+    """
+    import json
+
+    from sightstream.infra.lab.bench.worker.options import WorkerOptions
+    from sightstream.infra.lab.bench.worker.report import as_table, document, missed
+    from sightstream.infra.lab.bench.worker.run import measure
+
+    console = _console(stderr=True)
+    options = WorkerOptions(slots=slots, answer_s=answer_s, seconds=seconds)
+    found = measure(options, lambda text: console.print(text, markup=False))
+    to_stdout = json_to == Path("-")
+    if to_stdout:
+        _print_json(document(found))
+    elif json_to is not None:
+        json_to.write_text(json.dumps(document(found), indent=1) + "\n", encoding="utf-8")
+    (console if to_stdout else _console(stderr=False)).print(as_table(found))
+    raise typer.Exit(1 if missed(found) else 0)
+
+
+@app.command()
 def neighbours(
     *,
     images: Annotated[int, typer.Option(min=200, help="Honest requests in each case.")] = 1000,

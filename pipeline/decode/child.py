@@ -36,7 +36,7 @@ ALARM_GRACE_S = 5  # the parent's own timeout comes first; the alarm is for a ch
 
 
 def main(pipe: int, inbox: int, memory: int, limits: Limits) -> None:
-    load(limits)
+    load()
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     statistics = _open_statistics()
     mapping = mmap.mmap(memory, os.fstat(memory).st_size)
@@ -50,11 +50,10 @@ def main(pipe: int, inbox: int, memory: int, limits: Limits) -> None:
         os.write(pipe, DecodeReply(request.secret, body, _private_bytes(statistics) > limits.resident_bytes).pack())
 
 
-def load(limits: Limits) -> None:
-    """Import everything that decoding under these limits needs: the sandbox allows no file to be opened."""
+def load() -> None:
+    """Import everything that decoding needs: the sandbox allows no file to be opened."""
     load_decoders()
-    if limits.tiling is None:
-        load_decoder()
+    load_decoder()
 
 
 def _next_request(pipe: int) -> DecodeRequest | None:

@@ -33,8 +33,8 @@ def decode_image(data: bytes, limits: Limits, allocate: AllocateOutput) -> Decod
     """
     kind = sniff(data)
     size = _size_without_pillow(data, kind, limits)
-    if size is not None and write_rgb(data, *size, allocate):
-        return DecodedImage(*size, kind)
+    if size is not None and (decoded := _decode_unscaled(data, size, kind, limits, allocate)):
+        return decoded
     load_decoders()
     try:
         with warnings.catch_warnings():
@@ -52,9 +52,25 @@ def decode_image(data: bytes, limits: Limits, allocate: AllocateOutput) -> Decod
 
 
 def _size_without_pillow(data: bytes, kind: str, limits: Limits) -> tuple[int, int] | None:
-    """Return the size of an ordinary JPEG that is not tiled. None also for a bad shape: Pillow checks it first."""
-    size = ordinary_size(data) if kind == "JPEG" and limits.tiling is None else None
-    return size if size is not None and _shape_problem(*size, limits) is None else None
+    """Return the size of an ordinary JPEG that is not scaled. None also for a bad shape: Pillow checks it first."""
+    size = ordinary_size(data) if kind == "JPEG" else None
+    fits = size is not None and _shape_problem(*size, limits) is None and not _is_scaled(size, limits)
+    return size if fits else None
+
+
+def _is_scaled(size: tuple[int, int], limits: Limits) -> bool:
+    return limits.tiling is not None and choose_layout(*size, limits.tiling).scaled != size
+
+
+def _decode_unscaled(
+    data: bytes, size: tuple[int, int], kind: str, limits: Limits, allocate: AllocateOutput
+) -> DecodedImage | None:
+    """Decode a JPEG of plain colours that is not scaled; None where that decoder finds a fault in it."""
+    if limits.tiling is None:
+        return DecodedImage(*size, kind) if write_rgb(data, size, size, allocate) else None
+    layout = choose_layout(*size, limits.tiling)
+    written = write_rgb(data, size, layout.size, allocate)
+    return DecodedImage(*size, kind, layout.rows, layout.columns) if written else None
 
 
 def _decode_with_pillow(
@@ -66,8 +82,9 @@ def _decode_with_pillow(
     opened = open_image(data, kind)
     with opened.image as image:
         _check_shape(image.width, image.height, limits)
-        if not jpeg_decoder_failed and _is_plain_jpeg(image, limits) and write_rgb(data, *image.size, allocate):
-            return DecodedImage(*image.size, kind)
+        is_unscaled = not jpeg_decoder_failed and _is_plain_jpeg(image, limits)
+        if is_unscaled and (decoded := _decode_unscaled(data, image.size, kind, limits, allocate)):
+            return decoded
         smaller = draft(image, limits)
         whole = opened.load()  # the first frame of an animation
         turn_upright(whole)
@@ -85,7 +102,9 @@ def _decode_with_pillow(
 
 def _is_plain_jpeg(image: Image.Image, limits: Limits) -> bool:
     """Return whether the output is just the file's decoded values."""
-    return limits.tiling is None and image.format == "JPEG" and is_plain(image) and orientation(image) == 1
+    if image.format != "JPEG" or _is_scaled(image.size, limits):
+        return False
+    return is_plain(image) and orientation(image) == 1
 
 
 def _check_shape(width: int, height: int, limits: Limits) -> None:

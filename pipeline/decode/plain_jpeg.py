@@ -5,24 +5,46 @@ The decoder is libjpeg-turbo, which Pillow uses as well, so the pixels are the s
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sightstream.pipeline.decode.output import AllocateOutput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Size = tuple[int, int]  # width, height
 
 
 def load_decoder() -> None:
-    """Import what `write_rgb` needs. It brings numpy, which only children without a tiling need."""
+    """Import what `write_rgb` needs."""
     import simplejpeg  # noqa: F401
 
 
-def write_rgb(data: bytes, width: int, height: int, allocate: AllocateOutput) -> bool:
-    """Decode into the allocated output. Raises OutOfSharedMemory.
+def write_rgb(data: bytes, size: Size, canvas: Size, allocate: AllocateOutput) -> bool:
+    """Decode an image of this size to the top left of the black canvas, which is the allocated output.
 
-    False: this decoder finds a fault in the file, and the caller must try another.
+    Raises OutOfSharedMemory. False: this decoder finds a fault in the file, and the caller must try another.
     """
     import simplejpeg
 
-    output = allocate(width * height * 3)
+    output = allocate(canvas[0] * canvas[1] * 3)
     try:
-        pixels = simplejpeg.decode_jpeg(data, "RGB", buffer=output)
+        pixels = simplejpeg.decode_jpeg(data, "RGB", buffer=output if size == canvas else None)
     except Exception:  # decoders raise nearly anything on a bad file
         return False
-    return bool(pixels.shape == (height, width, 3))
+    if pixels.shape != (size[1], size[0], 3):
+        return False
+    if size != canvas:
+        _put_on_black(pixels, canvas, output)
+    return True
+
+
+def _put_on_black(pixels: NDArray[np.uint8], canvas: Size, output: memoryview) -> None:
+    import numpy as np
+
+    height, width, _ = pixels.shape
+    rows = np.frombuffer(output, np.uint8).reshape(canvas[1], canvas[0], 3)
+    rows[:height, :width] = pixels
+    rows[:height, width:] = 0
+    rows[height:] = 0

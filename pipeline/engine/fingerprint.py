@@ -40,7 +40,7 @@ def engine_fingerprint(settings: EngineSettings) -> EngineFingerprint:
     decisive = {name: getattr(settings, name) for name in TEXT_SETTINGS[settings.kind]}
     if settings.kind == "slots" and not settings.guided_sections:
         del decisive["section_separator"]
-    has_folder = settings.kind in ("slots", "generate")
+    has_folder = settings.kind != "remote"
     return EngineFingerprint(decisive, _digests(settings.checkpoint) if has_folder and settings.checkpoint else {})
 
 

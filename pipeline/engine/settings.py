@@ -26,7 +26,8 @@ class EngineSettings(BaseSettings):
         None,
         description=(
             'Folder with a model in safetensors. The engine "slots" runs Mllama, such as Llama-3.2V-11B-cot, '
-            '"generate" any image-text-to-text model of transformers. Required by both.'
+            '"generate" any image-text-to-text model of transformers. Required by both. "simulated" gets its images '
+            "as a model with this folder's image processor would."
         ),
     )
     model_name: str | None = Field(

@@ -64,7 +64,7 @@ def test_photographs_are_close_to_a_full_decode(name: str, size: tuple[int, int]
 def test_an_image_that_is_not_much_too_large_is_decoded_in_full(size: tuple[int, int], decoded: list[object]) -> None:
     data = jpeg(photo("coffee", size))
     assert decode_to_canvas(data, DRAFT, TILING) == decode_to_canvas(data, FULL, TILING)
-    assert decoded[-1] == size
+    assert {*decoded} <= {size}  # none of them where Pillow is not needed
 
 
 @pytest.mark.parametrize("size", [(620, 620), (1024, 1024), (2500, 2100), (1300, 5000), (4000, 600)])

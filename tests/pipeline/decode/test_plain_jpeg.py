@@ -16,9 +16,9 @@ from sightstream.pipeline.decode.inline import decode, decode_to_canvas
 from sightstream.pipeline.decode.output import OutOfSharedMemory
 from sightstream.pipeline.decode.plain_jpeg import write_rgb
 from sightstream.pipeline.decode.settings import DecodeSettings
-from sightstream.pipeline.decode.tiles import Tiling
+from sightstream.pipeline.decode.tiles import Tiling, image_to_tiles
 from sightstream.pipeline.errors import Rejected
-from sightstream.pipeline.types import Pixels
+from sightstream.pipeline.types import Canvas, Pixels
 
 SETTINGS = DecodeSettings()
 
@@ -107,7 +107,26 @@ def test_a_profile_that_changes_colours_is_applied(attempts: list[bool], monkeyp
     assert attempts == []
 
 
-def test_an_image_with_a_tiling_goes_to_pillow(attempts: list[bool]) -> None:
+UNSCALED = Tiling(side=64, max_tiles=4)  # 83 x 61 pixels stand on two tiles as they are
+
+
+@pytest.mark.parametrize("data", [*KINDS.values(), jpeg(grain(size=(128, 64)))], ids=[*KINDS, "full tiles"])
+def test_a_canvas_is_pillows(data: bytes, attempts: list[bool]) -> None:
+    canvas = decode_to_canvas(data, SETTINGS, UNSCALED)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = image_to_tiles(image.convert("RGB"), "JPEG", UNSCALED)
+    assert canvas == expected
+    assert attempts == ([] if canvas.width == 1 else [True])  # one pixel grows to a tile
+
+
+def test_what_the_block_held_before_does_not_show_beside_the_image() -> None:
+    block = bytearray(b"\xff" * UNSCALED.canvas_bytes)
+    image_file.decode_image(KINDS["4:2:0"], SETTINGS.limits(UNSCALED), lambda length: memoryview(block)[:length])
+    canvas = decode_to_canvas(KINDS["4:2:0"], SETTINGS, UNSCALED)
+    assert bytes(block).startswith(bytes(canvas.buffer()))
+
+
+def test_an_image_that_is_scaled_goes_to_pillow(attempts: list[bool]) -> None:
     decode_to_canvas(KINDS["4:2:0"], SETTINGS, Tiling(side=32, max_tiles=4, resample=2))
     assert attempts == []
 
@@ -120,9 +139,9 @@ def test_missing_shared_memory_is_raised() -> None:
         image_file.decode_image(KINDS["4:2:0"], SETTINGS.limits(), allocate)
 
 
-def outcome(data: bytes) -> Pixels | tuple[object, str]:
+def outcome(data: bytes, tiling: Tiling | None) -> Pixels | Canvas | tuple[object, str]:
     try:
-        return decode(data, SETTINGS)
+        return decode(data, SETTINGS) if tiling is None else decode_to_canvas(data, SETTINGS, tiling)
     except Rejected as error:
         return error.reason, str(error)
 
@@ -143,10 +162,10 @@ corrupt = cuts | st.builds(flipped, st.sampled_from(list(KINDS.values())), flips
 
 
 @settings(max_examples=400, deadline=None)
-@given(corrupt)
-def test_corrupt_files_end_as_with_pillow_alone(data: bytes) -> None:
+@given(corrupt, st.sampled_from([None, UNSCALED]))
+def test_corrupt_files_end_as_with_pillow_alone(data: bytes, tiling: Tiling | None) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(image_file, "write_rgb", lambda *_: False)
         patch.setattr(image_file, "ordinary_size", lambda _: None)
-        alone = outcome(data)
-    assert outcome(data) == alone
+        alone = outcome(data, tiling)
+    assert outcome(data, tiling) == alone

@@ -73,7 +73,7 @@ import os, sys
 from sightstream.pipeline.decode import child
 from sightstream.pipeline.decode.limits import Limits
 limits = Limits.from_json(sys.argv[4])
-child.load(limits)
+child.load()
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)

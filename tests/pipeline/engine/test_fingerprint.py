@@ -53,7 +53,7 @@ def test_only_the_small_files_of_a_local_checkpoint_count(tmp_path: Path) -> Non
     for name in ("config.json", "chat_template.jinja", "model.safetensors"):
         (tmp_path / name).write_text(name)
     digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("chat_template.jinja", "config.json")}
-    for kind, files in (("slots", digests), ("generate", digests), ("remote", {}), ("simulated", {})):
+    for kind, files in (("slots", digests), ("generate", digests), ("remote", {}), ("simulated", digests)):
         assert engine_fingerprint(EngineSettings.model_validate({"kind": kind, "checkpoint": tmp_path})).files == files
 
 

@@ -26,11 +26,15 @@ class Usage:
 
 def usage(roots: Iterable[int]) -> Usage:
     """Return the sum over the trees under `roots`; processes that end meanwhile are left out."""
+    found = cpu_seconds_by_pid(roots)
+    return Usage(sum(found.values()), sum(_moved(PROC / str(pid)) for pid in found), len(found))
+
+
+def cpu_seconds_by_pid(roots: Iterable[int]) -> dict[int, float]:
+    """Return what each process of the trees has used, with its descendants that have ended."""
     stats = {int(entry.name): found for entry in PROC.iterdir() if entry.name.isdigit() and (found := _stat(entry))}
     members = _trees(set(roots), {pid: int(fields[_PARENT]) for pid, fields in stats.items()})
-    ticks = sum(int(ticks) for pid in members for ticks in stats[pid][_TIMES])
-    moved = sum(_moved(PROC / str(pid)) for pid in members)
-    return Usage(ticks / os.sysconf("SC_CLK_TCK"), moved, len(members))
+    return {pid: sum(map(int, stats[pid][_TIMES])) / os.sysconf("SC_CLK_TCK") for pid in members}
 
 
 def _trees(roots: set[int], parents: dict[int, int]) -> set[int]:

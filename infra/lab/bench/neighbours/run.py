@@ -118,7 +118,7 @@ def _run(
     label = f"{case}, paced" if is_paced else case
     name = f"{label}-{number}".replace(", ", "-").replace(" ", "-")
     topics, config = make_topics(neighbours.runtime, name, neighbours.options.partitions)
-    with open_stream(neighbours.runtime, topics, neighbours.folder / KEY) as stream:
+    with open_stream(neighbours.runtime, topics, f"s3://{DEFAULT_BUCKET}/{KEY}") as stream:
         addresses = neighbours.addresses(case)
         if not is_paced:
             _publish(stream, addresses)

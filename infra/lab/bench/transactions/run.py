@@ -61,7 +61,7 @@ def compare(options: TransactionsOptions, report: Callable[[str], None]) -> Comp
 def _run_once(runtime: LocalRuntime, image: Path, side: str, number: int, options: TransactionsOptions) -> Run:
     name = f"{side}-{number}"
     topics, config = make_topics(runtime, name, options.partitions)
-    with open_stream(runtime, topics, image) as stream:
+    with open_stream(runtime, topics, image.as_uri()) as stream:
         # Before the worker starts: publishing costs more than reading, and would be what is measured.
         for request in range(options.results):
             stream.publish(request)

@@ -41,12 +41,12 @@ class Stream:
     published_at: dict[str, float] = field(default_factory=dict)
     seen_at: dict[str, float] = field(default_factory=dict)
 
-    def publish(self, number: int) -> None:
+    def publish(self, number: int, question: str = "What does the picture show?", image_uri: str | None = None) -> None:
         request = ImageRequest(
             request_id=f"r-{number}",
             product_id=f"p-{number}",
-            image=ImageRef(uri=self.image_uri),
-            question="What does the picture show?",
+            image=ImageRef(uri=image_uri or self.image_uri),
+            question=question,
             submitted_at=datetime.now(UTC),
         )
         self.publisher.publish(request)
@@ -86,7 +86,7 @@ def make_topics(runtime: LocalRuntime, name: str, partitions: int) -> tuple[Topi
 
 
 @contextmanager
-def open_stream(runtime: LocalRuntime, topics: TopicSettings, image: Path) -> Iterator[Stream]:
+def open_stream(runtime: LocalRuntime, topics: TopicSettings, image_uri: str) -> Iterator[Stream]:
     from confluent_kafka import Consumer, TopicPartition
 
     config = runtime.kafka_settings.client_config() | {
@@ -98,7 +98,7 @@ def open_stream(runtime: LocalRuntime, topics: TopicSettings, image: Path) -> It
     consumer.assign([TopicPartition(topics.results, partition, 0) for partition in range(topics.partitions)])
     try:
         with ImagePublisher(runtime.kafka_settings, topics) as publisher:
-            yield Stream(publisher, consumer, image.as_uri())
+            yield Stream(publisher, consumer, image_uri)
     finally:
         consumer.close()
 
