@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sightstream.infra.settings import load
+from sightstream.infra.settings import SettingsError, load
 from sightstream.pipeline.build import build_flow
 from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.engine.settings import EngineSettings
-from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.fetch.settings import FetchSettings, check_file_root
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.schemas.connections.s3 import S3Settings
@@ -21,5 +21,9 @@ def start_flow(checkpoint: Path | None = None, file_root: Path | None = None) ->
     if checkpoint is not None:
         engine = engine.model_copy(update={"checkpoint": checkpoint})
     if file_root is not None:
+        try:
+            check_file_root(file_root)
+        except ValueError as error:
+            raise SettingsError(f"{file_root}: {error}") from None
         fetch = fetch.model_copy(update={"file_roots": (*fetch.file_roots, file_root)})
     return build_flow(load(FlowSettings), fetch, load(S3Settings), load(DecodeSettings), engine, load(CacheSettings))

@@ -24,7 +24,7 @@ from sightstream.schemas.wire.request import ImageRef
 
 
 class Fetcher:
-    """Fetches images from any source. Thread safe; blocks its caller for one and a half `total_timeout_s` at most."""
+    """Fetches images from any source. Thread safe; blocks its caller for one and a quarter `total_timeout_s` at most."""
 
     def __init__(
         self,

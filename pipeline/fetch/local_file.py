@@ -23,20 +23,26 @@ from sightstream.schemas.wire.request import ImageRef
 CHUNK_BYTES = 1024**2
 
 _FOLLOW_NO_LINK = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_LINKS = 40  # as Linux
 _NO_WAIT = os.O_NONBLOCK | os.O_NOCTTY
+_REPLACED = {errno.ELOOP, errno.EINVAL}  # a link where none was, and none where one was
 _NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EISDIR}
 
 
 class FileSource:
-    """Reads regular files whose real path lies below one of the roots. Thread safe."""
+    """Reads regular files below the roots. Thread safe.
+
+    Links are followed by their text, one after the other, as long as each leads below a root: nothing outside the roots
+    is opened or even looked at, for that alone can mount a disk or wait for a server.
+    """
 
     kind = "file"
 
     def __init__(self, settings: FetchSettings) -> None:
         self._max_bytes = settings.max_bytes
-        self._roots = [root.resolve() for root in settings.file_roots]
-        spellings = [*(Path(os.path.abspath(root)) for root in settings.file_roots), *self._roots]
-        self._root_of = dict(zip(spellings, (*self._roots, *self._roots), strict=True))
+        roots = [root.resolve() for root in settings.file_roots]
+        spellings = [*(Path(os.path.abspath(root)) for root in settings.file_roots), *roots]
+        self._root_of = dict(zip(spellings, (*roots, *roots), strict=True))
         self._devices: dict[Path, int] = {}  # of each root, when a file below it was last opened
 
     def origin(self, image: ImageRef) -> Origin:
@@ -53,13 +59,10 @@ class FileSource:
         return UnlimitedServer(self.origin(image).server)
 
     def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body:
-        root, parts = self._locate(parse_file_url(image.uri))
-        try:
-            with _translated_errors():
-                descriptor = _open(root, parts)
-        except Rejected as error:
-            with _translated_errors():
-                raise self._or_outage(root, error) from None
+        path = parse_file_url(image.uri)
+        if ".." in path.parts:
+            raise _outside()
+        root, descriptor = self._open(path)
         with _translated_errors(), os.fdopen(descriptor, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             self._devices[root] = _device(root)  # remembered only here: a root mounted anew is taken as it is
@@ -71,13 +74,28 @@ class FileSource:
                 deadline.remaining_s()
             return Body(bytes(data))
 
-    def _locate(self, named: Path) -> tuple[Path, tuple[str, ...]]:
-        """Return the root and the parts of the real path below it, links followed. Raises Rejected."""
-        path = Path(os.path.realpath(named))
-        root = next((root for root in self._roots if path.is_relative_to(root)), None)
-        if root is None or ".." in named.parts or path == root:
-            raise rejected(Reason.FORBIDDEN_LOCATION, "the file is not below a folder of [fetch] file_roots")
-        return root, path.relative_to(root).parts
+    def _open(self, path: Path) -> tuple[Path, int]:
+        """Return the root that the file lies in, and a descriptor of it. Raises Rejected or TransientError."""
+        for _ in range(_MAX_LINKS):
+            root, parts = self._locate(path)
+            try:
+                with _translated_errors():
+                    found = _walk(root, parts)
+            except Rejected as error:
+                with _translated_errors():
+                    raise self._or_outage(root, error) from None
+            if isinstance(found, int):
+                return root, found
+            path = found
+        raise rejected(Reason.FORBIDDEN_LOCATION, f"more than {_MAX_LINKS} links on the way to the file")
+
+    def _locate(self, path: Path) -> tuple[Path, tuple[str, ...]]:
+        """Return the root and the parts of the path below it, by its text alone. Raises Rejected."""
+        path = Path(os.path.normpath(path))
+        for spelling, root in self._root_of.items():
+            if path.is_relative_to(spelling) and path != spelling:
+                return root, path.relative_to(spelling).parts
+        raise _outside()
 
     def _or_outage(self, root: Path, error: Rejected) -> PipelineError:
         """Return `error`, or the outage that it probably is: no file is found because the root is not mounted."""
@@ -118,23 +136,31 @@ def _translated_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno in _NO_SUCH_FILE:
             raise rejected(Reason.IMAGE_NOT_FOUND, "there is no such file") from None
-        if error.errno == errno.ELOOP:
-            raise rejected(Reason.FORBIDDEN_LOCATION, "the file was replaced by a link after its check") from None
+        if error.errno in _REPLACED:
+            raise rejected(Reason.FORBIDDEN_LOCATION, "the file was replaced after its check") from None
         raise TransientError(FailureKind.BROKEN, f"the file can't be read: {error.strerror}") from error
 
 
-def _open(root: Path, parts: tuple[str, ...]) -> int:
-    """Return a descriptor of a regular file. Never waits for a FIFO.
+def _outside() -> Rejected:
+    return rejected(Reason.FORBIDDEN_LOCATION, "the file is not below a folder of [fetch] file_roots")
 
-    Walks from folder to folder by descriptor and follows no link: a folder that was replaced by a link after the path
-    was checked is refused.
+
+def _walk(root: Path, parts: tuple[str, ...]) -> int | Path:
+    """Return a descriptor of a regular file, or the path that the first link on the way leads to.
+
+    Goes from folder to folder by descriptor and follows no link: what is replaced after a look at it is refused. Never
+    waits for a FIFO.
     """
     folder = _open_root(root)
     try:
-        for part in parts[:-1]:
-            below = os.open(part, _FOLLOW_NO_LINK | os.O_DIRECTORY, dir_fd=folder)
-            os.close(folder)
-            folder = below
+        for number, part in enumerate(parts):
+            if stat.S_ISLNK(os.stat(part, dir_fd=folder, follow_symlinks=False).st_mode):
+                target = os.readlink(part, dir_fd=folder)
+                return root.joinpath(*parts[:number], target, *parts[number + 1 :])
+            if number < len(parts) - 1:
+                below = os.open(part, _FOLLOW_NO_LINK | os.O_DIRECTORY, dir_fd=folder)
+                os.close(folder)
+                folder = below
         return _open_file(parts[-1], folder)
     finally:
         os.close(folder)

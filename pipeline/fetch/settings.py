@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,19 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sightstream.pipeline.fetch.http.url import canonical_pattern
 
+_NO_IMAGES = tuple(Path(name) for name in ("/proc", "/sys", "/dev"))
+
+
+def check_file_root(root: Path) -> Path:
+    """Return `root`. Raises ValueError for one that holds the system's own files rather than images."""
+    for path in (Path(os.path.abspath(root)), Path(os.path.realpath(root))):
+        if path.parent == path or any(path.is_relative_to(folder) for folder in _NO_IMAGES):
+            raise ValueError("a folder holds the system's own files: name the one that the images lie in")
+    return root
+
+
 HostPattern = Annotated[str, AfterValidator(canonical_pattern)]
+FileRoot = Annotated[Path, AfterValidator(check_file_root)]
 
 
 class FetchSettings(BaseSettings):
@@ -34,7 +47,7 @@ class FetchSettings(BaseSettings):
         30,
         gt=0,
         description="Seconds for one fetch in all, its retries included; waiting for its turn is not. S3 requests can "
-        "end a quarter of it late (half of it through boto3). Raise it for large images over slow links.",
+        "end a quarter of it late. Raise it for large images over slow links.",
     )
     max_redirects: int = Field(
         3, ge=0, le=10, description="Most redirects that one fetch follows over HTTP; 0 refuses every redirect."
@@ -70,9 +83,10 @@ class FetchSettings(BaseSettings):
         description="Whether only `allowed_hosts` and `allowed_buckets` may be fetched from, so that an empty list "
         "allows none. Off by default; set it in production.",
     )
-    file_roots: tuple[Path, ...] = Field(
+    file_roots: tuple[FileRoot, ...] = Field(
         (),
-        description="Folders that file:// may read from. None by default, which refuses file:// altogether.",
+        description="Folders that file:// may read from. None by default, which refuses file:// altogether. The root "
+        "folder, /proc, /sys and /dev are refused.",
     )
 
     max_retries: int = Field(

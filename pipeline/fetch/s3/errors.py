@@ -49,6 +49,9 @@ _STATUS = re.compile(r"^ +inner: Status \{\n +status: (\d{3}),\n +body: (?:None,
 _KIND = re.compile(r"^ +kind: (\w+),$", re.MULTILINE)
 _BARE_REDIRECT = re.compile(r"^ +inner: BareRedirect,$", re.MULTILINE)
 _CODE = re.compile(r"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
+MORE_THAN_ANNOUNCED = "object store: it sends more than the size that it announced"
+NOWHERE = "127.0.0.1:1"  # nobody listens at this port, which only root can open
+_TO_NOWHERE = re.compile(rf"^ +{re.escape(NOWHERE)},$", re.MULTILINE)
 _CREDENTIALS = (PermissionDeniedError, UnauthenticatedError)
 
 
@@ -115,7 +118,7 @@ def translate(error: Exception) -> PipelineError | WrongRegionError:
 
 
 def _translate_unanswered(error: Exception, debug: str) -> PipelineError | WrongRegionError:
-    if _BARE_REDIRECT.search(debug):
+    if _BARE_REDIRECT.search(debug) or _TO_NOWHERE.search(debug):  # boto3 follows a bucket to its region, nothing else
         return WrongRegionError()
     if isinstance(error, FileNotFoundError | NotFoundError):
         return classify("NotFound", 404)

@@ -10,22 +10,30 @@ from obstore.exceptions import BaseError, NotModifiedError
 
 from sightstream.pipeline.errors import PipelineError, Rejected
 from sightstream.pipeline.fetch.answered import AnsweredOrigins
+from sightstream.pipeline.fetch.content_coding import check_coding
 from sightstream.pipeline.fetch.deadline import Deadline
-from sightstream.pipeline.fetch.errors import FailureKind, TransientError, check_size
+from sightstream.pipeline.fetch.errors import FailureKind, TransientError, check_size, rejected
 from sightstream.pipeline.fetch.image_source import NO_ORIGIN, Body, strong_etag
 from sightstream.pipeline.fetch.limiter import ConcurrencyLimiter, Limiters
 from sightstream.pipeline.fetch.s3.boto import BotoReader
-from sightstream.pipeline.fetch.s3.errors import AccessDenied, NoSuchBucket, WrongRegionError, translate
+from sightstream.pipeline.fetch.s3.errors import (
+    MORE_THAN_ANNOUNCED,
+    AccessDenied,
+    NoSuchBucket,
+    WrongRegionError,
+    translate,
+)
 from sightstream.pipeline.fetch.s3.stores import S3Stores
 from sightstream.pipeline.fetch.s3.url import S3Url, bucket_of, parse_s3_url
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.stages import Server
 from sightstream.pipeline.types import NotModified, Origin
 from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
 
 if TYPE_CHECKING:
-    from obstore import GetOptions
+    from obstore import GetOptions, GetResult
     from obstore.store import S3Store
 
 LIMITER = "s3"  # of the endpoint: all buckets are behind the same servers
@@ -109,7 +117,8 @@ class S3Source:
         try:
             result = obstore.get(store, url.key, options=options)
             check_size(result.meta["size"], self._settings.max_bytes)
-            return Body(result.bytes().to_bytes(), strong_etag(result.meta["e_tag"]))
+            check_coding(result.attributes.get("Content-Encoding", ""))
+            return Body(_read_announced(result), strong_etag(result.meta["e_tag"]))
         except NotModifiedError:
             return NotModified()
         except (BaseError, OSError, ValueError) as error:
@@ -132,3 +141,16 @@ class S3Source:
         if len(self._buckets_of_other_regions) >= MAX_BUCKETS_OF_OTHER_REGIONS:
             self._buckets_of_other_regions.clear()
         self._buckets_of_other_regions.add(bucket)
+
+
+def _read_announced(result: GetResult) -> bytes:
+    """Return the body, read no further than a piece beyond its announced size: what comes can be more, or less."""
+    size_bytes, pieces, count = result.meta["size"], [], 0
+    for piece in result.stream(min_chunk_size=max(1, size_bytes)):  # one piece, if the store is honest
+        pieces.append(bytes(piece))
+        count += len(piece)
+        if count > size_bytes:
+            raise rejected(Reason.FETCH_REFUSED, MORE_THAN_ANNOUNCED)
+    if count < size_bytes:
+        raise TransientError(FailureKind.BROKEN, "object store: the body broke off early")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -10,9 +10,11 @@ from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 from obstore.store import S3Store
 
+from sightstream.pipeline.fetch.s3.errors import NOWHERE
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.schemas.connections.s3 import S3Settings
 
@@ -70,11 +72,24 @@ class S3Stores:
             "connect_timeout": timedelta(seconds=self._settings.connect_timeout_s),
             "timeout": timedelta(seconds=self._settings.total_timeout_s * steps / _TIMEOUT_STEPS),
             "pool_idle_timeout": timedelta(seconds=self._settings.idle_connection_s),
+            **self._refuse_other_hosts(),
         }
         if ca_file:
             with open(ca_file, "rb") as file:
                 options["root_certificate"] = file.read()
         return options
+
+    def _refuse_other_hosts(self) -> dict[str, Any]:
+        """Return options that end a redirect to another host: obstore follows redirects, and cannot be told not to.
+
+        All hosts but the store's own are reached through a proxy that does not exist. Where the environment names a
+        proxy for the store, that proxy remains, and decides about redirects.
+        """
+        store = urlsplit(self._url or f"https://s3.{self._s3.region}.amazonaws.com")
+        host = store.hostname or ""
+        if getproxies().get(store.scheme) and not proxy_bypass(host):
+            return {}
+        return {"proxy_url": f"http://{NOWHERE}", "proxy_excludes": host}
 
     def _endpoint(self, bucket: str) -> dict[str, Any]:
         """Return both names of the option: obstore would read the second from the environment and prefer it."""

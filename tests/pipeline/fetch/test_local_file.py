@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -194,24 +195,14 @@ def swap_for_fifo(root: Path) -> None:
 
 
 @pytest.mark.parametrize("swap", [swap_file, swap_folder, swap_for_fifo])
-@pytest.mark.parametrize("moment", ["after realpath", "after stat"])
+@pytest.mark.parametrize(("call", "name"), [("stat", "folder"), ("open", "folder"), ("stat", "b.png")])
 def test_what_changes_after_the_check_is_not_read(
-    root: Path, monkeypatch: pytest.MonkeyPatch, swap: Callable[[Path], None], moment: str
+    root: Path, monkeypatch: pytest.MonkeyPatch, swap: Callable[[Path], None], call: str, name: str
 ) -> None:
-    """The attacker acts right after the path was checked, or right after the file was."""
-    name, module = ("realpath", os.path) if moment == "after realpath" else ("stat", os)
-    real = getattr(module, name)
-
-    def checked_then_swapped(*args: object, **options: object) -> object:
-        answer = real(*args, **options)
-        if str(args[0]).endswith("b.png"):
-            monkeypatch.setattr(module, name, real)
-            swap(root)
-        return answer
-
+    """The attacker acts right after the folder or the file was looked at or opened."""
     uri = f"{root.as_uri()}/folder/b.png"
     source = fetcher(root)
-    monkeypatch.setattr(module, name, checked_then_swapped)
+    acted = act_after(monkeypatch, call, name, lambda: swap(root))
     refused, data = None, b"images/folder/b.png"  # where the folder was open already, it still is the right file
     try:
         data = get(source, uri)
@@ -219,7 +210,64 @@ def test_what_changes_after_the_check_is_not_read(
         refused = error.reason
     assert data == b"images/folder/b.png"
     assert refused in (None, Reason.FORBIDDEN_LOCATION, Reason.IMAGE_NOT_FOUND)
-    assert getattr(module, name) is real  # it did act
+    assert acted
+
+
+def test_a_link_that_is_replaced_while_it_is_followed_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def swap() -> None:
+        (root / "inner-folder").unlink()
+        (root / "folder").rename(root / "inner-folder")
+
+    acted = act_after(monkeypatch, "stat", "inner-folder", swap)
+    assert reason(root, f"{root.as_uri()}/inner-folder/b.png") is Reason.FORBIDDEN_LOCATION
+    assert acted
+
+
+def act_after(monkeypatch: pytest.MonkeyPatch, call: str, name: str, act: Callable[[], None]) -> list[str]:
+    """Call `act` once, after the first call of os.`call` for `name`. Returns a list that then has one entry."""
+    real, acted = getattr(os, call), list[str]()
+
+    def called(*args: Any, **options: Any) -> Any:
+        answer = real(*args, **options)
+        if args[0] == name and not acted:
+            acted.append(name)
+            act()
+        return answer
+
+    monkeypatch.setattr(os, call, called)
+    return acted
+
+
+@pytest.mark.parametrize("path", ["/elsewhere/x.png", "link.png", "link-to-folder/secret", "environment", "../x"])
+def test_nothing_outside_the_roots_is_even_looked_at(root: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    source, seen = fetcher(root), list[str]()
+
+    def spy(call: str) -> Callable[..., Any]:
+        real = getattr(os, call)
+
+        def called(*args: Any, **options: Any) -> Any:
+            seen.append(str(args[0]))
+            return real(*args, **options)
+
+        return called
+
+    for call in ("stat", "lstat", "open", "readlink", "scandir"):
+        monkeypatch.setattr(os, call, spy(call))
+    uri = f"file://{path}" if path.startswith("/") else f"{root.as_uri()}/{path}"
+    with pytest.raises(Rejected) as caught:
+        source.fetch(ImageRef(uri=uri))
+    assert caught.value.reason is Reason.FORBIDDEN_LOCATION
+    assert set(seen) <= {str(root), "link.png", "link-to-folder", "environment"}
+
+
+@pytest.mark.parametrize("folder", ["/", "//", "/proc", "/proc/self/fd", "/sys", "/dev", "/dev/shm", "/x/../proc"])
+def test_the_systems_own_files_are_no_root(folder: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds the system's own files"):
+        FetchSettings(file_roots=(Path(folder),))
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    with pytest.raises(ValueError, match="holds the system's own files"):
+        FetchSettings(file_roots=(link,))
 
 
 def test_without_roots_the_refusal_names_the_setting() -> None:

@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 BODY = b"\xff\xd8\xffimage"
+_DATED = (("Last-Modified", "Wed, 21 Oct 2015 07:28:00 GMT"),)
 CANARY = "canary-in-the-message"
 ETAG = '"9a0364b9e99bb480dd25e1f0284c8555"'
 _ROLE = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
@@ -61,6 +62,39 @@ def trickle(handler: Any, request: Request) -> None:
         handler.wfile.write(b"x")
         handler.wfile.flush()
         time.sleep(0.05)
+
+
+def slow_head(handler: Any, request: Request) -> None:
+    """Send a header without an end: each wait for bytes is short, and the answer never comes."""
+    for byte in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 400:
+        handler.wfile.write(bytes([byte]))
+        handler.wfile.flush()
+        time.sleep(0.05)
+
+
+def endless(handler: Any, request: Request) -> None:
+    """Announce a small body, and send chunks for ever."""
+    _head(handler, 200, ("Content-Length", "5"), ("Transfer-Encoding", "chunked"))
+    while True:
+        handler.wfile.write(b"400\r\n" + bytes(1024) + b"\r\n")
+
+
+def redirect(location: str) -> Callable[[Any, Request], None]:
+    return lambda handler, request: _reply(handler, 302, b"", ("Location", location))
+
+
+def with_headers(status: int, *headers: tuple[str, str]) -> Callable[[Any, Request], None]:
+    return lambda handler, request: _reply(handler, status, BODY, *_DATED, *headers)
+
+
+def no_length(handler: Any, request: Request) -> None:
+    _head(handler, 200)
+    handler.wfile.write(BODY)
+    handler.close_connection = True
+
+
+def nested_error(handler: Any, request: Request) -> None:
+    _reply(handler, 400, b"<Error>" + b"<a>" * 20_000)
 
 
 def in_another_region(handler: Any, request: Request) -> None:
@@ -128,6 +162,13 @@ def _handler(store: FakeS3) -> type[BaseHTTPRequestHandler]:
         do_HEAD = do_POST = do_GET
 
     return Handler
+
+
+def _head(handler: Any, status: int, *headers: tuple[str, str]) -> None:
+    handler.send_response(status)
+    for name, value in (*_DATED, *headers):
+        handler.send_header(name, value)
+    handler.end_headers()
 
 
 def _reply(handler: Any, status: int, body: bytes, *headers: tuple[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from collections.abc import Iterator
@@ -27,13 +28,19 @@ from tests.pipeline.fetch.s3.fake_s3 import (
     CANARY,
     ETAG,
     FakeS3,
+    endless,
     error,
     good,
     hang,
     in_another_region,
+    nested_error,
+    no_length,
+    redirect,
     running,
     short,
+    slow_head,
     trickle,
+    with_headers,
 )
 
 SETTINGS = FetchSettings(max_bytes=10_000, connect_timeout_s=5, total_timeout_s=5, max_retries=0)
@@ -164,7 +171,7 @@ def test_an_origin_is_a_bucket_and_its_label_no_publishers_choice(store: FakeS3)
 
 
 @pytest.mark.parametrize("uri", [PLAIN, ODD])
-@pytest.mark.parametrize("answer", [short, hang, trickle])
+@pytest.mark.parametrize("answer", [short, hang, trickle, slow_head])
 def test_a_store_that_breaks_off_or_is_slow(store: FakeS3, uri: str, answer: Any) -> None:
     settings = SETTINGS.model_copy(update={"total_timeout_s": 0.4})
     source = S3Source(settings, s3_settings(store))
@@ -183,6 +190,55 @@ def test_an_image_that_is_announced_as_too_large_is_rejected(store: FakeS3, uri:
     found = failure(store, uri)
     assert isinstance(found, Rejected)
     assert found.reason is Reason.IMAGE_TOO_LARGE
+
+
+@pytest.mark.parametrize("uri", [PLAIN, ODD])
+def test_what_comes_is_counted_whatever_was_announced(store: FakeS3, uri: str) -> None:
+    store.answer = endless
+    with pytest.raises(Rejected, match="more than the size that it announced"):
+        get(fetcher(store), uri)
+
+
+@pytest.mark.parametrize("uri", [PLAIN, ODD])
+def test_a_redirect_to_another_host_is_refused(store: FakeS3, uri: str) -> None:
+    with running() as other:
+        store.answer = redirect(other.url.replace("127.0.0.1", "localhost"))
+        found = failure(store, uri)
+        assert isinstance(found, Rejected), found
+        assert found.reason is Reason.FETCH_REFUSED
+        assert other.requests == []
+    assert len(store.requests) <= 5
+
+
+def test_a_redirect_within_the_store_is_followed(store: FakeS3) -> None:
+    store.answer = lambda handler, request: (
+        good(handler) if request.target == "/shop/else" else redirect(f"{store.url}/shop/else")(handler, request)
+    )
+    assert get(fetcher(store), PLAIN) == BODY
+
+
+@pytest.mark.parametrize("uri", [PLAIN, ODD])
+def test_an_object_that_is_stored_compressed_is_refused_by_the_codings_name(store: FakeS3, uri: str) -> None:
+    store.answer = with_headers(200, ("Content-Encoding", "aws-chunked,gzip"))
+    with pytest.raises(Rejected, match="compressed with gzip"):
+        get(fetcher(store), uri)
+    store.answer = with_headers(200, ("Content-Encoding", "aws-chunked"))
+    assert get(fetcher(store), uri) == BODY
+
+
+def test_a_part_of_an_image_is_refused(store: FakeS3) -> None:
+    store.answer = with_headers(206, ("Content-Range", f"bytes 0-{len(BODY) - 1}/999"))
+    with pytest.raises(Rejected, match="a part of the image"):
+        get(fetcher(store), ODD)
+
+
+@pytest.mark.parametrize(
+    "answer", [no_length, nested_error, with_headers(200, ("Content-Length", "x")), with_headers(200, ("ETag", "\x00"))]
+)
+def test_an_answer_that_boto3_stumbles_over_is_one_of_our_own_errors(store: FakeS3, answer: Any) -> None:
+    store.answer = answer
+    with contextlib.suppress(PipelineError):
+        get(fetcher(store), ODD)
 
 
 @pytest.mark.parametrize("uri", [PLAIN, ODD])
