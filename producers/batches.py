@@ -13,11 +13,9 @@ from sightstream.producers.progress import Progress
 from sightstream.producers.request_template import RequestTemplate
 from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.sources.item import Item
-from sightstream.producers.sources.requests import build_request
+from sightstream.producers.sources.requests import EncodedRequest, encode_request
 from sightstream.producers.tasks.rows import with_task
 from sightstream.producers.transactional_sink import Record
-from sightstream.schemas.wire.codec import encode
-from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.topics import record_key
 
 
@@ -99,19 +97,19 @@ class Batcher:
         batch.digest = self._digest.hexdigest()
         batch.size += item.size
         try:
-            request = self._request(item)
+            encoded = self._encode(item)
         except BadItem as error:
             batch.failed += 1
             self._listener.on_bad_item(str(error))
             return
-        value = encode(request)
-        batch.records.append(Record(request.request_id, record_key(request.product_id), value))
-        batch.bytes += len(value)
+        request = encoded.request
+        batch.records.append(Record(request.request_id, record_key(request.product_id), encoded.value))
+        batch.bytes += len(encoded.value)
 
-    def _request(self, item: Item) -> ImageRequest:
+    def _encode(self, item: Item) -> EncodedRequest:
         template = self._template
         asked = item if template.task is None else with_task(item, template.task)
-        return build_request(asked, template.question, template.options, self._now())
+        return encode_request(asked, template.question, template.options, self._now())
 
     def _full(self, batch: Batch) -> bool:
         entries = len(batch.records) + batch.failed

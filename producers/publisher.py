@@ -25,9 +25,9 @@ from sightstream.producers.kafka_clients import ClientConfig, RecordProducer, cr
 from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.topic_check import check_topic
 from sightstream.schemas.connections.kafka import KafkaSettings
-from sightstream.schemas.wire.codec import MAX_REQUEST_BYTES, encode
+from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRequest
-from sightstream.schemas.wire.request_limits import check_publishable
+from sightstream.schemas.wire.request_limits import encode_publishable
 from sightstream.schemas.wire.topics import TopicSettings, record_key
 from sightstream.schemas.wire.unusable_request import UnusableRequest
 
@@ -249,14 +249,11 @@ class ImagePublisher:
 
 
 def _encode(request: ImageRequest) -> bytes:
-    value = encode(request)
-    if len(value) > MAX_REQUEST_BYTES:
-        raise RequestTooLarge(f"{request.request_id}: {len(value)} bytes are over the cap of {MAX_REQUEST_BYTES}")
     try:
-        check_publishable(request)
+        return encode_publishable(request)
     except UnusableRequest as problem:
-        raise RequestRefused(f"{request.request_id}: {problem}") from None
-    return value
+        refusal = RequestTooLarge if problem.reason is Reason.REQUEST_TOO_LARGE else RequestRefused
+        raise refusal(f"{request.request_id}: {problem}") from None
 
 
 class _Failures:

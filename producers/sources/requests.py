@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -12,10 +13,9 @@ from pydantic import ValidationError
 
 from sightstream.producers.errors import BadItem
 from sightstream.producers.sources.item import Item
-from sightstream.schemas.wire.codec import MAX_REQUEST_BYTES, encode
 from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.request import ImageRequest
-from sightstream.schemas.wire.request_limits import check_publishable
+from sightstream.schemas.wire.request_limits import encode_publishable
 from sightstream.schemas.wire.unusable_request import UnusableRequest
 from sightstream.schemas.wire.validation_message import explain
 
@@ -23,8 +23,31 @@ ID_CHARS = 32
 _PENDING = "pending"
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedRequest:
+    """A request, and the bytes that go on the wire."""
+
+    request: ImageRequest
+    value: bytes
+
+
 def build_request(item: Item, question: str | None, options: AnalysisOptions, now: datetime) -> ImageRequest:
     """Return the request; `question` and `options` fill in what the item lacks. Raises BadItem with the location."""
+    return encode_request(item, question, options, now).request
+
+
+def encode_request(item: Item, question: str | None, options: AnalysisOptions, now: datetime) -> EncodedRequest:
+    """Return the request as build_request does, ready to be sent. Raises BadItem with the location."""
+    request = _request(item, question, options, now)
+    if "request_id" not in item.fields:
+        request = request.model_copy(update={"request_id": request_identity(request)})
+    try:
+        return EncodedRequest(request, encode_publishable(request))
+    except UnusableRequest as problem:
+        raise BadItem(f"{item.location}: {problem}") from None
+
+
+def _request(item: Item, question: str | None, options: AnalysisOptions, now: datetime) -> ImageRequest:
     if item.problem is not None:
         raise BadItem(f"{item.location}: {item.problem}")
     given = {"request_id": _PENDING, "submitted_at": now, **item.fields}
@@ -32,24 +55,11 @@ def build_request(item: Item, question: str | None, options: AnalysisOptions, no
         given.setdefault("question", question)
     try:
         given["options"] = {**options.model_dump(), **item.fields.get("options", {})}
-        request = ImageRequest.model_validate(given)
+        return ImageRequest.model_validate(given)
     except ValidationError as error:
         raise BadItem(f"{item.location}: {explain(error)}") from None
     except TypeError:
         raise BadItem(f"{item.location}: options is not an object") from None
-    if "request_id" not in item.fields:
-        request = request.model_copy(update={"request_id": request_identity(request)})
-    if (size := len(encode(request))) > MAX_REQUEST_BYTES:
-        raise BadItem(f"{item.location}: {size} bytes are over the cap of {MAX_REQUEST_BYTES}")
-    _check_limits(item, request)
-    return request
-
-
-def _check_limits(item: Item, request: ImageRequest) -> None:
-    try:
-        check_publishable(request)
-    except UnusableRequest as problem:
-        raise BadItem(f"{item.location}: {problem}") from None
 
 
 def request_identity(request: ImageRequest) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sightstream.schemas.wire.codec import MAX_RESULT_BYTES, encode
+from sightstream.schemas.wire.codec import MAX_REQUEST_BYTES, MAX_RESULT_BYTES, describe_excess, encode
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.json_schema_limits import MAX_SCHEMA_BYTES, check_json_schema, compact_json
 from sightstream.schemas.wire.json_schema_size import SchemaSize
@@ -31,6 +31,17 @@ ANSWER_BYTES = 4 * 1024 + 512
 PROBABILITY_BYTES = 24
 FIELD_BYTES = PROBABILITY_BYTES + 4  # with quotes, colon and comma
 CHOICE_BYTES = PROBABILITY_BYTES + 28  # with the names of both fields
+# What a request within the cap has at most once it is written anew: a number such as 1e15 grows, defaults are added.
+REWRITTEN_REQUEST_BYTES = 2 * MAX_REQUEST_BYTES
+
+
+def encode_publishable(request: ImageRequest) -> bytes:
+    """Return the request as bytes, within the limits. Raises UnusableRequest; over 256 KiB, it is request_too_large."""
+    value = encode(request)
+    if len(value) > MAX_REQUEST_BYTES:
+        raise UnusableRequest(Reason.REQUEST_TOO_LARGE, describe_excess(len(value), MAX_REQUEST_BYTES))
+    check_publishable(request)
+    return value
 
 
 def check_publishable(request: ImageRequest) -> None:
@@ -58,18 +69,13 @@ def check_limits(request: ImageRequest) -> None:
     tokens = sum(_max_tokens(question, request) for question in questions)
     if tokens > MAX_TOKENS:
         raise _beyond(f"max_tokens of all questions come to {tokens}, over {MAX_TOKENS}; ask for shorter answers")
-    largest = _largest_result_bytes(request, sizes)
-    if largest > MAX_RESULT_BYTES:
-        raise _beyond(
-            f"the largest possible result has {largest} bytes, over {MAX_RESULT_BYTES}; lower max_tokens, ask fewer "
-            "questions, or give the properties of arrays shorter names"
-        )
+    _check_result(request, _answers_bytes(request, sizes))
 
 
 def largest_result_bytes(request: ImageRequest) -> int:
     """Return the most bytes that the result can have, at WIRE_BYTES_PER_TOKEN. Raises UnusableRequest for a schema."""
     sizes = [_check_question(question, request) for question in request.all_questions]
-    return _largest_result_bytes(request, sizes)
+    return _result_bytes(request, _answers_bytes(request, sizes))
 
 
 def _check_question(question: Question, request: ImageRequest) -> SchemaSize | None:
@@ -108,13 +114,27 @@ def _max_tokens(question: Question, request: ImageRequest) -> int:
     return request.options.max_tokens if question.max_tokens is None else question.max_tokens
 
 
-def _largest_result_bytes(request: ImageRequest, sizes: list[SchemaSize | None]) -> int:
+def _check_result(request: ImageRequest, answers_bytes: int) -> None:
+    if REWRITTEN_REQUEST_BYTES + RESULT_BYTES + answers_bytes <= MAX_RESULT_BYTES:
+        return  # nearly every request: it need not be encoded to be measured
+    largest = _result_bytes(request, answers_bytes)
+    if largest > MAX_RESULT_BYTES:
+        raise _beyond(
+            f"the largest possible result has {largest} bytes, over {MAX_RESULT_BYTES}; lower max_tokens, ask fewer "
+            "questions, or give the properties of arrays shorter names"
+        )
+
+
+def _result_bytes(request: ImageRequest, answers_bytes: int) -> int:
     """What the result repeats of its request is at most the request itself, once."""
-    answers = (
+    return len(encode(request)) + RESULT_BYTES + answers_bytes
+
+
+def _answers_bytes(request: ImageRequest, sizes: list[SchemaSize | None]) -> int:
+    return sum(
         _answer_bytes(question, size, _max_tokens(question, request))
         for question, size in zip(request.all_questions, sizes, strict=True)
     )
-    return len(encode(request)) + RESULT_BYTES + sum(answers)
 
 
 def _answer_bytes(question: Question, size: SchemaSize | None, max_tokens: int) -> int:

@@ -9,7 +9,8 @@ from hypothesis import given
 
 from sightstream.producers.errors import BadItem
 from sightstream.producers.sources.item import Item
-from sightstream.producers.sources.requests import build_request, request_identity
+from sightstream.producers.sources.requests import build_request, encode_request, request_identity
+from sightstream.schemas.wire import codec, request_limits
 from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from tests.producers.fakes import NOW, request
@@ -58,6 +59,20 @@ def test_equal_identities_mean_equal_questions(one: ImageRequest, other: ImageRe
         return request.product_id, request.image, request.question, request.options
 
     assert (request_identity(one) == request_identity(other)) == (asked(one) == asked(other))
+
+
+@pytest.mark.parametrize("fields", [{}, {"response_format": {"type": "choice", "choices": ["mug", "cap"]}}])
+def test_a_request_is_encoded_once(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+
+    def counting_encode(given: ImageRequest) -> bytes:
+        encoded.append(codec.encode(given))
+        return encoded[-1]
+
+    monkeypatch.setattr(request_limits, "encode", counting_encode)
+    record = encode_request(Item("line 1", b"", BASE | fields), "Why?", AnalysisOptions(), NOW)
+    assert encoded == [record.value]
+    assert codec.decode_request(record.value).request_id == record.request.request_id
 
 
 def test_an_over_size_request_is_a_bad_item() -> None:
