@@ -37,6 +37,8 @@ _STYLES = (
     _Style.of(rf"\(\s*Here begins the ({_NAMES}) stage\s*\)", r"\(\s*Here ends the {name} stage\s*\)"),
     _Style.of(rf"^[ \t#*-]*+({_NAMES})\**[ \t]*:\**", r"(?!)"),
 )
+# What models write nearly always: four sections in order, and no "<" within them. The first style reads the same.
+_USUAL = re.compile(r"\s*".join(["", *(rf"<{name}>([^<]*+)</{name}>" for name in SECTIONS), ""]))
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -51,14 +53,22 @@ class ParsedAnswer:
 def parse(text: str) -> ParsedAnswer:
     """Return the answer in a model's text. Never raises, whatever the text is."""
     clean = _CONTROL.sub("", text)
-    for style in _STYLES:
-        sections = _sections(clean, style)
-        if sections:
-            break
-    else:
-        sections = {"CONCLUSION": clean.strip()}
+    sections = _usual_sections(clean) or _any_sections(clean)
     answer = Answer(**{name.lower(): body for name, body in sections.items()})
     return ParsedAnswer(answer, complete=all(sections.get(name) for name in SECTIONS))
+
+
+def _usual_sections(text: str) -> dict[str, str]:
+    match = _USUAL.fullmatch(text)
+    bodies = [body.strip() for body in match.groups()] if match else []
+    return dict(zip(SECTIONS, bodies, strict=True)) if bodies and all(bodies) else {}
+
+
+def _any_sections(text: str) -> dict[str, str]:
+    for style in _STYLES:
+        if sections := _sections(text, style):
+            return sections
+    return {"CONCLUSION": text.strip()}
 
 
 def _sections(text: str, style: _Style) -> dict[str, str]:

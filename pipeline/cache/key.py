@@ -14,6 +14,8 @@ from sightstream.schemas.wire.result import ModelIdentity
 # Raise it when the same images, question and model give another answer: another prompt, another layout of tiles.
 VERSION = 2
 
+_CANONICAL_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
 
 def question_key(
     image_sha256s: tuple[str, ...], question: Question, options: AnalysisOptions, request: ImageRequest
@@ -57,5 +59,4 @@ def _deciding_options(options: AnalysisOptions, is_greedy: bool) -> dict[str, ob
 
 
 def _digest(fields: dict[str, object]) -> str:
-    text = json.dumps(fields, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    return hashlib.sha256(_CANONICAL_JSON.encode(fields).encode("ascii")).hexdigest()

@@ -80,6 +80,16 @@ def test_control_characters_do_not_pass() -> None:
 bodies = st.text(st.characters(exclude_characters="<>()", exclude_categories=["Cc", "Cs"]), min_size=1).map(str.strip)
 
 
+TAGS = [tag for name in SECTIONS for tag in (f"<{name}>", f"</{name}>")]
+
+
+@given(st.lists(st.sampled_from(["", " ", "text", " a > b\n", "<b>", "<CAPTION>"]), min_size=9, max_size=9))
+def test_the_usual_form_is_read_as_any_other(gaps: list[str]) -> None:
+    """With something before it, the same text is not of the usual form."""
+    text = "".join(gap + tag for gap, tag in zip(gaps, [*TAGS[:-1], "k" + TAGS[-1], ""], strict=True))
+    assert parse(text) == parse("<" + text)
+
+
 @given(st.lists(bodies.filter(bool), min_size=4, max_size=4))
 def test_tagged_sections_come_back(texts: list[str]) -> None:
     text = "".join(f"<{name}>{body}</{name}>" for name, body in zip(SECTIONS, texts, strict=True))
