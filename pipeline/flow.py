@@ -6,33 +6,29 @@ an equal question in progress, or by the engine. The request ends once all of th
 
 from __future__ import annotations
 
-import logging
-import queue
 import threading
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from functools import partial
 from itertools import count
 
 from sightstream.pipeline.batch_scheduling import use_batch_scheduling
 from sightstream.pipeline.budget import ByteBudget
 from sightstream.pipeline.cache.answer_cache import AnswerCache, disabled_cache
-from sightstream.pipeline.coalescing import Handover, SingleFlight
+from sightstream.pipeline.coalescing import SingleFlight
 from sightstream.pipeline.conditional_fetch import fetch_unless_cached
 from sightstream.pipeline.engine.protocol import Engine
-from sightstream.pipeline.errors import Fatal, PipelineError, Retryable
-from sightstream.pipeline.in_flight import CLOCKS, Clocks, InFlightRequest, cancelled
+from sightstream.pipeline.errors import Fatal, PipelineError
+from sightstream.pipeline.in_flight import CLOCKS, Clocks, InFlightRequest
 from sightstream.pipeline.in_flight_question import InFlightQuestion, Phase
-from sightstream.pipeline.internal_errors import drop_frames, judge, without_message
 from sightstream.pipeline.known_good import KnownGoodJobs, known_good_image, known_good_request
+from sightstream.pipeline.outcome_queue import OutcomeQueue
 from sightstream.pipeline.prepare_queue import PrepareQueue, Turn
-from sightstream.pipeline.question_answer import concerns_one_question
+from sightstream.pipeline.request_endings import RequestEndings
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.several_images import decode_images
 from sightstream.pipeline.stages import DecodeStage, FetchStage, ServerBusy
 from sightstream.pipeline.types import (
     NO_ANSWERS,
-    Answered,
     FetchedImage,
     FinishedAnswers,
     FinishedJob,
@@ -41,8 +37,6 @@ from sightstream.pipeline.types import (
 )
 from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
-
-log = logging.getLogger(__name__)
 
 ENGINE_WAIT_S = 0.2
 
@@ -79,8 +73,20 @@ class Flow:
         self._ids = count()
         self._in_flight: dict[int, InFlightRequest] = {}
         self._questions: dict[int, InFlightQuestion] = {}  # by id: those in work
-        self._outcomes: queue.SimpleQueue[Outcome | Fatal] = queue.SimpleQueue()
+        self._outcomes = OutcomeQueue()
         self._budget = ByteBudget(settings.max_bytes)
+        self._endings = RequestEndings(
+            self._in_flight,
+            self._questions,
+            self._single_flight,
+            self._outcomes,
+            decoder,
+            engine,
+            self._budget,
+            self._known_good,
+            queue=self._queue,
+            go_on=self._go_on,
+        )
         self._stopping = False
         self._unprepared = PrepareQueue(settings.max_threads_for_one, clocks.seconds)
         self._prepare_threads = [
@@ -124,7 +130,7 @@ class Flow:
                 self._prepare(turn)
                 turn.end()
         except Exception as error:
-            self._fail_flow(error)
+            self._outcomes.fail(error)
 
     def _prepare(self, turn: Turn) -> None:
         """Bring one request on from its images to the engine, or to the end. Runs on a preparation thread.
@@ -136,9 +142,17 @@ class Flow:
             request.is_queued = False
             if request.has_ended or request.failure is not None:
                 return
-            with self._handling(request):
-                self._start_due(request, self._fetch(turn) if request.images is None else ())
-            self._conclude(request)
+            with self._endings.handling(request):
+                self._advance(turn)
+            self._endings.conclude(request)
+
+    def _advance(self, turn: Turn) -> None:
+        request = turn.request
+        try:
+            self._start_due(request, self._fetch(turn) if request.images is None else ())
+        except ServerBusy as busy:
+            request.is_queued = True
+            self._unprepared.put_back(request, busy.server)
 
     def _fetch(self, turn: Turn) -> tuple[FetchedImage, ...]:
         """Return the images; none if all answers are known without them. What was answered about others is dropped."""
@@ -149,7 +163,7 @@ class Flow:
             images = self._read(request)
         turn.end_fetch()
         if images and request.identify(tuple(image.sha256 for image in images)):
-            self._start_anew(request)
+            self._endings.start_anew(request)
         return images
 
     def _read(self, request: InFlightRequest) -> tuple[FetchedImage, ...]:
@@ -160,14 +174,6 @@ class Flow:
         if request.is_health_check:
             return (known_good_image(),)
         return fetch_unless_cached(self._fetcher, self._cache, request, on_fetched)
-
-    def _start_anew(self, request: InFlightRequest) -> None:
-        """Drop what was found out about images that have changed since."""
-        for question in request.questions:
-            self._single_flight.cancel_wait(question)
-            self._hand_over(self._single_flight.promote_next(question))
-            self._questions.pop(question.id, None)
-            question.reopen()
 
     def _start_due(self, request: InFlightRequest, images: tuple[FetchedImage, ...] = ()) -> None:
         """Start each question that is due, those that become due by an answer from the cache included.
@@ -201,7 +207,7 @@ class Flow:
         if answered is None:
             question.phase = Phase.LEADING
         else:
-            self._record(question, answered)
+            self._endings.record(question, answered)
 
     def _leads(self, request: InFlightRequest, question: InFlightQuestion) -> bool:
         if request.is_health_check:
@@ -225,7 +231,7 @@ class Flow:
         except Fatal as error:
             self._outcomes.put(error)
         except Exception as error:
-            self._fail_flow(error)
+            self._outcomes.fail(error)
 
     def _answer(self, finished: FinishedJob) -> None:
         question = self._questions[finished.id]
@@ -235,159 +241,26 @@ class Flow:
         """Record what the engine made of a question, and start those that waited for its answer."""
         request, outcome = question.request, finished.outcome
         question.phase = Phase.LEADING
-        with self._handling(request, question):
+        with self._endings.handling(request, question):
             if isinstance(outcome, PipelineError):
-                self._record(question, outcome)
+                self._endings.record(question, outcome)
             else:
                 answered = request.answered(outcome, self._engine.identity)
-                self._record(question, answered)
+                self._endings.record(question, answered)
                 if not request.is_health_check:
                     self._cache.put(question.key, answered)  # before the end: an equal question that comes finds it
             self._go_on(request)
-        self._conclude(request)
-
-    def _record(self, question: InFlightQuestion, outcome: Answered | PipelineError) -> None:
-        """End a question, or raise the error that ends its whole request."""
-        if isinstance(outcome, Answered):
-            question.accept(outcome)
-        elif concerns_one_question(outcome):
-            question.refuse(outcome)
-        else:
-            raise outcome
-        del self._questions[question.id]
-        question.request.endings.append((question, outcome))
+        self._endings.conclude(request)
 
     def _go_on(self, request: InFlightRequest) -> None:
         if request.failure is None:
             self._start_due(request)
 
-    @contextmanager
-    def _handling(self, request: InFlightRequest, question: InFlightQuestion | None = None) -> Iterator[None]:
-        """Turn an error into the end of the request, or into another try; `question` is what it is about, if one."""
-        try:
-            yield
-        except ServerBusy as busy:
-            request.is_queued = True
-            self._unprepared.put_back(request, busy.server)
-        except PipelineError as error:
-            self._fail(request, error, question)
-        except Exception as error:
-            self._handle_unexpected(request, error)
-
-    def _handle_unexpected(self, request: InFlightRequest, error: Exception) -> None:
-        """Try a request again that met a bug, or end it: see internal_errors. Its neighbours go on."""
-        stage, image = request.current_stage, request.image
-        request.unexpected_errors += 1
-        ending = request.failure or judge(
-            stage, error, lambda: self._known_good.run(stage, image), request.unexpected_errors
-        )
-        if isinstance(ending, Fatal):
-            self._outcomes.put(ending)  # and this request has no outcome: the next worker starts it anew
-        elif ending is not None:
-            self._fail(request, ending)
-        else:
-            request.reopen()
-            self._queue(request)
-
-    def _fail(self, request: InFlightRequest, error: PipelineError, question: InFlightQuestion | None = None) -> None:
-        """Let a request end by an error, once the engine has none of its questions; what it led may go on elsewhere.
-
-        Answers that the engine still works on are kept if the request will be tried again.
-        """
-        drop_frames(error)  # they would keep the bytes of the images
-        request.failure = request.failure or error
-        for other in request.in_phase(Phase.RUNNING):
-            if not isinstance(error, Retryable):
-                self._engine.cancel(other.id)
-        for other in request.in_phase(Phase.OPEN, Phase.LEADING, Phase.FOLLOWING):
-            self._single_flight.cancel_wait(other)
-            self._questions.pop(other.id, None)
-            other.phase = Phase.ENDED
-            request.endings.append((other, error if question in (None, other) else None))
-
-    def _conclude(self, request: InFlightRequest) -> None:
-        """After each step: release what nothing needs any more, end what is done, and tell the equal questions."""
-        if request.is_done:
-            self._end(request)
-        elif not request.needs_pixels:
-            self._release(request)
-        endings, request.endings = request.endings, []
-        for question, outcome in endings:
-            if outcome is None:
-                self._hand_over(self._single_flight.promote_next(question))
-            else:
-                self._hand_over(self._single_flight.resolve(question, outcome))
-
-    def _end(self, request: InFlightRequest) -> None:
-        """Release what the request holds, and deliver its outcome."""
-        request.has_ended = True
-        del self._in_flight[request.id]
-        try:
-            self._release(request)
-        finally:  # even where that is broken: the worker stops then, and this outcome is published before
-            self._outcomes.put(Outcome(request.ticket, request.outcome(), request.finished_answers()))
-
-    def _release(self, request: InFlightRequest) -> None:
-        images, request.images = request.images, None
-        for pixels in images.decoded if images is not None else ():
-            self._decoder.release(pixels)
-        self._budget.release(request.id)
-
-    # --- equal questions of other requests ----------------------------------------------------------------
-
-    def _hand_over(self, handover: Handover[InFlightQuestion]) -> None:
-        """Tell the questions that waited for an equal one, each in a step of its own request."""
-        if (successor := handover.successor) is not None:
-            successor.request.steps.run(partial(self._lead, successor))
-        for waiter, outcome in handover.endings:
-            waiter.request.steps.run(partial(self._receive, waiter, handover.key, outcome))
-
-    def _lead(self, question: InFlightQuestion) -> None:
-        """Compute a question that waited for an equal one, and got no answer from it."""
-        request = question.request
-        if question.phase is not Phase.FOLLOWING or not self._single_flight.leads(question):
-            return  # the request has ended or started anew meanwhile
-        request.clock.record(Stage.INFER)
-        question.phase = Phase.OPEN
-        with self._handling(request):
-            if request.images is None:
-                self._queue(request)
-            else:
-                self._go_on(request)
-        self._conclude(request)
-
-    def _receive(self, question: InFlightQuestion, key: str | None, outcome: Answered | PipelineError) -> None:
-        """Record the outcome of an equal question as this one's."""
-        request = question.request
-        if question.phase is not Phase.FOLLOWING or question.key != key:
-            return  # the request has ended or started anew meanwhile
-        question.phase = Phase.LEADING
-        with self._handling(request, question):
-            self._record(question, outcome)
-            self._go_on(request)
-        self._conclude(request)
-
-    def _fail_flow(self, error: Exception) -> None:
-        """Handle an unexpected error in a thread that must never exit: log it and make the pipeline fatal."""
-        log.error("the thread %s failed: %s", threading.current_thread().name, without_message(error))
-        self._outcomes.put(Fatal(f"the flow failed: {type(error).__name__}"))
-
     # --- what the caller sees -----------------------------------------------------------------------------
 
     def collect(self, timeout_s: float) -> list[Outcome]:
         """Return what ended since the last call; block at most `timeout_s` while nothing has. Raises Fatal."""
-        outcomes: list[Outcome] = []
-        try:
-            while True:
-                outcome = self._outcomes.get(timeout=0 if outcomes else timeout_s)
-                if isinstance(outcome, Fatal):
-                    self._outcomes.put(outcome)  # every later call raises it, too
-                    if outcomes:
-                        return outcomes
-                    raise outcome
-                outcomes.append(outcome)
-        except queue.Empty:
-            return outcomes
+        return self._outcomes.collect(timeout_s)
 
     @property
     def free_capacity(self) -> int:
@@ -419,16 +292,7 @@ class Flow:
         for request in list(self._in_flight.values()):
             if request.ticket in tickets:
                 request.cancelled = True
-                request.steps.run(partial(self._cancel, request))
-
-    def _cancel(self, request: InFlightRequest) -> None:
-        """End a request that only waits; the engine gives up the others, and a thread those that it has or gets."""
-        running = request.in_phase(Phase.RUNNING)
-        for question in running:
-            self._engine.cancel(question.id)
-        if not (running or request.is_queued or request.has_ended):
-            self._fail(request, cancelled())
-            self._conclude(request)
+                request.steps.run(partial(self._endings.cancel, request))
 
     def stop(self) -> None:
         """End every child and thread; unfinished requests are dropped. Blocks until running fetches have ended."""
