@@ -26,6 +26,7 @@ from sightstream.pipeline.engine.slots.request import Request
 from sightstream.pipeline.engine.slots.request_builder import RequestBuilder
 from sightstream.pipeline.engine.slots.sampling import ConstrainedRows, SamplingBatch
 from sightstream.pipeline.engine.slots.scheduler import Scheduler
+from sightstream.pipeline.engine.slots.vision import VisionEncoder
 from sightstream.pipeline.errors import Cancelled, PipelineError
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob
 from sightstream.schemas.wire.response_format import JsonSchemaFormat
@@ -85,6 +86,11 @@ class SlotEngine:
 
     def capacity(self) -> int:
         return self._runner.capacity.slots
+
+    @property
+    def vision(self) -> VisionEncoder:
+        """The vision encoder, to measure it while the engine has no job."""
+        return self._runner.vision
 
     def stop(self) -> None:
         self._grammars.stop()

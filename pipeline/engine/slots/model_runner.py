@@ -31,6 +31,7 @@ class ModelRunner:
     capacity: KvCapacity
     kv: KvCache
     inputs: DecodeInputs
+    vision: VisionEncoder
 
     def __init__(self, checkpoint: Checkpoint, settings: EngineSettings, max_context: int) -> None:
         model = checkpoint.model
@@ -44,11 +45,11 @@ class ModelRunner:
         vocabulary = max(model.config.text_config.vocab_size, len(checkpoint.processor.tokenizer))
         self._sampler = TokenSampler(ops, mask_words=-(-vocabulary // 32))
         patch_attention_and_norms(model.model.language_model, ops)
-        vision = VisionEncoder(checkpoint)
-        self._prefill = Prefill(checkpoint, vision, self._encoder_cache)
+        self.vision = VisionEncoder(checkpoint)
+        self._prefill = Prefill(checkpoint, self.vision, self._encoder_cache)
         if self._on_gpu:
             limit_memory(settings)
-            self._warm_up(vision)
+            self._warm_up(self.vision)
         max_tiles = model.config.vision_config.max_num_tiles
         self._allocate(capacity_for(settings, self._shape, max_context, max_tiles, self._device))
 

@@ -79,8 +79,8 @@ def _states(bench: Bench, canvases: list[Canvas]) -> list[Figure]:
 
     if not isinstance(bench.engine, SlotEngine):
         return []
-    encoder = bench.engine._runner._prefill._vision
-    with torch.inference_mode(), bench.engine._runner._streams.prefill():
+    encoder = bench.engine.vision
+    with torch.inference_mode():
         cosines, errors = zip(*(_distance(encoder, canvas) for canvas in canvases), strict=True)
         alone_s = median_seconds(lambda: encoder.encode(canvases[0], alone=True), bench.device, 15)
     how = f"of the states of {len(canvases)} images, with padding for three more tiles and alone"
