@@ -27,9 +27,7 @@ def ask(
     image: Annotated[str, typer.Argument(help="Path of a file, or an s3://, https:// or http:// URL.")],
     question: Annotated[str | None, typer.Argument(help=f"What to ask; unset: {QUESTION}")] = None,
     *,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Folder of an Mllama checkpoint; unset: as in [engine].")
-    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Folder of a checkpoint; unset: as in [engine].")] = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(min=1, max=4096, help=f"Maximum length of the answer, in tokens; unset: {MAX_TOKENS}."),

@@ -11,7 +11,7 @@ import typer
 def worker(
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Folder of an Mllama checkpoint, such as Llama-3.2V-11B-cot; unset: as in [engine]."),
+        typer.Option(help="Folder of a checkpoint, such as Llama-3.2V-11B-cot; unset: as in [engine]."),
     ] = None,
     from_beginning: Annotated[
         bool,
