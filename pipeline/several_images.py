@@ -118,9 +118,8 @@ def _copy(decoder: DecodeStage, canvas: Canvas) -> Canvas:
 
 def _seen_file(image: FetchedImage, pixels: Pixels | Canvas, detail: Detail) -> SeenFile:
     seen: Literal["high", "low"] = "low" if detail == "low" else "high"
-    return SeenFile(
-        len(image.data), pixels.format, pixels.width, pixels.height, seen_size=_seen_size(pixels), detail=seen
-    )
+    size = (pixels.width, pixels.height)
+    return SeenFile(len(image.data), pixels.format, *size, _seen_size(pixels), pixels.is_truncated, seen)
 
 
 def _seen_size(pixels: Pixels | Canvas) -> tuple[int, int] | None:

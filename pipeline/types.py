@@ -53,6 +53,7 @@ class Pixels:
     width: int
     height: int
     format: str
+    is_truncated: bool = False
 
     def buffer(self) -> bytes | memoryview:
         """Return the bytes without a copy; valid until the job that uses them has ended."""
@@ -74,6 +75,7 @@ class Canvas:
     width: int
     height: int
     format: str
+    is_truncated: bool = False
 
     def buffer(self) -> bytes | memoryview:
         """Return the bytes without a copy; valid until the job that uses them has ended."""

@@ -9,7 +9,8 @@ from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.engine.fingerprint import engine_fingerprint
 from sightstream.pipeline.engine.settings import EngineSettings
 
-PIXEL_SETTINGS = ("draft",)  # a new setting of the decoder must be put here or into the test's list; a test checks it
+# A new setting of the decoder must be put here or into the list of the test that checks it.
+PIXEL_SETTINGS = ("draft", "truncated")
 
 
 def text_fingerprint(engine: EngineSettings, decode: DecodeSettings) -> str:

@@ -95,8 +95,9 @@ class Decoder:
         rgb = Block(block.offset, output_bytes(image, self._limits), block.memory, block.resident_bytes)
         tiling = self._limits.tiling
         if tiling is None:
-            return Pixels(rgb, image.width, image.height, image.format)
-        return Canvas(rgb, image.rows, image.columns, tiling.side, image.width, image.height, image.format)
+            return Pixels(rgb, image.width, image.height, image.format, image.is_truncated)
+        of_file = (image.width, image.height, image.format, image.is_truncated)
+        return Canvas(rgb, image.rows, image.columns, tiling.side, *of_file)
 
 
 class _Child:

@@ -13,11 +13,12 @@ from sightstream.pipeline.decode.formats import load_decoders
 from sightstream.pipeline.decode.jpeg_header import ordinary_size
 from sightstream.pipeline.decode.limits import Limits
 from sightstream.pipeline.decode.open_image import open_image
-from sightstream.pipeline.decode.opened import UnreadableLayout
+from sightstream.pipeline.decode.opened import EndsEarly, UnreadableLayout
 from sightstream.pipeline.decode.output import AllocateOutput, OutOfSharedMemory, write
 from sightstream.pipeline.decode.plain_jpeg import write_rgb
 from sightstream.pipeline.decode.sniff import sniff, webp_size
 from sightstream.pipeline.decode.tiles import choose_layout, resize_and_pad
+from sightstream.pipeline.decode.truncation import ends_early
 from sightstream.pipeline.decode.upright import orientation, turn_upright
 from sightstream.pipeline.decode.wire import DecodedImage
 from sightstream.pipeline.errors import Rejected
@@ -48,7 +49,7 @@ def decode_image(data: bytes, limits: Limits, allocate: AllocateOutput) -> Decod
     except UnreadableLayout as error:
         raise _rejected(Reason.IMAGE_CORRUPT, f"this {kind} layout is not read: {error}") from None
     except Exception as error:  # decoders raise nearly anything on a bad file
-        raise _corrupt(kind, error) from None
+        raise _corrupt(data, kind, error) from None
 
 
 def _size_without_pillow(data: bytes, kind: str, limits: Limits) -> tuple[int, int] | None:
@@ -86,18 +87,19 @@ def _decode_with_pillow(
         if is_unscaled and (decoded := _decode_unscaled(data, image.size, kind, limits, allocate)):
             return decoded
         smaller = draft(image, limits)
-        whole = opened.load()  # the first frame of an animation
+        frame = opened.load(limits.accepts_truncated)
+        whole = frame.image
         turn_upright(whole)
         full = smaller or whole
         _check_shape(full.width, full.height, limits)
         rgb = to_rgb(whole)
         if limits.tiling is None:
             write(rgb, allocate)
-            return DecodedImage(full.width, full.height, kind)
+            return DecodedImage(full.width, full.height, kind, is_truncated=frame.is_truncated)
         layout = choose_layout(full.width, full.height, limits.tiling)
         box = None if smaller is None else smaller.box
         write(resize_and_pad(rgb, layout, box), allocate)
-        return DecodedImage(full.width, full.height, kind, layout.rows, layout.columns)
+        return DecodedImage(full.width, full.height, kind, layout.rows, layout.columns, frame.is_truncated)
 
 
 def _is_plain_jpeg(image: Image.Image, limits: Limits) -> bool:
@@ -122,9 +124,11 @@ def _shape_problem(width: int, height: int, limits: Limits) -> Rejected | None:
     return None
 
 
-def _corrupt(kind: str, error: Exception) -> Rejected:
+def _corrupt(data: bytes, kind: str, error: Exception) -> Rejected:
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
         return _rejected(Reason.TOO_MANY_PIXELS, "the image needs more memory than the decoder may use")
+    if isinstance(error, EndsEarly) or "truncated" in str(error) or ends_early(data, kind):
+        return _rejected(Reason.IMAGE_CORRUPT, f"the {kind} data is truncated: the end of the file is missing")
     cause = type(error).__name__
     return _rejected(Reason.IMAGE_CORRUPT, f"the {kind} data is corrupt or uses an unsupported variant: {cause}")
 

@@ -12,15 +12,15 @@ def decode(data: bytes, settings: DecodeSettings) -> Pixels:
     """Decode to upright RGB on white. Raises Rejected."""
     output = _Output()
     image = decode_image(data, settings.limits(), output.allocate)
-    return Pixels(bytes(output.rgb), image.width, image.height, image.format)
+    return Pixels(bytes(output.rgb), image.width, image.height, image.format, image.is_truncated)
 
 
 def decode_to_canvas(data: bytes, settings: DecodeSettings, tiling: Tiling, max_tiles: int | None = None) -> Canvas:
     """Decode and scale onto tiles, `max_tiles` at most where it is given. Raises Rejected."""
     output = _Output()
     image = decode_image(data, settings.limits(tiling).with_tiles(max_tiles), output.allocate)
-    size = (image.width, image.height)
-    return Canvas(bytes(output.rgb), image.rows, image.columns, tiling.side, *size, image.format)
+    of_file = (image.width, image.height, image.format, image.is_truncated)
+    return Canvas(bytes(output.rgb), image.rows, image.columns, tiling.side, *of_file)
 
 
 class _Output:

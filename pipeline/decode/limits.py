@@ -18,6 +18,7 @@ class Limits:
     memory_bytes: int
     resident_bytes: int
     draft: bool
+    accepts_truncated: bool = False
     tiling: Tiling | None = None
 
     def to_json(self) -> str:

@@ -8,23 +8,36 @@ from PIL import Image
 
 from sightstream.pipeline.decode.formats import pillow_name
 from sightstream.pipeline.decode.gif import load_on_white
-from sightstream.pipeline.decode.opened import Opened
+from sightstream.pipeline.decode.opened import FirstFrame, Opened
+from sightstream.pipeline.decode.png import plain_png
 from sightstream.pipeline.decode.tiff import open_tiff
+from sightstream.pipeline.decode.truncation import load_pixels
 from sightstream.pipeline.decode.upright import forget_xmp
 
 
 def open_image(data: bytes, kind: str) -> Opened:
     """Read the header. Raises UnreadableLayout, and nearly anything on a bad file."""
-    opened = open_tiff(data) if kind == "TIFF" else _open(data, kind)
+    opened = _OPEN[kind](data) if kind in _OPEN else _open(data, kind)
     forget_xmp(opened.image)
     return opened
 
 
 def _open(data: bytes, kind: str) -> Opened:
     image = Image.open(io.BytesIO(data), formats=[pillow_name(kind)])
-    return Opened(image, lambda: load_on_white(image) if kind == "GIF" else _loaded(image))
+    return Opened(image, lambda truncated: FirstFrame(image, load_pixels(image, data, truncated)))
 
 
-def _loaded(image: Image.Image) -> Image.Image:
-    image.load()
-    return image
+def _open_png(data: bytes) -> Opened:
+    plain = plain_png(data)
+    opened = _open(plain.data, "PNG")
+    if plain.profile is not None:
+        opened.image.info["icc_profile"] = plain.profile
+    return opened
+
+
+def _open_gif(data: bytes) -> Opened:
+    image = Image.open(io.BytesIO(data), formats=["GIF"])
+    return Opened(image, lambda truncated: load_on_white(image, data, truncated))
+
+
+_OPEN = {"TIFF": open_tiff, "PNG": _open_png, "GIF": _open_gif}

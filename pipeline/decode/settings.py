@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -64,6 +66,11 @@ class DecodeSettings(BaseSettings):
         description="Decode a large JPEG at a half, a quarter or an eighth of its size where the engine scales it down"
         " anyway, about twice as fast. Applies only to the slots engine. Turn it off to scale from the full decode.",
     )
+    truncated: Literal["reject", "accept"] = Field(
+        default="reject",
+        description="What becomes of a JPEG, PNG, GIF or BMP that ends before its last pixel: it is rejected as"
+        " image_corrupt, or its missing end is black, grey or clear, and a result of version 2 says so: `truncated`.",
+    )
 
     def limits(self, tiling: Tiling | None = None) -> Limits:
         """Return the part of the settings that a child needs."""
@@ -74,5 +81,6 @@ class DecodeSettings(BaseSettings):
             memory_bytes=self.memory_bytes,
             resident_bytes=self.resident_bytes,
             draft=self.draft,
+            accepts_truncated=self.truncated == "accept",
             tiling=tiling,
         )

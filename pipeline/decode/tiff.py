@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from sightstream.pipeline.decode.opened import Opened, UnreadableLayout
+from sightstream.pipeline.decode.opened import FirstFrame, Opened, UnreadableLayout
 from sightstream.pipeline.decode.tiff_directory import Directory, read_directory, shorts, with_directories
 from sightstream.pipeline.decode.tiff_planes import Planes, plane_fields, planes_of
 from sightstream.pipeline.decode.tiff_tags import (
@@ -39,13 +39,13 @@ def open_tiff(data: bytes) -> Opened:
     if directory.number(Tag.PLANAR, 1) == SEPARATE and directory.number(Tag.SAMPLES, 1) > 1:
         planes = planes_of(directory)
         grey = _open(with_directories(data, directory.order, plane_fields(directory)), directory)
-        return Opened(grey, lambda: _assembled(grey, planes))
+        return Opened(grey, lambda _: FirstFrame(_assembled(grey, planes)))
     associated = directory.numbers(Tag.EXTRAS)[:1] == (ASSOCIATED,)
     swapped = directory.is_big and directory.order == ">"
     if associated or swapped or directory.number(Tag.PLANAR, 1) == SEPARATE:
         data = _plainly(directory)
     image = _open(data, directory)
-    return Opened(image, lambda: _loaded(image, associated))
+    return Opened(image, lambda _: FirstFrame(_loaded(image, associated)))
 
 
 def _refuse_what_comes_out_wrong(directory: Directory) -> None:

@@ -19,7 +19,7 @@ REASONS = (Reason.NOT_AN_IMAGE, Reason.IMAGE_CORRUPT, Reason.TOO_MANY_PIXELS, Re
 
 _READY, _DECODED, _REJECTION, _MEMORY_SHORTAGE = range(1, 5)
 _REQUEST = struct.Struct("<QQQQB")
-_REPLY = struct.Struct("<QBBBBBIIB120s")
+_REPLY = struct.Struct("<QBBBBBBIIB120s")
 REQUEST_BYTES, REPLY_BYTES = _REQUEST.size, _REPLY.size
 
 _T = TypeVar("_T")
@@ -65,6 +65,7 @@ class DecodedImage:
     format: str
     rows: int = 0
     columns: int = 0
+    is_truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,8 @@ class DecodeReply:
         match self.body:
             case Ready():
                 return self._pack(_READY)
-            case DecodedImage(width, height, kind, rows, columns):
-                return self._pack(_DECODED, FORMATS.index(kind), rows, columns, width, height)
+            case DecodedImage(width, height, kind, rows, columns, truncated):
+                return self._pack(_DECODED, FORMATS.index(kind), rows, columns, width, height, truncated=truncated)
             case Rejection(reason, detail):
                 return self._pack(_REJECTION, REASONS.index(reason), detail=detail)
             case MemoryShortage(detail):
@@ -106,11 +107,11 @@ class DecodeReply:
 
     def _pack(
         self, kind: int, number: int = 0, rows: int = 0, columns: int = 0, width: int = 0, height: int = 0,
-        detail: str = "",
+        detail: str = "", truncated: bool = False,
     ) -> bytes:  # fmt: skip
         text = detail.encode("ascii", "replace")[:120]
         return _REPLY.pack(
-            self.secret, kind, number, rows, columns, self.needs_recycling, width, height, len(text), text
+            self.secret, kind, number, rows, columns, self.needs_recycling, truncated, width, height, len(text), text
         )
 
     @classmethod
@@ -118,11 +119,12 @@ class DecodeReply:
         """Parse a reply. Raises ProtocolError."""
         if len(data) != REPLY_BYTES:
             raise ProtocolError(f"a reply has {REPLY_BYTES} bytes, not {len(data)}")
-        secret, kind, number, rows, columns, recycle, width, height, length, text = _REPLY.unpack(data)
+        secret, kind, number, rows, columns, recycle, truncated, width, height, length, text = _REPLY.unpack(data)
         if kind == _READY:
             return cls(secret, Ready())
         if kind == _DECODED:
-            return cls(secret, DecodedImage(width, height, _item(FORMATS, number), rows, columns), bool(recycle))
+            image = DecodedImage(width, height, _item(FORMATS, number), rows, columns, bool(truncated))
+            return cls(secret, image, bool(recycle))
         if kind == _REJECTION:
             return cls(secret, Rejection(_item(REASONS, number), _text(text, length)), bool(recycle))
         if kind == _MEMORY_SHORTAGE:

@@ -72,7 +72,7 @@ class OneBlock:
 
     def decode(self, data: bytes, max_tiles: int | None = None) -> Pixels | Canvas:
         assert max_tiles == 1
-        return Canvas(self.pool.allocate(), 1, 1, SIDE, 30, 40, "PNG")
+        return Canvas(self.pool.allocate(), 1, 1, SIDE, 30, 40, "PNG", is_truncated=True)
 
     def release(self, pixels: Pixels | Canvas) -> None:
         assert isinstance(pixels.rgb, Block)
@@ -87,6 +87,7 @@ def test_four_images_need_the_memory_of_one_while_they_are_decoded() -> None:
     decoded = decode_images(decoder, about(4), images(4))
     assert [file.size_bytes for file in decoded.files] == [1, 2, 3, 4]
     assert {file.seen_size for file in decoded.files} == {(1, 2)}, "fitted into one tile"
+    assert all(file.truncated for file in decoded.files)
     assert decoded.decoded == ()
     (canvas,) = decoded.pixels
     assert len(canvas.rgb) == 4 * SIDE * LINE

@@ -50,9 +50,9 @@ def test_settings_that_decide_the_text_change_the_fingerprint(kind: str, change:
 
 
 def test_settings_that_decide_the_pixels_change_the_fingerprint() -> None:
-    assert text_fingerprint(EngineSettings(), DecodeSettings(draft=False)) != text_fingerprint(
-        EngineSettings(), DecodeSettings()
-    )
+    usual = text_fingerprint(EngineSettings(), DecodeSettings())
+    assert text_fingerprint(EngineSettings(), DecodeSettings(draft=False)) != usual
+    assert text_fingerprint(EngineSettings(), DecodeSettings(truncated="accept")) != usual
 
 
 @pytest.mark.parametrize("change", [{"max_batch": 3}, {"threads": 1}, {"hang_timeout_s": 1.0}])

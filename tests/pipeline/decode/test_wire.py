@@ -23,13 +23,14 @@ from sightstream.pipeline.decode.wire import (
     output_bytes,
 )
 
+U8 = st.integers(0, 255)
 U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 DETAILS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=120)
 PIXELS = DecodeSettings(max_pixels=1000).limits()
 CANVASES = DecodeSettings(max_pixels=1000).limits(Tiling(32, 4))
 BODIES = st.one_of(
     st.just(Ready()),
-    st.builds(DecodedImage, U32, U32, st.sampled_from(FORMATS), st.integers(0, 255), st.integers(0, 255)),
+    st.builds(DecodedImage, U32, U32, st.sampled_from(FORMATS), U8, U8, st.booleans()),
     st.builds(Rejection, st.sampled_from(REASONS), DETAILS),
     st.builds(MemoryShortage, DETAILS),
 )
