@@ -8,5 +8,6 @@ lag/               measures how far each of them is behind
 kafka/             common reading of Kafka; the packages above use it and never import each other
 metrics.py         the metrics of all of them
 private_files.py   opens files of this user alone
+http_security.py   hosts and headers of all HTTP servers
 metrics_server.py  serves /metrics on loopback
 """

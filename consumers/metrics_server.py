@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from sightstream.consumers.http_security import secure_metrics
 
 LOOPBACK = "127.0.0.1"
+
+
+class _Handler(WSGIRequestHandler):
+    """One request on a thread of its own, which ends if the client says nothing for `timeout` seconds."""
+
+    timeout = 10
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
 
 
 class MetricsPortInUse(OSError):
@@ -24,11 +38,14 @@ def serve_metrics(port: int, registry: CollectorRegistry = REGISTRY) -> Iterator
         yield
         return
     try:
-        server, thread = start_http_server(port, LOOPBACK, registry)
+        application = secure_metrics(make_wsgi_app(registry))
+        server = make_server(LOOPBACK, port, application, ThreadingWSGIServer, _Handler)
     except OSError as error:
         raise MetricsPortInUse(
             f"can't serve metrics on {LOOPBACK}:{port}: {error.strerror}; set another metrics_port"
         ) from None
+    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread.start()
     try:
         yield
     finally:

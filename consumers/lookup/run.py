@@ -173,7 +173,7 @@ async def run_lookup(
         broker = Broker(admin, _ADMIN_TIMEOUT_S)
         catch_up = CatchUp(broker, open_tail_consumer(kafka), settings.group_id, topics.results)
         lookup = Lookup(table, catch_up, settings)
-        async with serve_pages(Pages(lookup), settings.port) as address:
+        async with serve_pages(Pages(lookup, settings.allowed_hosts), settings.port) as address:
             with announce_address(settings.data_dir, address):
                 on_listening(address)
                 starting = asyncio.create_task(_start(table))

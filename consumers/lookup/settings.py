@@ -31,6 +31,11 @@ class LookupSettings(BaseSettings):
         description="Loopback port that answers HTTP; 0 picks a free one and writes it to the file `address` in "
         "data_dir. Change it when the port is in use.",
     )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Names, beside localhost and loopback addresses, that the Host of a request may have; set it to "
+        "the name by which a reverse proxy is asked, if it hands that on. /healthz and /metrics take any.",
+    )
     block_cache_bytes: int = Field(
         default=8 * 1024 * 1024,
         ge=64 * 1024,

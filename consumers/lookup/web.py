@@ -4,12 +4,14 @@ GET /products/{product_id}   200 with the newest result; 404 no result is known;
 GET /healthz                 200 ready, 503 not ready
 GET /metrics                 for Prometheus
 
+421 is answered to a Host that is neither this machine nor listed, but not to the last two.
+
 Every body is JSON except that of /metrics. The product's id is percent-encoded in the path, a slash in it included.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -17,6 +19,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from sightstream.consumers import metrics
+from sightstream.consumers.http_security import secure_pages
 from sightstream.consumers.lookup.errors import LookupFailure
 from sightstream.consumers.metrics_server import LOOPBACK
 from sightstream.schemas.wire.topics import record_key
@@ -30,13 +33,15 @@ class ResultTable(Protocol):
 
 
 class Pages:
-    """The HTTP handlers."""
+    """The HTTP handlers. `allowed_hosts` are names that requests may use beside those of this machine."""
 
-    def __init__(self, table: ResultTable) -> None:
+    def __init__(self, table: ResultTable, allowed_hosts: Collection[str] = ()) -> None:
         self._table = table
+        self._allowed_hosts = allowed_hosts
 
     def application(self) -> web.Application:
         application = web.Application()
+        secure_pages(application, self._allowed_hosts)
         application.router.add_get("/products/{product_id:.+}", self.product)
         application.router.add_get("/healthz", self.health)
         application.router.add_get("/metrics", self.metrics)
@@ -58,7 +63,7 @@ class Pages:
         entry = self._table.get(key)
         if entry is None:
             return _error(404, "unknown_product", "no result of this product is known")
-        return web.Response(body=entry, content_type="application/json", headers={"X-Content-Type-Options": "nosniff"})
+        return web.Response(body=entry, content_type="application/json")
 
     async def health(self, request: web.Request) -> web.Response:
         why = self._table.why_not_ready()

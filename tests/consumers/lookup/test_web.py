@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sightstream.consumers.http_security import HEADERS
 from sightstream.consumers.lookup.client import LookupUnavailable, ask
 from sightstream.consumers.lookup.errors import LookupFailure
 from sightstream.consumers.lookup.web import Pages, serve_pages
@@ -37,20 +38,20 @@ class Table:
         return self._entries.get(key)
 
 
-def with_pages(table: Table, do: Callable[[str], T]) -> T:
+def with_pages(table: Table, do: Callable[[str], T], allowed_hosts: tuple[str, ...] = ()) -> T:
     """`do` in a thread, given the address."""
 
     async def run() -> T:
-        async with serve_pages(Pages(table), 0) as address:
+        async with serve_pages(Pages(table, allowed_hosts), 0) as address:
             return await asyncio.to_thread(do, address)
 
     return asyncio.run(run())
 
 
-def get(address: str, path: str) -> tuple[int, dict[str, str], bytes]:
+def get(address: str, path: str, host: str | None = None, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
     server = urlsplit(address)
     connection = http.client.HTTPConnection(server.hostname or "", server.port)
-    connection.request("GET", path)
+    connection.request(method, path, headers={"Host": host} if host else {})
     response = connection.getresponse()
     return response.status, dict(response.getheaders()), response.read()
 
@@ -102,6 +103,37 @@ def test_the_client_says_what_is_wrong() -> None:
         with_pages(Table({}, why="recovering"), lambda at: ask(at, "p"))
     with pytest.raises(LookupUnavailable, match="lookup --serve"):
         ask("http://127.0.0.1:1", "p")
+
+
+def test_a_foreign_host_reads_no_result() -> None:
+    def ask_all(address: str) -> list[int]:
+        hosts = ("evil.example:6066", "localhost:1", "Shop.example", "a.shop.example")
+        return [get(address, "/products/p", host)[0] for host in hosts]
+
+    table = Table({"p": b"{}"})
+    assert with_pages(table, ask_all, ("shop.example",)) == [421, 200, 200, 421]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/metrics"])
+def test_probes_and_metrics_take_any_host(path: str) -> None:
+    assert with_pages(Table({}), lambda at: get(at, path, "10.0.0.7:6066")[0]) == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "method", "status"),
+    [
+        ("/products/p", "localhost", "GET", 200),
+        ("/products/q", "localhost", "GET", 404),
+        ("/nothing", "localhost", "GET", 404),
+        ("/products/p", "localhost", "POST", 405),
+        ("/products/p", "evil.example", "GET", 421),
+        ("/metrics", "localhost", "GET", 200),
+    ],
+)
+def test_every_answer_has_the_headers(path: str, host: str, method: str, status: int) -> None:
+    found, headers, _ = with_pages(Table({"p": b"{}"}), lambda at: get(at, path, host, method))
+    assert found == status
+    assert HEADERS.items() <= headers.items()
 
 
 def test_a_taken_port_is_an_error_that_names_it() -> None:
