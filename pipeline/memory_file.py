@@ -7,21 +7,25 @@ import fcntl
 import mmap
 import os
 import tempfile
-from multiprocessing import reduction
-from typing import Protocol
+from typing import Self
 
 
 class MemoryFile:
     """An anonymous file of `size` bytes in memory: zero until written, and without physical pages before.
 
-    A child sees the same bytes when it gets the file as an argument at its start. It does not use /dev/shm, which is
+    A child sees the same bytes when it inherits the handle and attaches it. It does not use /dev/shm, which is
     small in containers.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, handle: int | None = None) -> None:
         self._size = size
-        self._handle = _anonymous_file(size)
+        self._handle = _anonymous_file(size) if handle is None else handle
         self._mapping: mmap.mmap | None = None
+
+    @classmethod
+    def attach(cls, handle: int) -> Self:
+        """Return the file of another process, whose handle this one has inherited and now owns."""
+        return cls(os.fstat(handle).st_size, handle)
 
     @property
     def size(self) -> int:
@@ -56,20 +60,6 @@ class MemoryFile:
         if self._mapping is not None:
             with contextlib.suppress(BufferError):  # a view is still in use: the mapping ends with it
                 self._mapping.close()
-
-    def __getstate__(self) -> tuple[int, _SentHandle]:
-        return self._size, reduction.DupFd(self._handle)
-
-    def __setstate__(self, state: tuple[int, _SentHandle]) -> None:
-        self._size, handle = state
-        self._handle = handle.detach()
-        self._mapping = None
-
-
-class _SentHandle(Protocol):
-    """A file handle on its way to another process."""
-
-    def detach(self) -> int: ...
 
 
 def write_at(handle: int, offset: int, data: bytes | memoryview) -> None:

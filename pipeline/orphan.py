@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
 
 from sightstream.pipeline.child_signals import ignore_stops
 
 
-def exit_with_parent() -> None:
-    """End this process when its parent is gone, and leave SIGINT and SIGTERM to the parent. Call once in a child."""
+def exit_with_parent(lifeline: int | None = None) -> None:
+    """End this process when its parent is gone, and leave SIGINT and SIGTERM to the parent. Call once in a child.
+
+    `lifeline` is a handle that becomes readable at the parent's end; a child of multiprocessing has one already.
+    """
     ignore_stops()
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_after, args=(parent,), name="exit-with-parent", daemon=True).start()
+    parent = parent_process()
+    handle = lifeline if parent is None else parent.sentinel
+    if handle is not None:
+        threading.Thread(target=_exit_after, args=(handle,), name="exit-with-parent", daemon=True).start()
 
 
-def _exit_after(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
+def _exit_after(handle: int) -> None:
+    wait([handle])
     os._exit(1)

@@ -21,12 +21,17 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | (environment or {}),
+        env={**_without_our_secrets(), **(environment or {})},
         check=False,
     )
     if done.returncode != 0:
         tail = "\n".join(f"  | {line}" for line in done.stdout.splitlines()[-20:])
         raise SetupError(f"`{' '.join(command[:4])} ...` failed with exit status {done.returncode}:\n{tail}")
+
+
+def _without_our_secrets() -> dict[str, str]:
+    """Return this process's environment without the settings of Sightstream and of S3, which no installer needs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("SIGHTSTREAM_", "AWS_"))}
 
 
 def run_with_retries(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:

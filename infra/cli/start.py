@@ -10,11 +10,14 @@ import os
 import signal
 from threading import Thread
 
+from sightstream.pipeline.core_dumps import forbid_core_dumps
+
 STOPPED = 130
 
 
 def main() -> None:
     """Run the command line."""
+    forbid_core_dumps()
     if os.getpid() == 1:
         exit_on_sigterm()
     from sightstream.infra.cli.app import main as run

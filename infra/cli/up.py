@@ -27,13 +27,14 @@ def up(
     as_json: Annotated[bool, typer.Option("--json", help="Print the endpoints as JSON.")] = False,
 ) -> None:
     """Start Kafka and S3, create topics and bucket, and keep them running until Ctrl-C."""
+    topics = _topics(folder, partitions)
     if detach:
         from sightstream.infra.runtime.detached import start_detached
 
         settings_file = start_detached(folder, _arguments(folder, partitions))
         _print_endpoints(settings_file, as_json, f"sightstream down --dir {shlex.quote(str(folder))}")
         return
-    _run(folder, _topics(folder, partitions), as_json)
+    _run(folder, topics, as_json)
 
 
 def _run(folder: Path, topics: TopicSettings, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sightstream.consumers.private_files import open_private
 from sightstream.infra.runtime.errors import RuntimeFailedError
 from sightstream.infra.runtime.folder import RuntimeFolder
+from sightstream.pipeline.child_environment import PYTHON, child_environment
 
 START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 30.0
@@ -34,6 +35,7 @@ def start_detached(path: Path, arguments: Sequence[str]) -> Path:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
+            env=child_environment((*PYTHON, "SIGHTSTREAM_CONFIG", "SIGHTSTREAM_TOPICS_*")),
             start_new_session=True,
         )
     try:

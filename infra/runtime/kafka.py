@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 import subprocess
 import uuid
@@ -15,6 +14,7 @@ from sightstream.infra.runtime.errors import RuntimeFailedError
 from sightstream.infra.runtime.folder import RuntimeFolder
 from sightstream.infra.runtime.ports import LOOPBACK
 from sightstream.infra.runtime.service import Program
+from sightstream.pipeline.child_environment import PROGRAM, child_environment
 from sightstream.schemas.connections.kafka import KafkaSettings
 
 FORMAT_TIMEOUT_S = 60
@@ -98,6 +98,7 @@ def kafka_program(
         log=folder.log("kafka"),
         check_ready=lambda timeout_s: check_kafka(settings, timeout_s),
         environment=JAVA_ENVIRONMENT,
+        inherited=child_environment(PROGRAM),
         folder=folder.path,
     )
 
@@ -126,7 +127,7 @@ def _format(command: list[str], properties: Path, cluster_id: str) -> None:
         check=False,
         umask=0o077,
         cwd=properties.parent,
-        env=os.environ | JAVA_ENVIRONMENT,
+        env=child_environment(PROGRAM) | JAVA_ENVIRONMENT,
     )
     if done.returncode != 0:
         raise RuntimeFailedError(f"Kafka's folder could not be formatted:\n{done.stdout}{done.stderr}")

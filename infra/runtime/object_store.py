@@ -14,6 +14,7 @@ from sightstream.infra.runtime.errors import RuntimeFailedError
 from sightstream.infra.runtime.folder import Identity, RuntimeFolder
 from sightstream.infra.runtime.ports import KAFKA_PORTS, LOOPBACK
 from sightstream.infra.runtime.service import Program
+from sightstream.pipeline.child_environment import PROGRAM, child_environment
 from sightstream.schemas.connections.s3 import S3Settings
 
 # With them its parts ask each other for a signature. Without them any user of this machine could read and write past
@@ -49,6 +50,7 @@ def object_store_program(folder: RuntimeFolder, identity: Identity, settings: S3
             "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",
             **{name: secrets.token_urlsafe(30) for name in _HTTP_KEYS},
         },
+        inherited=child_environment(PROGRAM),
         folder=folder.path,  # all paths are relative to it: `-dir` is a list, and would split one with a comma
     )
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,8 @@ POLL_S = 0.05
 class Program:
     """A command to run. `check_ready` gets a timeout in seconds and raises while the program is not ready.
 
-    It runs in `folder`, or where this process does.
+    It runs in `folder`, or where this process does. `environment` is added to `inherited`, or to all of this process's
+    where that is None.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Program:
     check_ready: Callable[[float], None]
     environment: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    inherited: Mapping[str, str] | None = None
 
 
 class Service:
@@ -56,14 +58,14 @@ class Service:
 
     def start(self) -> None:
         """Start the program and return at once. Raises RuntimeFailedError when it cannot be executed."""
-        script = str(Path(guardian.__file__))
+        script, inherited = str(Path(guardian.__file__)), self.program.inherited
         with os.fdopen(open_private(self.program.log, os.O_WRONLY | os.O_APPEND), "ab") as log:
             self._guardian = subprocess.Popen(
                 [sys.executable, "-I", script, str(self._lock_fd), *self.program.command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=os.environ | self.program.environment,
+                env={**(os.environ if inherited is None else inherited), **self.program.environment},
                 cwd=self.program.folder,
                 pass_fds=[self._lock_fd],
                 umask=0o077,  # its data holds what the records hold

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+from sightstream.pipeline.child_environment import LOADER, module_environment
 from sightstream.pipeline.child_signals import stops_deferred, was_killed
 from sightstream.pipeline.decode.health_check import unavailable
 from sightstream.pipeline.decode.limits import Limits
@@ -33,8 +34,6 @@ START_TIMEOUT_S = 60.0
 INBOX_RESIDENT_BYTES = 4 * 1024**2
 _TIMEVAL = struct.Struct("ll")
 _SECRETS = struct.Struct("<64Q")
-# The interpreter needs these to find its libraries; the rest of the environment, secrets included, stays here.
-_INHERITED_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
 
 
 class ChildFailure(Exception):
@@ -211,10 +210,5 @@ def child_command() -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    inherited = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
-    return {
-        **inherited,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "PYTHONSAFEPATH": "1",
-        "OPENBLAS_NUM_THREADS": "1",  # the JPEG decoder imports numpy, which would start a thread for each core
-    }
+    # The JPEG decoder imports numpy, which would start a thread for each core.
+    return module_environment(LOADER) | {"OPENBLAS_NUM_THREADS": "1"}

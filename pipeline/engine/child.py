@@ -18,7 +18,6 @@ from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal
 from sightstream.pipeline.memory_file import MemoryFile
-from sightstream.pipeline.orphan import exit_with_parent
 from sightstream.pipeline.shared_memory_pool import Block
 from sightstream.pipeline.shortage import shortage
 from sightstream.pipeline.types import Canvas, EngineJob, FinishedJob, Pixels
@@ -91,7 +90,6 @@ def serve(
     connection: Connection, settings: EngineSettings, factory: EngineFactory, memory: MemoryFile | None = None
 ) -> None:
     """Serve jobs until the parent closes the pipe. `memory` holds the images of jobs that come without their bytes."""
-    exit_with_parent()
     warnings.simplefilter("ignore", FutureWarning)  # libraries warn each other, once per process, in every log
     try:
         _work(connection, settings, factory, memory)

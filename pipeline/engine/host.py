@@ -72,7 +72,7 @@ class EngineHost:
         self._start()
         self._thread = threading.Thread(target=self._run, name="engine-host", daemon=True)
         self._thread.start()
-        atexit.register(self.stop)  # at exit, multiprocessing waits for a child that ignores its SIGTERM
+        atexit.register(self.stop)  # the child would end a little later than this process
 
     # --- the Engine protocol ------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ before the first fault; see faulty_clients.py for the actions and points.
 
 from __future__ import annotations
 
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -23,11 +22,12 @@ def run(gate: str, log: str, records: str, *faults: str) -> None:
     from sightstream.pipeline.engine.host import EngineHost
     from tests.faults.faulty_clients import Faults, FaultyConsumer, FaultyProducer
 
-    os.environ |= {gated_engine.GATE: gate, gated_engine.LOG: log}
     FaultyProducer.faults = FaultyConsumer.faults = Faults(list(faults), int(records), Path(log))
     vars(transactions)["Producer"] = FaultyProducer
     vars(worker)["Consumer"] = FaultyConsumer
-    vars(build)["EngineHost"] = partial(EngineHost, factory=gated_engine.build_gated_engine)
+    vars(build)["EngineHost"] = partial(
+        EngineHost, factory=partial(gated_engine.build_gated_engine, Path(gate), Path(log))
+    )
     sys.argv = ["sightstream", "worker"]
     main()
 

@@ -5,7 +5,6 @@ It runs in the engine's own process, so the log counts inferences where they hap
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from sightstream.pipeline.engine.protocol import ProgressCallback
@@ -14,15 +13,14 @@ from sightstream.pipeline.engine.simulated import SimulatedEngine
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob
 
 HOLD = "hold: "  # a question that starts so is answered once the gate is open
-GATE, LOG = "FAULTS_GATE", "FAULTS_LOG"  # in the environment: the file that opens the gate, and the log
 
 
 class GatedEngine(SimulatedEngine):
     """Logs `held QUESTION` for what waits at the gate and `inferred QUESTION` for what was answered."""
 
-    def __init__(self, settings: EngineSettings, on_progress: ProgressCallback) -> None:
+    def __init__(self, gate: Path, log: Path, settings: EngineSettings, on_progress: ProgressCallback) -> None:
         super().__init__(settings, on_progress)
-        self._gate, self._log = Path(os.environ[GATE]), Path(os.environ[LOG])
+        self._gate, self._log = gate, log
         self._held: list[EngineJob] = []
         self._questions: dict[int, str] = {}
 
@@ -57,5 +55,6 @@ class GatedEngine(SimulatedEngine):
             log.write(f"{event} {question}\n")
 
 
-def build_gated_engine(settings: EngineSettings, on_progress: ProgressCallback) -> GatedEngine:
-    return GatedEngine(settings, on_progress)
+def build_gated_engine(gate: Path, log: Path, settings: EngineSettings, on_progress: ProgressCallback) -> GatedEngine:
+    """Build the engine; `gate` is the file that opens the gate."""
+    return GatedEngine(gate, log, settings, on_progress)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import mmap
-import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -228,10 +229,15 @@ def test_a_memory_file_is_an_array_of_bytes(writes: list[tuple[int, bytes]]) -> 
     memory.close()
 
 
-def _echo_in_capitals(connection: Connection, memory: MemoryFile) -> None:
-    received = bytes(memory.view(0, 5))
-    memory.write(1 << 20, received.upper())
-    connection.send(received)
+ROOT = Path(__file__).parents[2]
+ECHO_IN_CAPITALS = """
+import sys
+from sightstream.pipeline.memory_file import MemoryFile
+memory = MemoryFile.attach(int(sys.argv[1]))
+received = bytes(memory.view(0, 5))
+memory.write(1 << 20, received.upper())
+sys.stdout.buffer.write(received)
+"""
 
 
 @pytest.mark.parametrize("memory_only", [True, False], ids=["in memory", "in an unlinked file"])
@@ -240,13 +246,9 @@ def test_a_child_reads_and_writes_the_same_memory(memory_only: bool, monkeypatch
         monkeypatch.delattr(os, "memfd_create")
     memory = MemoryFile(1 << 21)
     memory.write(0, b"hello")
-    spawn = multiprocessing.get_context("spawn")
-    parent_end, child_end = spawn.Pipe()
-    process = spawn.Process(target=_echo_in_capitals, args=(child_end, memory), daemon=True)
-    process.start()
-    child_end.close()
-    assert parent_end.recv() == b"hello"
-    process.join(30)
+    command = [sys.executable, "-c", ECHO_IN_CAPITALS, str(memory.fileno())]
+    echo = subprocess.run(command, check=True, capture_output=True, pass_fds=[memory.fileno()], cwd=ROOT, timeout=60)
+    assert echo.stdout == b"hello"
     assert bytes(memory.view(1 << 20, 5)) == b"HELLO"
     memory.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
 import subprocess
@@ -23,14 +22,13 @@ from sightstream.consumers.worker.unreadable.reports import (
     Report,
     parse_report,
 )
+from sightstream.pipeline.child_environment import LOADER, module_environment
 from sightstream.schemas.connections.kafka import KafkaSettings
 
 # Few: a report can hold 2 MB. The child waits meanwhile.
 MAX_WAITING_REPORTS = 8
 # How a process ends for which memory can't be allocated. SIGKILL is not among them: it says nothing about the batch.
 _DEATHS_BY_BATCH = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGILL)
-# The interpreter needs these to find its libraries; the rest of the environment, secrets included, stays here.
-_INHERITED_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PATH")
 
 
 class BatchReader(Protocol):
@@ -59,7 +57,7 @@ class ChildReader:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=_environment(),
+            env=module_environment((*LOADER, "PATH")),
         )
         order = Order(kafka=_plain(kafka), topic=topic, partition=partition, offset=offset, memory_bytes=memory_bytes)
         threading.Thread(target=self._run, args=(order,), name="batch-reader", daemon=True).start()
@@ -117,8 +115,3 @@ def _plain(kafka: KafkaSettings) -> dict[str, str | None]:
         for name, value in kafka
         if value is None or isinstance(value, str | SecretStr)
     }
-
-
-def _environment() -> dict[str, str]:
-    inherited = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
-    return {**inherited, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONSAFEPATH": "1"}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
 
+from sightstream.pipeline.engine.remote.secret_echo import hide
 from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
 from sightstream.schemas.wire.dead_letter import Reason, Stage, printable
 from sightstream.schemas.wire.uri import redacted
@@ -40,9 +41,9 @@ def retryable(detail: str) -> Retryable:
 
 
 def error_for(status: int, headers: Message, body: bytes, secret: str | None) -> PipelineError:
-    """Return the error for a response other than 200; the error never contains `secret`."""
+    """Return the error for a response other than 200; the error never contains `secret`, nor a part of it."""
     message = _server_message(body)
-    shown = printable(message.replace(secret, "[hidden]") if secret else message)[:MAX_MESSAGE_CHARS]
+    shown = printable(hide(message, secret) if secret else message)[:MAX_MESSAGE_CHARS]
     detail = f"answered {status}" + (f" ({shown})" if shown else "")
     if status in _TRANSIENT or status >= 500 or status < 300:
         return retryable(detail)

@@ -9,18 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.context import SpawnProcess
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
+from sightstream.pipeline.engine import process
 from sightstream.pipeline.engine.host import EngineHost
 from sightstream.pipeline.engine.protocol import Engine, ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.simulated import CRASH, HANG, REFUSE, SimulatedEngine
 from sightstream.pipeline.errors import Cancelled, Fatal, Rejected
+from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixels
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.options import AnalysisOptions
@@ -139,7 +139,7 @@ if __name__ == "__main__":
 
 
 def test_a_program_that_ends_without_a_stop_does_not_wait_for_the_engine(tmp_path: Path) -> None:
-    """At its end, multiprocessing sends SIGTERM to every child and waits for it without a limit."""
+    """The engine ends with it."""
     script = tmp_path / "left_running.py"
     script.write_text(LEFT_RUNNING)
     done = subprocess.run(
@@ -260,14 +260,14 @@ def test_an_engine_that_cant_be_started_again_for_a_while_costs_only_time(
     assert host.identity
     starts: list[int] = []
 
-    def start_at_the_third_time(process: BaseProcess) -> None:
+    def start_at_the_third_time(pipe: int, lifeline: int, memory: MemoryFile | None) -> subprocess.Popen[bytes]:
         starts.append(len(os.listdir("/proc/self/fd")))
         if len(starts) < 3:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        really_start(process)
+        return really_start(pipe, lifeline, memory)
 
-    really_start = SpawnProcess.start
-    monkeypatch.setattr(SpawnProcess, "start", start_at_the_third_time)
+    really_start = process._start
+    monkeypatch.setattr(process, "_start", start_at_the_third_time)
     assert host._process.pid
     os.kill(host._process.pid, signal.SIGKILL)
     for number in range(5):
