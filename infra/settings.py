@@ -83,6 +83,12 @@ def problems() -> list[str]:
     return found
 
 
+def check_all() -> None:
+    """Raise SettingsError with everything that `problems` finds."""
+    if found := problems():
+        raise SettingsError("\n  ".join([f"change these settings ({len(found)}):", *found]))
+
+
 def _invalid_values(section: str, given: object) -> list[str]:
     owner = owner_of(section)
     table = given if isinstance(given, dict) else {}

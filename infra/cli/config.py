@@ -56,11 +56,9 @@ def check() -> None:
 
     Exit code 0 when all is fine, 2 when something is wrong.
     """
-    from sightstream.infra.settings import CONFIG_VARIABLE, SECTIONS, SettingsError, problems
+    from sightstream.infra.settings import CONFIG_VARIABLE, SECTIONS, check_all
 
-    found = problems()
-    if found:
-        raise SettingsError("\n  ".join([f"change these settings ({len(found)}):", *found]))
+    check_all()
     print(f"the settings of all {len(SECTIONS)} sections are valid; file: {os.environ.get(CONFIG_VARIABLE, 'none')}")
 
 

@@ -59,12 +59,13 @@ def _supervise(gpus: str, checkpoint: Path | None, from_beginning: bool) -> int:
 
     from sightstream.consumers.worker.settings import WorkerSettings
     from sightstream.infra.logs import log_to_stderr
-    from sightstream.infra.settings import load
+    from sightstream.infra.settings import check_all, load
     from sightstream.infra.supervisor.gpus import chosen_gpus
     from sightstream.infra.supervisor.programs import worker_programs
     from sightstream.infra.supervisor.supervisor import Supervisor, stop_timeout_s
 
     log_to_stderr()
+    check_all()  # before any worker starts
     settings = load(WorkerSettings)
     options = [] if checkpoint is None else ["--checkpoint", str(checkpoint)]
     options += ["--from-beginning"] if from_beginning else []

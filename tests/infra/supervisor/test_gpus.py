@@ -6,6 +6,7 @@ import pytest
 
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.infra.errors import CommandError
+from sightstream.infra.settings import SettingsError
 from sightstream.infra.supervisor.gpus import WrongGpus, chosen_gpus, visible_device
 from sightstream.infra.supervisor.programs import worker_programs
 from sightstream.infra.supervisor.supervisor import stop_timeout_s
@@ -57,3 +58,12 @@ def test_without_a_port_no_worker_serves_metrics() -> None:
 def test_a_worker_gets_longer_to_stop_than_it_may_need() -> None:
     settings = WorkerSettings(drain_timeout_s=100)
     assert stop_timeout_s(settings) > 100 + settings.transaction_timeout_s
+
+
+def test_wrong_settings_end_the_command_before_any_worker_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sightstream.infra.cli.worker import worker
+
+    monkeypatch.setenv("SIGHTSTREAM_DECODE_PROCESSES", "0")
+    with pytest.raises(SettingsError, match="SIGHTSTREAM_DECODE_PROCESSES") as error:
+        worker(gpus="0,1")
+    assert error.value.exit_code == 2
