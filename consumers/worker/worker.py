@@ -29,9 +29,9 @@ from sightstream.consumers.worker.unreadable.batch_reader import ChildReader
 from sightstream.consumers.worker.unreadable.cases import UnreadableBatches
 from sightstream.pipeline.errors import Fatal
 from sightstream.schemas.connections.client_log import client_logger
-from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.kafka import BATCH_BYTES, KafkaSettings
 from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_timeout
-from sightstream.schemas.wire.topics import MAX_REQUEST_RECORD_BYTES, TopicSettings
+from sightstream.schemas.wire.topics import TopicSettings
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ def consumer_config(settings: WorkerSettings, kafka: KafkaSettings) -> dict[str,
         "queued.max.messages.kbytes": 16 * 1024,
         # All partitions fill one queue. With the client's defaults one that has a deep backlog fills it first and again
         # before the others look, so a partition that comes later is not read until that backlog is done.
-        "queued.min.messages": 1000,
+        "queued.min.messages": 100,
         "fetch.queue.backoff.ms": 20,
-        "fetch.message.max.bytes": MAX_REQUEST_RECORD_BYTES,
+        "fetch.message.max.bytes": BATCH_BYTES,  # a larger batch comes nevertheless, whole
     }

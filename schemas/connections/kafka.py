@@ -9,6 +9,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, PARTITIONER
 
+# A reader gets whole batches, and other partitions wait behind each: with librdkafka's default of 1 MB thousands of
+# requests of one partition would go before all others. Java's clients have batches of 16 KiB.
+BATCH_BYTES = 64 * 1024
+
 
 class KafkaSettings(BaseSettings):
     """The broker's address, and how clients authenticate: plain, TLS, mutual TLS, SASL over TLS."""
@@ -81,6 +85,7 @@ class KafkaSettings(BaseSettings):
             "enable.idempotence": True,
             "partitioner": PARTITIONER,
             "message.max.bytes": MAX_OUTCOME_RECORD_BYTES,
+            "batch.size": BATCH_BYTES,
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -25,6 +25,7 @@ LETTERS = 2_000
 KILLS = 6
 LIMIT = 240
 FAILED = 1
+_LATEST: Callable[[], OffsetSpec] = OffsetSpec.latest  # confluent-kafka gives the method no types
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ class Killer:
         """Return the end of the topic of what was redriven, open transactions included."""
         name = self.cluster.names.redrives
         partitions = self.brokers.admin.list_topics(name, timeout=30).topics[name].partitions
-        asked = {TopicPartition(name, each): OffsetSpec.latest() for each in partitions}
+        asked = {TopicPartition(name, each): _LATEST() for each in partitions}
         return sum(found.result(30).offset for found in self.brokers.admin.list_offsets(asked).values())
 
     def kill_one_during(self, runs: list[subprocess.Popen[bytes]], number: int) -> None:
