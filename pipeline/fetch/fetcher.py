@@ -24,7 +24,7 @@ from sightstream.schemas.wire.request import ImageRef
 
 
 class Fetcher:
-    """Fetches images from any source. Thread safe; blocks its caller for one and a quarter `total_timeout_s` at most."""
+    """Fetches images from any source. Thread safe; blocks its caller for at most 1.25 x `total_timeout_s`."""
 
     def __init__(
         self,
