@@ -17,13 +17,16 @@ class DeviceEvent(Protocol):
     def synchronize(self) -> None: ...
 
 
-_new_event = cast("Callable[[], DeviceEvent]", torch.cuda.Event)  # typed: the classes of torch.cuda are not
+_new_event = cast("Callable[..., DeviceEvent]", torch.cuda.Event)  # typed: the classes of torch.cuda are not
 _new_stream = cast("Callable[..., torch.cuda.Stream]", torch.cuda.Stream)
 
 
 def record_event() -> DeviceEvent:
-    """Return an event that is done once the current stream has done all that was launched so far."""
-    event = _new_event()
+    """Return an event that is done once the current stream has done all that was launched so far.
+
+    A thread that waits for it sleeps; by default it would use a whole core meanwhile.
+    """
+    event = _new_event(blocking=True)
     event.record()
     return event
 

@@ -6,6 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from sightstream.consumers.worker.settings import WorkerSettings
+from sightstream.pipeline.decode.tiles import Tiling
+from sightstream.pipeline.settings import FlowSettings
 
 
 @pytest.mark.parametrize("name", ["session_timeout_s", "max_poll_interval_s", "transaction_timeout_s"])
@@ -42,3 +44,10 @@ def test_times_that_contradict_each_other_stop_the_start(given: dict[str, float]
 
 def test_times_may_be_equal() -> None:
     WorkerSettings(session_timeout_s=60, max_poll_interval_s=60, transaction_timeout_s=60)
+
+
+def test_the_defaults_feed_194_slots_of_four_tiles_also_while_a_dependency_is_down() -> None:
+    in_flight = 2 * 194 + FlowSettings().prepare_threads
+    uncommitted = 20 * 2  # at 20 answers/s, two seconds until they are committed
+    assert WorkerSettings().max_unpublished // 2 >= in_flight + uncommitted
+    assert FlowSettings().max_bytes >= in_flight * (Tiling(560, 4).canvas_bytes + 600_000)
