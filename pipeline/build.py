@@ -10,6 +10,7 @@ from sightstream.pipeline.constraints.format_check import check_format
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling
+from sightstream.pipeline.engine.build import EngineFactory, build_engine
 from sightstream.pipeline.engine.host import EngineHost
 from sightstream.pipeline.engine.image_limit import image_limit
 from sightstream.pipeline.engine.image_processor import read_tiling
@@ -31,16 +32,19 @@ def build_flow(
     decode: DecodeSettings,
     engine: EngineSettings,
     cache: CacheSettings | None = None,
+    *,
+    engine_factory: EngineFactory = build_engine,
+    tiling: Tiling | None = None,
 ) -> Flow:
     """Return a running flow at once; the engine loads in its own process.
 
     Without `cache` no answer is kept. Raises Fatal if the cache's URL is malformed. A bad checkpoint is Fatal at the
-    first `collect`.
+    first `collect`. `tiling` is that of the model that `engine_factory` loads; unset, the checkpoint's.
     """
     result_cache = build_result_cache(cache) if cache else None
-    tiling = _tiling(engine)
+    tiling = tiling or _tiling(engine)
     decoder = Decoder(decode, tiling, flow.max_bytes)
-    host = EngineHost(engine, memory=decoder.memory)
+    host = EngineHost(engine, engine_factory, memory=decoder.memory)
     answers = build_answer_cache(result_cache, cache, decode, engine, host) if cache and result_cache else None
     coalesce = cache is None or cache.coalesce_in_flight
     fetcher = build_fetcher(fetch, s3)

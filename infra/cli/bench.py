@@ -154,6 +154,75 @@ def feed(
 
 
 @app.command()
+def system(
+    *,
+    tokens: Annotated[str, typer.Option(help="Tokens of each answer; several, such as 256,48, are phases.")] = "256",
+    minutes: Annotated[float, typer.Option(min=0.1, help="Length of each phase after its warm-up.")] = 5,
+    warm_up: Annotated[float, typer.Option(min=0, help="Minutes of each phase that do not count.")] = 1,
+    images: Annotated[int | None, typer.Option(min=8, help="Requests of each phase; unset, by the minutes.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Workers of the group.")] = 1,
+    gpus: Annotated[str | None, typer.Option(help="Numbers of the cards, one for each worker, such as 0,1.")] = None,
+    kill: Annotated[bool, typer.Option("--kill", help="Kill a worker in the middle, and start it again.")] = False,
+    model: Annotated[
+        Literal["auto", "checkpoint", "demo", "random-11b", "random-small"],
+        typer.Option(help="As for `bench engine`."),
+    ] = "auto",
+    mix: Annotated[str, typer.Option(help="Tiles of the images, with weights, such as 1:2,2:1,4:5.")] = "4",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same images.")] = 0,
+    folder: Annotated[Path | None, typer.Option(help="Folder that keeps the images for the next run.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option(help="Engine setting, NAME=VALUE, such as max_batch=64; may be repeated.")
+    ] = None,
+    java: Annotated[Path | None, typer.Option(help="Java to run Kafka with; unset, as for `sightstream up`.")] = None,
+    jars: Annotated[Path | None, typer.Option(help="Folder with Kafka's jars; unset, as for `sightstream up`.")] = None,
+    store: Annotated[bool, typer.Option("--store/--no-store", help="Images from S3, or from files.")] = True,
+    json_to: Annotated[
+        Path | None, typer.Option("--json", help="Write JSON to this file; - prints it to standard output.")
+    ] = None,
+) -> None:
+    """Measure workers on real Kafka and S3 beside the engine alone. Exits 1 unless each request has one outcome.
+
+    Without a GPU it runs the demo's model. A run in which anything was answered from a cache is void.
+    """
+    import json
+
+    from sightstream.infra.lab.bench.system.images import read_mix
+    from sightstream.infra.lab.bench.system.model import model_name
+    from sightstream.infra.lab.bench.system.options import Parts, SystemOptions
+    from sightstream.infra.lab.bench.system.report import as_table, broken, document, lines, void
+    from sightstream.infra.lab.bench.system.run import measure
+
+    options = SystemOptions(
+        model=model,
+        tokens=_numbers("--tokens", tokens),
+        seconds=minutes * 60,
+        warm_up_s=warm_up * 60,
+        images=images,
+        workers=workers,
+        gpus=_numbers("--gpus", gpus) if gpus else (),
+        kill=kill,
+        mix=read_mix(mix),
+        seed=seed,
+        folder=folder,
+        settings=_pairs("--setting", setting),
+        parts=Parts(java, jars, store),
+    )
+    _settings(options.settings)  # reports a wrong one before anything starts
+    console = _console(stderr=True)
+    run = measure(options, model_name(model), lambda text: console.print(text, markup=False))
+    to_stdout = json_to == Path("-")
+    if to_stdout:
+        _print_json(document(run))
+    elif json_to is not None:
+        json_to.write_text(json.dumps(document(run), indent=1) + "\n", encoding="utf-8")
+    out = console if to_stdout else _console(stderr=False)
+    out.print(as_table(run))
+    for line in lines(run):
+        out.print(line, markup=False)
+    raise typer.Exit(1 if void(run) or broken(run) else 0)
+
+
+@app.command()
 def transactions(
     *,
     results: Annotated[int, typer.Option(min=2000, help="Results of the backlog in each run.")] = 8000,
@@ -313,6 +382,15 @@ def _console(*, stderr: bool) -> Console:
 
     console = Console(stderr=stderr, highlight=False)
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    from sightstream.infra.errors import CommandError
+
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise CommandError(f"{option} needs numbers with commas between them, not {text!r}") from None
 
 
 def _pairs(option: str, given: list[str] | None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class LocalRuntime:
     """A context manager: Kafka and S3 are ready inside it and have ended after it; the data stays in the folder.
 
     `kafka` and `s3` can be killed, paused and restarted one by one. If this process is killed, both end as well.
+    `java` and `jars` are used in place of those that the set-up installed. Without `has_store` there is no S3.
     """
 
     kafka: Service
@@ -40,14 +41,17 @@ class LocalRuntime:
         *,
         extra_broker_properties: Mapping[str, str] | None = None,
         java: Path | None = None,
+        jars: Path | None = None,
+        has_store: bool = True,
         start_timeout_s: float = 120.0,
     ) -> None:
         self.folder = RuntimeFolder(folder.resolve())
         self._extra = dict(extra_broker_properties or {})
-        self._java = java
+        self._java, self._jars, self._has_store = java, jars, has_store
         self._start_timeout_s = start_timeout_s
         self._ownership: Ownership | None = None
-        self._services: list[Service] = []
+        self._servers: list[Service] = []
+        self._clients: list[Service] = []
 
     def __enter__(self) -> LocalRuntime:
         self.start()
@@ -73,11 +77,12 @@ class LocalRuntime:
             bootstrap_servers=f"{LOOPBACK}:{identity.ports['kafka']}", security_protocol="PLAINTEXT"
         )
         self.s3_settings = s3_settings_of(identity)
-        self.s3 = self.run(object_store_program(self.folder, identity, self.s3_settings))
+        if self._has_store:
+            self.s3 = self._serve(object_store_program(self.folder, identity, self.s3_settings))
         properties = broker_properties(self.folder, identity.ports, self._extra)
-        java, jars = find_java(self._java), ensure_kafka_jars()
-        self.kafka = self.run(kafka_program(self.folder, properties, self.kafka_settings, java, jars))
-        for service in (self.s3, self.kafka):
+        java, jars = find_java(self._java), self._jars or ensure_kafka_jars()
+        self.kafka = self._serve(kafka_program(self.folder, properties, self.kafka_settings, java, jars))
+        for service in self._servers:
             service.wait_until_ready(self._start_timeout_s)
 
     def run(self, program: Program) -> Service:
@@ -85,34 +90,40 @@ class LocalRuntime:
 
         Raises RuntimeFailedError when it cannot be executed.
         """
+        return self._start_service(program, self._clients)
+
+    def _serve(self, program: Program) -> Service:
+        return self._start_service(program, self._servers)
+
+    def _start_service(self, program: Program, group: list[Service]) -> Service:
         assert self._ownership is not None  # noqa: S101 (started)
         service = Service(program, self._ownership.children_lock)
-        self._services.append(service)
+        group.append(service)
         service.start()
         return service
 
     def prepare(self, topics: TopicSettings, bucket: str = DEFAULT_BUCKET) -> Path:
         """Create topics and bucket, write the settings file for every other command, and return its path."""
         create_topics(self.kafka_settings, topic_specs(topics))
-        create_bucket(self.s3_settings, bucket)
+        if self._has_store:
+            create_bucket(self.s3_settings, bucket)
         s3 = self.s3_settings.model_copy(update={"bucket": bucket})
         write_config(self.folder.config_file, self.kafka_settings, s3, topics)
         return self.folder.config_file
 
     def check(self) -> None:
         """Raise RuntimeFailedError, with the end of its log, if Kafka or the object store has died."""
-        for service in (self.s3, self.kafka):
+        for service in self._servers:
             service.check()
 
     def stop(self) -> None:
         """End everything within a few seconds; does nothing when nothing runs."""
-        servers, clients = self._services[:2], self._services[2:]
-        for together in (clients, servers):  # clients first: they commit and leave their groups
+        for together in (self._clients, self._servers):  # clients first: they commit and leave their groups
             for service in together:
                 service.begin_stop()
             for service in together:
                 service.stop()
-        self._services.clear()
+            together.clear()
         if self._ownership is not None:
             self.folder.config_file.unlink(missing_ok=True)
             self._ownership.release()

@@ -96,6 +96,11 @@ class Service:
         if not self.running:
             raise self._failure(f"has died (exit status {self._exit_status()})")
 
+    def wait(self) -> int:
+        """Block until the program ends by itself, and return its exit status."""
+        assert self._guardian is not None  # noqa: S101 (started)
+        return self._guardian.wait()
+
     def begin_stop(self) -> None:
         """Ask the program to end, and the guardian to kill it after a grace period, without waiting."""
         if self._guardian is not None and self._guardian.stdin is not None:

@@ -16,6 +16,7 @@ from sightstream.infra.lab.bench.engine.feed import Asks
 from sightstream.infra.lab.bench.engine.figures import Figure, Measured
 from sightstream.infra.lab.bench.engine.options import Allowance
 from sightstream.infra.lab.bench.engine.saturate import Saturated, Saturator, in_hand
+from sightstream.infra.lab.bench.engine.stagger import staggered
 from sightstream.infra.lab.bench.engine.window import Rates, steady_rates
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from sightstream.pipeline.engine.protocol import Engine
 
 TILES_TRIED = (1, 2, 4)
-GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, are spread evenly however many there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +83,6 @@ def lengths(shortest: int, longest: int, seed: int = 0) -> Iterator[int]:
         block = [shortest + int((part + rng.random()) * width) for part in range(16)]
         rng.shuffle(block)
         yield from block
-
-
-def staggered(tokens: Iterator[int], count: int) -> Iterator[int]:
-    """The first `count` lengths cut to parts that are spread evenly. Otherwise all answers of one length begin and end
-    together for ever, and a window shows whichever half of their life it catches.
-    """
-    for index in range(count):
-        yield max(1, round(next(tokens) * ((index + 1) * GOLDEN % 1)))
-    yield from tokens
 
 
 def steady(bench: Bench, workload: Workload, allowance: Allowance) -> Measured:

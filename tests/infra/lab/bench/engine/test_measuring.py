@@ -17,6 +17,7 @@ from sightstream.infra.lab.bench.engine.figures import Measured
 from sightstream.infra.lab.bench.engine.memory import Sample, flatness, slope
 from sightstream.infra.lab.bench.engine.options import Allowance, BenchOptions
 from sightstream.infra.lab.bench.engine.sizes import ON_CPU, sizes_for
+from sightstream.infra.lab.bench.engine.stagger import staggered
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import EngineJob
@@ -113,7 +114,7 @@ def test_a_window_that_time_cuts_short_says_so() -> None:
 
 
 def test_the_first_answers_are_cut_so_that_they_end_one_after_the_other() -> None:
-    first = [next(lengths) for lengths in [steady.staggered(repeat(100), 20)] for _ in range(25)]
+    first = [next(lengths) for lengths in [staggered(repeat(100), 20)] for _ in range(25)]
     assert sorted(first[:20]) == pytest.approx([5 * position - 2.5 for position in range(1, 21)], abs=5)
     assert first[20:] == [100] * 5
 

@@ -1,0 +1,1 @@
+"""The whole system under load: from the request topic to committed results, beside the engine alone."""
