@@ -49,14 +49,14 @@ class EngineTask:
 
 @dataclass(frozen=True, slots=True)
 class EngineAlone:
-    """What the engine does where nothing keeps it waiting. `starved_share` is 0 where the feed kept up."""
+    """What the engine does where nothing keeps it waiting. `starved_fraction` is 0 where the feed kept up."""
 
     images_per_s: float
     answers: int
     seconds: float
     slots: int
-    busy_share: float
-    starved_share: float
+    busy_fraction: float
+    starved_fraction: float
 
 
 def main() -> None:

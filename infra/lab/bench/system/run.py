@@ -124,12 +124,12 @@ class _Course:
     def _instruments(self, workers: list[RunningWorker], reader: OutcomeReader) -> Iterator[_Instruments]:
         runtime = self._workload.runtime
         store = runtime.s3.pid if self._options.parts.has_store else None
-        places = [worker.place for worker in workers]
+        watched = [worker.watched for worker in workers]
         servers = ServerPids(runtime.kafka.pid, store)
         answered = lambda: len(reader.seen)  # noqa: E731
         with ExitStack() as stack:
             cards = stack.enter_context(CardWatch())
-            sampler = Sampler(places, servers, runtime.kafka_settings, self._workload.topics, answered)
+            sampler = Sampler(watched, servers, runtime.kafka_settings, self._workload.topics, answered)
             yield _Instruments(reader, stack.enter_context(sampler), cards)
 
     # --- one phase ----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.lag.reader import LagReader, open_lag_reader
 from sightstream.consumers.lag.settings import LagSettings
 from sightstream.consumers.lag.types import GroupLag
-from sightstream.infra.lab.bench.feed.process_tree import cpu_seconds
+from sightstream.infra.lab.bench.feed.process_tree import cpu_seconds_by_pid
 from sightstream.infra.lab.bench.system.activity import SUFFIX
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.topics import TopicSettings
@@ -61,7 +61,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerPlace:
+class WatchedWorker:
     """Where a worker can be watched; `pid` returns None while it does not run."""
 
     pid: Callable[[], int | None]
@@ -82,7 +82,7 @@ class Sampler:
 
     def __init__(
         self,
-        workers: list[WorkerPlace],
+        workers: list[WatchedWorker],
         servers: ServerPids,
         kafka: KafkaSettings,
         topics: TopicSettings,
@@ -129,12 +129,12 @@ class Sampler:
     def _add_cpu(self) -> None:
         for role, pid in (("broker", self._servers.broker), ("store", self._servers.store)):
             if pid is not None:
-                self._growth.add(f"cpu {role}", pid, sum(cpu_seconds([pid]).values()))
+                self._growth.add(f"cpu {role}", pid, sum(cpu_seconds_by_pid([pid]).values()))
         for worker in self._workers:
             if (pid := worker.pid()) is None:
                 continue
             engines = {int(file.stem) for file in worker.activity.glob(f"*{SUFFIX}")}
-            for each, seconds in cpu_seconds([pid]).items():
+            for each, seconds in cpu_seconds_by_pid([pid]).items():
                 role = "worker" if each == pid else "engine" if each in engines else "decoders"
                 self._growth.add(f"cpu {role}", each, seconds)
 
@@ -151,7 +151,7 @@ class Sampler:
 
     def _host_bytes(self) -> int:
         pids = [pid for worker in self._workers if (pid := worker.pid()) is not None]
-        return sum(map(resident_share, cpu_seconds(pids)))
+        return sum(map(proportional_bytes, cpu_seconds_by_pid(pids)))
 
 
 def _lag(reader: LagReader) -> GroupLag | None:
@@ -174,7 +174,7 @@ def read_metrics(port: int) -> dict[str, float]:
     return found
 
 
-def resident_share(pid: int) -> int:
+def proportional_bytes(pid: int) -> int:
     """Return the bytes of a process in memory; pages that several share are divided among them."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.bench.system.options import SystemOptions
-from sightstream.infra.lab.bench.system.samples import WorkerPlace, read_metrics
+from sightstream.infra.lab.bench.system.samples import WatchedWorker, read_metrics
 from sightstream.infra.lab.bench.system.workload import Workload
 from sightstream.infra.runtime.ports import free_ports
 from sightstream.infra.runtime.service import Program, Service
@@ -33,8 +33,8 @@ class RunningWorker:
         return self.service.pid if self.service.running else None
 
     @property
-    def place(self) -> WorkerPlace:
-        return WorkerPlace(self.pid, self.metrics_port, self.activity)
+    def watched(self) -> WatchedWorker:
+        return WatchedWorker(self.pid, self.metrics_port, self.activity)
 
     def check(self) -> None:
         """Raise CommandError, with the end of its log, when it has died."""

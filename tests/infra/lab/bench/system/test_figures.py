@@ -74,11 +74,11 @@ def test_a_phase_that_is_all_warm_up_is_refused() -> None:
 def test_rates_and_shares() -> None:
     found = figures()
     assert found["images_per_s"] == pytest.approx(10, rel=0.01)
-    assert found["share_of_engine"] == pytest.approx(10 / 12, rel=0.01)
+    assert found["fraction_of_engine"] == pytest.approx(10 / 12, rel=0.01)
     assert found["parts_images_per_s"] == pytest.approx([10, 10], rel=0.02)
-    assert found["work"]["share"] == pytest.approx(0.9, rel=0.01)
+    assert found["work"]["fraction"] == pytest.approx(0.9, rel=0.01)
     assert found["work"]["longest_gaps_s"][0] == pytest.approx(0.1)
-    assert found["nvml_busy_share"] == pytest.approx(0.98)
+    assert found["nvml_busy_fraction"] == pytest.approx(0.98)
 
 
 def test_costs() -> None:
@@ -101,12 +101,12 @@ def test_time_to_empty_is_held_against_the_truth_after_a_minute() -> None:
 def test_two_workers_are_compared_with_two_engines() -> None:
     found = figures(replace(SEEN, activity=[*SEEN.activity, []]))
     assert found["engine_images_per_s"] == 24
-    assert found["work"]["share"] == pytest.approx(0.45, rel=0.01)
+    assert found["work"]["fraction"] == pytest.approx(0.45, rel=0.01)
 
 
 def test_what_was_not_measured_is_none() -> None:
     found = figures(replace(SEEN, samples=[], cards=[], activity=[[]]))
-    for name in ("work", "cpu_s_per_image", "host_memory", "card_memory", "nvml_busy_share", "time_to_empty_error"):
+    for name in ("work", "cpu_s_per_image", "host_memory", "card_memory", "nvml_busy_fraction", "time_to_empty_error"):
         assert found[name] is None, name
 
 
