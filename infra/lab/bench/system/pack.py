@@ -78,7 +78,7 @@ def split(parts: list[Path], folder: Path, chunk_bytes: int) -> list[Path]:
     with tarfile.open(whole, "w:gz", compresslevel=1) as tar:
         for part in parts:
             tar.add(part, part.name)
-    files = []
+    files: list[Path] = []
     with whole.open("rb") as data:
         while chunk := data.read(chunk_bytes):
             files.append(folder / f"kit.tar.gz.{len(files):03}")
