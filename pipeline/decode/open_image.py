@@ -9,7 +9,7 @@ from PIL import Image
 from sightstream.pipeline.decode.formats import pillow_name
 from sightstream.pipeline.decode.gif import load_on_white
 from sightstream.pipeline.decode.opened import FirstFrame, Opened
-from sightstream.pipeline.decode.png import plain_png
+from sightstream.pipeline.decode.png_image import open_png
 from sightstream.pipeline.decode.tiff import open_tiff
 from sightstream.pipeline.decode.truncation import load_pixels
 from sightstream.pipeline.decode.upright import forget_xmp
@@ -27,17 +27,9 @@ def _open(data: bytes, kind: str) -> Opened:
     return Opened(image, lambda truncated: FirstFrame(image, load_pixels(image, data, truncated)))
 
 
-def _open_png(data: bytes) -> Opened:
-    plain = plain_png(data)
-    opened = _open(plain.data, "PNG")
-    if plain.profile is not None:
-        opened.image.info["icc_profile"] = plain.profile
-    return opened
-
-
 def _open_gif(data: bytes) -> Opened:
     image = Image.open(io.BytesIO(data), formats=["GIF"])
     return Opened(image, lambda truncated: load_on_white(image, data, truncated))
 
 
-_OPEN = {"TIFF": open_tiff, "PNG": _open_png, "GIF": _open_gif}
+_OPEN = {"TIFF": open_tiff, "PNG": open_png, "GIF": _open_gif}

@@ -10,7 +10,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from sightstream.pipeline.decode.opened import FirstFrame, Opened, UnreadableLayout
 from sightstream.pipeline.decode.tiff_directory import Directory, read_directory, shorts, with_directories
@@ -18,10 +18,10 @@ from sightstream.pipeline.decode.tiff_planes import Planes, plane_fields, planes
 from sightstream.pipeline.decode.tiff_tags import (
     ASSOCIATED,
     NO_COMPRESSION,
+    OLD_JPEG,
     SEPARATE,
     SIGNED,
     UNASSOCIATED,
-    YCBCR,
     Tag,
 )
 from sightstream.pipeline.decode.tone import is_wide, to_8_bit
@@ -51,10 +51,8 @@ def open_tiff(data: bytes) -> Opened:
 def _refuse_what_comes_out_wrong(directory: Directory) -> None:
     if SIGNED in directory.numbers(Tag.SAMPLE_FORMAT) and _EIGHT_BITS in directory.numbers(Tag.BITS, (1,)):
         raise UnreadableLayout(f"{directory.layout()}, signed")
-    fewer_chroma = directory.numbers(Tag.SUBSAMPLING, (2, 2)) != (1, 1)
-    raw = directory.number(Tag.COMPRESSION, NO_COMPRESSION) == NO_COMPRESSION
-    if directory.number(Tag.PHOTOMETRIC, 0) == YCBCR and fewer_chroma and raw:
-        raise UnreadableLayout(f"{directory.layout()}, fewer chroma samples")
+    if directory.number(Tag.COMPRESSION, NO_COMPRESSION) == OLD_JPEG and Tag.TILE_OFFSETS in directory:
+        raise UnreadableLayout(f"{directory.layout()}, tiles")
 
 
 def _plainly(directory: Directory) -> bytes:
@@ -73,10 +71,19 @@ def _open(data: bytes, directory: Directory) -> TiffImagePlugin.TiffImageFile:
     except UnidentifiedImageError:
         raise UnreadableLayout(directory.layout()) from None
     assert isinstance(image, TiffImagePlugin.TiffImageFile)  # noqa: S101 -- the only format that was allowed
+    if image.mode == "YCbCr":
+        _leave_to_libtiff(image)
     for n, tile in enumerate(image.tile):
         if tile.codec_name == "libtiff" and isinstance(tile.args, tuple) and tile.args[0] in _NATIVE:
             image.tile[n] = tile._replace(args=(_NATIVE[tile.args[0]], *tile.args[1:]))
     return image
+
+
+def _leave_to_libtiff(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Read as compressed files are: Pillow alone knows neither other coefficients nor fewer chroma samples."""
+    image._mode, image.use_load_libtiff = "RGB", True
+    whole = (0, 0, image.tag_v2[Tag.WIDTH], image.tag_v2[Tag.LENGTH])
+    image.tile = [ImageFile._Tile("libtiff", whole, 0, ("RGBX", False, image.tag_v2.offset))]
 
 
 def _loaded(image: Image.Image, associated: bool) -> Image.Image:

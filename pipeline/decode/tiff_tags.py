@@ -37,7 +37,7 @@ class Tag(IntEnum):
     PROFILE = 34675
 
 
-NO_COMPRESSION = 1
+NO_COMPRESSION, OLD_JPEG = 1, 6
 SEPARATE = 2  # planar configuration: one plane after the other
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK, YCBCR = 0, 1, 2, 5, 6
 ASSOCIATED, UNASSOCIATED, COREL_ALPHA = 1, 2, 999  # kinds of extra samples

@@ -12,7 +12,7 @@ import tifffile
 
 from sightstream.pipeline.decode.inline import decode
 from sightstream.pipeline.decode.settings import DecodeSettings
-from sightstream.pipeline.decode.tiff_directory import read_directory, shorts, with_directories
+from sightstream.pipeline.decode.tiff_directory import Field, read_directory, shorts, with_directories
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.dead_letter import Reason
 from tests.pipeline.decode.test_colour import swapped
@@ -77,14 +77,32 @@ def test_unsigned_numbers_that_pillow_takes_for_negative_are_refused() -> None:
     assert pixels(written(np.array([[0, 65535]], "u4"), photometric="minisblack")) == [0, 0, 0, 255, 255, 255]
 
 
-def test_fewer_chroma_samples_without_compression_are_refused() -> None:
-    values = np.zeros((4, 4, 3), "u1")
+def ycbcr(values: Any, coefficients: tuple[int, ...], subsampling: tuple[int, int]) -> bytes:
     data = written(values, photometric="ycbcr", compression=None, subsampling=(1, 1))
-    assert len(pixels(data)) == 48
     directory = read_directory(data)
     fields = {tag: directory.field(tag) for tag in directory.entries}
-    fields[530] = shorts("<", 2, 2)
-    assert "fewer chroma samples" in str(rejection(with_directories(data, "<", [fields])))
+    fields[529] = Field(5, 3, struct.pack("<6I", *coefficients))
+    fields[530] = shorts("<", *subsampling)
+    return with_directories(data, "<", [fields])
+
+
+BT601, BT709 = (299, 1000, 587, 1000, 114, 1000), (2126, 10_000, 7152, 10_000, 722, 10_000)
+
+
+@pytest.mark.parametrize(("coefficients", "red", "blue"), [(BT601, 0.299, 0.114), (BT709, 0.2126, 0.0722)])
+def test_ycbcr_by_its_own_coefficients(coefficients: tuple[int, ...], red: float, blue: float) -> None:
+    y, cb, cr = 120, 150, 100
+    r, b = y + (cr - 128) * 2 * (1 - red), y + (cb - 128) * 2 * (1 - blue)
+    g = (y - red * r - blue * b) / (1 - red - blue)
+    seen = pixels(ycbcr(np.full((2, 2, 3), (y, cb, cr), "u1"), coefficients, (1, 1)))
+    assert seen == pytest.approx([r, g, b] * 4, abs=1.5)
+
+
+def test_fewer_chroma_samples_without_compression() -> None:
+    """Four values of Y share a Cb and a Cr: so 4 x 4 pixels fill half of what was written for them."""
+    units = np.array([0, 50, 100, 150, 128, 128], "u1")
+    data = ycbcr(np.resize(units, (4, 4, 3)), BT601, (2, 2))
+    assert pixels(data)[:12] == pytest.approx([0] * 3 + [50] * 3 + [0] * 3 + [50] * 3, abs=1.5)
 
 
 def test_a_directory_beyond_the_end_is_corrupt() -> None:
