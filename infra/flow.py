@@ -12,11 +12,15 @@ from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.fetch.settings import FetchSettings, check_file_root
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
+from sightstream.pipeline.untraceable import forbid_tracing
 from sightstream.schemas.connections.s3 import S3Settings
 
 
 def start_flow(checkpoint: Path | None = None, file_root: Path | None = None) -> Flow:
-    """Start a flow; `checkpoint` and `file_root` override the settings. Raises SettingsError."""
+    """Start a flow; `checkpoint` and `file_root` override the settings. Raises SettingsError.
+
+    From then on no process of the same user can trace this one.
+    """
     engine, fetch = load(EngineSettings), load(FetchSettings)
     if checkpoint is not None:
         engine = engine.model_copy(update={"checkpoint": checkpoint})
@@ -26,4 +30,6 @@ def start_flow(checkpoint: Path | None = None, file_root: Path | None = None) ->
         except ValueError as error:
             raise SettingsError(f"{file_root}: {error}") from None
         fetch = fetch.model_copy(update={"file_roots": (*fetch.file_roots, file_root)})
-    return build_flow(load(FlowSettings), fetch, load(S3Settings), load(DecodeSettings), engine, load(CacheSettings))
+    flow = build_flow(load(FlowSettings), fetch, load(S3Settings), load(DecodeSettings), engine, load(CacheSettings))
+    forbid_tracing()
+    return flow

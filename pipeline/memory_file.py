@@ -70,19 +70,34 @@ def write_at(handle: int, offset: int, data: bytes | memoryview) -> None:
         offset, rest = offset + written, rest[written:]
 
 
-def scratch_file() -> int:
-    """Return the handle of an empty file in memory that can grow; the caller closes it."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("sightstream")
+def scratch_file() -> tuple[int, int]:
+    """Return two handles of an empty file in memory that can grow: one to write, and one that can only be read.
+
+    The caller closes both. Raises OSError.
+    """
+    if not hasattr(os, "memfd_create"):
+        return _unlinked_file()
+    handle = os.memfd_create("sightstream", os.MFD_CLOEXEC)
+    try:
+        return handle, os.open(f"/proc/self/fd/{handle}", os.O_RDONLY)
+    except OSError:
+        os.close(handle)
+        raise
+
+
+def _unlinked_file() -> tuple[int, int]:
     handle, path = tempfile.mkstemp()
-    os.unlink(path)
-    return handle
+    try:
+        return handle, os.open(path, os.O_RDONLY)
+    finally:
+        os.unlink(path)
 
 
 def _anonymous_file(size: int) -> int:
     """Create a file whose size is sealed: a process that shrank it would crash every other process that reads it."""
     if not hasattr(os, "memfd_create"):
-        handle = scratch_file()
+        handle, reader = _unlinked_file()
+        os.close(reader)
         os.ftruncate(handle, size)
         return handle
     handle = os.memfd_create("sightstream", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)

@@ -40,13 +40,13 @@ def main(pipe: int, inbox: int, memory: int, limits: Limits) -> None:
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     statistics = _open_statistics()
     mapping = mmap.mmap(memory, os.fstat(memory).st_size)
-    sandbox(limits.memory_bytes and limits.memory_bytes + len(mapping))
-    os.write(pipe, DecodeReply(0, Ready()).pack())
+    unfiltered = sandbox(limits.memory_bytes and limits.memory_bytes + len(mapping))
+    os.write(pipe, DecodeReply(0, Ready(unfiltered)).pack())
     while request := _next_request(pipe):
-        signal.setitimer(signal.ITIMER_REAL, limits.timeout_s + ALARM_GRACE_S)
+        _limit_time(limits.timeout_s + ALARM_GRACE_S, request.cpu_s)
         slot = OutputSlot(memory, mapping, request.offset, request.resident_bytes)
         body = _handle(request, inbox, slot, limits)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _limit_time(0, 0)
         os.write(pipe, DecodeReply(request.secret, body, _private_bytes(statistics) > limits.resident_bytes).pack())
 
 
@@ -54,6 +54,12 @@ def load() -> None:
     """Import everything that decoding needs: the sandbox allows no file to be opened."""
     load_decoders()
     load_decoder()
+
+
+def _limit_time(seconds: float, cpu_s: float) -> None:
+    """Let SIGALRM or SIGPROF end this process after so much time, or CPU time of all its threads; 0: no limit."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
 
 
 def _next_request(pipe: int) -> DecodeRequest | None:

@@ -6,16 +6,26 @@ children also scale them onto tiles.
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import Counter
 
 from sightstream.pipeline.decode.health_check import HEALTH_CHECK_IMAGE, unavailable
+from sightstream.pipeline.decode.inbox import Inbox
 from sightstream.pipeline.decode.limits import Limits
-from sightstream.pipeline.decode.process import ChildCrash, ChildFailure, ChildKilled, ChildTimeout, DecodeProcess
+from sightstream.pipeline.decode.process import (
+    ChildCrash,
+    ChildFailure,
+    ChildKilled,
+    ChildOverworked,
+    ChildTimeout,
+    DecodeProcess,
+    DecodeTask,
+)
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling
+from sightstream.pipeline.decode.turns import Turns
 from sightstream.pipeline.decode.wire import DecodedImage, MemoryShortage, Rejection, output_bytes
+from sightstream.pipeline.decode.work import estimate_work
 from sightstream.pipeline.errors import Rejected, Retryable
 from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.metrics import DECODER_RESTARTS
@@ -26,8 +36,9 @@ from sightstream.schemas.wire.dead_letter import Reason, Stage
 MAX_IMAGES = 1024  # in memory at once without a tiling: address space only; the flow's budget bounds the bytes
 IDLE_BYTES = 64 * 1024**2
 
-# How often a child may fail on an image before the image counts as the cause. A kill from outside proves least.
-MAX_FAILURES: dict[type[ChildFailure], int] = {ChildCrash: 2, ChildTimeout: 2, ChildKilled: 3}
+# How often a child may fail on an image before the image counts as the cause. A kill from outside proves least,
+# CPU time most: the file alone spent it.
+MAX_FAILURES: dict[type[ChildFailure], int] = {ChildOverworked: 1, ChildCrash: 2, ChildTimeout: 2, ChildKilled: 3}
 
 
 class Decoder:
@@ -42,10 +53,7 @@ class Decoder:
         self._limits = settings.limits(tiling)
         self._pool = _build_pool(self._limits, max_canvas_bytes)
         self._children = [_Child(settings, self._limits, self._pool.memory) for _ in range(settings.processes)]
-        self._idle = self._children.copy()  # a stack: the child that worked last is used first
-        self._permits: queue.SimpleQueue[None] = queue.SimpleQueue()  # one for each idle child
-        for _ in self._idle:
-            self._permits.put(None)
+        self._turns = Turns(self._children)
 
     @property
     def memory(self) -> MemoryFile:
@@ -64,13 +72,9 @@ class Decoder:
         nothing. Blocks for a free child, for a free block of memory, and then for `timeout_s` at most. Raises Rejected,
         Retryable, or Cancelled once stopped.
         """
-        self._permits.get()
-        child = self._idle.pop()
-        try:
-            return self._decode_in(child, data, max_tiles)
-        finally:
-            self._idle.append(child)
-            self._permits.put(None)
+        work = estimate_work(data, self._limits.timeout_s)
+        with self._turns.turn(work.is_slow) as child:
+            return self._decode_in(child, DecodeTask(data, work.limit_s, max_tiles))
 
     def release(self, pixels: Pixels | Canvas) -> None:
         """Return the memory of a decoded image that nobody reads any more. Call once for each result of `decode`."""
@@ -83,10 +87,10 @@ class Decoder:
             child.stop()
         self._pool.close()
 
-    def _decode_in(self, child: _Child, data: bytes, max_tiles: int | None) -> Pixels | Canvas:
+    def _decode_in(self, child: _Child, task: DecodeTask) -> Pixels | Canvas:
         block = self._pool.allocate()
         try:
-            return self._result(child.decode(data, block, max_tiles), block)
+            return self._result(child.decode(task, block), block)
         except BaseException:
             self._pool.discard(block)
             raise
@@ -107,6 +111,7 @@ class _Child:
         self._settings = settings
         self._limits = limits
         self._memory = memory
+        self._inbox = Inbox()
         self._process: DecodeProcess | None = None
         self._images_left = 0
         self._lock = threading.Lock()
@@ -117,7 +122,7 @@ class _Child:
         process = self._process
         return None if process is None else process.pid
 
-    def decode(self, data: bytes, block: Block, max_tiles: int | None = None) -> DecodedImage:
+    def decode(self, task: DecodeTask, block: Block) -> DecodedImage:
         """Decode into the block. Raises Rejected or Retryable.
 
         After a failure a fresh child decodes a known-good image and then this one again: only a decoder that works can
@@ -126,7 +131,7 @@ class _Child:
         failures: Counter[type[ChildFailure]] = Counter()
         while True:
             try:
-                return self._decode_once(data, block, max_tiles)
+                return self._decode_once(task, block)
             except ChildFailure as failure:
                 kind = type(failure)
             failures[kind] += 1
@@ -139,22 +144,24 @@ class _Child:
         if kind is ChildTimeout:
             detail = f"not decoded within {self._settings.timeout_s} s, {times} times in fresh processes"
             return _rejected(Reason.DECODE_TIMEOUT, detail)
+        if kind is ChildOverworked:
+            return _rejected(Reason.DECODE_TIMEOUT, "it needs more CPU time than an image of its size may")
         how = "was killed" if kind is ChildKilled else "died"
         return _rejected(Reason.DECODE_CRASH, f"the decoder {how} {times} times on this image, and decodes others")
 
     def _check_health(self, block: Block) -> None:
         """Raises Retryable if a fresh child can't decode the known-good image either."""
         try:
-            self._decode_once(HEALTH_CHECK_IMAGE, block)
+            self._decode_once(DecodeTask(HEALTH_CHECK_IMAGE, self._settings.timeout_s), block)
         except (ChildFailure, Rejected):
             raise unavailable("the decoder fails on a known-good image, too") from None
 
-    def _decode_once(self, data: bytes, block: Block, max_tiles: int | None = None) -> DecodedImage:
+    def _decode_once(self, task: DecodeTask, block: Block) -> DecodedImage:
         """Decode into the block; however it ends, the process does not write to the block afterwards."""
         process = self._running_process()
         self._images_left -= 1
         try:
-            reply = process.decode(data, block, max_tiles)
+            reply = process.decode(task, block)
         except ChildFailure:
             self._replace()
             raise
@@ -179,7 +186,7 @@ class _Child:
         with self._lock:
             if self._stopped:
                 raise Retryable(Stage.DECODE, "the decoder is stopping")
-            self._process = process = DecodeProcess(self._limits, self._memory)
+            self._process = process = DecodeProcess(self._limits, self._memory, self._inbox)
         self._images_left = self._settings.images_per_process
         try:
             process.wait_ready()

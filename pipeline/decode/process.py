@@ -11,10 +11,12 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 from sightstream.pipeline.child_environment import LOADER, module_environment
 from sightstream.pipeline.child_signals import stops_deferred, was_killed
 from sightstream.pipeline.decode.health_check import unavailable
+from sightstream.pipeline.decode.inbox import Inbox
 from sightstream.pipeline.decode.limits import Limits
 from sightstream.pipeline.decode.wire import (
     REPLY_BYTES,
@@ -25,13 +27,13 @@ from sightstream.pipeline.decode.wire import (
     Ready,
     output_bytes,
 )
-from sightstream.pipeline.memory_file import MemoryFile, scratch_file, write_at
+from sightstream.pipeline.memory_file import MemoryFile
+from sightstream.pipeline.metrics import DECODER_UNFILTERED
 from sightstream.pipeline.shared_memory_pool import Block
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
-INBOX_RESIDENT_BYTES = 4 * 1024**2
 _TIMEVAL = struct.Struct("ll")
 _SECRETS = struct.Struct("<64Q")
 
@@ -52,14 +54,27 @@ class ChildTimeout(ChildFailure):
     """It did not reply in time."""
 
 
+class ChildOverworked(ChildFailure):
+    """It spent more CPU time than the image may cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeTask:
+    """A file to decode, for `cpu_s` seconds of CPU time at most; with a tiling, onto `max_tiles` at most."""
+
+    data: bytes
+    cpu_s: float
+    max_tiles: int | None = None
+
+
 class DecodeProcess:
     """Starts the process; call `wait_ready` next. For one thread at a time, except `kill`.
 
     Raises Retryable, with nothing left open, where the machine can't start it.
     """
 
-    def __init__(self, limits: Limits, memory: MemoryFile) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, memory: MemoryFile, inbox: Inbox) -> None:
+        self._limits, self._inbox = limits, inbox
         self._receive_timeout_s = 0.0
         self._secrets: list[int] = []
         with contextlib.ExitStack() as opened:
@@ -67,9 +82,7 @@ class DecodeProcess:
                 self._pipe, child_end = socket.socketpair()
                 opened.callback(self._pipe.close)
                 with child_end:
-                    self._inbox = scratch_file()
-                    opened.callback(os.close, self._inbox)
-                    self._process = _start((child_end.fileno(), self._inbox, memory.fileno()), limits)
+                    self._process = _start((child_end.fileno(), inbox.reader, memory.fileno()), limits)
             except OSError as error:
                 raise unavailable(f"no decode process can be started: {error.strerror or error}") from None
             opened.pop_all()
@@ -89,22 +102,25 @@ class DecodeProcess:
             raise unavailable(detail) from None
         if not isinstance(reply.body, Ready):
             raise unavailable("the decode process did not start")
+        if reply.body.unfiltered:
+            DECODER_UNFILTERED.inc()
+            log.warning("a decode process runs without its filter of system calls: %s", reply.body.unfiltered)
 
-    def decode(self, data: bytes, block: Block, max_tiles: int | None = None) -> DecodeReply:
+    def decode(self, task: DecodeTask, block: Block) -> DecodeReply:
         """Let the process decode into the block; an image that the reply describes fits into the block.
-
-        With a tiling it has `max_tiles` at most.
 
         Blocks for `timeout_s` at most. Raises ChildFailure or Retryable; after the former the caller must call `end`.
         """
-        self._fill_inbox(data)
+        self._inbox.fill(task.data)
         secret = self._next_secret()
-        request = DecodeRequest(secret, block.offset, block.resident_bytes, len(data), max_tiles or 0)
+        request = DecodeRequest(
+            secret, block.offset, block.resident_bytes, len(task.data), task.max_tiles or 0, task.cpu_s
+        )
         try:
             # A healthy child has drained the pipe; if it is full, fail instead of blocking.
             self._pipe.sendall(request.pack(), socket.MSG_DONTWAIT)
             reply = DecodeReply.unpack(self._receive(self._limits.timeout_s))
-            self._check(reply, secret, self._limits.with_tiles(max_tiles))
+            self._check(reply, secret, self._limits.with_tiles(task.max_tiles))
         except TimeoutError:
             raise ChildTimeout from None
         except BlockingIOError:
@@ -114,8 +130,7 @@ class DecodeProcess:
         except ProtocolError as error:
             log.error("a decode process sent an invalid reply and will be replaced: %s", error)
             raise ChildCrash from None
-        if len(data) > INBOX_RESIDENT_BYTES:
-            os.ftruncate(self._inbox, 0)
+        self._inbox.trim(len(task.data))
         return reply
 
     def _death(self) -> ChildFailure:
@@ -128,6 +143,8 @@ class DecodeProcess:
         log.warning("a decode process ended with code %s while it had an image", code)
         if code == -signal.SIGALRM:
             return ChildTimeout()
+        if code == -signal.SIGPROF:
+            return ChildOverworked()
         return ChildKilled() if was_killed(code) else ChildCrash()
 
     def _next_secret(self) -> int:
@@ -135,12 +152,6 @@ class DecodeProcess:
         if not self._secrets:
             self._secrets.extend(_SECRETS.unpack(os.urandom(_SECRETS.size)))
         return self._secrets.pop()
-
-    def _fill_inbox(self, data: bytes) -> None:
-        try:
-            write_at(self._inbox, 0, data)
-        except OSError as error:
-            raise unavailable(f"no memory to pass the file to the decoder: {error.strerror}") from None
 
     def _receive(self, timeout_s: float) -> bytes:
         """Return one reply. Raises OSError if the process is gone, TimeoutError if the reply is incomplete then."""
@@ -183,8 +194,6 @@ class DecodeProcess:
         self._kill_group()
         self._process.wait()
         self._pipe.close()
-        with contextlib.suppress(OSError):
-            os.close(self._inbox)
 
     def _kill_group(self) -> None:
         if self._process.returncode is None:  # not waited for yet, so the number is still its own

@@ -6,13 +6,15 @@ import os
 import resource
 
 from sightstream.pipeline.child_signals import ignore_stops
+from sightstream.pipeline.decode.syscall_filter import install_filter
 
 
-def sandbox(memory_bytes: int) -> None:
-    """Give up new files and sockets, core dumps and output, for good.
+def sandbox(memory_bytes: int) -> str:
+    """Give up new files and sockets, other processes, core dumps and output, for good.
 
     Import and open everything that is needed before. The address space is limited to `memory_bytes` (0: no new limit).
-    SIGINT and SIGTERM are left to the parent.
+    SIGINT and SIGTERM are left to the parent. Return why the system refused the filter of system calls, or "": without
+    it new files and sockets are given up only as far as the limits go, and other processes not at all.
     """
     ignore_stops()
     _silence()
@@ -23,6 +25,7 @@ def sandbox(memory_bytes: int) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         most = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    return install_filter()
 
 
 def _silence() -> None:

@@ -18,7 +18,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 REASONS = (Reason.NOT_AN_IMAGE, Reason.IMAGE_CORRUPT, Reason.TOO_MANY_PIXELS, Reason.UNUSABLE_SHAPE)
 
 _READY, _DECODED, _REJECTION, _MEMORY_SHORTAGE = range(1, 5)
-_REQUEST = struct.Struct("<QQQQB")
+_REQUEST = struct.Struct("<QQQQBd")
 _REPLY = struct.Struct("<QBBBBBBIIB120s")
 REQUEST_BYTES, REPLY_BYTES = _REQUEST.size, _REPLY.size
 
@@ -34,7 +34,7 @@ class DecodeRequest:
     """Asks to decode the first `length` bytes of the inbox and to write the image at `offset` of the shared memory.
 
     The first `resident_bytes` there have physical pages already. With a tiling the image gets `max_tiles` at most; 0:
-    as many as the tiling allows.
+    as many as the tiling allows. It may cost `cpu_s` seconds of CPU time; 0: as many as it takes.
     """
 
     secret: int
@@ -42,9 +42,10 @@ class DecodeRequest:
     resident_bytes: int
     length: int
     max_tiles: int = 0
+    cpu_s: float = 0
 
     def pack(self) -> bytes:
-        return _REQUEST.pack(self.secret, self.offset, self.resident_bytes, self.length, self.max_tiles)
+        return _REQUEST.pack(self.secret, self.offset, self.resident_bytes, self.length, self.max_tiles, self.cpu_s)
 
     @classmethod
     def unpack(cls, data: bytes) -> DecodeRequest:
@@ -53,7 +54,9 @@ class DecodeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The child has started."""
+    """The child has started. `unfiltered` says why it has no filter of system calls; "" where it has one."""
+
+    unfiltered: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,8 @@ class DecodeReply:
 
     def pack(self) -> bytes:
         match self.body:
-            case Ready():
-                return self._pack(_READY)
+            case Ready(unfiltered):
+                return self._pack(_READY, detail=unfiltered)
             case DecodedImage(width, height, kind, rows, columns, truncated):
                 return self._pack(_DECODED, FORMATS.index(kind), rows, columns, width, height, truncated=truncated)
             case Rejection(reason, detail):
@@ -121,7 +124,7 @@ class DecodeReply:
             raise ProtocolError(f"a reply has {REPLY_BYTES} bytes, not {len(data)}")
         secret, kind, number, rows, columns, recycle, truncated, width, height, length, text = _REPLY.unpack(data)
         if kind == _READY:
-            return cls(secret, Ready())
+            return cls(secret, Ready(_text(text, length)))
         if kind == _DECODED:
             image = DecodedImage(width, height, _item(FORMATS, number), rows, columns, bool(truncated))
             return cls(secret, image, bool(recycle))

@@ -11,11 +11,13 @@ from multiprocessing.connection import Connection
 from sightstream.pipeline.engine.child import serve
 from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.orphan import exit_with_parent
+from sightstream.pipeline.untraceable import forbid_tracing
 
 
 def main(pipe: int, lifeline: int, memory: int | None = None) -> None:
     """Serve until the parent closes the pipe."""
     exit_with_parent(lifeline)
+    forbid_tracing()
     connection = Connection(pipe)
     settings, factory = connection.recv()
     serve(connection, settings, factory, None if memory is None else MemoryFile.attach(memory))

@@ -13,7 +13,9 @@ from sightstream.infra.lab.fuzz.corpus import encoded, png, sample_image
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.errors import Rejected
+from sightstream.pipeline.metrics import DECODER_RESTARTS
 from sightstream.schemas.wire.dead_letter import Reason
+from tests.pipeline.decode.test_work import scans
 
 pytestmark = pytest.mark.slow
 
@@ -35,19 +37,21 @@ def reason_of(decoder: Decoder, data: bytes) -> Reason:
     return caught.value.reason
 
 
-def scans(times: int) -> bytes:
-    """Return a progressive JPEG that repeats its last scan; each scan covers the whole image."""
-    data = encoded(Image.new("L", (2500, 2500), 128), "JPEG", progressive=True)
-    last = data.rindex(b"\xff\xda")
-    return data[:last] + data[last:-2] * times + data[-2:]
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(decoder: Decoder) -> None:
+    """It would take half a minute."""
+    image, pids = Image.new("L", (2500, 2500), 128), decoder.pids
+    decoder.release(decoder.decode(scans(image, 1)))
+    assert reason_of(decoder, scans(image, 3000)) is Reason.TOO_MANY_PIXELS
+    assert decoder.pids == pids
 
 
-def test_a_jpeg_of_endless_scans_ends_in_time() -> None:
-    """Without the timeout it would take half a minute."""
-    decoder = Decoder(DecodeSettings(processes=1, timeout_s=3))
-    decoder.release(decoder.decode(scans(1)))
-    assert len(scans(3000)) < 12_000_000
-    assert reason_of(decoder, scans(3000)) is Reason.DECODE_TIMEOUT
+def test_work_that_no_header_tells_of_ends_with_its_cpu_time() -> None:
+    """A chunk costs Pillow more than its 12 bytes cost anyone else. A second try would not cost less."""
+    decoder = Decoder(DecodeSettings(processes=1, timeout_s=250))
+    chunk = struct.pack(">I4sI", 0, b"abCd", zlib.crc32(b"abCd"))
+    restarts = DECODER_RESTARTS._value.get()
+    assert reason_of(decoder, GOOD[:33] + chunk * 2_000_000 + GOOD[33:]) is Reason.DECODE_TIMEOUT
+    assert DECODER_RESTARTS._value.get() == restarts + 1
     decoder.release(decoder.decode(GOOD))
     decoder.stop()
 

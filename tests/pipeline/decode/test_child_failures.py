@@ -22,6 +22,7 @@ from sightstream.pipeline.decode.inline import decode
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling
 from sightstream.pipeline.errors import PipelineError, Rejected, Retryable
+from sightstream.pipeline.metrics import DECODER_UNFILTERED
 from sightstream.pipeline.own_parts import DECODER
 from sightstream.pipeline.types import Canvas, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
@@ -34,7 +35,7 @@ GOOD = encoded(sample_image(), "PNG")
 # The decode process itself; but `failures` lists how it fails on its next requests, one a line, "ok" for not at all. An
 # outsider's signal differs from its own only in who sends it.
 FAILING = """
-import os, sys, time
+import os, signal, sys, time
 from sightstream.pipeline.decode import child
 from sightstream.pipeline.decode.limits import Limits
 handle = child._handle
@@ -50,7 +51,7 @@ def handle_or_fail(request, *rest):
     if failure == b"stall":
         time.sleep(60)
     if failure != b"ok":
-        os.kill(os.getpid(), int(failure))
+        signal.raise_signal(int(failure))
         time.sleep(60)
     return handle(request, *rest)
 child._handle = handle_or_fail
@@ -143,7 +144,7 @@ def open_files() -> int:
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
-@pytest.mark.parametrize("call", ["subprocess.Popen", "socket.socketpair", "scratch_file"])
+@pytest.mark.parametrize("call", ["subprocess.Popen", "socket.socketpair"])
 def test_a_machine_without_processes_or_memory_blames_no_image_and_leaks_nothing(
     number: int, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,3 +197,23 @@ def test_other_signals_come_from_outside_and_exit_codes_do_not() -> None:
         assert was_killed(run.wait())
     for code in (0, 1, 70, 137):
         assert not was_killed(code)
+
+
+UNFILTERED = """
+import sys
+from sightstream.pipeline.decode import child, sandbox
+from sightstream.pipeline.decode.limits import Limits
+sandbox.install_filter = lambda: "seccomp: Function not implemented"
+child.main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), Limits.from_json(sys.argv[4]))
+"""
+
+
+def test_a_system_without_filters_of_calls_decodes_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(process, "child_command", lambda: [sys.executable, "-c", UNFILTERED])
+    decoder, before = Decoder(SETTINGS), DECODER_UNFILTERED._value.get()
+    decoder.release(decoder.decode(GOOD))
+    assert DECODER_UNFILTERED._value.get() == before + 1
+    assert "without its filter of system calls: seccomp: Function not implemented" in caplog.text
+    decoder.stop()

@@ -307,13 +307,13 @@ def test_stopping_ends_the_wait_for_a_block(start: Callable[..., Decoder]) -> No
 def test_a_block_that_cannot_be_reserved_is_reported_and_does_not_kill_the_child() -> None:
     memory = MemoryFile(1 << 20)
     unwritable = os.open(f"/proc/self/fd/{memory.fileno()}", os.O_RDONLY)
-    inbox = scratch_file()
+    writer, inbox = scratch_file()
     data = encoded(gradient(), "PNG")
-    os.write(inbox, data)
+    os.write(writer, data)
     with mmap.mmap(memory.fileno(), memory.size) as mapping:
         slot = OutputSlot(unwritable, mapping, 0)
         assert isinstance(_handle(DecodeRequest(1, 0, 0, len(data)), inbox, slot, SETTINGS.limits()), MemoryShortage)
-    for handle in (unwritable, inbox):
+    for handle in (unwritable, writer, inbox):
         os.close(handle)
     memory.close()
 
@@ -345,9 +345,7 @@ def test_an_inbox_does_not_keep_a_large_file() -> None:
     decoder = Decoder(SETTINGS)
     with pytest.raises(Rejected):
         decoder.decode(bytes(10_000_000))
-    process = decoder._children[0]._process
-    assert process is not None
-    assert os.fstat(process._inbox).st_size == 0
+    assert os.fstat(decoder._children[0]._inbox.reader).st_size == 0
     decoder.stop()
 
 

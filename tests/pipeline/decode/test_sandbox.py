@@ -16,6 +16,7 @@ from sightstream.infra.lab.fuzz.corpus import encoded, sample_image
 from sightstream.infra.lab.fuzz.tally import peak_bytes
 from sightstream.pipeline.decode import process
 from sightstream.pipeline.decode.decoder import Decoder
+from sightstream.pipeline.decode.inbox import Inbox
 from sightstream.pipeline.decode.process import DecodeProcess, child_command
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling
@@ -164,9 +165,9 @@ def _is_running(pid: int) -> bool:
 
 
 def test_a_stop_that_reaches_a_starting_child_is_left_to_the_parent() -> None:
-    memory = MemoryFile(1024)
+    memory, inbox = MemoryFile(1024), Inbox()
     for stop in (signal.SIGTERM, signal.SIGINT):
-        process = DecodeProcess(DecodeSettings().limits(), memory)
+        process = DecodeProcess(DecodeSettings().limits(), memory, inbox)
         os.kill(process.pid, stop)
         process.wait_ready()
         os.kill(process.pid, stop)

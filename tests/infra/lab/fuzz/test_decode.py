@@ -14,7 +14,7 @@ from sightstream.infra.lab.fuzz.corpus import files
 from sightstream.infra.lab.fuzz.mutate import MUTATIONS, Rng, mutated
 from sightstream.infra.lab.fuzz.tally import Tally
 from sightstream.pipeline.decode.decoder import Decoder
-from sightstream.pipeline.decode.process import DecodeProcess
+from sightstream.pipeline.decode.process import DecodeProcess, DecodeTask
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.wire import REASONS, DecodeReply
 from sightstream.pipeline.shared_memory_pool import Block
@@ -110,10 +110,10 @@ def test_another_error_than_a_rejection_breaks_the_run(monkeypatch: pytest.Monke
 def test_an_image_that_kills_a_child_is_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     decode_in_process = DecodeProcess.decode
 
-    def die_on_the_file(self: DecodeProcess, data: bytes, block: Block, max_tiles: int | None = None) -> DecodeReply:
-        if data == SEEDS[0]:
+    def die_on_the_file(self: DecodeProcess, task: DecodeTask, block: Block) -> DecodeReply:
+        if task.data == SEEDS[0]:
             os.kill(self.pid, signal.SIGSEGV)
-        return decode_in_process(self, data, block, max_tiles)
+        return decode_in_process(self, task, block)
 
     monkeypatch.setattr(DecodeProcess, "decode", die_on_the_file)
     tally = Tally(0)
