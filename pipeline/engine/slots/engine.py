@@ -22,6 +22,7 @@ from sightstream.pipeline.engine.slots.constrained_answer import ScoredChoice
 from sightstream.pipeline.engine.slots.grammar_queue import GrammarQueue
 from sightstream.pipeline.engine.slots.model_runner import ModelRunner
 from sightstream.pipeline.engine.slots.pending_tokens import PendingTokens
+from sightstream.pipeline.engine.slots.phase_timer import PhaseTimer, untimed
 from sightstream.pipeline.engine.slots.request import Request
 from sightstream.pipeline.engine.slots.request_builder import RequestBuilder
 from sightstream.pipeline.engine.slots.sampling import ConstrainedRows, SamplingBatch
@@ -48,13 +49,14 @@ class SlotEngine:
         settings: EngineSettings,
         on_progress: ProgressCallback,
         clock: Callable[[], float] = time.time,
+        timed: PhaseTimer = untimed,
     ) -> None:
         """`clock` is the time of day in seconds since 1970, for deadlines. Raises Fatal."""
         self.identity = checkpoint.identity
         self._on_progress, self._clock = on_progress, clock
         self._builder = RequestBuilder(checkpoint, settings)
         with torch.inference_mode():
-            self._runner = ModelRunner(checkpoint, settings, self._builder.max_context)
+            self._runner = ModelRunner(checkpoint, settings, self._builder.max_context, timed)
         self._scheduler = Scheduler(self._runner.capacity)
         self._first_tokens: deque[PendingTokens] = deque()  # one for each group that is prefilling
         self._batch = DecodeBatch(self._runner.inputs)

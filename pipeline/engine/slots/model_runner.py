@@ -16,6 +16,7 @@ from sightstream.pipeline.engine.slots.kv_cache import KvCache, PageShape
 from sightstream.pipeline.engine.slots.kv_capacity import KvCapacity
 from sightstream.pipeline.engine.slots.memory import capacity_for, limit_memory
 from sightstream.pipeline.engine.slots.pending_tokens import PendingTokens, TokenSampler
+from sightstream.pipeline.engine.slots.phase_timer import PhaseTimer, untimed
 from sightstream.pipeline.engine.slots.prefill import Prefill
 from sightstream.pipeline.engine.slots.request import Request
 from sightstream.pipeline.engine.slots.sampling import ConstrainedRows, SamplingBatch
@@ -33,8 +34,11 @@ class ModelRunner:
     inputs: DecodeInputs
     vision: VisionEncoder
 
-    def __init__(self, checkpoint: Checkpoint, settings: EngineSettings, max_context: int) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, settings: EngineSettings, max_context: int, timed: PhaseTimer = untimed
+    ) -> None:
         model = checkpoint.model
+        self._timed = timed
         self._device: torch.device = model.device
         self._on_gpu = self._device.type == "cuda"
         self._shape = PageShape.of(model.config, model.dtype, fp8_tiles=settings.cross_kv == "fp8")
@@ -46,7 +50,7 @@ class ModelRunner:
         self._sampler = TokenSampler(ops, mask_words=-(-vocabulary // 32))
         patch_attention_and_norms(model.model.language_model, ops)
         self.vision = VisionEncoder(checkpoint)
-        self._prefill = Prefill(checkpoint, self.vision, self._encoder_cache)
+        self._prefill = Prefill(checkpoint, self.vision, self._encoder_cache, timed)
         if self._on_gpu:
             limit_memory(settings)
             self._warm_up(self.vision)
@@ -59,14 +63,15 @@ class ModelRunner:
         constrained = ConstrainedRows.of([request.policy for request in requests])
         with self._streams.prefill():
             output = self._prefill.run(requests, self.kv)
-            return self._sampler.launch(output.logits, batch, constrained, output.edges)
+            with self._timed("first_tokens", len(requests)):
+                return self._sampler.launch(output.logits, batch, constrained, output.edges)
 
     def decode(self, rows: int, batch: SamplingBatch | None, constrained: ConstrainedRows | None) -> PendingTokens:
         """Launch a step of the first `rows` rows of `inputs`; return their next tokens without waiting.
 
         The masks of constrained rows are filled while the device computes.
         """
-        with self._streams.decode():
+        with self._streams.decode(), self._timed("step", rows):
             return self._sampler.launch(self._step.launch(rows), batch, constrained)
 
     def reduce_capacity(self) -> None:

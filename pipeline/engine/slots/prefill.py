@@ -14,6 +14,7 @@ from sightstream.pipeline.engine.slots.cuda_graph import CudaGraph
 from sightstream.pipeline.engine.slots.encoder_cache import EncoderCache
 from sightstream.pipeline.engine.slots.image_writer import ImageWriter
 from sightstream.pipeline.engine.slots.kv_cache import KvCache
+from sightstream.pipeline.engine.slots.phase_timer import PhaseTimer, untimed
 from sightstream.pipeline.engine.slots.prefill_cache import PrefillCache
 from sightstream.pipeline.engine.slots.prefill_inputs import PrefillInputs
 from sightstream.pipeline.engine.slots.request import Request
@@ -40,8 +41,14 @@ class Prefill:
     prompts are padded to the next of a few lengths; longer ones run without a graph.
     """
 
-    def __init__(self, checkpoint: Checkpoint, vision: VisionEncoder, encoder_cache: EncoderCache) -> None:
-        model = checkpoint.model
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        vision: VisionEncoder,
+        encoder_cache: EncoderCache,
+        timed: PhaseTimer = untimed,
+    ) -> None:
+        model, self._timed = checkpoint.model, timed
         self._model, self._vision, self._encoder_cache = model, vision, encoder_cache
         self._device: torch.device = model.device
         self._image_token = model.config.image_token_index
@@ -76,12 +83,12 @@ class Prefill:
             self._fill_image(request, kv)
         rows, tokens = self._size(requests)
         inputs = PrefillInputs.of(requests, rows, tokens, self._max_tiles, self._image_token)
-        packed = copy_to_device(inputs.packed, self._device)
-        graph = self._graphs.get((rows, tokens))
-        hidden: torch.Tensor = graph(packed) if graph else self._forward(kv, tokens, packed)
+        graph = self._graphs.get((rows, tokens)) or partial(self._forward, kv, tokens)
         head = self._model.lm_head
-        edges = score_edges(head, hidden, [request.tree for request in requests])
-        return PrefillOutput(head(hidden[: len(requests), -1]), edges)
+        with self._timed("prompts", len(requests)):
+            hidden: torch.Tensor = graph(copy_to_device(inputs.packed, self._device))
+            edges = score_edges(head, hidden, [request.tree for request in requests])
+            return PrefillOutput(head(hidden[: len(requests), -1]), edges)
 
     def _fill_image(self, request: Request, kv: KvCache) -> None:
         """Compute the image's keys and values, unless an earlier request about it did."""
@@ -90,14 +97,17 @@ class Prefill:
         if image.is_filled:
             return
         write = self._image_graphs.get(len(image.pages)) or partial(self._image_writer.write, kv)
-        write(self._encoded(request), copy_numbers(image.pages, self._device))
+        states = self._encoded(request)
+        with self._timed("image_kv", 1):
+            write(states, copy_numbers(image.pages, self._device))
         image.is_filled = True
 
     def _encoded(self, request: Request) -> torch.Tensor:
         """Return the encoded image, from the cache for a further question about it."""
         states = self._encoder_cache.get(request.image_key)
         if states is None:
-            states = self._vision.encode(request.canvas, alone=request.is_alone)
+            with self._timed("encode", 1):
+                states = self._vision.encode(request.canvas, alone=request.is_alone)
             self._encoder_cache.put(request.image_key, states)
         return states
 

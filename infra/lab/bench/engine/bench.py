@@ -19,6 +19,7 @@ from sightstream.infra.lab.bench.engine.models import checkpoint_for, device_of,
 from sightstream.infra.lab.bench.engine.options import BenchOptions
 from sightstream.infra.lab.bench.engine.photographs import photographs
 from sightstream.infra.lab.bench.engine.sizes import Sizes, sizes_for
+from sightstream.infra.lab.bench.engine.timeline import Timeline
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.protocol import Engine
@@ -36,6 +37,7 @@ class Bench:
         self.options, self.say, self.clock = options, say, clock
         self.device = device_of(options.settings)
         self.sizes: Sizes = sizes_for(self.device, options.sizes)
+        self.timeline = Timeline(self.device)
         self._beats = 0
         self._moments: list[float] | None = None
         self._numbers = count(0, JOBS_A_FEED)
@@ -71,7 +73,7 @@ class Bench:
         """In this process, with its first answer behind it."""
         checkpoint = self.checkpoint
         self.say(f"building the engine ({self.options.settings.kind})")
-        engine = build_engine_for(checkpoint, self.options.settings, self._beat)
+        engine = build_engine_for(checkpoint, self.options.settings, self._beat, self.timeline)
         self._warm(engine)
         return engine
 

@@ -17,17 +17,20 @@ from sightstream.pipeline.engine.host import EngineHost
 from sightstream.pipeline.engine.image_processor import read_tiling
 from sightstream.pipeline.engine.protocol import Engine, ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine.slots.phase_timer import PhaseTimer, untimed
 
 # For decoded images: more than any engine holds. Memory that is not used is not allocated.
 CANVAS_BYTES = 2 * 1024**3
 
 
-def build_engine_for(checkpoint: Checkpoint, settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
-    """The engine of `settings.kind`, around a model that is loaded already."""
+def build_engine_for(
+    checkpoint: Checkpoint, settings: EngineSettings, on_progress: ProgressCallback, timed: PhaseTimer = untimed
+) -> Engine:
+    """The engine of `settings.kind`, around a model that is loaded already. `timed` is for the slot engine's phases."""
     if settings.kind == "slots":
         from sightstream.pipeline.engine.slots.engine import SlotEngine
 
-        return SlotEngine(checkpoint, settings, on_progress)
+        return SlotEngine(checkpoint, settings, on_progress, timed=timed)
     if settings.kind == "generate":
         from sightstream.pipeline.engine.generate import GenerateEngine
 

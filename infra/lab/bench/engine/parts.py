@@ -43,6 +43,7 @@ PARTS = (
     Part("lengths", "engine", f"{_HERE}.steady:mixed", ("engine",), "JPEG to answer, lengths drawn evenly"),
     Part("decode", "engine", f"{_HERE}.decode_steps:decode", ("engine",), "a decoding step by slots in use"),
     Part("prefill", "engine", f"{_HERE}.prefill:prefill", ("engine",), "from an image to its first token"),
+    Part("timeline", "engine", f"{_HERE}.phases:phases", ("engine",), "where an image's time goes", False),
     Part("single", "engine", f"{_HERE}.latency:single", ("engine",), "one request alone"),
     Part("concurrent", "engine", f"{_HERE}.latency:concurrent", ("engine",), "ten requests at once"),
     Part("memory", "engine", f"{_HERE}.memory:memory", ("engine",), "memory over many images"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import repeat
 from math import ceil
@@ -40,7 +40,7 @@ class Workload:
 
 def fixed(bench: Bench, allowance: Allowance) -> Measured:
     """Every answer has the same length."""
-    return steady(bench, _fixed(bench, bench.engine, bench.sizes.tiles), allowance)
+    return steady(bench, fixed_workload(bench, bench.engine, bench.sizes.tiles), allowance)
 
 
 def mixed(bench: Bench, allowance: Allowance) -> Measured:
@@ -52,7 +52,7 @@ def mixed(bench: Bench, allowance: Allowance) -> Measured:
 
 def hosted(bench: Bench, allowance: Allowance) -> Measured:
     """As `fixed`, but the engine lives in a child process, as in a worker."""
-    workload = replace(_fixed(bench, bench.host, bench.sizes.tiles), hosted=True)
+    workload = replace(fixed_workload(bench, bench.host, bench.sizes.tiles), hosted=True)
     return steady(bench, workload, allowance)
 
 
@@ -63,14 +63,15 @@ def by_tiles(bench: Bench, allowance: Allowance) -> Measured:
     short = None
     for at, tiles in enumerate(TILES_TRIED):
         allowed = Allowance(bench.clock() + allowance.left_s / (len(TILES_TRIED) - at), bench.clock)
-        found = steady(bench, _fixed(bench, bench.engine, tiles), allowed)
+        found = steady(bench, fixed_workload(bench, bench.engine, tiles), allowed)
         figures += [replace(figure, name=f"{figure.name}_{tiles}_tiles") for figure in found.figures]
         detail[f"{tiles}_tiles"] = found.detail
         short = found.cut_short or short
     return Measured(tuple(figures), detail, short)
 
 
-def _fixed(bench: Bench, engine: Engine, tiles: int) -> Workload:
+def fixed_workload(bench: Bench, engine: Engine, tiles: int) -> Workload:
+    """Answers of one length."""
     tokens = bench.sizes.tokens
     return Workload(engine, repeat(tokens), f"{tokens} tokens each", tiles)
 
@@ -85,12 +86,23 @@ def lengths(shortest: int, longest: int, seed: int = 0) -> Iterator[int]:
         yield from block
 
 
-def steady(bench: Bench, workload: Workload, allowance: Allowance) -> Measured:
-    """Rates of a window that opens when the engine has been full for a while. Raises CommandError without one."""
+def window_of(bench: Bench, engine: Engine) -> tuple[int, int]:
+    """Return how many answers are warm-up, and how many are counted after that."""
+    capacity = engine.capacity()
+    return ceil(bench.sizes.warm_rounds * capacity), ceil(bench.sizes.window_rounds * capacity)
+
+
+def steady(
+    bench: Bench, workload: Workload, allowance: Allowance, watch: Callable[[int], None] = lambda _: None
+) -> Measured:
+    """Rates of a window that opens when the engine has been full for a while. Raises CommandError without one.
+
+    `watch` is told how many answers have ended, again and again.
+    """
     capacity = workload.engine.capacity()
-    warm, window = ceil(bench.sizes.warm_rounds * capacity), ceil(bench.sizes.window_rounds * capacity)
+    warm, window = window_of(bench, workload.engine)
     feed = bench.feed(staggered(workload.tokens, capacity), workload.tiles, workload.asks)
-    saturator = Saturator(workload.engine, feed, bench.clock, bench.steps, bench.say)
+    saturator = Saturator(workload.engine, feed, bench.clock, bench.steps, bench.say, watch)
     seen = saturator.run(warm + window, allowance)
     rates = steady_rates(seen.ended, warm, window)
     if rates is None:

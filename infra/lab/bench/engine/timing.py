@@ -10,12 +10,15 @@ from typing import Protocol, cast
 import torch
 
 
-class _TimedEvent(Protocol):
+class TimedEvent(Protocol):
     """The part of torch.cuda.Event that is used here."""
 
     def record(self) -> None: ...
     def synchronize(self) -> None: ...
-    def elapsed_time(self, end_event: _TimedEvent) -> float: ...
+    def elapsed_time(self, end_event: TimedEvent) -> float: ...
+
+
+new_event = cast("Callable[..., TimedEvent]", torch.cuda.Event)  # typed: torch's own class is not
 
 
 def median_seconds(work: Callable[[], object], device: str, repeats: int, warm_ups: int = 3) -> float:
@@ -30,7 +33,6 @@ def _once(work: Callable[[], object], device: str) -> float:
         start = time.perf_counter()
         work()
         return time.perf_counter() - start
-    new_event = cast("Callable[..., _TimedEvent]", torch.cuda.Event)  # typed: torch's own class is not
     begin, end = new_event(enable_timing=True), new_event(enable_timing=True)
     begin.record()
     work()

@@ -54,7 +54,7 @@ class FakeModelRunner:
     `prefilled` holds the numbers of jobs in the order in which they were looked at; `filled` counts images.
     """
 
-    def __init__(self, _checkpoint: Any, settings: Any, max_context: int) -> None:
+    def __init__(self, _checkpoint: Any, settings: Any, max_context: int, *_: Any) -> None:
         self.quick, self.short_of = True, ""
         self.prefilled: list[int] = []
         self.filled = 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from sightstream.infra.lab.bench.engine import ceilings, stock, tutorial, vision
+from sightstream.infra.lab.bench.engine import ceilings, phases, stock, tutorial, vision
 from sightstream.infra.lab.bench.engine.bench import Bench
 from sightstream.infra.lab.bench.engine.figures import Measured
 from sightstream.infra.lab.bench.engine.options import Allowance, BenchOptions
@@ -95,6 +95,14 @@ def test_larger_stock_batches_are_left_out_when_time_is_short(bench: Bench) -> N
 
 def test_vision_alone(bench: Bench) -> None:
     assert value(run(vision.vision, bench), "image_s") > 0
+
+
+def test_the_timeline_of_the_real_engine_has_every_phase(bench: Bench) -> None:
+    found = run(phases.phases, bench)
+    parts = ("encode_s", "image_kv_s", "prompts_s", "first_tokens_s", "prefill_idle_s")
+    assert sum(value(found, name) for name in parts) == pytest.approx(value(found, "image_s"), rel=0.01)
+    assert 0 < value(found, "projector_s") < value(found, "encode_s")
+    assert {event["name"] for event in found.detail["trace"]} >= {"encode", "image_kv", "prompts", "step"}
 
 
 def test_what_is_said_of_machine_and_model(bench: Bench) -> None:
