@@ -16,7 +16,7 @@ __all__ = ["add_norm", "attend_images", "attend_prompts", "rotate_store_all", "s
 QUERY_ROWS = 64  # of a product: tokens times the query heads of a key head
 # Keys per block, warps, stages.
 PROMPT_SHAPE = (64, 4, 2)
-IMAGE_SHAPE = (64, 4, 3)
+IMAGE_SHAPE = (64, 4, 2)
 STORED_TOKENS = 32
 LOG2_E = 1.4426950408889634
 
@@ -131,9 +131,9 @@ def _attend_images(
         for block in range(0, tl.cdiv(used, BLOCK)):
             index = block * BLOCK + tl.arange(0, BLOCK)
             in_page = index < used
-            source = page * (PAGE * WIDTH) + index[:, None] * WIDTH + column[None, :]
-            key = tl.load(keys + source, mask=in_page[:, None], other=0.0)
-            value = tl.load(values + source, mask=in_page[:, None], other=0.0)
+            source = index[:, None] * WIDTH + column[None, :]
+            key = tl.load(keys + page * (PAGE * WIDTH) + source, mask=in_page[:, None], other=0.0)
+            value = tl.load(values + page * (PAGE * WIDTH) + source, mask=in_page[:, None], other=0.0)
             if SCALED:
                 key, value = key.to(tl.float16), value.to(tl.float16)
             seen = in_page[None, :] & (index[None, :] < left[:, None])

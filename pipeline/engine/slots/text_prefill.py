@@ -40,8 +40,8 @@ class TextPrefill:
             change, gate = block.down(ops.silu_product(block.gate_up(normed))), block.mlp_gate
             if block.cross:
                 change *= tokens.sees_image
-        normed: torch.Tensor = ops.add_norm(hidden, change, gate, text.norm, eps)
-        return normed.view(*inputs.tokens.shape, -1)
+        last: torch.Tensor = ops.add_norm(hidden, change, gate, text.norm, eps)
+        return last.view(*inputs.tokens.shape, -1)
 
     def _attend_prompts(self, qkv: torch.Tensor, tokens: _Tokens, layer: Layer) -> torch.Tensor:
         targets = (layer.keys, layer.values, tokens.pages, tokens.positions)
