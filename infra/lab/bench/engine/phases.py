@@ -72,7 +72,7 @@ def _phase(spans: Sequence[Span], window: Interval, images: int, phase: str) -> 
     host = sum(span.host_end - span.host_begin for span in found)
     each = sum(span.count for span in found) / max(1, len(found))
     about = ABOUT.get(phase, "decoding step and sampling; runs beside the above")
-    how = f"{about}; {len(found)} times, {each:.1f} each; the host launches for {host / images * 1e3:.2f} ms an image"
+    how = f"{about}; {len(found)} times, {each:.1f} each; the host launches for {host / images * 1e3:.2f} ms per image"
     return Figure(f"{phase}_s", device / images, "s", how)
 
 
