@@ -330,6 +330,35 @@ def neighbours(
 
 
 @app.command()
+def attacks(
+    *,
+    images: Annotated[int, typer.Option(min=200, help="Honest requests in each run.")] = 2000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of one run alone and one beside attacks.")] = 3,
+    json_to: Annotated[
+        Path | None, typer.Option("--json", help="Write JSON to this file; - prints it to standard output.")
+    ] = None,
+) -> None:
+    """Measure honest images beside slow bodies, floods of framing and scan bombs. Exits 1 if a round misses its bar.
+
+    16, 8 and 6 of them are in flight throughout. Starts its own Kafka and S3. The engine answers at once.
+    """
+    import json
+
+    from sightstream.infra.lab.bench.neighbours.attacks import as_table, document, measure
+    from sightstream.infra.lab.bench.neighbours.options import AttacksOptions
+
+    console = _console(stderr=True)
+    found = measure(AttacksOptions(images=images, rounds=rounds), lambda text: console.print(text, markup=False))
+    to_stdout = json_to == Path("-")
+    if to_stdout:
+        _print_json(document(found))
+    elif json_to is not None:
+        json_to.write_text(json.dumps(document(found), indent=1) + "\n", encoding="utf-8")
+    (console if to_stdout else _console(stderr=False)).print(as_table(found))
+    raise typer.Exit(1 if found.missed else 0)
+
+
+@app.command()
 def constraints(
     *,
     tokenizer: Annotated[

@@ -1,1 +1,1 @@
-"""Fuzzers that generate hostile files by the thousand; none of them may end a worker."""
+"""Fuzzers that generate hostile files and answers by the thousand; none of them may end a worker."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ALONE, TROUBLED, OUTAGE, MISSPELT, FAR = "alone", "slow and down", "outage", "misspelt", "far store"
@@ -28,3 +28,22 @@ class NeighboursOptions:
     timeout_s: float = 300
     partitions: int = 4
     baseline: Path | None = None
+
+
+# What the attackers publish for, and how many of each are in flight at any time.
+ATTACKS = {"slow": 16, "framing": 8, "bomb": 6}
+
+
+@dataclass(frozen=True, slots=True)
+class AttacksOptions:
+    """Each round answers `images` honest requests, at most `in_flight` at a time, alone and beside the `attacks`.
+
+    An attack that has ended, in a result or a dead letter, is renewed at once.
+    """
+
+    images: int = 2000
+    in_flight: int = 64
+    rounds: int = 3
+    timeout_s: float = 600
+    partitions: int = 4
+    attacks: dict[str, int] = field(default_factory=ATTACKS.copy)

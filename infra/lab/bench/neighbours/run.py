@@ -97,12 +97,12 @@ def measure(options: NeighboursOptions, report: Callable[[str], None]) -> Measur
 def _neighbours(options: NeighboursOptions) -> Iterator[Neighbours]:
     with TemporaryDirectory(prefix="sightstream-bench-") as name, LocalRuntime(Path(name) / "runtime") as runtime:
         store = urlsplit(runtime.s3_settings.endpoint_url or "").port or 0
-        _put_image(runtime)
+        put_image(runtime)
         with slow_host() as slow, far_store(store, options.delay_s) as far:
             yield Neighbours(runtime, Path(name), options, slow, closed_port(), far)
 
 
-def _put_image(runtime: LocalRuntime) -> None:
+def put_image(runtime: LocalRuntime) -> None:
     from sightstream.infra.lab.bench.feed.photographs import make_photographs
     from sightstream.infra.runtime.resources import create_bucket
     from sightstream.schemas.connections.s3_client import s3_client
