@@ -22,10 +22,12 @@ from http.client import HTTPException, HTTPResponse
 from typing import Any, cast
 
 from sightstream.infra.lab.fuzz.mutate import Rng, mutated
-from sightstream.pipeline.errors import PipelineError
+from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.fetch.deadline import Deadline
+from sightstream.pipeline.fetch.errors import TransientError
 from sightstream.pipeline.fetch.http.connection import Connection, Response
 from sightstream.pipeline.fetch.http.response import check_response, read_body
+from sightstream.schemas.wire.dead_letter import Reason
 
 MAX_BYTES = 64 * 1024
 CPU_LIMIT_S = 0.25
@@ -97,8 +99,10 @@ def read(data: bytes, rng: Rng) -> tuple[str, bytes | None]:
         response.read_head()
         check_response(response, MAX_BYTES)
         return "read", read_body(response, MAX_BYTES)
-    except PipelineError as error:
-        return getattr(error, "kind", None) or getattr(error, "reason", type(error).__name__), None
+    except TransientError as error:
+        return error.kind.value, None
+    except Rejected as error:
+        return Reason(error.reason).value, None
     except OSError:
         return "no answer", None
     finally:
@@ -143,7 +147,7 @@ def run(first: int, end: int, at: Any, results: Any) -> None:
         if body is not None and (other := other_reading(data)) is not None and other != body:
             outcomes["read apart"] += 1
             problems.append(f"{number}: http.client reads another body")
-        outcomes[str(outcome)] += 1
+        outcomes[outcome] += 1
     results.put((outcomes, problems[:MAX_PROBLEMS]))
 
 

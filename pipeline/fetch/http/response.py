@@ -59,8 +59,9 @@ def _check_status(status: int, headers: Headers) -> None:
 def _check_type(content_type: str) -> None:
     """Raise Rejected for a type that is no image. HTML with 200 is what many hosts send instead of 404."""
     if _NOT_AN_IMAGE.match(content_type):
-        name = _MEDIA_TYPE.match(content_type)
-        raise rejected(Reason.NOT_AN_IMAGE, f"the host says that it sent {name[0] if name else 'another type'}")
+        match = _MEDIA_TYPE.match(content_type)
+        name, hint = match[0] if match else "another type", "it looks like HTML: " if "html" in content_type else ""
+        raise rejected(Reason.NOT_AN_IMAGE, f"{hint}the host says that it sent {name}")
 
 
 def retry_after_s(headers: Headers) -> float | None:

@@ -64,7 +64,7 @@ def test_a_child_that_dies_is_counted_and_the_rest_is_read(monkeypatch: pytest.M
             def join(self) -> None:
                 pass
 
-    monkeypatch.setattr(http_answers.multiprocessing, "get_context", lambda kind: Context)
+    monkeypatch.setattr("multiprocessing.get_context", lambda kind: Context)
     found = http_answers.fuzz(1, 10)
     assert found["outcomes"]["death"] == 1
     assert found["problems"] == [f"{10**9 + 5}: the child died with -11"]

@@ -110,7 +110,11 @@ def test_framing_that_costs_more_than_an_image_is_refused_by_name_and_not_tried_
 
 @pytest.mark.parametrize(
     ("path", "said"),
-    [("gzip", "compressed with gzip"), ("gzip-too", "compressed with gzip"), ("html", "it sent text/html")],
+    [
+        ("gzip", "compressed with gzip"),
+        ("gzip-too", "compressed with gzip"),
+        ("html", "looks like HTML: the host says that it sent text/html"),
+    ],
 )
 def test_a_refusal_names_what_the_host_sent(server: HostileServer, path: str, said: str) -> None:
     assert said in str(failure(server, path))
