@@ -21,17 +21,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sightstream.producers.errors import UploadRefused
 from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.image_formats import IMAGE_FORMATS
 
-ENDINGS = {
-    "image/jpeg": "jpg",
-    "image/png": "png",
-    "image/webp": "webp",
-    "image/gif": "gif",
-    "image/bmp": "bmp",
-    "image/tiff": "tiff",
-    "image/avif": "avif",
-    "image/heic": "heic",
-}
+ENDINGS = {media_type: each.endings[0] for each in IMAGE_FORMATS for media_type in each.media_types}
 
 
 class UploadSettings(BaseSettings):
@@ -163,7 +155,7 @@ class Uploads:
     def _key(self, content_type: str) -> str:
         if content_type not in ENDINGS:
             raise UploadRefused(f"content type {content_type!r}: one of {', '.join(ENDINGS)} may be uploaded")
-        return f"{self._settings.prefix}/{self._now():%Y/%m/%d}/{uuid4().hex}.{ENDINGS[content_type]}"
+        return f"{self._settings.prefix}/{self._now():%Y/%m/%d}/{uuid4().hex}{ENDINGS[content_type]}"
 
     def _uri(self, key: str) -> str:
         return f"s3://{self._bucket}/{key}"

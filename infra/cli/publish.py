@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sightstream.producers.job import PublishJob
     from sightstream.producers.request_template import RequestTemplate
     from sightstream.producers.settings import PublisherSettings
+    from sightstream.producers.sources.image_files import Skipped
     from sightstream.producers.sources.item import BulkSource
     from sightstream.schemas.wire.topics import TopicSettings
 
@@ -59,7 +60,11 @@ def publish(
 
     After an interruption, run the command again: nothing is published twice.
 
-    Exits 0 if everything was delivered, 1 if something failed, 2 on wrong use and 130 if interrupted.
+    Files of a folder or a prefix that are no images by their ending, or by their first bytes where they have none, are
+    skipped, counted and named.
+
+    Exits 0 if everything was delivered, 1 if something failed or there was nothing to publish, 2 on wrong use and 130
+    if interrupted.
     """
     from sightstream.infra.cli.publish_display import choose_display
     from sightstream.infra.settings import load
@@ -78,8 +83,11 @@ def publish(
     display = choose_display(found.size, plain=as_json or not sys.stderr.isatty())
     with _stop_on_signals(display) as asked_to_stop, display:
         interrupted = _run(_job(found, template, topics, settings, display, asked_to_stop), display, resume)
-    _report(display, source, topics.requests, as_json)
-    raise typer.Exit(INTERRUPTED if interrupted else 1 if display.progress.failed else 0)
+    _report(display, source, topics.requests, as_json, found.skipped)
+    nothing_taken = not display.progress.position
+    if nothing_taken and not interrupted:
+        display.say(f"there is nothing to publish in {source}")
+    raise typer.Exit(INTERRUPTED if interrupted else 1 if display.progress.failed or nothing_taken else 0)
 
 
 def _template(
@@ -186,11 +194,15 @@ def _run(job: PublishJob, display: Display, resume: bool) -> bool:
     return False
 
 
-def _report(display: Display, source: str, topic: str, as_json: bool) -> None:
+def _report(display: Display, source: str, topic: str, as_json: bool, skipped: Skipped) -> None:
+    from sightstream.schemas.wire.dead_letter import printable
+
+    if skipped.counts:
+        display.say(printable(f"skipped: {skipped}"))
     if not as_json:
         print(f"{topic}: {display.summary()}")
         return
     now, before = display.progress, display.before
     counts = {"delivered": now.delivered, "failed": now.failed}
     earlier = {"delivered_earlier": before.delivered, "failed_earlier": before.failed}
-    print(json.dumps({"source": source, "topic": topic, **counts, **earlier}))
+    print(json.dumps({"source": source, "topic": topic, **counts, **earlier, "skipped": skipped.counts}))

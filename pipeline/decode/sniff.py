@@ -5,18 +5,9 @@ from __future__ import annotations
 import struct
 
 from sightstream.pipeline.errors import Rejected
+from sightstream.schemas.image_formats import format_of
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 
-_MAGIC = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"GIF87a": "GIF",
-    b"GIF89a": "GIF",
-    b"II*\x00": "TIFF",
-    b"MM\x00*": "TIFF",
-    b"II+\x00": "TIFF",  # BigTIFF
-    b"MM\x00+": "TIFF",
-}
 _OTHERS = {  # in lower case
     **dict.fromkeys((b"<!doctype html", b"<html", b"<head", b"<body"), "HTML"),
     **dict.fromkeys((b"<?xml", b"<svg"), "XML or SVG"),
@@ -25,25 +16,18 @@ _OTHERS = {  # in lower case
     b"pk\x03\x04": "ZIP",
     b"%pdf-": "PDF",
     b"{": "JSON",
+    b"8bps": "PSD",
+    b"\0\0\1\0": "ICO",
+    b"\0\0\0\x0cjp  ": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
 }
-_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
-_AVIF_BRANDS = {b"avif", b"avis"}
-_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-MAX_BRANDS = 64
 
 
 def sniff(data: bytes) -> str:
     """Return the format. Raises Rejected if the pipeline does not accept it."""
-    for magic, kind in _MAGIC.items():
-        if data.startswith(magic):
-            return kind
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
-        return "BMP"
-    branded = _by_brand(data)
-    if branded is not None:
-        return branded
+    kind = format_of(data)
+    if kind is not None:
+        return kind
     guess = _looks_like(data)
     hint = f": it looks like {guess}" if guess else ""
     raise Rejected(Reason.NOT_AN_IMAGE, Stage.DECODE, f"not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC file{hint}")
@@ -53,17 +37,6 @@ def _looks_like(data: bytes) -> str | None:
     """Guess what the file is instead, for the one who has to find out why; None where nothing is known."""
     start = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return next((name for magic, name in _OTHERS.items() if start.startswith(magic)), None)
-
-
-def _by_brand(data: bytes) -> str | None:
-    """Return the format of a file in ISO's container, by the brands in its first box."""
-    if data[4:8] != b"ftyp":
-        return None
-    end = min(int.from_bytes(data[:4], "big"), 16 + 4 * MAX_BRANDS, len(data))
-    brands = {data[8:12], *(data[at : at + 4] for at in range(16, end - 3, 4))}
-    if brands & _AVIF_BRANDS:
-        return "AVIF"
-    return "HEIC" if brands & _HEIC_BRANDS else None
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:

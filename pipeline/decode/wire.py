@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from sightstream.pipeline.decode.limits import Limits
 from sightstream.pipeline.decode.tiles import arrangements
+from sightstream.schemas.image_formats import IMAGE_FORMATS
 from sightstream.schemas.wire.dead_letter import Reason
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
+FORMATS = tuple(each.name for each in IMAGE_FORMATS)
 REASONS = (Reason.NOT_AN_IMAGE, Reason.IMAGE_CORRUPT, Reason.TOO_MANY_PIXELS, Reason.UNUSABLE_SHAPE)
 
 _READY, _DECODED, _REJECTION, _MEMORY_SHORTAGE = range(1, 5)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sightstream.producers.errors import SourceError
+from sightstream.producers.sources.image_files import Skipped
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.lines import LineError, Lines
 from sightstream.producers.sources.requests import nested
@@ -28,6 +29,7 @@ class CsvFile:
 
     def __init__(self, path: Path, product_column: str = "product_id") -> None:
         self.location = path.resolve().as_uri()
+        self.skipped = Skipped()
         self.size: int | None = path.stat().st_size
         self._path = path
         self._product_column = product_column

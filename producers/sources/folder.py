@@ -1,18 +1,22 @@
-"""Reads a folder of images and its sub-folders: one request per file, by suffix; other and hidden files are skipped.
+"""Reads a folder of images and its sub-folders: one request per image, by ending; others are skipped and counted.
 
 The product id comes from the path (producers/sources/product_rule.py). Folders are read one at a time, in order of
-names, so memory holds the names of one folder and its parents. Links to files count as files; linked folders are
-skipped.
+names, so memory holds the names of one folder and its parents. Links to files count as files; linked folders and
+hidden files are skipped.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from sightstream.producers.sources.item import IMAGE_SUFFIXES, Item
+from sightstream.producers.sources.image_files import Skipped, is_image
+from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.product_rule import check_rule, product_of
+from sightstream.schemas.image_formats import START_BYTES
 
 
 class Folder:
@@ -22,6 +26,7 @@ class Folder:
         check_rule(product_from)
         self.location = path.resolve().as_uri()
         self.size: int | None = None
+        self.skipped = Skipped()
         self._root = path.resolve()
         self._product_from = product_from
 
@@ -36,12 +41,15 @@ class Folder:
             yield Item(self._relative(folder), b"unreadable", problem=f"the folder can't be read: {error.strerror}")
             return
         for entry in entries:
+            path = Path(entry.path)
             if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._walk(Path(entry.path))
-            elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
-                yield self._item(Path(entry.path))
+                self.skipped.add("hidden", self._relative(path))
+            elif entry.is_dir(follow_symlinks=False):
+                yield from self._walk(path)
+            elif path.is_dir():
+                self.skipped.add("linked folders", self._relative(path))
+            elif is_image(self._relative(path), partial(_start, path), self.skipped):
+                yield self._item(path)
 
     def _item(self, path: Path) -> Item:
         relative = self._relative(path)
@@ -57,3 +65,13 @@ class Folder:
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
+
+
+def _start(path: Path) -> bytes:
+    """Return the first bytes of a file; none of one that can't be read, or of a pipe, which might block."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    with os.fdopen(handle, "rb") as file:
+        return file.read(START_BYTES) if stat.S_ISREG(os.fstat(handle).st_mode) else b""

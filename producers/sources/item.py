@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+from sightstream.producers.sources.image_files import Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,14 @@ class Item:
 
 
 class BulkSource(Protocol):
-    """A bulk input. `location` is the same in every run; `size` is its length in bytes where that is known."""
+    """A bulk input. `location` is the same in every run; `size` is its length in bytes where that is known.
+
+    `skipped` counts the files that were passed over so far.
+    """
 
     location: str
     size: int | None
+    skipped: Skipped
 
     def items(self) -> Iterator[Item]:
         """Yield every entry, in an order that repeats. Raises SourceError when the source can't be read."""

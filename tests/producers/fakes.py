@@ -10,6 +10,7 @@ from typing import Any
 
 from sightstream.producers.errors import Superseded
 from sightstream.producers.progress import Progress
+from sightstream.producers.sources.image_files import Skipped
 from sightstream.producers.sources.item import Item
 from sightstream.producers.transactional_sink import Record
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
@@ -133,6 +134,7 @@ class ListSource:
     entries: list[Item]
     location: str = "list"
     size: int | None = None
+    skipped: Skipped = field(default_factory=Skipped)
 
     def items(self) -> Iterator[Item]:
         return iter(self.entries)

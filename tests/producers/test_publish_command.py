@@ -102,7 +102,10 @@ def test_a_folder(publish: Publish, runtime: LocalRuntime, topics: TopicSettings
     for name in ("p1/a.jpg", "p1/b.png", "p2/c 1.webp"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes(b"image")
-    assert publish(tmp_path / "in").returncode == 0
+    (tmp_path / "in" / "p1" / "notes.txt").touch()
+    done = publish(tmp_path / "in")
+    assert done.returncode == 0
+    assert "skipped: 1 .txt (p1/notes.txt)" in done.stderr
     found = requests_on(runtime.kafka_settings, topics.requests)
     assert {(request.product_id, request.all_images[0].uri) for request in found} == {
         ("p1", (tmp_path / "in/p1/a.jpg").as_uri()),
@@ -111,17 +114,29 @@ def test_a_folder(publish: Publish, runtime: LocalRuntime, topics: TopicSettings
     }
 
 
+def test_a_folder_without_images_ends_with_1_and_says_so(publish: Publish, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.psd").touch()
+    done = publish(tmp_path / "in", "--json")
+    assert done.returncode == 1
+    assert "there is nothing to publish in" in done.stderr
+    assert json.loads(done.stdout)["skipped"] == {".psd": 1}
+
+
 def test_an_s3_prefix(
     publish: Publish, runtime: LocalRuntime, topics: TopicSettings, s3_client: Any, bucket: str
 ) -> None:
-    for key in ("in/p1/a.jpg", "in/p2/b é.png", "in/p2/notes.txt", "elsewhere/c.jpg"):
+    for key in ("in/p1/a.jpg", "in/p2/b é.png", "in/p2/notes.txt", "in/p2/text", "elsewhere/c.jpg"):
         s3_client.put_object(Bucket=bucket, Key=key, Body=b"image")
+    s3_client.put_object(Bucket=bucket, Key="in/p3/picture", Body=b"GIF89a" + bytes(1000))
     done = publish(f"s3://{bucket}/in/")
     assert done.returncode == 0, done.stderr
+    assert "skipped: 1 .txt (in/p2/notes.txt); 1 without an ending (in/p2/text)" in done.stderr
     found = requests_on(runtime.kafka_settings, topics.requests)
     assert {(request.product_id, request.all_images[0].uri) for request in found} == {
         ("p1", f"s3://{bucket}/in/p1/a.jpg"),
         ("p2", f"s3://{bucket}/in/p2/b é.png"),
+        ("p3", f"s3://{bucket}/in/p3/picture"),
     }
     missing = publish(f"s3://{bucket}-none/")
     assert missing.returncode == 1

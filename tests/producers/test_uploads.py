@@ -106,7 +106,7 @@ def test_keys_are_random_and_end_as_their_type() -> None:
     uploads = Uploads(settings())
     found = [uploads.presign_post(kind) for kind in ENDINGS for _ in range(2)]
     assert len({upload.uri for upload in found}) == len(found)
-    assert {upload.uri.rpartition(".")[2] for upload in found} == set(ENDINGS.values())
+    assert {"." + upload.uri.rpartition(".")[2] for upload in found} == set(ENDINGS.values())
     assert all(upload.uri.startswith("s3://shop/uploads/") for upload in found)
 
 

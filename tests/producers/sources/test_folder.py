@@ -10,6 +10,7 @@ import pytest
 from sightstream.producers.errors import BadItem, SourceError
 from sightstream.producers.sources.folder import Folder
 from sightstream.producers.sources.requests import build_request
+from sightstream.schemas.image_formats import IMAGE_ENDINGS
 from sightstream.schemas.wire.options import AnalysisOptions
 from tests.producers.fakes import NOW
 
@@ -29,6 +30,39 @@ def products(root: Path, rule: str = "parent") -> dict[str, str]:
 def test_images_are_found_by_suffix_in_order_and_the_rest_is_passed_over(tmp_path: Path) -> None:
     fill(tmp_path, "b/2.JPG", "b/1.png", "a/c/3.webp", "z.tiff", "notes.txt", ".hidden/x.jpg", "b/.thumb.jpg", "jpg")
     assert list(products(tmp_path)) == ["a/c/3.webp", "b/1.png", "b/2.JPG", "z.tiff"]
+
+
+def test_every_format_of_the_list_is_taken_by_any_of_its_endings(tmp_path: Path) -> None:
+    names = sorted(f"p/{number}{ending.upper()}" for number, ending in enumerate(sorted(IMAGE_ENDINGS)))
+    fill(tmp_path, *names)
+    assert sorted(products(tmp_path)) == names
+    assert {".heic", ".avif", ".jfif", ".jpe", ".mpo"} <= IMAGE_ENDINGS
+
+
+def test_a_file_without_an_ending_is_looked_into(tmp_path: Path) -> None:
+    fill(tmp_path, "p/a", "p/b")
+    (tmp_path / "p" / "a").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
+    os.mkfifo(tmp_path / "p" / "pipe")
+    folder = Folder(tmp_path)
+    assert [item.location for item in folder.items()] == ["p/a"]
+    assert folder.skipped.counts == {"without an ending": 2}
+
+
+def test_what_is_skipped_is_counted_and_named(tmp_path: Path) -> None:
+    root = fill(tmp_path / "root", "a.jpg", "b.TXT", "c.txt", "d.txt", "e.txt", "f.psd", ".DS_Store", "g/.hidden/x.jpg")
+    (root / "loop").symlink_to(root)
+    (root / "itself").symlink_to(root / "itself")
+    folder = Folder(root)
+    assert [item.location for item in folder.items()] == ["a.jpg"]
+    assert folder.skipped.counts == {".txt": 4, "hidden": 2, ".psd": 1, "linked folders": 1, "without an ending": 1}
+    assert str(folder.skipped).startswith("4 .txt (b.TXT, c.txt, d.txt, ...); 2 hidden (.DS_Store, g/.hidden); 1 .psd")
+
+
+def test_many_kinds_are_counted_together(tmp_path: Path) -> None:
+    folder = Folder(fill(tmp_path, *(f"a.{number}x" for number in range(300))))
+    assert list(folder.items()) == []
+    assert len(folder.skipped.counts) <= 21
+    assert sum(folder.skipped.counts.values()) == 300
 
 
 def test_the_product_is_the_parent_directory_or_at_the_top_the_stem(tmp_path: Path) -> None:

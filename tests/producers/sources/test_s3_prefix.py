@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,15 @@ class Listing:
         self.pages = pages
         self.asked: dict[str, str] = {}
         self.etag: str | None = None
+        self.starts: dict[str, bytes] = {}
+        self.reads: list[tuple[str, str]] = []
+
+    def get_object(self, **asked: str) -> dict[str, Any]:
+        key = asked["Key"].rpartition("/")[2]
+        if key not in self.starts:
+            raise ClientError({"Error": {"Code": "InvalidRange"}}, "GetObject")
+        self.reads.append((asked["Key"], asked["Range"]))
+        return {"Body": io.BytesIO(self.starts[key])}
 
     def get_paginator(self, name: str) -> Listing:
         assert name == "list_objects_v2"
@@ -30,7 +40,9 @@ class Listing:
         for page in self.pages:
             if isinstance(page, Exception):
                 raise page
-            contents = [{"Key": key, "ETag": self.etag or f'"{key}"', "Size": 9} for key in page]
+            contents = [
+                {"Key": key, "ETag": self.etag or f'"{key}"', "Size": 0 if key.endswith("/") else 9} for key in page
+            ]
             yield {"Contents": contents} if page else {}
 
 
@@ -45,6 +57,15 @@ def test_every_page_is_listed_and_other_objects_are_passed_over() -> None:
         ("s3://shop/in/p2/b 1.PNG", "p2"),
         ("s3://shop/in/c.jpg", "c"),
     ]
+
+
+def test_an_object_without_an_ending_is_looked_into_and_the_rest_is_counted() -> None:
+    listing = Listing(["in/a.heic", "in/b", "in/c", "in/d", "in/e.txt"])
+    listing.starts = {"b": b"GIF89a" + bytes(300), "c": b"<html>"}
+    found = S3Prefix("s3://shop/in/", S3Settings(), client=listing)
+    assert [item.location for item in found.items()] == ["in/a.heic", "in/b"]
+    assert listing.reads == [("in/b", "bytes=0-271"), ("in/c", "bytes=0-271")]
+    assert found.skipped.counts == {"without an ending": 2, ".txt": 1}
 
 
 def test_the_path_starts_at_the_prefixes_last_slash() -> None:
