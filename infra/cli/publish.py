@@ -84,10 +84,10 @@ def publish(
     with _stop_on_signals(display) as asked_to_stop, display:
         interrupted = _run(_job(found, template, topics, settings, display, asked_to_stop), display, resume)
     _report(display, source, topics.requests, as_json, found.skipped)
-    nothing_taken = not display.progress.position
-    if nothing_taken and not interrupted:
+    is_empty = not display.progress.position
+    if is_empty and not interrupted:
         display.say(f"there is nothing to publish in {source}")
-    raise typer.Exit(INTERRUPTED if interrupted else 1 if display.progress.failed or nothing_taken else 0)
+    raise typer.Exit(INTERRUPTED if interrupted else 1 if display.progress.failed or is_empty else 0)
 
 
 def _template(
