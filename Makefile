@@ -2,9 +2,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3 || echo python3)
 BIN := .venv/bin
 ARGS ?=
+WORKERS ?= 2
 SEED ?= 1
 MINUTES ?= 30
 REPORT ?= build/soak.json
+# Whole files, in the order of tests/conftest.py.
+PARALLEL := --dist loadfile --no-loadscope-reorder
 # Some machines set it. The tests start hundreds of processes, and each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -13,17 +16,17 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: setup ## Send real images through a real Kafka and a real S3 to real answers; ARGS=--keep leaves it all running.
 	@$(BIN)/sightstream demo $(ARGS)
 
-test: ## Run all that CI runs: format, lint, types and all tests but soak; two test files at a time, as most wait.
+test: ## Run all that CI runs: format, lint, types and all tests but soak; WORKERS=2 test files at a time, as most wait.
 	@$(MAKE) --no-print-directory -j 2 lint tests
 
 tests: setup ## Run all tests but soak, without format, lint and types.
-	$(BIN)/pytest -n 2 --dist loadfile -m "not soak" $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) $(PARALLEL) -m "not soak" $(ARGS)
 
 check: ## Run format, lint, types and the fast tests, in a minute: no Kafka, no S3, no slow ones.
 	@$(MAKE) --no-print-directory -j 2 lint fast
 
 fast: setup ## Run the fast tests alone.
-	$(BIN)/pytest -n 2 --dist loadfile -m "not real and not slow and not soak" $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) $(PARALLEL) -m "not real and not slow and not soak" $(ARGS)
 
 soak: setup ## Run the tests marked soak, then break a cluster in every way: SEED=1 MINUTES=30 REPORT=build/soak.json
 	$(BIN)/pytest -m soak

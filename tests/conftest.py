@@ -28,6 +28,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return any(f"\npytestmark = pytest.mark.{mark}\n" in source for mark in left_out) or None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, those that wait between those that compute; short ones fill up the end.
+
+    The tests of a file stay together, and in their order.
+    """
+    marked = {mark: {item.path for item in items if item.get_closest_marker(mark)} for mark in ("real", "slow")}
+    waiting, computing = marked["real"], marked["slow"] - marked["real"]
+    short = {item.path for item in items} - waiting - computing
+    order: dict[Path, float] = {}
+    for start, files in ((0, waiting), (0, computing), (1, short)):
+        order |= {path: start + number / len(files) for number, path in enumerate(sorted(files))}
+    items.sort(key=lambda item: order[item.path])
+
+
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRuntime]:
     """One broker and one object store. Tests that break either start a LocalRuntime of their own."""

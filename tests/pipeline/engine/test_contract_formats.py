@@ -30,7 +30,6 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "simulated": lambda: build_engine(SIMULATED, lambda: None),
     "simulated in a host": lambda: EngineHost(SIMULATED),
     "generate": lambda: build_engine(GENERATE, lambda: None),
-    "generate in a host": lambda: EngineHost(GENERATE),
     "slots": lambda: build_engine(SLOTS, lambda: None),
     "guided slots in a host": lambda: EngineHost(SLOTS.model_copy(update={"guided_sections": True})),
 }
