@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 from confluent_kafka.admin import AdminClient
 
@@ -24,7 +25,8 @@ from sightstream.schemas.connections.s3_client import s3_client
 from sightstream.schemas.wire.dead_letter import RecordId
 from tests.faults.checker import violations
 from tests.faults.cluster import Cluster
-from tests.faults.counting_worker import LOG_VARIABLE
+from tests.faults.faulty_worker import ARMED
+from tests.faults.gated_engine import INFERRED
 from tests.faults.harness import ROOT, WorkerHarness, wait_for
 from tests.faults.history import Fault, History
 from tests.faults.network import Network
@@ -40,6 +42,16 @@ WORK_LEFT = 400  # requests at each fault; some faults last for long
 # What a worker committed just before a fault can reach the reader a moment after it, and is no recovery.
 STILL_ARRIVING_S = 0.5
 BUCKET = "fault-images"
+EMBEDDED_SETTINGS: dict[str, object] = {
+    "engine_kind": "slots",
+    "engine_checkpoint": ROOT / "infra" / "lab" / "demo_model" / "checkpoint",
+    "engine_device": "cpu",
+    "engine_threads": 1,
+    "engine_hang_timeout_s": 60,
+}
+LOADING_S = 30  # until the embedded model answers, on a machine that runs several
+
+EngineName = Literal["simulated", "embedded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,7 @@ class FaultRun:
     random: Random
     uses_s3: bool = False
     surroundings: Surroundings = field(default_factory=Surroundings)
+    engine: EngineName = "simulated"
     settings: dict[str, object] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -86,14 +99,14 @@ class FaultRun:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
-        self.inference_log = self.folder / "inferences"
-        self.inference_log.touch()
+        self.events = self.folder / "events"
+        self.events.touch()
+        self.armed = self.folder / "armed"
         store_disk = self.surroundings.store_disk
         self.database = (store_disk.path if store_disk else self.folder) / f"{self.folder.name}.db"
         self.harness = WorkerHarness(self.cluster.kafka_settings, self.cluster.create_topics(), self.folder)
-        self.harness.program = ("tests.faults.counting_worker",)
         clock = self.surroundings.clock
-        self.harness.environment = {LOG_VARIABLE: str(self.inference_log)} | (clock.environment if clock else {})
+        self.harness.environment = {ARMED: str(self.armed)} | (clock.environment if clock else {})
         s3 = self.cluster.s3_settings
         secret = s3.secret_access_key.get_secret_value() if s3.secret_access_key else ""
         self.harness.settings = {
@@ -107,15 +120,18 @@ class FaultRun:
             "fetch_connect_timeout_s": 1,
             "fetch_total_timeout_s": 2,
             "worker_breaker_probe_s": 0.5,
+            **(EMBEDDED_SETTINGS if self.engine == "embedded" else {}),
             **self.settings,
         }
         self.store: subprocess.Popen[bytes] | None = None
 
     # --- the parts ----------------------------------------------------------------------------------------
 
-    def start_worker(self, name: str | None = None) -> str:
-        """Start a worker and return its name."""
+    def start_worker(self, name: str | None = None, *faults: str) -> str:
+        """Start a worker and return its name. Its faults, such as `kill@after_offsets`, wait until it is `armed`."""
         name = name or f"w{len(self.harness.workers)}"
+        gate = self.folder / "gate"  # nothing is held
+        self.harness.program = ("tests.faults.faulty_worker", str(gate), str(self.events), "0", *faults)
         self.workers[name] = self.harness.start_worker(name)
         return name
 
@@ -169,8 +185,12 @@ class FaultRun:
 
         def each(number: int) -> dict[str, object]:
             seconds = self.random.choice((0.01, 0.03, 0.1)) if self.random.random() < 0.95 else 0.6
-            question = f"{SECONDS}{seconds} r{number:06}"
-            return {"question": question, "image": {"uri": self.random.choice(images)}}
+            max_tokens = max(1, round(seconds * 100))  # of the embedded model
+            return {
+                "question": f"{SECONDS}{seconds} r{number:06}",
+                "image": {"uri": self.random.choice(images)},
+                "options": {"max_tokens": max_tokens},
+            }
 
         self.harness.publish(count, products, each)
 
@@ -234,9 +254,14 @@ class FaultRun:
 
     def _in_flight(self, workers: int) -> int:
         """Count what was computed and is not committed yet, and what those workers may have in their hands."""
-        computed = len(set(self.inference_log.read_text().split()))
+        computed = len(set(self._inferred()))
         answered = sum(sighting.outcome.reason is None for sighting in self.harness.reader.sightings)
         return max(0, computed - answered) + workers * MAX_IN_FLIGHT
+
+    def _inferred(self) -> list[str]:
+        """Return the last word of each question that was answered, the request's name."""
+        events = self.events.read_text().splitlines()
+        return [event.rsplit(" ", 1)[-1] for event in events if event.startswith(INFERRED)]
 
     def note(self, mark: Mark, limit_s: float | None = RECOVERY_LIMIT_S, since_ms: int | None = None) -> None:
         """Wait until the outcomes of every partition that was hit go on, and note how long that took.
@@ -244,6 +269,8 @@ class FaultRun:
         Counted from the mark, or from `since_ms` where the fault lasts.
         """
         start_ms = since_ms or mark.at_ms
+        if limit_s is not None and self.engine == "embedded":
+            limit_s += LOADING_S
         found = self._wait_for_recovery(mark, start_ms, (limit_s or 0) + 60)
         self.faults.append(replace(mark.fault, recovery_s=found, recovery_limit_s=limit_s))
 
@@ -296,7 +323,7 @@ class FaultRun:
 
     def history(self) -> History:
         found = self.harness.history()
-        counts = Counter(self.inference_log.read_text().split())
+        counts = Counter(self._inferred())
         rows = self._rows(len(found.outcomes)) if self.store is not None else None
         return replace(found, rows=rows, inferences=counts, faults=tuple(self.faults))
 

@@ -7,6 +7,8 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import psutil
 from PIL import Image
@@ -17,6 +19,15 @@ from tests.faults.fault_run import BROKER_RECOVERY_LIMIT_S, SESSION_S, WORK_LEFT
 from tests.faults.harness import wait_for
 
 Inject = Callable[[FaultRun], None]
+
+# Of a commit, in order.
+POINTS = {
+    "before_produce": "before its records",
+    "after_produce": "behind its records",
+    "after_offsets": "behind its offsets",
+    "in_commit": "within its commit",
+}
+BROKEN_IMAGES = 12  # of as many products, so that each partition has some
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,26 @@ def kill_worker(run: FaultRun) -> None:
     process.wait()
     run.start_worker(name if run.random.random() < 0.5 else None)
     run.note(mark)
+
+
+def kill_within_a_commit(run: FaultRun, point: str) -> None:
+    """Let one more worker join, and kill it at a named point of its commit."""
+    run.armed.unlink(missing_ok=True)
+    name = run.start_worker(None, f"kill@{point}")
+    run.wait_for_owners([name])
+    mark = run.mark(f"kill -9 of a worker {POINTS[point]}", run.partitions_of(name), hit=1)
+    # Among the records of the commit there is a dead letter, of whichever partition.
+    run.publish_poison(images=[broken_image(run).as_uri()] * BROKEN_IMAGES)
+    run.armed.touch()
+    process = run.workers.pop(name)
+    assert process.wait(120) == -signal.SIGKILL, run.harness.logs()[-4000:]
+    run.note(mark, since_ms=int(time.time() * 1000))
+
+
+def broken_image(run: FaultRun) -> Path:
+    broken = run.folder / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    return broken
 
 
 def freeze_worker(run: FaultRun) -> None:
@@ -236,12 +267,11 @@ def fill_store_disk(run: FaultRun) -> None:
 
 def publish_poison(run: FaultRun) -> None:
     """One image in a hundred kills or hangs the engine, or can't be decoded: only it becomes a dead letter."""
-    bomb, broken = run.folder / "bomb.png", run.folder / "broken.png"
+    bomb = run.folder / "bomb.png"
     if not bomb.exists():
         Image.new("1", (20_000, 20_000)).save(bomb)
-        broken.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     mark = run.mark("poison, 1 %", hit=0)
-    for question, image in ((CRASH, bomb), (HANG, broken)) * 2:
+    for question, image in ((CRASH, bomb), (HANG, broken_image(run))) * 2:
         run.publish_poison([question], [image.as_uri()])
         run.publish(200)
     run.note(mark, limit_s=None)
@@ -267,6 +297,10 @@ def pause_until(since_ms: int, seconds: float) -> None:
 
 KINDS: dict[str, FaultKind] = {
     "F1": FaultKind("kill -9 of a worker", kill_worker),
+    **{
+        f"F1{letter}": FaultKind(f"kill -9 of a worker {where}", partial(kill_within_a_commit, point=point))
+        for letter, (point, where) in zip("abcd", POINTS.items(), strict=True)
+    },
     "F2": FaultKind("SIGSTOP of a worker past its session", freeze_worker),
     "F3": FaultKind("SIGTERM, rolling", restart_workers),
     "F4": FaultKind("a storm of rebalances", rebalance_storm),
@@ -283,6 +317,6 @@ KINDS: dict[str, FaultKind] = {
     "F9a": FaultKind("the disk of a broker full", fill_disk, frozenset({"disk"})),
     "F9b": FaultKind("the disk of the store full", fill_store_disk, frozenset({"store_disk"})),
     "F10": FaultKind("the wall clock moved an hour", move_clock, frozenset({"clock"})),
-    "F11a": FaultKind("poison, 1 %", publish_poison),
+    "F11a": FaultKind("poison, 1 %", publish_poison, frozenset({"simulated"})),
     "F11b": FaultKind("SIGKILL of a worker's child", kill_children),
 }

@@ -35,19 +35,21 @@ FLUSH_TIMEOUT_S = 10
 class Faults:
     """The faults of this process, one after the other; the clients report each step to it.
 
-    A fault is `ACTION@POINT`. The first one waits until `records` records were produced in all. `log` gets a line for
-    each event that a test waits for.
+    A fault is `ACTION@POINT`. The first one waits until `records` records were produced in all, and all wait until the
+    file `armed` exists, if one is given. `log` gets a line for each event that a test waits for.
     """
 
-    def __init__(self, faults: list[str], records: int, log: Path) -> None:
+    def __init__(self, faults: list[str], records: int, log: Path, armed: Path | None = None) -> None:
         self._pending = deque(fault.split("@") for fault in faults)
-        self._records, self._log = records, log
+        self._records, self._log, self._armed = records, log, armed
         self._producers: list[FaultyProducer] = []
         self._produced = self._in_transaction = 0
         self._has_dead_letter = False
 
     def is_next(self, point: str) -> bool:
-        return bool(self._pending) and self._pending[0][1] == point and self._produced >= self._records
+        if not self._pending or self._pending[0][1] != point or self._produced < self._records:
+            return False
+        return self._armed is None or self._armed.exists()
 
     def reach(self, point: str) -> None:
         """Act if this is the point. Raises what the action raises."""

@@ -3,16 +3,20 @@
     python -m tests.faults.faulty_worker GATE LOG RECORDS [ACTION@POINT ...]
 
 GATE is the file that opens the gate, LOG receives a line per event. RECORDS is how many records the worker produces
-before the first fault; see faulty_clients.py for the actions and points.
+before the first fault; see faulty_clients.py for the actions and points. Where FAULTS_ARMED names a file in the
+environment, no fault happens before that file is there.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
 
 from tests.faults import gated_engine
+
+ARMED = "FAULTS_ARMED"
 
 
 def run(gate: str, log: str, records: str, *faults: str) -> None:
@@ -22,7 +26,8 @@ def run(gate: str, log: str, records: str, *faults: str) -> None:
     from sightstream.pipeline.engine.host import EngineHost
     from tests.faults.faulty_clients import Faults, FaultyConsumer, FaultyProducer
 
-    FaultyProducer.faults = FaultyConsumer.faults = Faults(list(faults), int(records), Path(log))
+    armed = Path(os.environ[ARMED]) if ARMED in os.environ else None
+    FaultyProducer.faults = FaultyConsumer.faults = Faults(list(faults), int(records), Path(log), armed)
     vars(transactions)["Producer"] = FaultyProducer
     vars(worker)["Consumer"] = FaultyConsumer
     vars(build)["EngineHost"] = partial(

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 from confluent_kafka import KafkaException
 
@@ -26,7 +27,7 @@ from sightstream.infra.runtime.errors import RuntimeFailedError
 from tests.faults import network, wall_clock
 from tests.faults.checker import VOID
 from tests.faults.cluster import Cluster
-from tests.faults.fault_run import FaultRun, Surroundings
+from tests.faults.fault_run import EngineName, FaultRun, Surroundings
 from tests.faults.faults import KINDS
 from tests.faults.network import BROKERS
 from tests.faults.schedule import alone, mixed
@@ -49,7 +50,9 @@ class Options:
     seed: int
     minutes: float
     only: tuple[str, ...]
+    requests: int
     mix_requests: int
+    engine: EngineName
     report: Path
     folder: Path
 
@@ -63,7 +66,7 @@ class Soak:
     surroundings: Surroundings
 
     def allows(self, fault: str) -> bool:
-        return KINDS[fault].needs - {"s3"} <= self.surroundings.parts
+        return KINDS[fault].needs - {"s3"} <= self.surroundings.parts | {self.options.engine}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,13 +105,13 @@ def _parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=30, help="for the mix, beside the faults alone")
     parser.add_argument("--only", nargs="*", default=[], help="faults by number, such as F1 F5a; mix for the mix")
+    parser.add_argument("--requests", type=int, default=REQUESTS_ALONE, help="for each fault alone")
     parser.add_argument("--mix-requests", type=int, default=MIX_REQUESTS)
+    parser.add_argument("--engine", choices=get_args(EngineName), default="simulated")
     parser.add_argument("--report", type=Path, default=Path("build/soak.json"))
     parser.add_argument("--folder", type=Path, default=Path("build/soak"))
     given = parser.parse_args(arguments)
-    return Options(
-        given.seed, given.minutes, tuple(given.only), given.mix_requests, given.report, given.folder.resolve()
-    )
+    return Options(**vars(given) | {"only": tuple(given.only), "folder": given.folder.resolve()})
 
 
 def _rows(soak: Soak) -> Iterator[Row]:
@@ -127,7 +130,7 @@ def _alone(soak: Soak, fault: str) -> Row:
     kind, seed = KINDS[fault], soak.options.seed
     for attempt in range(ATTEMPTS):
         with _run(soak, f"{fault}-{attempt}", Random(f"{seed} {fault} {attempt}"), "s3" in kind.needs) as run:
-            run.publish(REQUESTS_ALONE)
+            run.publish(soak.options.requests)
             broken = _inject(run, fault)
             row = _judge(run, f"{fault} {kind.name}", attempt, broken)
         if not _is_void(row):
@@ -147,7 +150,7 @@ def _mix(soak: Soak) -> Row:
     start = time.monotonic()
     broken: list[str] = []
     with _run(soak, "mix", Random(f"{options.seed} mix"), uses_s3) as run:
-        run.publish(REQUESTS_ALONE)
+        run.publish(options.requests)
         for step in mixed(options.seed, faults):
             passed = (time.monotonic() - start) / (options.minutes * 60)
             if broken or passed > 1:
@@ -167,7 +170,8 @@ def _publish_until(run: FaultRun, count: int) -> None:
 
 @contextmanager
 def _run(soak: Soak, name: str, random: Random, uses_s3: bool) -> Iterator[FaultRun]:
-    run = FaultRun(soak.cluster, soak.options.folder / name, random, uses_s3, soak.surroundings)
+    options = soak.options
+    run = FaultRun(soak.cluster, options.folder / name, random, uses_s3, soak.surroundings, options.engine)
     try:
         run.start_store()
         for _ in range(WORKERS):
