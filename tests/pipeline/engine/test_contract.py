@@ -11,13 +11,22 @@ from random import Random
 import pytest
 
 from sightstream.infra.lab.demo_model.pictures import draw, sample_spec
+from sightstream.pipeline.build import build_flow
+from sightstream.pipeline.constraints.value import parse_value
+from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.engine.build import build_engine
 from sightstream.pipeline.engine.host import EngineHost
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Cancelled
+from sightstream.pipeline.fetch.settings import FetchSettings
+from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixels
+from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.options import AnalysisOptions
+from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.result_v2 import ImageResultV2
+from tests.consumers.outcomes import NOON
 from tests.pipeline.engine.model_server import running_model_server
 
 pytestmark = pytest.mark.slow
@@ -160,3 +169,55 @@ def test_a_server_is_shown_the_same_picture_and_question(remote: EngineSettings)
         engine.stop()
     assert answers[0] == answers[1]
     assert len({completion_of(FinishedJob(number, outcome)).text for number, outcome in answers[0].items()}) > 2
+
+
+COLOUR = {
+    "type": "object",
+    "properties": {"colour": {"type": "string", "maxLength": 20}},
+    "required": ["colour"],
+    "additionalProperties": False,
+}
+QUESTIONS = [
+    {"id": "prose", "text": "What is it?"},
+    {"id": "kind", "text": "What is it?", "response_format": {"type": "choice", "choices": ["mug", "shirt"]}},
+    {
+        "id": "colour",
+        "text": "Which colour?",
+        "response_format": {"type": "json_schema", "json_schema": {"name": "colour", "schema": COLOUR}},
+        "reasoning": True,
+    },
+    {"id": "never", "text": "Which mug?", "when": {"question": "prose", "in": ["no such answer"]}},
+]
+
+
+def test_questions_to_a_server_that_ignores_formats_end_as_what_they_are(
+    remote: EngineSettings, tmp_path: Path
+) -> None:
+    """`transformers serve` knows neither `response_format` nor log-probabilities: the check alone tells what fits."""
+    picture = tmp_path / "picture.png"
+    draw(sample_spec(Random(1), "train")).save(picture)
+    fields = {"request_id": "r", "product_id": "p", "image": {"uri": picture.as_uri()}, "questions": QUESTIONS}
+    request = ImageRequest.model_validate(fields | {"submitted_at": NOON, "options": {"max_tokens": 64}})
+    prose, *constrained, never = _result(request, remote, tmp_path).answers
+    assert (prose.status, never.status) == ("answered", "skipped")
+    assert prose.sections is not None
+    for question, answer in zip(request.all_questions[1:3], constrained, strict=True):
+        fits = parse_value(question.response_format, answer.raw_text).valid
+        assert (answer.status, answer.valid) == (("answered", True) if fits else ("invalid", False))
+        assert answer.confidence.kind == "none"
+        assert bool(answer.reasoning) == question.reasons
+
+
+def _result(request: ImageRequest, engine: EngineSettings, file_root: Path) -> ImageResultV2:
+    fetch = FetchSettings(file_roots=(file_root,))
+    flow = build_flow(FlowSettings(), fetch, S3Settings(), DecodeSettings(processes=1), engine)
+    try:
+        flow.submit("ticket", request)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            for outcome in flow.collect(0.5):
+                assert isinstance(outcome.result, ImageResultV2), outcome.result
+                return outcome.result
+        raise AssertionError("no result")
+    finally:
+        flow.stop()
