@@ -9,11 +9,11 @@ from tests.faults.deadly_engine import build_deadly_engine
 
 
 def run() -> None:
+    from sightstream.infra import flow
     from sightstream.infra.cli.app import main
-    from sightstream.pipeline import build
-    from sightstream.pipeline.engine.host import EngineHost
+    from sightstream.pipeline.build import build_flow
 
-    vars(build)["EngineHost"] = partial(EngineHost, factory=build_deadly_engine)
+    vars(flow)["build_flow"] = partial(build_flow, engine_factory=build_deadly_engine)
     sys.argv = ["sightstream", "worker"]
     main()
 

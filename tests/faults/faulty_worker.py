@@ -21,18 +21,17 @@ ARMED = "FAULTS_ARMED"
 
 def run(gate: str, log: str, records: str, *faults: str) -> None:
     from sightstream.consumers.worker import transactions, worker
+    from sightstream.infra import flow
     from sightstream.infra.cli.app import main
-    from sightstream.pipeline import build
-    from sightstream.pipeline.engine.host import EngineHost
+    from sightstream.pipeline.build import build_flow
     from tests.faults.faulty_clients import Faults, FaultyConsumer, FaultyProducer
 
     armed = Path(os.environ[ARMED]) if ARMED in os.environ else None
     FaultyProducer.faults = FaultyConsumer.faults = Faults(list(faults), int(records), Path(log), armed)
     vars(transactions)["Producer"] = FaultyProducer
     vars(worker)["Consumer"] = FaultyConsumer
-    vars(build)["EngineHost"] = partial(
-        EngineHost, factory=partial(gated_engine.build_gated_engine, Path(gate), Path(log))
-    )
+    engine_factory = partial(gated_engine.build_gated_engine, Path(gate), Path(log))
+    vars(flow)["build_flow"] = partial(build_flow, engine_factory=engine_factory)
     sys.argv = ["sightstream", "worker"]
     main()
 
