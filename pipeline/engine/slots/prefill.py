@@ -26,7 +26,7 @@ from sightstream.pipeline.engine.slots.transfer import copy_numbers, copy_to_dev
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
 
 GRAPH_ROWS = (1, 2, MAX_GROUP)
-GRAPH_TOKENS = (64, 128, 256, MAX_GROUP_TOKENS // MAX_GROUP)
+GRAPH_TOKENS = (32, 48, 64, 128, 256, MAX_GROUP_TOKENS // MAX_GROUP)  # a short prompt's padding costs arithmetic
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ def rotate_store_all(
 
 
 @triton.jit
-def _add_block(query, key, value, seen, scale, value_scale, best, total, mean):
-    """Add a block of keys to an online softmax."""
+def add_block(query, key, value, seen, scale, value_scale, best, total, mean):
+    """Called by kernels: adds a block of keys to an online softmax."""
     score = tl.where(seen, tl.dot(query, tl.trans(key)) * scale, -1e30)
     better = tl.maximum(best, tl.max(score, 1))
     part = tl.where(seen, tl.exp2(score - better[:, None]), 0.0)
@@ -72,7 +72,7 @@ def _attend_prompts(
         value = tl.load(qkv + key_at + HEADS * WIDTH, mask=known[:, None], other=0.0)
         mask_at = (start + token[:, None]) * tokens + other[None, :]
         seen = tl.load(mask + mask_at, mask=in_prompt[:, None] & known[None, :], other=0) != 0
-        best, total, mean = _add_block(query, key, value, seen, scale, 1.0, best, total, mean)
+        best, total, mean = add_block(query, key, value, seen, scale, 1.0, best, total, mean)
     mean /= tl.maximum(total, 1e-30)[:, None]
     out_at = ((start + token[:, None]) * QUERY + query_head[:, None]) * WIDTH + column[None, :]
     tl.store(out + out_at, mean.to(out.dtype.element_ty), mask=in_prompt[:, None])
@@ -137,7 +137,7 @@ def _attend_images(
             if SCALED:
                 key, value = key.to(tl.float16), value.to(tl.float16)
             seen = in_page[None, :] & (index[None, :] < left[:, None])
-            best, total, mean = _add_block(query, key, value, seen, scale * key_scale, value_scale, best, total, mean)
+            best, total, mean = add_block(query, key, value, seen, scale * key_scale, value_scale, best, total, mean)
     mean /= tl.maximum(total, 1e-30)[:, None]
     tl.store(out + at, mean.to(out.dtype.element_ty), mask=in_prompt[:, None])
 

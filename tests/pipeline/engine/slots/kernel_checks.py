@@ -10,7 +10,14 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from sightstream.pipeline.engine.slots import ops_torch, ops_triton, prefill_ops_torch, prefill_ops_triton
+from sightstream.pipeline.engine.slots import (
+    ops_torch,
+    ops_triton,
+    prefill_ops_torch,
+    prefill_ops_triton,
+    vision_attention,
+    vision_ops_triton,
+)
 
 ROWS, QUERY_HEADS, HEADS, WIDTH = 3, 6, 2, 32
 
@@ -205,3 +212,16 @@ def test_images_are_stored() -> None:
     prefill_ops_torch.store_image(projected, *rest, *theirs, pages)
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.parametrize(("tokens", "padding"), [(150, 28), (70, 7)])
+def test_few_masked_queries_of_an_image(tokens: int, padding: int) -> None:
+    """Heads of 20 columns, between those of other heads; some splits hold no key that is seen."""
+    query, key, value, out = torch.randn(4, 1, tokens, 3, 20).transpose(2, 3)
+    queries = torch.randperm(tokens)[:padding].sort().values
+    mask = torch.ones(tokens, dtype=torch.bool)
+    mask[queries] = mask[:10] = False
+    expected = out.clone()
+    vision_ops_triton.attend_masked(query, key, value, queries, mask, out)
+    vision_attention.attend_masked(query, key, value, queries, mask, expected)
+    torch.testing.assert_close(out, expected, atol=2e-3, rtol=2e-3)

@@ -16,7 +16,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime import JITFunction
 
-from sightstream.pipeline.engine.slots import ops_triton, prefill_ops_triton
+from sightstream.pipeline.engine.slots import ops_triton, prefill_ops_triton, vision_ops_triton
 from sightstream.pipeline.engine.slots.block_allocator import PAGE_SIZE
 
 pytestmark = pytest.mark.slow
@@ -26,6 +26,7 @@ SHARED_MEMORY = 227 * 1024  # bytes that one program may take there
 DUMP = Path(nvidia.__file__).parent / "bin" / "cuobjdump"
 
 QUERY_HEADS, HEADS, WIDTH, TILE_TOKENS, HIDDEN, INNER = 32, 8, 128, 1601, 4096, 14336
+VISION_TOKENS, VISION_HEADS, VISION_WIDTH = 4 * 1608, 16, 80
 TABLE = 3 + 4 + 64  # numbers a row: see the step table
 TYPES = {
     torch.bfloat16: "*bf16",
@@ -96,9 +97,9 @@ def look_at(compiled: Any) -> None:
 def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Compiled]:
     monkeypatch.setattr(triton.knobs.cache, "dir", str(tmp_path))
     made: dict[str, Compiled] = {}
-    for module in (ops_triton, prefill_ops_triton):
+    for module in (ops_triton, prefill_ops_triton, vision_ops_triton):
         kernels = {name: Compiled(found) for name, found in vars(module).items() if isinstance(found, JITFunction)}
-        kernels.pop("_add_block", None)  # a part of others
+        kernels.pop("add_block", None)  # a part of others
         for name, kernel in kernels.items():
             monkeypatch.setattr(module, name, kernel)
         made |= kernels
@@ -181,3 +182,11 @@ def test_storing_an_image(compiled: dict[str, Compiled]) -> None:
     mine = projected[:, :, 2 * HEADS * WIDTH : 4 * HEADS * WIDTH]
     prefill_ops_triton.store_image(mine, empty(WIDTH), 1e-5, pool, pool, empty(4, dtype=torch.int64))
     assert compiled["_store_image"].launches == 1
+
+
+@pytest.mark.parametrize("padding", [7, 28])
+def test_few_masked_queries_of_an_image(compiled: dict[str, Compiled], padding: int) -> None:
+    query, key, value, out = (empty(1, VISION_TOKENS, VISION_HEADS, VISION_WIDTH).transpose(1, 2) for _ in range(4))
+    mask, queries = empty(VISION_TOKENS, dtype=torch.bool), empty(padding, dtype=torch.int64)
+    vision_ops_triton.attend_masked(query, key, value, queries, mask, out)
+    assert [compiled[name].launches for name in ("_attend_masked", "_combine_splits")] == [1, 1]
