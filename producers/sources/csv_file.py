@@ -2,16 +2,18 @@
 
 Columns: `uri` and the product column (`product_id` unless another is named) are needed; `request_id`, `version_id`,
 `sha256`, `question`, `deadline`, `max_tokens`, `temperature`, `top_p` and `seed` are optional; `attr.NAME` becomes the
-attribute NAME. Any other column is an error. An empty cell counts as not given. UTF-8, with or without a byte order
-mark; quotes after RFC 4180.
+attribute NAME. Any other column is an error. Spaces around a cell don't count, an empty cell counts as not given, and a
+row of empty cells as none. UTF-8, with or without a byte order mark; any line ends; quotes after RFC 4180. Cells end at
+commas, semicolons or tabs, as the header shows, or as a first line `sep=;` says.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sightstream.producers.errors import SourceError
 from sightstream.producers.sources.image_files import Skipped
@@ -20,6 +22,8 @@ from sightstream.producers.sources.lines import LineError, Lines
 from sightstream.producers.sources.requests import nested
 
 ATTRIBUTE = "attr."
+DELIMITERS = ",;\t"
+_SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 OPTIONS = frozenset({"max_tokens", "temperature", "top_p", "seed"})
 COLUMNS = frozenset({"uri", "request_id", "version_id", "sha256", "question", "deadline"}) | OPTIONS
 
@@ -36,18 +40,29 @@ class CsvFile:
 
     def items(self) -> Iterator[Item]:
         with self._path.open("rb") as file:
-            lines = Lines(file)
-            rows = csv.reader(lines, strict=True)
-            columns = self._header(rows)
-            lines.skip()
+            lines, columns, delimiter = self._start(file)
+            rows = csv.reader(lines, strict=True, delimiter=delimiter)
             while (item := self._next(rows, lines, columns)) is not None:
                 yield item
 
-    def _header(self, rows: Iterator[list[str]]) -> list[str]:
+    def _start(self, file: BinaryIO) -> tuple[Lines, list[str], str]:
+        """Read the header, and return the rest of the file, the columns, and what stands between cells."""
         try:
-            columns = [name.strip() for name in next(rows)]
-        except (StopIteration, LineError, csv.Error) as error:
+            lines = Lines(file)
+            first, delimiters = next(lines), DELIMITERS
+            if stated := _SEPARATOR_LINE.fullmatch(first):
+                first, delimiters = next(lines), stated[1]
+            found = {each: next(csv.reader([first], strict=True, delimiter=each)) for each in delimiters}
+        except (StopIteration, LineError, csv.Error, SourceError) as error:
             raise SourceError(f"{self._path} has no header row that can be read {error}".strip()) from None
+        delimiter = max(found, key=lambda each: len(found[each]))
+        columns = [name.strip() for name in found[delimiter]]
+        self._check(columns)
+        lines.skip()
+        return lines, columns, delimiter
+
+    def _check(self, columns: list[str]) -> None:
+        columns = [name for name in columns if name]  # spreadsheets leave empty ones
         known = COLUMNS | {self._product_column}
         unknown = [name for name in columns if name not in known and not name.startswith(ATTRIBUTE)]
         if unknown:
@@ -60,20 +75,23 @@ class CsvFile:
             raise SourceError(f"{self._path}: missing columns {missing}")
         if len(set(columns)) < len(columns):
             raise SourceError(f"{self._path}: a column occurs twice")
-        return columns
 
     def _next(self, rows: Iterator[list[str]], lines: Lines, columns: list[str]) -> Item | None:
         fields: dict[str, Any] = {}
         problem: str | None = None
         try:
             row = next(rows)
-            while not row:
+            while not any(cell.strip() for cell in row):
                 lines.skip()
                 row = next(rows)
             fields = self._fields(columns, row)
         except StopIteration:
             return None
-        except (LineError, csv.Error, ValueError) as error:
+        except (LineError, csv.Error) as error:
+            # The rows that an open quote has swallowed are read again, without it.
+            swallowed = lines.back_to_first()
+            problem = f"a quote that opens here is not closed as it should be ({error})" if swallowed else str(error)
+        except ValueError as error:
             problem = str(error)
         location, raw, size = lines.consumed()
         return Item(location, raw, fields, problem, size)
@@ -81,7 +99,9 @@ class CsvFile:
     def _fields(self, columns: list[str], row: list[str]) -> dict[str, Any]:
         if len(row) != len(columns):
             raise ValueError(f"{len(row)} cells under {len(columns)} columns")
-        given = {name: cell for name, cell in zip(columns, row, strict=True) if cell != ""}
+        given = {name: cell.strip() for name, cell in zip(columns, row, strict=True) if cell.strip()}
+        if "" in given:
+            raise ValueError("a cell stands under a column without a name")
         fields: dict[str, Any] = {name: cell for name, cell in given.items() if name in COLUMNS - OPTIONS}
         fields["options"] = {name: cell for name, cell in given.items() if name in OPTIONS}
         attributes = {name: cell for name, cell in given.items() if name.startswith(ATTRIBUTE)}

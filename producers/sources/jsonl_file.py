@@ -1,7 +1,8 @@
 """Reads a JSONL file: one request per line.
 
 A line is an `ImageRequest` as on the wire, of which only `image` (or `uri`, `version_id`, `sha256` at the top level)
-and the product field (`product_id` unless another is named) are needed. Empty lines are skipped.
+and the product field (`product_id` unless another is named) are needed. Empty lines are skipped, and null means that a
+field is not given.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sightstream.producers.errors import SourceError
 from sightstream.producers.sources.image_files import Skipped
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.lines import LineError, Lines
 from sightstream.producers.sources.requests import nested
+
+_OF_PLAIN_VALUES = {"options", "attributes", "image"}
 
 
 class JsonlFile:
@@ -29,7 +33,10 @@ class JsonlFile:
 
     def items(self) -> Iterator[Item]:
         with self._path.open("rb") as file:
-            lines = Lines(file)
+            try:
+                lines = Lines(file)
+            except SourceError as error:
+                raise SourceError(f"{self._path}: {error}") from None
             while (item := self._next(lines)) is not None:
                 yield item
 
@@ -55,6 +62,10 @@ class JsonlFile:
         given = json.loads(line, object_pairs_hook=_unique_keys)
         if not isinstance(given, dict):
             raise ValueError("the line is not a JSON object")
+        given = {name: value for name, value in given.items() if value is not None}  # as pandas writes what is missing
+        for name in _OF_PLAIN_VALUES & given.keys():
+            if isinstance(given[name], dict):
+                given[name] = {key: value for key, value in given[name].items() if value is not None}
         if self._product_column != "product_id":
             given["product_id"] = given.pop(self._product_column, "")
         return nested(given)

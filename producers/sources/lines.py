@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import io
+from collections import deque
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import BinaryIO
 
+from sightstream.producers.errors import SourceError
+
 MAX_LINE_BYTES = 1024**2
+MAX_ROW_LINES = 100  # that quotes may hold together
 BOM = b"\xef\xbb\xbf"
+_OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_START_BYTES = 4096
+_NOT_UTF8 = "the line is not UTF-8: save the file as UTF-8 (in Excel: CSV UTF-8)"
 
 
 class LineError(ValueError):
@@ -15,46 +23,93 @@ class LineError(ValueError):
 
 
 class Lines(Iterator[str]):
-    """Yields UTF-8 lines with their ends, without a byte order mark. Raising LineError does not end the iteration."""
+    """Yields UTF-8 lines with their ends, without a byte order mark. Raising LineError does not end the iteration.
+
+    Lines that were read since the last call of `consumed` or `skip` form a row. Raises SourceError at once for UTF-16.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+        self._file = _with_line_feeds(file)
+        self._pending: deque[bytes] = deque()
+        self._row: list[bytes] = []
         self._number = 0
         self._first = 1
-        self._size = 0
+        self._size = 0  # of what was read before the row
         self._digest = sha256()
 
     def __next__(self) -> str:
-        line = self._file.readline(MAX_LINE_BYTES)
+        line = self._pending.popleft() if self._pending else self._file.readline(MAX_LINE_BYTES)
         if not line:
             raise StopIteration
+        is_too_long = len(line) == MAX_LINE_BYTES and not line.endswith(b"\n")
+        if self._row and (is_too_long or len(self._row) == MAX_ROW_LINES):
+            self._pending.appendleft(line)
+            raise LineError(f"a quote is open after {len(self._row)} lines")
         self._number += 1
-        self._record(line)
-        if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
-            self._skip_rest()
+        if is_too_long:
+            self._pass_over(line)
             raise LineError(f"the line is longer than {MAX_LINE_BYTES} bytes")
+        self._row.append(line)
         try:
             return line.removeprefix(BOM if self._number == 1 else b"").decode("utf-8")
         except UnicodeDecodeError:
-            raise LineError("the line is not UTF-8") from None
+            raise LineError(_NOT_UTF8) from None
 
     def consumed(self) -> tuple[str, bytes, int]:
         """Return location, digest and size of what was read since the last call."""
-        location = f"line {self._first}" if self._first >= self._number else f"lines {self._first} to {self._number}"
+        first = self._first
+        self.skip()
+        location = f"line {first}" if first >= self._number else f"lines {first} to {self._number}"
         consumed = (location, self._digest.digest(), self._size)
-        self._first, self._size, self._digest = self._number + 1, 0, sha256()
+        self._size, self._digest = 0, sha256()
         return consumed
 
     def skip(self) -> None:
         """Start the next location after what was read since the last call; it stays part of the next digest."""
+        for line in self._row:
+            self._record(line)
+        self._row.clear()
         self._first = self._number + 1
+
+    def back_to_first(self) -> bool:
+        """Give back all lines of the row but the first one, to be read again. Return whether there were any."""
+        rest = self._row[1:]
+        del self._row[1:]
+        self._pending.extendleft(reversed(rest))
+        self._number -= len(rest)
+        return bool(rest)
 
     def _record(self, line: bytes) -> None:
         self._size += len(line)
         self._digest.update(line)
 
-    def _skip_rest(self) -> None:
+    def _pass_over(self, line: bytes) -> None:
+        self._record(line)
         while rest := self._file.readline(MAX_LINE_BYTES):
             self._record(rest)
             if rest.endswith(b"\n"):
                 return
+
+
+def _with_line_feeds(file: BinaryIO) -> BinaryIO:
+    """Return the file with line feeds, also where its lines end in carriage returns alone, as old Macs wrote them."""
+    start = file.read(_START_BYTES)
+    file.seek(0)
+    if start.startswith(_OTHER_BOMS) or b"\0\0" in (start[:4:2], start[1:4:2]):
+        raise SourceError("the file is UTF-16: save it as UTF-8 (in Excel: CSV UTF-8), or use iconv -f UTF-16 -t UTF-8")
+    if b"\r" in start and b"\n" not in start:
+        return io.BufferedReader(_LineFeeds(file))  # type: ignore[type-var]
+    return file
+
+
+class _LineFeeds(io.RawIOBase):
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        data = self._file.read(len(buffer)).replace(b"\r", b"\n")
+        buffer[: len(data)] = data
+        return len(data)

@@ -130,6 +130,74 @@ def test_broken_rows_are_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert [problem[: len(start)] for problem, start in zip(problems, starts, strict=True)] == starts
 
 
+GOOD = [("p1", "s3://b/1", "a"), ("p2", "s3://b/2", "b")]
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("start", [b"", BYTE_ORDER_MARK, b"sep=%s\n", BYTE_ORDER_MARK + b"SEP=%s\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("padding", ["", " "])
+@pytest.mark.parametrize("blank", ["", "{0}{0}", " {0} {0}"])
+def test_what_spreadsheets_write(
+    tmp_path: Path, start: bytes, end: str, delimiter: str, padding: str, blank: str
+) -> None:
+    rows = [("product_id", "uri", "attr.a"), *GOOD]
+    lines = [f"{delimiter}".join(f"{padding}{cell}{padding}" for cell in row) for row in rows]
+    empty = blank.format(delimiter)
+    text = end.join([*lines[:2], empty, empty, lines[2], empty])
+    head = start.replace(b"%s", delimiter.encode()).replace(b"\n", end.encode())
+    found = [build(item) for item in read(tmp_path, head + text.encode())]
+    assert [(each.product_id, each.all_images[0].uri, each.attributes["a"]) for each in found] == GOOD
+
+
+def test_an_empty_column_of_a_spreadsheet_is_passed_over(tmp_path: Path) -> None:
+    first, second = read(tmp_path, "product_id,uri,,\np1,s3://b/1,,\np2,s3://b/2,x,\n")
+    assert build(first).product_id == "p1"
+    assert second.problem == "a cell stands under a column without a name"
+
+
+@pytest.mark.parametrize("open_quotes", [[0], [0, 1, 2], [150], [299], list(range(0, 300, 7))])
+@pytest.mark.parametrize("closing", ["", 'x,"closed",s3://b/c\n'])
+def test_an_open_quote_costs_its_own_row_alone(tmp_path: Path, open_quotes: list[int], closing: str) -> None:
+    quotes = ['"' * (n in open_quotes) for n in range(300)]
+    rows = [f"p{n},{quote}open,s3://b/{n}\n" for n, quote in enumerate(quotes)]
+    items = read(tmp_path, "product_id,question,uri\n" + "".join(rows) + closing)
+    broken = [item for item in items if item.problem]
+    assert [item.location for item in broken] == [f"line {n + 2}" for n in open_quotes]
+    assert all("quote" in str(item.problem) or "unexpected end" in str(item.problem) for item in broken)
+    assert len(items) == 300 + bool(closing)
+    assert sum(item.size for item in items) == (tmp_path / "source.csv").stat().st_size
+
+
+def test_a_cell_may_have_many_lines(tmp_path: Path) -> None:
+    text = "\n".join(str(n) for n in range(99))
+    (item,) = read(tmp_path, f'product_id,uri,question\np1,s3://b/1,"{text}"\n')
+    assert build(item).question == text
+
+
+def test_an_open_quote_before_a_line_too_long_costs_two_rows(tmp_path: Path) -> None:
+    long = "x" * (1024 * 1024 + 5)
+    items = read(tmp_path, f'product_id,uri\np1,"s3://b/1\n{long}\np3,s3://b/3\n')
+    assert [(item.location, item.problem is None) for item in items] == [
+        ("line 2", False),
+        ("line 3", False),
+        ("line 4", True),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(SourceError, match="UTF-16: save it as UTF-8"):
+        read(tmp_path, "product_id,uri\np1,s3://b/1\n".encode(encoding))
+
+
+def test_a_row_of_windows_says_what_to_do(tmp_path: Path) -> None:
+    bad, good = read(tmp_path, "product_id,uri,question\np1,s3://b/1,für\np2,s3://b/2,x\n".encode("cp1252"))
+    assert "save the file as UTF-8" in (bad.problem or "")
+    assert build(good).product_id == "p2"
+
+
 def test_raw_changes_with_anything_that_was_read(tmp_path: Path) -> None:
     base = "product_id,uri,attr.a\np1,s3://b/1,x\np2,s3://b/2,y\n"
     raws = [item.raw for item in read(tmp_path, base)]
@@ -162,7 +230,8 @@ def test_the_output_of_a_csv_writer_is_read_back(
         (item.fields["product_id"], item.fields.get("image", {}).get("uri", ""), item.fields["attributes"].get("a", ""))
         for item in items
     ]
-    assert found == rows
+    stripped = [(one.strip(), two.strip(), three.strip()) for one, two, three in rows]
+    assert found == [row for row in stripped if any(row)]
 
 
 @given(st.binary(max_size=200))

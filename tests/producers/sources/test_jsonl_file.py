@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightstream.producers.errors import BadItem
+from sightstream.producers.errors import BadItem, SourceError
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.jsonl_file import JsonlFile
 from sightstream.producers.sources.requests import build_request
@@ -36,6 +36,21 @@ def test_the_short_form(tmp_path: Path) -> None:
     assert (request.product_id, request.all_images[0].uri, request.all_images[0].version_id) == ("p1", "s3://b/k", "v")
     assert request.question == "What is this?"
     assert request.options.max_tokens == 99
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_null_is_not_given(tmp_path: Path, start: bytes, end: bytes) -> None:
+    """As pandas and others write what is missing."""
+    line = (
+        b'{"uri": "s3://b/k", "version_id": null, "product_id": "p1", "question": null, "deadline": null,'
+        b' "options": {"max_tokens": 7, "seed": null}, "attributes": null, "image": null}'
+    )
+    for item in read(tmp_path, start + line + end + end + line + end):
+        request = build(item)
+        assert (request.product_id, request.question, request.attributes) == ("p1", "What is this?", {})
+        assert request.options == AnalysisOptions(max_tokens=7)
+        assert request.image is not None
 
 
 def test_a_line_may_ask_several_questions_about_several_images(tmp_path: Path) -> None:
@@ -112,7 +127,12 @@ def test_broken_lines_are_named_and_the_others_go_on(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([b'{"product_id":"p"}', b'{"options":[]}', b"null"])))
-def test_any_bytes_give_items(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
-    for item in read(tmp_path_factory.mktemp("jsonl"), b"\n".join(lines)):
+def test_any_bytes_give_items_or_a_source_error(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
+    try:
+        items = read(tmp_path_factory.mktemp("jsonl"), b"\n".join(lines))
+    except SourceError as error:
+        assert "UTF-16" in str(error)  # noqa: PT017
+        return
+    for item in items:
         with pytest.raises(BadItem, match=r"^lines? "):
             build(item)
