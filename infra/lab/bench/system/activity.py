@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["look", "prefill", "step", "encoder_cache_hit"]
+Kind = Literal["look", "prefill", "step", "encoder_cache_hit", "job"]
 
-KINDS: tuple[Kind, ...] = ("look", "prefill", "step", "encoder_cache_hit")
+WORK: tuple[Kind, ...] = ("look", "prefill", "step")
+KINDS: tuple[Kind, ...] = (*WORK, "encoder_cache_hit", "job")
 SUFFIX = ".activity"
 _RECORD = struct.Struct("<Bdd")
 
@@ -19,7 +20,8 @@ _RECORD = struct.Struct("<Bdd")
 class Interval:
     """Work of one kind from `start` to `end`, in seconds of time.monotonic(), which all processes share.
 
-    A `prefill` includes the looks at its images. A hit of the encoder cache has no length.
+    A `prefill` includes the looks at its images. A hit of the encoder cache has no length. A `job` is noted when it comes
+    to an engine whose work is not recorded.
     """
 
     kind: Kind

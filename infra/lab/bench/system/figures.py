@@ -10,7 +10,7 @@ from statistics import fmean, median
 from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.bench.engine.memory import slope
 from sightstream.infra.lab.bench.engine.saturate import in_hand
-from sightstream.infra.lab.bench.system.activity import KINDS, Interval, busy_seconds, idle_gaps
+from sightstream.infra.lab.bench.system.activity import WORK, Interval, busy_seconds, idle_gaps
 from sightstream.infra.lab.bench.system.card import CardSample
 from sightstream.infra.lab.bench.system.samples import Sample
 from sightstream.infra.lab.bench.system.watch import Seen
@@ -96,20 +96,21 @@ def parts(outcomes: Sequence[Seen], window: Window) -> list[float]:
 
 def work(seen: PhaseSeen, window: Window) -> dict[str, object] | None:
     """Return how the engines spent the window: at work at all, by kind, and the longest times without work."""
-    if not any(seen.activity):
+    recorded = [[each for each in activity if each.kind in WORK] for activity in seen.activity]
+    if not any(recorded):
         return None
-    whole = window.seconds * len(seen.activity)
+    whole = window.seconds * len(recorded)
     span = (window.start, window.end)
-    busy = sum(busy_seconds(each, *span) for each in seen.activity)
+    busy = sum(busy_seconds(each, *span) for each in recorded)
     by_kind = {
-        kind: sum(busy_seconds([i for i in each if i.kind == kind], *span) for each in seen.activity) / whole
-        for kind in KINDS
+        kind: sum(busy_seconds([i for i in each if i.kind == kind], *span) for each in recorded) / whole
+        for kind in WORK
     }
     count = {
-        kind: sum(i.kind == kind and window.start < i.end <= window.end for each in seen.activity for i in each)
-        for kind in KINDS
+        kind: sum(i.kind == kind and window.start < i.end <= window.end for each in recorded for i in each)
+        for kind in WORK
     }
-    gaps = [gap for each in seen.activity for gap in idle_gaps(each, *span)]
+    gaps = [gap for each in recorded for gap in idle_gaps(each, *span)]
     return {
         "fraction": busy / whole,
         "fraction_by_kind": by_kind,

@@ -29,18 +29,26 @@ class RecordedEngine:
     folder: Path
 
     def __call__(self, settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
+        log = ActivityLog(self.folder / f"{os.getpid()}{SUFFIX}")
         if settings.kind in ("simulated", "remote"):
-            return build_engine(settings, on_progress)
+            return _with_noted_jobs(build_engine(settings, on_progress), log)
         from sightstream.infra.lab.bench.engine.engines import build_engine_for
         from sightstream.infra.lab.bench.engine.models import checkpoint_for
         from sightstream.infra.lab.bench.engine.options import BenchOptions
 
         checkpoint = checkpoint_for(BenchOptions(settings, self.model))  # type: ignore[arg-type] # one of its models
         engine = build_engine_for(checkpoint, settings, on_progress)
-        log = ActivityLog(self.folder / f"{os.getpid()}{SUFFIX}")
+        if settings.kind != "slots":
+            return _with_noted_jobs(engine, log)
         on_gpu = checkpoint.model.device.type == "cuda"
         record_work(DeviceStopwatch(log) if on_gpu else HostStopwatch(log), log)
         return engine
+
+
+def _with_noted_jobs(engine: Engine, log: ActivityLog) -> Engine:
+    """Return the same engine; that it gets a job is all that is noted."""
+    _measure(type(engine), "submit", "job", HostStopwatch(log))
+    return engine
 
 
 class Stopwatch(Protocol):

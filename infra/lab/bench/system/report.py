@@ -27,7 +27,7 @@ METHOD = {
     "memory": "host: pages of the workers' processes, shared ones divided among them; card: what the driver says",
     "time to empty": "estimates of `sightstream lag` from a minute after the first result on, against the time at which"
     " the last result came",
-    "repeated": "images that the engines looked at, less those that were asked about",
+    "computed again": "images that the engines looked at (or got, where they don't tell), less those asked about",
 }
 
 
@@ -53,8 +53,8 @@ def broken(run: SystemRun) -> list[str]:
 
 
 def repeated(run: SystemRun) -> int:
-    """Return how many images were looked at more than once; 0 for an engine that does not tell."""
-    return max(0, run.looks - run.outcomes.requests) if run.outcomes and run.looks else 0
+    """Return how many images were computed more than once."""
+    return run.computed - run.outcomes.requests if run.outcomes else 0
 
 
 def document(run: SystemRun) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def document(run: SystemRun) -> dict[str, Any]:
         "phases": run.figures,
         "hits": run.hits,
         "outcomes": asdict(run.outcomes) if run.outcomes else None,
-        "looks": run.looks,
+        "computed": run.computed,
         "repeated": repeated(run),
         "kill": asdict(run.kill) if run.kill else None,
         "void": void(run),
@@ -160,7 +160,7 @@ _ROWS: dict[str, Callable[[dict[str, Any]], str]] = {
         f"{f['work']['fraction_by_kind'][kind]:.0%}" for kind in ("look", "prefill", "step")
     ),
     "longest without work": lambda f: ", ".join(_ms(gap) for gap in f["work"]["longest_gaps_s"][:3]),
-    "NVML busy": lambda f: f"{f['nvml_busy_fraction']:.1%}",
+    "NVML says busy": lambda f: f"{f['nvml_busy_fraction']:.1%}",
     "CPU per image, own": lambda f: _ms(f["cpu_s_per_image"]["own"]),
     "  worker, engine, decoders": lambda f: ", ".join(
         _ms(f["cpu_s_per_image"][role]) for role in ("worker", "engine", "decoders")

@@ -40,7 +40,7 @@ class Kill:
 
 @dataclass(slots=True)
 class SystemRun:
-    """What a run has found; `looks` counts the images that the engines have looked at."""
+    """What a run has found; `computed` counts the images that the engines looked at, or got where they don't tell."""
 
     options: SystemOptions
     model: str
@@ -49,7 +49,7 @@ class SystemRun:
     figures: list[dict[str, Any]] = field(default_factory=list)
     outcomes: Outcomes | None = None
     kill: Kill | None = None
-    looks: int = 0
+    computed: int = 0
     hits: dict[str, int] = field(default_factory=dict)
 
 
@@ -194,7 +194,7 @@ class _Course:
         time.sleep(LINGER_S)  # for the last sample
         totals = instruments.sampler.samples[-1].totals
         activity = [interval for each in self._activity() for interval in each]
-        self._run.looks = sum(interval.kind == "look" for interval in activity)
+        self._run.computed = sum(interval.kind in ("look", "job") for interval in activity)
         self._run.hits = {
             "result cache": round(totals.get("sightstream_cache_lookups_total", 0)),
             "coalescing": round(totals.get("sightstream_shared_requests_total", 0)),

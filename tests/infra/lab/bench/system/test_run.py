@@ -37,6 +37,7 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
     assert broken(run) == []
     assert run.kill is not None
     assert run.kill.held > 0
+    assert run.computed >= 96
     found = json.loads(json.dumps(document(run)))
     assert found["images_from"].startswith("files")
     assert found["outcomes"]["requests"] == 96
