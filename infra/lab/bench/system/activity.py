@@ -20,8 +20,8 @@ _RECORD = struct.Struct("<Bdd")
 class Interval:
     """Work of one kind from `start` to `end`, in seconds of time.monotonic(), which all processes share.
 
-    A `prefill` includes the looks at its images. A hit of the encoder cache has no length. A `job` is noted when it comes
-    to an engine whose work is not recorded.
+    A `prefill` includes the looks at its images. A hit of the encoder cache has no length. A `job` is noted when it
+    comes to an engine whose work is not recorded.
     """
 
     kind: Kind
