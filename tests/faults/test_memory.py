@@ -25,6 +25,7 @@ pytestmark = pytest.mark.real
 # The process that holds the requests, whatever their number: what it has loaded, 1,024 requests that wait (their
 # records by far the most of it), and the client's 16 MiB of fetched records. Its children hold none.
 WORKER_BOUND_MIB = 400
+LARGE_RECORDS, LARGE_RECORD_BYTES = 1500, 600_000
 
 
 def publish(kafka: KafkaSettings, topics: TopicSettings, count: int, bucket: str) -> None:
@@ -50,6 +51,16 @@ def publish(kafka: KafkaSettings, topics: TopicSettings, count: int, bucket: str
     assert producer.flush(120) == 0
 
 
+def publish_large_records(kafka: KafkaSettings, topics: TopicSettings, count: int) -> None:
+    """Publish records that are no requests behind the first request, of its product: their dead letters wait for it."""
+    producer = Producer(kafka.producer_config() | {"compression.type": "lz4"})
+    for _ in range(count):
+        producer.produce(topics.requests, bytes(LARGE_RECORD_BYTES), record_key("p-0"))
+        while len(producer) > 20:
+            producer.poll(0.1)
+    assert producer.flush(120) == 0
+
+
 def metric(port: int, name: str) -> float:
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
@@ -64,17 +75,16 @@ def consumed(port: int) -> float:
 
 
 def check_bounded(
-    runtime: LocalRuntime, topics: TopicSettings, bucket: str, config_file: Path, count: int, seconds: float
+    runtime: LocalRuntime, topics: TopicSettings, config_file: Path, count: int, seconds: float, full: int = 500
 ) -> None:
-    """Stall the store for `seconds` after the worker is full, and check its peak."""
-    publish(runtime.kafka_settings, topics, count, bucket)
+    """Stall the store for `seconds` after the worker has taken `full` of `count` records, and check its peak."""
     harness = WorkerHarness(runtime.kafka_settings, topics, config_file.parent)
     harness.environment = {"SIGHTSTREAM_CONFIG": str(config_file)}
     (port,) = free_ports(1)
     runtime.s3.pause()
     try:
         worker = harness.start_worker(worker_metrics_port=port, engine_max_batch=512, flow_max_in_flight=4096)
-        wait_for(lambda: consumed(port) >= min(count, 500), 60)
+        wait_for(lambda: consumed(port) >= full, 60)
         with pytest.raises(AssertionError):  # it does not end meanwhile
             wait_for(lambda: worker.poll() is not None, seconds)
         assert consumed(port) < count
@@ -88,7 +98,18 @@ def check_bounded(
 def test_a_long_topic_and_a_stalled_store(
     runtime: LocalRuntime, topics: TopicSettings, bucket: str, config_file: Path
 ) -> None:
-    check_bounded(runtime, topics, bucket, config_file, count=20_000, seconds=3)
+    publish(runtime.kafka_settings, topics, 20_000, bucket)
+    check_bounded(runtime, topics, config_file, count=20_000, seconds=3)
+
+
+def test_many_large_records_and_a_stalled_store(
+    runtime: LocalRuntime, topics: TopicSettings, bucket: str, config_file: Path
+) -> None:
+    """All together they would fill it twice."""
+    publish(runtime.kafka_settings, topics, 1, bucket)
+    publish_large_records(runtime.kafka_settings, topics, LARGE_RECORDS)
+    assert LARGE_RECORDS * LARGE_RECORD_BYTES > 2 * WORKER_BOUND_MIB * 2**20
+    check_bounded(runtime, topics, config_file, LARGE_RECORDS, seconds=3, full=50)
 
 
 @pytest.mark.soak
@@ -96,4 +117,5 @@ def test_a_long_topic_and_a_stalled_store(
 def test_a_million_requests_and_a_store_that_is_stalled_for_minutes(
     runtime: LocalRuntime, topics: TopicSettings, bucket: str, config_file: Path
 ) -> None:
-    check_bounded(runtime, topics, bucket, config_file, count=1_000_000, seconds=300)
+    publish(runtime.kafka_settings, topics, 1_000_000, bucket)
+    check_bounded(runtime, topics, config_file, count=1_000_000, seconds=300)
