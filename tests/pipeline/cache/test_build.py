@@ -50,8 +50,15 @@ def build(cache: CacheSettings | None, folder: Path) -> Flow:
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Flow]:
     flow = build(CacheSettings(), tmp_path)
+    wait_for_model(flow)
     yield flow
     flow.stop()
+
+
+def wait_for_model(flow: Flow) -> None:
+    """An answer is kept only once the cache has learned whose it is, on a thread of its own."""
+    assert flow._engine.identity
+    wait_until(lambda: flow._cache._model() is not None)
 
 
 def ask(flow: Flow, asked: ImageRequest) -> ImageResult:
@@ -90,6 +97,7 @@ def test_an_unchanged_object_is_not_downloaded_again(runtime: LocalRuntime, s3_c
     flow = build_flow(FlowSettings(), FetchSettings(), s3, DecodeSettings(processes=1), ENGINE, CacheSettings())
     unchanged = UNCHANGED._value.get()
     try:
+        wait_for_model(flow)
         uri = f"s3://{bucket}/photo.png"
         put("red")
         first, second = (ask(flow, request(number, uri)) for number in range(2))
