@@ -19,7 +19,8 @@ MAX_HEAD_BYTES = 64 * 1024
 # Beyond the free ones, a chunk and a read must bring this many bytes on average.
 FREE_CHUNKS, MIN_MEAN_CHUNK_BYTES = 1000, 64
 FREE_READS, MIN_MEAN_READ_BYTES = 1000, 512
-# Framing may weigh as much as the body and this: one chunk's extension can be endless.
+# Framing may weigh as much as the body and this, and no more than this in one run: an extension or a trailer can be
+# endless, and llhttp's binding copies a value again for each read that goes on with it.
 FREE_FRAMING_BYTES = 2 * MAX_HEAD_BYTES
 
 _SWITCHING_PROTOCOLS = 101
@@ -63,7 +64,7 @@ class ResponseParser:
         self.body_bytes = 0
         self._body: list[bytes] = []
         self._headers = self._trailers = self._interim = self._chunks = self._reads = 0
-        self._head_bytes = self._received = 0
+        self._head_bytes = self._received = self._framing_run = 0
         self._keeps_alive = self._has_surplus = False
         self._llhttp = HttpResponseParser(self)
         # A 103 may say `Connection: close`; bytes after the answer itself are noticed by on_message_begin.
@@ -78,12 +79,14 @@ class ResponseParser:
         """Parse the bytes of one read. Raises Rejected for what is not clear HTTP, or costs too much."""
         self._reads += 1
         self._received += len(data)
+        body_bytes = self.body_bytes
         try:
             self._llhttp.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self.is_complete:
                 raise self._refusal(error) from None
             self._has_surplus = True
+        self._framing_run = self._framing_run + len(data) if self.body_bytes == body_bytes else 0
         if not self.is_complete:
             self._check_work()
 
@@ -113,7 +116,7 @@ class ResponseParser:
     def _check_work(self) -> None:
         if not self.has_head and self._received > MAX_HEAD_BYTES:
             raise _refused(f"headers of over {MAX_HEAD_BYTES} bytes")
-        if self._received > 2 * self.body_bytes + FREE_FRAMING_BYTES:
+        if max(self._framing_run, self._received - 2 * self.body_bytes) > FREE_FRAMING_BYTES:
             raise _refused("more framing than body")
         if self._reads > FREE_READS and self._received < self._reads * MIN_MEAN_READ_BYTES:
             raise _refused(f"its answer in pieces of under {MIN_MEAN_READ_BYTES} bytes")

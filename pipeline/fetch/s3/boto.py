@@ -120,9 +120,7 @@ class BotoReader:
                     retries={"total_max_attempts": 1, "mode": "standard"},
                     max_pool_connections=MAX_CALLS,
                 )
-                events = self._client.meta.events
-                events.register("before-call.s3.GetObject", self._region_questions.reset)
-                events.register("before-send.s3.HeadBucket", self._region_questions.count)
+                self._client.meta.events.register("before-send.s3.HeadBucket", self._region_questions.count)
             return self._client
 
 
@@ -134,15 +132,12 @@ def _check_whole(response: dict[str, Any]) -> None:
 
 
 class _RegionQuestions(threading.local):
-    """Counts how often botocore asks for a bucket's region during one call, which runs on one thread.
+    """Counts how often botocore asks for a bucket's region during one call, which has a thread of its own.
 
     It asks when it is redirected, and again when the question is redirected, until it runs out of stack.
     """
 
     asked = 0
-
-    def reset(self, **_: object) -> None:
-        self.asked = 0
 
     def count(self, **_: object) -> None:
         self.asked += 1

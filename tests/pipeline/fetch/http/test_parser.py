@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightstream.pipeline.errors import PipelineError, Rejected
-from sightstream.pipeline.fetch.http.parser import FREE_READS, MIN_MEAN_READ_BYTES, ResponseParser
+from sightstream.pipeline.fetch.http.parser import FREE_FRAMING_BYTES, FREE_READS, MIN_MEAN_READ_BYTES, ResponseParser
 from tests.pipeline.fetch.http.hostile_server import CHUNKED, EARLY_HINTS, chunks
 
 HEAD = b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: "x"\r\n\r\n'
@@ -81,3 +81,12 @@ def test_bytes_that_come_in_tiny_pieces_cost_more_than_they_are_worth() -> None:
         parser.feed(memoryview(b"x"))
     for _ in range(2 * FREE_READS):
         honest.feed(memoryview(bytes(MIN_MEAN_READ_BYTES + 1)))
+
+
+def test_a_body_buys_no_endless_trailer() -> None:
+    parser = ResponseParser()
+    parser.feed(memoryview(CHUNKED.replace("\n", "\r\n").encode() + chunks(1 << 20, 1, b"0\r\nX: ")))
+    for _ in range(FREE_FRAMING_BYTES // 1000):
+        parser.feed(memoryview(b"x" * 1000))
+    with pytest.raises(Rejected, match="more framing than body"):
+        parser.feed(memoryview(b"x" * 1000))

@@ -19,7 +19,7 @@ from sightstream.schemas.connections.s3 import S3Settings
 from tests.pipeline.fetch.conftest import get
 from tests.pipeline.fetch.s3.fake_s3 import BODY, FakeS3, known_key, running
 
-SETTINGS = FetchSettings(max_retries=0, total_timeout_s=10)
+SETTINGS = FetchSettings(max_retries=0, total_timeout_s=120)
 PLAIN, ODD = "s3://shop/key.jpg", "s3://shop/folder//key.jpg"
 BOTH = pytest.mark.parametrize("uri", [PLAIN, ODD])
 

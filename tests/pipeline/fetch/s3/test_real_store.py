@@ -21,7 +21,7 @@ from tests.pipeline.fetch.conftest import get, image_of
 
 pytestmark = pytest.mark.real
 
-SETTINGS = FetchSettings(max_bytes=10_000, connect_timeout_s=1, total_timeout_s=5, backoff_s=0.01)
+SETTINGS = FetchSettings(max_bytes=10_000, connect_timeout_s=1, total_timeout_s=30, backoff_s=0.01)
 KEYS = [
     *(
         "plain",
