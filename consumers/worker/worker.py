@@ -100,11 +100,11 @@ class Worker:
     def _run_once(self) -> None:
         self._topic_watch.raise_problem()
         self._lost_positions.restore()
-        in_progress = self._assignment.unfinished > 0  # then an outcome may come, and is what the thread waits for
-        polled = self._intake.poll(0 if in_progress else BUSY_POLL_S if self._assignment.unpublished else IDLE_POLL_S)
-        self._outcomes.collect(0 if polled and not in_progress else BUSY_POLL_S)
-        self._outcomes.retry_due()
+        polled = self._intake.poll(0 if self._assignment.unpublished else IDLE_POLL_S)
+        # Only now: while requests wait on the topic, there is more to expect even where all in hand is finished.
         self._committer.commit_if_due(more_expected=self._assignment.unfinished > len(self._retry_queue))
+        self._outcomes.collect(BUSY_POLL_S if self._assignment.unpublished or not polled else 0)
+        self._outcomes.retry_due()
         IN_FLIGHT.set(self._assignment.unpublished)
         IN_FLIGHT_BYTES.set(self._flow.held_bytes)
 
