@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import tomllib
 from functools import cache
 from importlib import import_module
@@ -14,6 +16,8 @@ from pydantic_settings import BaseSettings
 from pydantic_settings import SettingsError as UnreadableValue
 
 from sightstream.infra.errors import CommandError
+
+log = logging.getLogger(__name__)
 
 CONFIG_VARIABLE = "SIGHTSTREAM_CONFIG"
 PREFIX = "SIGHTSTREAM_"
@@ -35,6 +39,12 @@ SECTIONS = {
     "lookup": "sightstream.consumers.lookup.settings:LookupSettings",
     "lag": "sightstream.consumers.lag.settings:LagSettings",
 }
+
+# Kubernetes tells every container of the services beside it, by variables that begin with the service's name.
+_SERVICE_LINK = re.compile(
+    r"SIGHTSTREAM(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)", re.IGNORECASE
+)
+_SERVICE_URL = re.compile(r"(tcp|udp|sctp)://\S+")
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
@@ -72,6 +82,7 @@ def _build(owner: type[Settings], section: str, given: dict[str, Any]) -> Settin
 
 def problems() -> list[str]:
     """Return everything that is wrong with the settings of all sections, each with what to change."""
+    _drop_service_links()
     found = _unknown_variables()
     try:
         sections = _parse(_named_file())
@@ -137,8 +148,23 @@ def _unknown_names(path: Path | None, sections: dict[str, Any]) -> list[str]:
 @cache
 def check_environment() -> None:
     """Raise SettingsError when a SIGHTSTREAM_ variable belongs to no setting."""
+    _drop_service_links()
     for problem in _unknown_variables():
         raise SettingsError(problem)
+
+
+def _drop_service_links() -> None:
+    """Remove Kubernetes' service links from the environment: a service named sightstream-lookup would set our port."""
+    ours = [name for name in os.environ if name.upper().startswith(PREFIX)]
+    for name in [name for name in ours if _is_service_link(name, os.environ[name])]:
+        log.debug("%s is passed over: Kubernetes set it for a service", name)
+        del os.environ[name]
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    if name.upper().endswith("_PORT") and _SERVICE_URL.fullmatch(value):
+        return True
+    return _SERVICE_LINK.fullmatch(name) is not None and name.upper() not in known_variables()
 
 
 def _unknown_variables() -> list[str]:

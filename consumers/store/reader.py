@@ -49,7 +49,10 @@ class StoreReader:
             raise StoreError(
                 f"there is no results database at {path}; run `sightstream store`, or choose a file with --path"
             )
-        self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
+        try:
+            self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
+        except sqlite3.Error as error:
+            raise StoreError(f"{path} can't be opened: {error}") from error
         self._connection.row_factory = sqlite3.Row
         self._connection.create_function("value_holds", 2, value_holds, deterministic=True)
         self._path = path

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from sightstream.consumers.private_files import make_private_folder
 from sightstream.infra.bootstrap.commands import apt_install, can_apt, run_with_retries
 from sightstream.infra.bootstrap.errors import SetupError
 from sightstream.infra.bootstrap.java import find_java
@@ -23,7 +24,7 @@ def ensure_kafka_jars() -> Path:
     """Return the folder with exactly the listed jars, fetching them first if needed (10 s). Raises SetupError."""
     folder = cache_folder()
     if _sums_of(folder) != _listed():
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder.parent)
         with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
             fetched = Path(draft) / "jars"
             _copy_with_maven(fetched)
@@ -34,10 +35,17 @@ def ensure_kafka_jars() -> Path:
 
 def cache_folder() -> Path:
     """Return a folder named after the version and the exact set of jars, so that clones of different age coexist."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache")
     version = re.search(r"<version>([\d.]+)</version>", POM.read_text())
     assert version is not None  # noqa: S101 (our own file)
     return cache / "sightstream" / f"kafka-{version[1]}-{hashlib.sha256(SUMS.read_bytes()).hexdigest()[:8]}"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise SetupError("this user has no home folder: set XDG_CACHE_HOME to a folder for Kafka's jars") from None
 
 
 def _copy_with_maven(folder: Path) -> None:

@@ -26,7 +26,7 @@ from sightstream.infra.cli import (
     worker,
 )
 from sightstream.infra.cli import config as config_command
-from sightstream.infra.errors import CommandError
+from sightstream.infra.errors import CommandError, explain_os_error
 
 app = typer.Typer(
     name="sightstream",
@@ -91,3 +91,6 @@ def main() -> None:
     except CommandError as error:
         print(f"sightstream: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:  # a path, a port or the machine, each named by the settings or by an option
+        print(f"sightstream: {explain_os_error(error)}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from sightstream.infra.errors import CommandError
+from sightstream.infra.errors import CommandError, explain_os_error
 
 if TYPE_CHECKING:
     from sightstream.consumers.lookup.settings import LookupSettings
@@ -115,6 +115,8 @@ async def _until_stopped(settings: LookupSettings, kafka: Any, topics: Any) -> N
         exit_code = 0
     except (LookupFailure, KafkaException) as error:
         print(f"sightstream: {error}", file=sys.stderr, flush=True)
+    except OSError as error:
+        print(f"sightstream: {explain_os_error(error)}", file=sys.stderr, flush=True)
     except Exception:
         logging.getLogger(__name__).exception("the lookup failed")
     os._exit(exit_code)

@@ -6,8 +6,10 @@ unheard until the command itself listens, which can be after minutes when the br
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
 from threading import Thread
 
 from sightstream.pipeline.core_dumps import forbid_core_dumps
@@ -18,11 +20,19 @@ STOPPED = 130
 def main() -> None:
     """Run the command line."""
     forbid_core_dumps()
+    _print_any_letter()
     if os.getpid() == 1:
         exit_on_sigterm()
     from sightstream.infra.cli.app import main as run
 
     run()
+
+
+def _print_any_letter() -> None:
+    """Escape what the terminal's encoding lacks, such as a letter of a product's name; else printing would fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def exit_on_sigterm() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from pydantic_settings import BaseSettings
 
+from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.infra import settings
 from sightstream.infra.settings import SECTIONS, SettingsError, known_variables, load, problems
 from sightstream.pipeline.cache.settings import CacheSettings
@@ -238,3 +240,45 @@ def test_reading_settings_loads_nothing_heavy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == []
+
+
+LINKS = {
+    "SIGHTSTREAM_PORT": "tcp://10.0.0.1:80",
+    "SIGHTSTREAM_SERVICE_HOST": "10.0.0.1",
+    "SIGHTSTREAM_SERVICE_PORT": "80",
+    "SIGHTSTREAM_STORE_SERVICE_PORT_METRICS": "80",
+    "SIGHTSTREAM_STORE_PORT_80_TCP": "tcp://10.0.0.1:80",
+    "SIGHTSTREAM_STORE_PORT_80_UDP_ADDR": "10.0.0.1",
+    "SIGHTSTREAM_LOOKUP_PORT": "tcp://10.0.0.2:6066",
+    "SIGHTSTREAM_WORKER_METRICS_PORT": "tcp://10.0.0.3:9000",
+}
+
+
+def test_service_links_of_kubernetes_are_passed_over(configure: Configure, caplog: pytest.LogCaptureFixture) -> None:
+    """A service named sightstream-lookup gives every container beside it SIGHTSTREAM_LOOKUP_PORT=tcp://..."""
+    configure(**LINKS)
+    with caplog.at_level(logging.DEBUG):
+        assert load(LookupSettings).port == LookupSettings.model_fields["port"].default
+    assert sorted(record.args[0] for record in caplog.records if isinstance(record.args, tuple)) == sorted(LINKS)
+    configure(**LINKS)
+    assert problems() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SIGHTSTREAM_LOOKUP_PORT", "http://x"),
+        ("SIGHTSTREAM_LOOKUP_PROT", "6066"),
+        ("SIGHTSTREAM_METRICS_PORT", "9000"),
+        ("SIGHTSTREAM_TOPICS_REQUESTS_HOST", "10.0.0.1"),
+    ],
+)
+def test_what_is_no_service_link_stops_the_start(name: str, value: str, configure: Configure) -> None:
+    configure(**{name: value})
+    with pytest.raises(SettingsError, match=name if "LOOKUP_PORT" not in name else r"\[lookup\] port"):
+        load(LookupSettings)
+
+
+def test_a_port_of_a_setting_is_one(configure: Configure) -> None:
+    configure(SIGHTSTREAM_LOOKUP_PORT="6067")
+    assert load(LookupSettings).port == 6067

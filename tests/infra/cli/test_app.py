@@ -8,6 +8,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from sightstream.consumers.private_files import NotPrivate
+from sightstream.infra.cli import app as app_module
 from sightstream.infra.cli import checkout
 from sightstream.infra.cli.app import app, main
 from sightstream.infra.cli.checkout import CheckoutNeededError, require_checkout
@@ -50,3 +52,25 @@ def test_commands_for_maintainers_ask_for_a_checkout(
 def test_a_checkout_is_enough() -> None:
     require_checkout("demo")
     assert CheckoutNeededError.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/named/path"), "/named/path: Permission denied"),
+        (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), "No usable temporary directory"),
+        (NotPrivate("/x can't be opened: Is a directory"), "/x can't be opened"),
+    ],
+)
+def test_an_error_of_the_system_is_one_sentence(
+    error: OSError, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(app_module, "app", fail)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sightstream: {said}")
