@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ VENV_PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "sightstream-setup.sha256"
 REQUIREMENTS = ROOT / "requirements.txt"
 OWN_UV = ROOT / ".tools" / "uv"
+OLDEST_UV = (0, 5)
 UV_REQUIREMENTS = ROOT / "infra" / "bootstrap" / "uv-requirements.txt"
 JAVA_REQUIREMENTS = ROOT / "infra" / "bootstrap" / "java-requirements.txt"
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -45,9 +47,9 @@ def install_java(folder: Path) -> None:
 
 
 def ensure_uv() -> str:
-    """Return the uv on PATH, else one that this installs. Raises SetupError."""
+    """Return the uv on PATH if it is of a version that was tried, else one that this installs. Raises SetupError."""
     for uv in (shutil.which("uv"), str(OWN_UV / "bin" / "uv")):
-        if uv and _runs(uv):
+        if uv and _is_tried(uv):
             return uv
     _make_tool_environment()
     pip = [str(OWN_UV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -69,11 +71,19 @@ def _make_tool_environment() -> None:
         run(make)
 
 
-def _runs(uv: str) -> bool:
+def _is_tried(uv: str) -> bool:
+    """Return whether this uv runs, and is from the oldest version that was tried to the pinned one, patches aside."""
     try:
-        return subprocess.run([uv, "--version"], capture_output=True, check=False).returncode == 0
+        said = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False).stdout
     except OSError:
         return False
+    version = _version(r"uv ", said)
+    return version is not None and OLDEST_UV <= version <= (_version("uv==", UV_REQUIREMENTS.read_text()) or version)
+
+
+def _version(before: str, text: str) -> tuple[int, int] | None:
+    found = re.search(rf"^{before}(\d+)\.(\d+)\.", text, re.MULTILINE)
+    return found and (int(found[1]), int(found[2]))
 
 
 def uv_environment() -> dict[str, str]:

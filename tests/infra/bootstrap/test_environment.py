@@ -62,3 +62,27 @@ def test_a_failed_install_is_not_taken_for_done(clone: Path) -> None:
     calls(clone)
     environment.ensure_environment()
     assert calls(clone) == ["venv --quiet", "pip install", "pip install"]
+
+
+@pytest.mark.parametrize(
+    ("version", "used"),
+    [
+        ("uv 0.5.0", True),
+        ("uv 0.13.99 (abc 2026-01-01)", True),
+        ("uv 0.4.30", False),
+        ("uv 0.14.0", False),
+        ("uv 1.0.0", False),
+        ("another program", False),
+    ],
+)
+def test_a_uv_on_the_path_is_used_if_its_version_was_tried(
+    version: str, used: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = tmp_path / "uv-requirements.txt"
+    pins.write_text("# echo uv==9.9.9\nuv==0.13.9 \\\n    --hash=sha256:00\n")
+    found = script(tmp_path / "bin" / "uv", f"echo '{version}'")
+    own = script(tmp_path / "own" / "bin" / "uv", "echo uv 0.13.9")
+    for name, value in {"UV_REQUIREMENTS": pins, "OWN_UV": tmp_path / "own"}.items():
+        monkeypatch.setattr(environment, name, value)
+    monkeypatch.setenv("PATH", str(found.parent))
+    assert environment.ensure_uv() == str(found if used else own)
