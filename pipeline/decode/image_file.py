@@ -15,6 +15,7 @@ from sightstream.pipeline.decode.limits import Limits
 from sightstream.pipeline.decode.open_image import open_image
 from sightstream.pipeline.decode.opened import EndsEarly, UnreadableLayout
 from sightstream.pipeline.decode.output import AllocateOutput, OutOfSharedMemory, write
+from sightstream.pipeline.decode.pixel_count import count_pixels
 from sightstream.pipeline.decode.plain_jpeg import write_rgb
 from sightstream.pipeline.decode.sniff import sniff, webp_size
 from sightstream.pipeline.decode.tiles import choose_layout, resize_and_pad
@@ -49,7 +50,7 @@ def decode_image(data: bytes, limits: Limits, allocate: AllocateOutput) -> Decod
     except UnreadableLayout as error:
         raise _rejected(Reason.IMAGE_CORRUPT, f"this {kind} layout is not read: {error}") from None
     except Exception as error:  # decoders raise nearly anything on a bad file
-        raise _corrupt(data, kind, error) from None
+        raise _too_large(data, kind, limits) or _corrupt(data, kind, error) from None
 
 
 def _size_without_pillow(data: bytes, kind: str, limits: Limits) -> tuple[int, int] | None:
@@ -122,6 +123,14 @@ def _shape_problem(width: int, height: int, limits: Limits) -> Rejected | None:
         detail = f"{width} x {height} exceeds the aspect-ratio limit of {limits.max_aspect_ratio:g}"
         return _rejected(Reason.UNUSABLE_SHAPE, detail)
     return None
+
+
+def _too_large(data: bytes, kind: str, limits: Limits) -> Rejected | None:
+    """Return the rejection of a file that its decoder refuses for its size, with an error that says something else."""
+    pixels = count_pixels(data, kind) if kind in ("AVIF", "HEIC") else None
+    if pixels is None or pixels <= limits.max_pixels:
+        return None
+    return _rejected(Reason.TOO_MANY_PIXELS, f"{pixels} pixels exceed the limit of {limits.max_pixels}")
 
 
 def _corrupt(data: bytes, kind: str, error: Exception) -> Rejected:

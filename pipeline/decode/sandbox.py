@@ -6,6 +6,7 @@ import os
 import resource
 
 from sightstream.pipeline.child_signals import ignore_stops
+from sightstream.pipeline.core_dumps import forbid_core_dumps
 from sightstream.pipeline.decode.syscall_filter import install_filter
 
 
@@ -18,9 +19,9 @@ def sandbox(memory_bytes: int) -> str:
     """
     ignore_stops()
     _silence()
+    forbid_core_dumps()
     # Not RLIMIT_NPROC: the HEIC decoder starts a thread.
-    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE):
-        resource.setrlimit(limit, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     if memory_bytes:
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         most = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)

@@ -259,7 +259,7 @@ def test_service_links_of_kubernetes_are_passed_over(configure: Configure, caplo
     configure(**LINKS)
     with caplog.at_level(logging.DEBUG):
         assert load(LookupSettings).port == LookupSettings.model_fields["port"].default
-    assert sorted(record.args[0] for record in caplog.records if isinstance(record.args, tuple)) == sorted(LINKS)
+    assert sorted(str(record.args[0]) for record in caplog.records if isinstance(record.args, tuple)) == sorted(LINKS)
     configure(**LINKS)
     assert problems() == []
 

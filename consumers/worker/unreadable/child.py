@@ -35,6 +35,7 @@ from sightstream.consumers.worker.unreadable.reports import (
     ReadFailed,
     record_report,
 )
+from sightstream.pipeline.core_dumps import forbid_core_dumps
 from sightstream.schemas.connections.kafka import KafkaSettings
 
 
@@ -107,7 +108,7 @@ def _limit_memory(memory_bytes: int) -> None:
     most = pages * resource.getpagesize() + memory_bytes
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    forbid_core_dumps()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 

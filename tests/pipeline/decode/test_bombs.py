@@ -92,3 +92,10 @@ def test_a_child_out_of_memory_reports_it() -> None:
         assert reason_of(decoder, bomb) is Reason.TOO_MANY_PIXELS
         decoder.release(decoder.decode(GOOD))
     decoder.stop()
+
+
+def test_an_avif_beyond_its_decoders_own_limit_is_too_large(decoder: Decoder) -> None:
+    """The decoder takes 16,384 x 16,384 pixels, and calls what is beyond a bad file."""
+    data = encoded(sample_image(), "AVIF")
+    at = data.index(b"ispe") + 8
+    assert reason_of(decoder, data[:at] + struct.pack(">II", 17_000, 17_000) + data[at + 8 :]) is Reason.TOO_MANY_PIXELS
