@@ -87,7 +87,8 @@ class S3Stores:
         """
         store = urlsplit(self._url or f"https://s3.{self._s3.region}.amazonaws.com")
         host = store.hostname or ""
-        if getproxies().get(store.scheme) and not proxy_bypass(host):
+        proxies = getproxies()
+        if (store.scheme in proxies or "all" in proxies) and not proxy_bypass(host):
             return {}
         return {"proxy_url": f"http://{NOWHERE}", "proxy_excludes": host}
 

@@ -17,6 +17,7 @@ from sightstream.pipeline.fetch.fetcher import Fetcher
 from sightstream.pipeline.fetch.retry_policy import RetryPolicy
 from sightstream.pipeline.fetch.s3.errors import translate
 from sightstream.pipeline.fetch.s3.source import S3Source
+from sightstream.pipeline.fetch.s3.stores import S3Stores
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.types import NotModified, Origin
 from sightstream.schemas.connections.s3 import S3Settings
@@ -209,6 +210,24 @@ def test_a_redirect_to_another_host_is_refused(store: FakeS3, uri: str) -> None:
         assert found.reason is Reason.FETCH_REFUSED
         assert other.requests == []
     assert len(store.requests) <= 5
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_kept"),
+    [
+        ({"https_proxy": "http://proxy:3128"}, True),
+        ({"ALL_PROXY": "http://proxy:3128"}, True),
+        ({"http_proxy": "http://proxy:3128"}, False),
+        ({"https_proxy": "http://proxy:3128", "no_proxy": "store.example"}, False),
+    ],
+)
+def test_a_proxy_that_the_environment_names_for_the_store_remains(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], is_kept: bool
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    stores = S3Stores(SETTINGS, S3Settings(endpoint_url="https://store.example:9000"))
+    assert (stores._refuse_other_hosts() == {}) is is_kept
 
 
 def test_a_redirect_within_the_store_is_followed(store: FakeS3) -> None:
