@@ -79,6 +79,7 @@ class DeviceStopwatch:
         self._log = log
         self._event: Callable[[], Any] = functools.partial(torch.cuda.Event, enable_timing=True)
         self._running: deque[tuple[Kind, Any, Any]] = deque()
+        self._draining = threading.Lock()
         torch.cuda.synchronize()
         self._zero = self._recorded()
         self._zero.synchronize()
@@ -99,6 +100,11 @@ class DeviceStopwatch:
     def _drain_for_ever(self) -> None:
         while True:
             time.sleep(DRAIN_INTERVAL_S)
+            self.drain()
+
+    def drain(self) -> None:
+        """Write down what the device has done by now."""
+        with self._draining:
             while self._running and self._running[0][2].query():
                 kind, start, end = self._running.popleft()
                 self._log.add(Interval(kind, self._moment(start), self._moment(end)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +17,7 @@ from sightstream.infra.lab.bench.system.activity import (
     idle_gaps,
     read_activity,
 )
-from sightstream.infra.lab.bench.system.recorded_engine import HostStopwatch, _measure, _note_hits
+from sightstream.infra.lab.bench.system.recorded_engine import DeviceStopwatch, HostStopwatch, _measure, _note_hits
 
 WORK = [Interval("prefill", 1, 4), Interval("look", 1, 3), Interval("step", 3, 5), Interval("step", 7, 8)]
 
@@ -61,3 +63,39 @@ def test_measured_parts_do_what_they_did_and_write_it_down(tmp_path: Path, monke
     look, hit = read_activity(tmp_path)
     assert (look.kind, hit.kind) == ("look", "encoder_cache_hit")
     assert before <= look.start <= look.end <= time.monotonic()
+
+
+class Event:
+    """Stands for a CUDA event: the n-th one is recorded at n x 100 ms of the device's time."""
+
+    count = 0
+
+    def __init__(self, *, enable_timing: bool) -> None:
+        assert enable_timing
+        Event.count += 1
+        self.at_ms = 100.0 * Event.count
+
+    def record(self) -> None: ...
+    def synchronize(self) -> None: ...
+
+    def query(self) -> bool:
+        return True
+
+    def elapsed_time(self, later: Event) -> float:
+        return later.at_ms - self.at_ms
+
+
+def test_events_of_a_gpu_become_moments_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = SimpleNamespace(cuda=SimpleNamespace(Event=Event, synchronize=lambda: None))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    before = time.monotonic()
+    stopwatch = DeviceStopwatch(ActivityLog(tmp_path / f"1{SUFFIX}"))
+    after = time.monotonic()
+    with stopwatch.measured("prefill"), stopwatch.measured("look"):
+        pass
+    stopwatch.drain()
+    prefill, look = read_activity(tmp_path)
+    assert (prefill.kind, look.kind) == ("prefill", "look")
+    for interval, start_s, end_s in ((prefill, 0.1, 0.4), (look, 0.2, 0.3)):
+        assert before + start_s <= interval.start <= after + start_s
+        assert interval.end - interval.start == pytest.approx(end_s - start_s)
