@@ -22,6 +22,7 @@ from sightstream.pipeline.decode.tiles import choose_layout, resize_and_pad
 from sightstream.pipeline.decode.truncation import ends_early
 from sightstream.pipeline.decode.upright import orientation, turn_upright
 from sightstream.pipeline.decode.wire import DecodedImage
+from sightstream.pipeline.decode.work import check_scans
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 
@@ -34,6 +35,8 @@ def decode_image(data: bytes, limits: Limits, allocate: AllocateOutput) -> Decod
     Raises OutOfSharedMemory, and Rejected for any error that a decoder raises on a bad file.
     """
     kind = sniff(data)
+    if kind == "JPEG":
+        check_scans(data)
     size = _size_without_pillow(data, kind, limits)
     if size is not None and (decoded := _decode_unscaled(data, size, kind, limits, allocate)):
         return decoded

@@ -1,22 +1,24 @@
 """Reads from a file's first bytes how many pixels it has, and from a JPEG how many scans. Decodes nothing.
 
 The parent reads before any child does, so each reader takes plain numbers at checked places, and ends after a bounded
-number of steps.
+number of steps; all but `count_jpeg`, which is for the child.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sightstream.pipeline.decode.sniff import webp_size
 
-MAX_SEGMENTS = 100_000
+MAX_SEGMENTS = 1000
 _MAX_TAGS = 4096
 _MAX_BOXES = 256
 # In coded data a marker is what follows FF, if not 0, a restart or one more FF: as libjpeg looks for the next one.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_JPEG_SCAN = re.compile(rb"\xff\xda")
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = {0xC0, 0xC1, 0xC9}
 _START_OF_SCAN, _END_OF_IMAGE, _NO_SEGMENT = 0xDA, 0xD9, {0x01, 0xD8}
@@ -31,21 +33,31 @@ def count_pixels(data: bytes, kind: str) -> int | None:
         return None
 
 
-def count_jpeg(data: bytes) -> tuple[int, int] | None:
-    """Return (pixels, scans), the scans as a decoder finds them; None where no frame comes before the first scan.
+def bound_jpeg(data: bytes) -> tuple[int, int] | None:
+    """Return (pixels, scans), the scans at most: bytes that look like one count. None where the start is unusual."""
+    found = count_jpeg(data, lambda _: 1, MAX_SEGMENTS)
+    return found if found is None or found[1] == 1 else (found[0], len(_JPEG_SCAN.findall(data)))
 
-    Of more than `MAX_SEGMENTS` segments each counts as a scan: no honest file has so many.
+
+def count_jpeg(
+    data: bytes, most_scans: Callable[[int], float], most_segments: float = math.inf
+) -> tuple[int, int] | None:
+    """Return (pixels, scans), the scans as a decoder finds them, up to one more than so many pixels may have.
+
+    None where no frame comes before the first scan, or there are too many segments.
     """
     pixels, components, sequential, scans = 0, 0, False, 0
     for number, (marker, start) in enumerate(_segments(data)):
-        if number == MAX_SEGMENTS:
-            return max(pixels, 1), MAX_SEGMENTS
+        if number > most_segments:
+            return None
         if marker == _START_OF_SCAN:
             scans += 1
             if not pixels:
                 return None
+            if scans > most_scans(pixels):
+                break
             if sequential and scans == 1 and data[start + 2 : start + 3] == bytes([components]):
-                return pixels, 1  # all components in one scan: decoders stop at its end
+                break  # all components in one scan: decoders stop at its end
         elif marker in _FRAMES and not pixels and len(data) >= start + 8:
             height, width, components = struct.unpack_from(">HHB", data, start + 3)
             pixels, sequential = width * height, marker in _SEQUENTIAL

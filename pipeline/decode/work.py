@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sightstream.pipeline.decode.pixel_count import count_jpeg, count_pixels
+from sightstream.pipeline.decode.pixel_count import bound_jpeg, count_jpeg, count_pixels
 from sightstream.pipeline.decode.sniff import sniff
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.dead_letter import Reason, Stage
@@ -32,24 +32,33 @@ class Work:
 
 
 def estimate_work(data: bytes, timeout_s: float) -> Work:
-    """Return the work of decoding a file. Raises Rejected for a JPEG whose scans exceed its budget.
-
-    What is no image costs nothing, since its first bytes end it.
-    """
+    """Return the work of decoding a file, at most. What is no image costs nothing, since its first bytes end it."""
     try:
         kind = sniff(data)
     except Rejected:
         return Work(0, timeout_s)
-    scans = 1
-    if kind == "JPEG":
-        pixels, scans = count_jpeg(data) or (None, 1)
-    else:
-        pixels = count_pixels(data, kind)
+    pixels, scans = (bound_jpeg(data) or (None, 1)) if kind == "JPEG" else (count_pixels(data, kind), 1)
     if pixels is None:
         return Work(None, timeout_s)
-    expected_ns = pixels * _PIXEL_NS[kind] + (scans - 1) * (pixels * _SCAN_PIXEL_NS + _SCAN_NS)
-    budget_ns = _BUDGET_NS + pixels * _BUDGET_PIXEL_NS
-    if expected_ns > budget_ns:
-        detail = f"its {scans} scans make a decoder visit {scans * pixels} pixels, too many for an image of {pixels}"
+    expected_ns = pixels * _PIXEL_NS[kind] + (scans - 1) * _scan_ns(pixels)
+    return Work(expected_ns / 1e9, min(timeout_s, _SLOWER_CORE * _budget_ns(pixels) / 1e9))
+
+
+def check_scans(data: bytes) -> None:
+    """Raise Rejected for a JPEG whose scans exceed its budget. Takes long where there are many: for the child."""
+    pixels, scans = count_jpeg(data, _most_scans) or (0, 1)
+    if scans > _most_scans(pixels):
+        detail = f"its scans make a decoder visit {scans * pixels} pixels or more, too many for an image of {pixels}"
         raise Rejected(Reason.TOO_MANY_PIXELS, Stage.DECODE, detail)
-    return Work(expected_ns / 1e9, min(timeout_s, _SLOWER_CORE * budget_ns / 1e9))
+
+
+def _most_scans(pixels: int) -> float:
+    return _budget_ns(pixels) / _scan_ns(pixels)
+
+
+def _budget_ns(pixels: int) -> float:
+    return _BUDGET_NS + pixels * _BUDGET_PIXEL_NS
+
+
+def _scan_ns(pixels: int) -> float:
+    return pixels * _SCAN_PIXEL_NS + _SCAN_NS

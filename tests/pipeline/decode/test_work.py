@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import math
 import re
 from pathlib import Path
 
@@ -14,9 +16,9 @@ from PIL import Image
 from sightstream.infra.lab.fuzz.corpus import encoded, sample_image
 from sightstream.infra.lab.fuzz.mutate import mutated
 from sightstream.pipeline.decode.formats import load_decoders
-from sightstream.pipeline.decode.pixel_count import MAX_SEGMENTS, count_jpeg, count_pixels
+from sightstream.pipeline.decode.pixel_count import MAX_SEGMENTS, bound_jpeg, count_jpeg, count_pixels
 from sightstream.pipeline.decode.sniff import sniff
-from sightstream.pipeline.decode.work import estimate_work
+from sightstream.pipeline.decode.work import check_scans, estimate_work
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.dead_letter import Reason
 
@@ -27,6 +29,10 @@ HEADS = [
     b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0",
     b"BM" + bytes(12) + b"\x28\0\0\0", b"RIFF\0\0\0\0WEBPVP8X", b"\0\0\0\x14ftypavif", b"\0\0\0\x14ftypheic",
 ]  # fmt: skip
+
+
+def counted(data: bytes) -> tuple[int, int] | None:
+    return count_jpeg(data, lambda pixels: math.inf)
 
 
 def scans(image: Image.Image, times: int) -> bytes:
@@ -42,33 +48,34 @@ def test_it_counts_the_pixels_of_every_format(path: Path) -> None:
     data = path.read_bytes()
     with Image.open(io.BytesIO(data)) as image:
         size, kind = image.width * image.height, sniff(data)
-    found = count_jpeg(data) if kind == "JPEG" else count_pixels(data, kind)
+    found = counted(data) if kind == "JPEG" else count_pixels(data, kind)
     assert (found[0] if isinstance(found, tuple) else found) == size
     assert not estimate_work(data, TIMEOUT_S).is_slow
 
 
 @given(head=st.sampled_from(HEADS), rest=st.binary(max_size=300))
-def test_any_bytes_have_some_work_or_are_refused(head: bytes, rest: bytes) -> None:
+def test_any_bytes_have_some_work(head: bytes, rest: bytes) -> None:
     check_bounds(head + rest)
 
 
 @given(number=st.integers(0, 10**9))
-def test_any_mutation_has_some_work_or_is_refused(number: int) -> None:
+def test_any_mutation_has_some_work(number: int) -> None:
     check_bounds(mutated(number, SEEDS))
 
 
 def check_bounds(data: bytes) -> None:
-    try:
-        work = estimate_work(data, TIMEOUT_S)
-    except Rejected:
-        return
+    work = estimate_work(data, TIMEOUT_S)
     assert 0 < work.limit_s <= TIMEOUT_S
     assert work.expected_s is None or work.expected_s >= 0
+    bound, count = bound_jpeg(data), counted(data)
+    assert bound is None or (count is not None and bound[0] == count[0] and bound[1] >= count[1])
+    with contextlib.suppress(Rejected):
+        check_scans(data)
 
 
 @pytest.mark.parametrize(("options", "count"), [({}, 1), ({"progressive": True}, 10)])
 def test_it_counts_the_scans(options: dict[str, bool], count: int) -> None:
-    assert count_jpeg(encoded(sample_image(), "JPEG", **options)) == (33 * 25, count)
+    assert counted(encoded(sample_image(), "JPEG", **options)) == (33 * 25, count)
 
 
 def test_a_sequential_jpeg_with_a_scan_for_each_component_has_several() -> None:
@@ -76,30 +83,35 @@ def test_a_sequential_jpeg_with_a_scan_for_each_component_has_several() -> None:
     sequential = data.replace(b"\xff\xc2", b"\xff\xc0", 1)
     first = sequential.index(b"\xff\xda")
     several = sequential[: first + 4] + b"\x01" + sequential[first + 5 :]
-    assert count_jpeg(several) == (33 * 25, 14)
+    assert counted(several) == (33 * 25, 14)
 
 
 def test_scans_hide_neither_behind_junk_nor_behind_an_end_in_a_comment() -> None:
     data = scans(sample_image("L"), 9)
-    count = count_jpeg(data)
+    count = counted(data)
     last = data.rindex(b"\xff\xda")
     comment = b"\xff\xfe\0\x08\xff\xd9\xff\xda\xff\xd9"
     for hidden in (comment, b"junk\xff\0junk\xff\xff", b"\xff\xd0", b"\xff\x01"):
-        assert count_jpeg(data[:last] + hidden + data[last:]) == count
-    assert count_jpeg(data + data[last:] * 100) == count, "what follows the end is not decoded"
+        assert counted(data[:last] + hidden + data[last:]) == count
+    assert counted(data + data[last:] * 100) == count, "what follows the end is not decoded"
 
 
 def test_the_number_of_steps_is_bounded() -> None:
     flood = b"\xff\xd8" + b"\xff\xfe\0\x02" * (2 * MAX_SEGMENTS)
-    assert count_jpeg(flood) == (1, MAX_SEGMENTS)
-    with pytest.raises(Rejected):
-        estimate_work(flood, TIMEOUT_S)
+    assert bound_jpeg(flood) is None
+    assert estimate_work(flood, TIMEOUT_S).is_slow
+
+
+def test_scans_are_counted_up_to_the_first_that_is_too_many() -> None:
+    assert count_jpeg(scans(sample_image(), 2000), lambda pixels: 50) == (33 * 25, 51)
 
 
 @pytest.mark.parametrize("times", [700, 2000])
-def test_a_bomb_of_scans_is_refused(times: int) -> None:
+def test_a_bomb_of_scans_is_slow_and_refused(times: int) -> None:
+    bomb = scans(Image.new("L", (2500, 2500), 128), times)
+    assert estimate_work(bomb, TIMEOUT_S).is_slow
     with pytest.raises(Rejected, match=re.escape("scans make a decoder visit")) as caught:
-        estimate_work(scans(Image.new("L", (2500, 2500), 128), times), TIMEOUT_S)
+        check_scans(bomb)
     assert caught.value.reason is Reason.TOO_MANY_PIXELS
 
 
