@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sightstream.infra.lab.bench.engine.options import Allowance
 
 REPEATS = 15
-TRACED_S = 2.0
+TRACED = 400  # phases: some seconds
 ABOUT = {
     "encode": "copy of the tiles to the device, vision model, projector",
     "image_kv": "keys and values of all cross-attention layers, into the image's pages",
@@ -94,11 +94,9 @@ def _projector(bench: Bench) -> list[Figure]:
 
 
 def chrome_trace(spans: Sequence[Span]) -> list[dict[str, Any]]:
-    """The first seconds, as chrome://tracing and Perfetto read them: one line for each stream, one for the host."""
+    """The first phases, as chrome://tracing and Perfetto read them: one line for each stream, one for the host."""
     events: list[dict[str, Any]] = []
-    for span in spans:
-        if span.end > TRACED_S:
-            break
+    for span in spans[:TRACED]:
         stream = "decode stream" if span.phase == "step" else "prefill stream"
         events.append(_event(span, stream, span.begin, span.end))
         events.append(_event(span, "host", span.host_begin, span.host_end))

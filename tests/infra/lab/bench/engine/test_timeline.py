@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sightstream.infra.errors import CommandError
-from sightstream.infra.lab.bench.engine.phases import chrome_trace, phase_figures
+from sightstream.infra.lab.bench.engine.phases import TRACED, chrome_trace, phase_figures
 from sightstream.infra.lab.bench.engine.timeline import Span, Timeline, busy, within
 from sightstream.pipeline.engine.slots.phase_timer import Phase
 from tests.infra.lab.bench.engine.fakes import Clock
@@ -67,8 +67,7 @@ def test_one_image_is_too_few() -> None:
 
 
 def test_a_trace_has_a_line_for_each_stream_and_one_for_the_host() -> None:
-    early = [span("encode", 0, 1), span("step", 0.25, 0.75, count=3), span("encode", 1, 5)]
-    trace = chrome_trace(early)
+    trace = chrome_trace([span("encode", 0, 1), span("step", 0.25, 0.75, count=3)])
     assert [(event["tid"], event["ts"], event["dur"]) for event in trace] == [
         ("prefill stream", 0, 1e6),
         ("host", 0, 5e5),
@@ -76,3 +75,4 @@ def test_a_trace_has_a_line_for_each_stream_and_one_for_the_host() -> None:
         ("host", 2.5e5, 5e5),
     ]
     assert trace[2]["args"] == {"count": 3}
+    assert len(chrome_trace(SPANS * 1000)) == 2 * TRACED
