@@ -40,7 +40,7 @@ class Kill:
 
 @dataclass(slots=True)
 class SystemRun:
-    """What a run has found; `computed` counts the images that the engines looked at, or got where they don't tell."""
+    """What a run has found; `computed` counts images that engines looked at, or got where they don't tell."""
 
     options: SystemOptions
     model: str

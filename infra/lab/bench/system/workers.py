@@ -23,7 +23,7 @@ ALONE_MODULE = "sightstream.infra.lab.bench.system.engine_alone"
 
 @dataclass(slots=True)
 class RunningWorker:
-    """One worker; `stop_expected` says that its death is no failure."""
+    """One worker, with the port of its metrics and the folder that its engine's processes write to."""
 
     service: Service
     metrics_port: int
