@@ -14,7 +14,7 @@ QUESTION = "Is this the right product, is it whole, and may it be sold again?"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Java and jars that run Kafka; unset, what the set-up installed. Without a store workers read images from files."""
+    """Java and jars that run Kafka; unset, those that the set-up installed. Without a store, images are files."""
 
     java: Path | None = None
     jars: Path | None = None
