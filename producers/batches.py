@@ -97,7 +97,7 @@ class Batcher:
         batch.digest = self._digest.hexdigest()
         batch.size += item.size
         try:
-            encoded = self._encode(item)
+            encoded = self.encode(item)
         except BadItem as error:
             batch.failed += 1
             self._listener.on_bad_item(str(error))
@@ -106,7 +106,8 @@ class Batcher:
         batch.records.append(Record(request.request_id, record_key(request.product_id), encoded.value))
         batch.bytes += len(encoded.value)
 
-    def _encode(self, item: Item) -> EncodedRequest:
+    def encode(self, item: Item) -> EncodedRequest:
+        """Return the request of an entry. Raises BadItem."""
         template = self._template
         asked = item if template.task is None else with_task(item, template.task)
         return encode_request(asked, template.question, template.options, self._now())

@@ -7,8 +7,9 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from threading import Event
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from sightstream.producers.job import PublishJob
     from sightstream.producers.request_template import RequestTemplate
     from sightstream.producers.settings import PublisherSettings
+    from sightstream.producers.sources.columns import Columns
     from sightstream.producers.sources.image_files import Skipped
     from sightstream.producers.sources.item import BulkSource
     from sightstream.schemas.wire.topics import TopicSettings
 
 INTERRUPTED = 130
+PREVIEWED = 5
 
 
 def publish(
@@ -36,6 +39,16 @@ def publish(
     product_column: Annotated[
         str, typer.Option(help="CSV and JSONL: column that holds the product id.")
     ] = "product_id",
+    image_column: Annotated[
+        str, typer.Option(help="CSV and JSONL: column that holds the address of the image.")
+    ] = "uri",
+    attributes: Annotated[
+        Literal["named", "rest"],
+        typer.Option(help="CSV and JSONL: columns to pass on as attributes: those named attr.NAME, or all the rest."),
+    ] = "named",
+    ignore_column: Annotated[
+        list[str] | None, typer.Option(help="CSV and JSONL: a column to leave out; may be given several times.")
+    ] = None,
     product_from: Annotated[
         str,
         typer.Option(
@@ -54,6 +67,9 @@ def publish(
         bool,
         typer.Option("--resume/--no-resume", help="Continue where the last run stopped, or publish everything again."),
     ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the first five requests as they would be, and publish nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
     """Publish one request per entry of a file, a folder or an S3 prefix.
@@ -69,18 +85,23 @@ def publish(
     from sightstream.infra.cli.publish_display import choose_display
     from sightstream.infra.settings import load
     from sightstream.producers.settings import PublisherSettings
+    from sightstream.producers.sources.columns import Columns
     from sightstream.schemas.wire.topics import TopicSettings
 
     settings, topics = load(PublisherSettings), load(TopicSettings)
     topics = topics.model_copy(update={"requests": topic or topics.requests})
+    others: Literal["refuse", "attributes"] = "attributes" if attributes == "rest" else "refuse"
+    columns = Columns(product_column, image_column, others, tuple(ignore_column or ()))
     options = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
     template = (
-        _template(question or settings.question, options, product_column, product_from)
+        _template(question or settings.question, options, columns, product_from)
         if task is None
-        else _task_template(task, {"question": question, **options}, product_column, product_from)
+        else _task_template(task, {"question": question, **options}, columns, product_from)
     )
     found = _open(source, template)
     display = choose_display(found.size, plain=as_json or not sys.stderr.isatty())
+    if dry_run:
+        raise typer.Exit(_preview(found, template, settings, display))
     with _stop_on_signals(display) as asked_to_stop, display:
         interrupted = _run(_job(found, template, topics, settings, display, asked_to_stop), display, resume)
     _report(display, source, topics.requests, as_json, found.skipped)
@@ -90,9 +111,7 @@ def publish(
     raise typer.Exit(INTERRUPTED if interrupted else 1 if display.progress.failed or is_empty else 0)
 
 
-def _template(
-    question: str, options: dict[str, float | None], product_column: str, product_from: str
-) -> RequestTemplate:
+def _template(question: str, options: dict[str, float | None], columns: Columns, product_from: str) -> RequestTemplate:
     from pydantic import ValidationError
 
     from sightstream.producers.request_template import RequestTemplate
@@ -103,19 +122,17 @@ def _template(
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise typer.BadParameter(first["msg"], param_hint="--" + str(first["loc"][0]).replace("_", "-")) from None
-    return RequestTemplate(question, given, product_column, product_from)
+    return RequestTemplate(question, given, columns, product_from)
 
 
-def _task_template(
-    name: str, of_the_task: dict[str, object], product_column: str, product_from: str
-) -> RequestTemplate:
+def _task_template(name: str, of_the_task: dict[str, object], columns: Columns, product_from: str) -> RequestTemplate:
     """Return the template of a task. Nothing of what a task says may be given beside it."""
     from sightstream.infra.cli.task import load_task
     from sightstream.infra.cli.task_request import refuse_beside_task
     from sightstream.producers.request_template import RequestTemplate
 
     refuse_beside_task(of_the_task)
-    return RequestTemplate(None, product_column=product_column, product_from=product_from, task=load_task(name))
+    return RequestTemplate(None, columns=columns, product_from=product_from, task=load_task(name))
 
 
 def _open(source: str, template: RequestTemplate) -> BulkSource:
@@ -127,12 +144,30 @@ def _open(source: str, template: RequestTemplate) -> BulkSource:
     try:
         return open_source(
             source,
-            product_column=template.product_column,
+            meaning=template.columns,
             product_from=template.product_from,
             s3=lambda: load(S3Settings),
         )
     except SourceError as error:
         raise typer.BadParameter(str(error), param_hint="SOURCE") from None
+
+
+def _preview(source: BulkSource, template: RequestTemplate, settings: PublisherSettings, display: Display) -> int:
+    """Print the first requests, and return the exit code."""
+    from sightstream.producers.batches import Batcher
+    from sightstream.producers.errors import BadItem, PublishError
+
+    batcher, code = Batcher(template, settings, display), 0
+    try:
+        for item in islice(source.items(), PREVIEWED):
+            try:
+                print(batcher.encode(item).value.decode())
+            except BadItem as error:
+                display.on_bad_item(str(error))
+                code = 1
+    except PublishError as error:
+        raise CommandError(str(error)) from None
+    return code
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """Reads a CSV file with a header row: one request per row.
 
-Columns: `uri` and the product column (`product_id` unless another is named) are needed; `request_id`, `version_id`,
+Columns: `uri` and `product_id`, or those that are named in their place, are needed; `request_id`, `version_id`,
 `sha256`, `question`, `deadline`, `max_tokens`, `temperature`, `top_p` and `seed` are optional; `attr.NAME` becomes the
-attribute NAME. Any other column is an error. Spaces around a cell don't count, an empty cell counts as not given, and a
-row of empty cells as none. UTF-8, with or without a byte order mark; any line ends; quotes after RFC 4180. Cells end at
-commas, semicolons or tabs, as the header shows, or as a first line `sep=;` says.
+attribute NAME. Any other column is an error, unless it is ignored by name or the rest become attributes. Spaces around
+a cell don't count, an empty cell counts as not given, and a row of empty cells as none. UTF-8, with or without a byte
+order mark; any line ends; quotes after RFC 4180. Cells end at commas, semicolons or tabs, as the header shows, or as a
+first line `sep=;` says.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sightstream.producers.errors import SourceError
+from sightstream.producers.sources.columns import OUR_NAMES, Columns
 from sightstream.producers.sources.image_files import Skipped
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.lines import LineError, Lines
@@ -31,12 +33,12 @@ COLUMNS = frozenset({"uri", "request_id", "version_id", "sha256", "question", "d
 class CsvFile:
     """Holds one row in memory at a time. A malformed row becomes an item with a problem."""
 
-    def __init__(self, path: Path, product_column: str = "product_id") -> None:
+    def __init__(self, path: Path, meaning: Columns = OUR_NAMES) -> None:
         self.location = path.resolve().as_uri()
         self.skipped = Skipped()
         self.size: int | None = path.stat().st_size
         self._path = path
-        self._product_column = product_column
+        self._meaning = meaning
 
     def items(self) -> Iterator[Item]:
         with self._path.open("rb") as file:
@@ -63,16 +65,20 @@ class CsvFile:
 
     def _check(self, columns: list[str]) -> None:
         columns = [name for name in columns if name]  # spreadsheets leave empty ones
-        known = COLUMNS | {self._product_column}
+        meaning = self._meaning
+        needed = (meaning.image, meaning.product)
+        known = (COLUMNS - {"uri"}) | {*needed, *meaning.ignored}
+        missing = [name for name in needed if name not in columns]
+        if missing:
+            hint = meaning.hint(columns, known)
+            raise SourceError(f"{self._path}: missing columns {missing}; there are {columns}{hint}")
         unknown = [name for name in columns if name not in known and not name.startswith(ATTRIBUTE)]
-        if unknown:
+        if unknown and meaning.others == "refuse":
             raise SourceError(
                 f"{self._path}: unknown columns {unknown}; known: {sorted(known)}. "
-                f"Name a column {ATTRIBUTE}NAME to pass it on as an attribute"
+                f"Name a column {ATTRIBUTE}NAME to pass it on as an attribute, pass on all with --attributes rest, or "
+                f"leave one out with --ignore-column NAME"
             )
-        missing = [name for name in ("uri", self._product_column) if name not in columns]
-        if missing:
-            raise SourceError(f"{self._path}: missing columns {missing}")
         if len(set(columns)) < len(columns):
             raise SourceError(f"{self._path}: a column occurs twice")
 
@@ -102,9 +108,11 @@ class CsvFile:
         given = {name: cell.strip() for name, cell in zip(columns, row, strict=True) if cell.strip()}
         if "" in given:
             raise ValueError("a cell stands under a column without a name")
+        given = self._meaning.renamed(given)
         fields: dict[str, Any] = {name: cell for name, cell in given.items() if name in COLUMNS - OPTIONS}
         fields["options"] = {name: cell for name, cell in given.items() if name in OPTIONS}
-        attributes = {name: cell for name, cell in given.items() if name.startswith(ATTRIBUTE)}
+        ours = COLUMNS | {"product_id"}
+        attributes = {name: cell for name, cell in given.items() if name not in ours}
         fields["attributes"] = {name.removeprefix(ATTRIBUTE): cell for name, cell in attributes.items()}
-        fields["product_id"] = given.get(self._product_column, "")
+        fields["product_id"] = given.get("product_id", "")
         return nested(fields)

@@ -1,8 +1,8 @@
 """Reads a JSONL file: one request per line.
 
 A line is an `ImageRequest` as on the wire, of which only `image` (or `uri`, `version_id`, `sha256` at the top level)
-and the product field (`product_id` unless another is named) are needed. Empty lines are skipped, and null means that a
-field is not given.
+and `product_id` are needed, under these names or those that are named in their place. Empty lines are skipped, and null
+means that a field is not given.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from sightstream.producers.errors import SourceError
+from sightstream.producers.sources.columns import OUR_NAMES, Columns, as_attribute
 from sightstream.producers.sources.image_files import Skipped
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.lines import LineError, Lines
 from sightstream.producers.sources.requests import nested
+from sightstream.schemas.wire.request import ImageRequest
 
 _OF_PLAIN_VALUES = {"options", "attributes", "image"}
 
@@ -24,12 +26,12 @@ _OF_PLAIN_VALUES = {"options", "attributes", "image"}
 class JsonlFile:
     """Holds one line in memory at a time. A malformed line becomes an item with a problem."""
 
-    def __init__(self, path: Path, product_column: str = "product_id") -> None:
+    def __init__(self, path: Path, meaning: Columns = OUR_NAMES) -> None:
         self.location = path.resolve().as_uri()
         self.skipped = Skipped()
         self.size: int | None = path.stat().st_size
         self._path = path
-        self._product_column = product_column
+        self._meaning = meaning
 
     def items(self) -> Iterator[Item]:
         with self._path.open("rb") as file:
@@ -66,9 +68,20 @@ class JsonlFile:
         for name in _OF_PLAIN_VALUES & given.keys():
             if isinstance(given[name], dict):
                 given[name] = {key: value for key, value in given[name].items() if value is not None}
-        if self._product_column != "product_id":
-            given["product_id"] = given.pop(self._product_column, "")
+        given = self._meaning.renamed(given)
+        if self._meaning.product != "product_id":
+            given.setdefault("product_id", "")
+        if self._meaning.others == "attributes":
+            given = _with_rest_as_attributes(given)
         return nested(given)
+
+
+def _with_rest_as_attributes(given: dict[str, Any]) -> dict[str, Any]:
+    ours = {*ImageRequest.model_fields, "uri", "version_id", "sha256"}
+    rest = {name: as_attribute(value) for name, value in given.items() if name not in ours}
+    own = given.get("attributes", {})
+    kept = {name: value for name, value in given.items() if name in ours}
+    return {**kept, "attributes": {**rest, **own}} if isinstance(own, dict) else kept
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sightstream.producers.job import PublishJob, RetryPolicy
 from sightstream.producers.progress import Progress
 from sightstream.producers.request_template import RequestTemplate, job_name
 from sightstream.producers.settings import PublisherSettings
+from sightstream.producers.sources.columns import Columns
 from sightstream.producers.sources.item import Item
 from sightstream.schemas.wire.codec import decode_request
 from sightstream.schemas.wire.options import AnalysisOptions
@@ -245,7 +246,7 @@ def test_the_job_is_named_after_source_topic_and_template() -> None:
         job_name(source, "u", template),
         job_name(source, "t", RequestTemplate("How?")),
         job_name(source, "t", RequestTemplate("Why?", AnalysisOptions(seed=1))),
-        job_name(source, "t", RequestTemplate("Why?", product_column="sku")),
+        job_name(source, "t", RequestTemplate("Why?", columns=Columns("sku"))),
         job_name(source, "t", RequestTemplate("Why?", product_from="stem")),
     }
     assert job_name(ListSource([]), "t", RequestTemplate("Why?")) == same

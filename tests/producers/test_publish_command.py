@@ -143,6 +143,23 @@ def test_an_s3_prefix(
     assert "NoSuchBucket" in missing.stderr
 
 
+def test_a_dry_run_shows_the_first_requests_and_publishes_nothing(
+    publish: Publish, runtime: LocalRuntime, topics: TopicSettings, tmp_path: Path
+) -> None:
+    source = tmp_path / "shop.csv"
+    source.write_text("sku;image_url;title\n" + "".join(f"{n};s3://b/{n};shoe\n" for n in range(9)))
+    meant = ("--product-column", "sku", "--image-column", "image_url", "--attributes", "rest")
+    done = publish(source, "--dry-run", *meant)
+    assert done.returncode == 0, done.stderr
+    requests = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [request["product_id"] for request in requests] == ["0", "1", "2", "3", "4"]
+    assert requests[0]["attributes"] == {"title": "shoe"}
+    assert requests_on(runtime.kafka_settings, topics.requests) == []
+    refused = publish(source)
+    assert refused.returncode == 1
+    assert " ".join(meant) in refused.stderr
+
+
 def test_wrong_use_ends_with_2(publish: Publish, tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     source = write_csv(tmp_path / "a.csv", 1)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.producers.errors import BadItem, SourceError
+from sightstream.producers.sources.columns import OUR_NAMES, Columns
 from sightstream.producers.sources.csv_file import CsvFile
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.requests import build_request
@@ -22,10 +23,10 @@ from sightstream.schemas.wire.request import ImageRequest
 from tests.producers.fakes import NOW
 
 
-def read(folder: Path, text: str | bytes, product_column: str = "product_id") -> list[Item]:
+def read(folder: Path, text: str | bytes, meaning: Columns = OUR_NAMES) -> list[Item]:
     path = folder / "source.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return list(CsvFile(path, product_column).items())
+    return list(CsvFile(path, meaning).items())
 
 
 def build(item: Item) -> ImageRequest:
@@ -57,7 +58,7 @@ def test_an_empty_cell_is_not_given(tmp_path: Path) -> None:
 
 
 def test_the_product_may_stand_in_another_column(tmp_path: Path) -> None:
-    (item,) = read(tmp_path, "sku,uri\n12,s3://b/k\n", "sku")
+    (item,) = read(tmp_path, "sku,uri\n12,s3://b/k\n", Columns("sku"))
     assert build(item).product_id == "12"
 
 
@@ -149,6 +150,32 @@ def test_what_spreadsheets_write(
     head = start.replace(b"%s", delimiter.encode()).replace(b"\n", end.encode())
     found = [build(item) for item in read(tmp_path, head + text.encode())]
     assert [(each.product_id, each.all_images[0].uri, each.attributes["a"]) for each in found] == GOOD
+
+
+SHOP = "sku,image_url,title,price\n12,s3://b/k,Red shoe,5\n"
+
+
+def test_a_shops_own_columns(tmp_path: Path) -> None:
+    (rest,) = read(tmp_path, SHOP, Columns("sku", "image_url", "attributes"))
+    (some,) = read(tmp_path, SHOP, Columns("sku", "image_url", "attributes", ("price",)))
+    (none,) = read(tmp_path, SHOP, Columns("sku", "image_url", ignored=("title", "price")))
+    assert [build(item).attributes for item in (rest, some, none)] == [
+        {"title": "Red shoe", "price": "5"},
+        {"title": "Red shoe"},
+        {},
+    ]
+    assert {build(item).product_id for item in (rest, some, none)} == {"12"}
+    assert {build(item).all_images[0].uri for item in (rest, some, none)} == {"s3://b/k"}
+
+
+def test_the_error_says_which_options_would_work(tmp_path: Path) -> None:
+    hint = "This may be meant: --product-column sku --image-column image_url --attributes rest$"
+    with pytest.raises(SourceError, match=hint):
+        read(tmp_path, SHOP)
+    with pytest.raises(SourceError, match=r"missing columns .* there are \['a', 'b'\]$"):
+        read(tmp_path, "a,b\n1,2\n")
+    with pytest.raises(SourceError, match="--attributes rest, or leave one out with --ignore-column NAME"):
+        read(tmp_path, SHOP, Columns("sku", "image_url"))
 
 
 def test_an_empty_column_of_a_spreadsheet_is_passed_over(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.producers.errors import BadItem, SourceError
+from sightstream.producers.sources.columns import OUR_NAMES, Columns
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.jsonl_file import JsonlFile
 from sightstream.producers.sources.requests import build_request
@@ -20,10 +21,10 @@ from tests.producers.fakes import NOW
 from tests.schemas.wire import strategies as wire
 
 
-def read(folder: Path, text: str | bytes, product_column: str = "product_id") -> list[Item]:
+def read(folder: Path, text: str | bytes, meaning: Columns = OUR_NAMES) -> list[Item]:
     path = folder / "source.jsonl"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return list(JsonlFile(path, product_column).items())
+    return list(JsonlFile(path, meaning).items())
 
 
 def build(item: Item) -> ImageRequest:
@@ -51,6 +52,16 @@ def test_null_is_not_given(tmp_path: Path, start: bytes, end: bytes) -> None:
         assert (request.product_id, request.question, request.attributes) == ("p1", "What is this?", {})
         assert request.options == AnalysisOptions(max_tokens=7)
         assert request.image is not None
+
+
+def test_a_shops_own_fields(tmp_path: Path) -> None:
+    line = '{"sku": "12", "image_url": "s3://b/k", "title": "Red shoe", "price": 5, "attributes": {"a": "b"}}'
+    (item,) = read(tmp_path, line, Columns("sku", "image_url", "attributes"))
+    request = build(item)
+    assert (request.product_id, request.all_images[0].uri) == ("12", "s3://b/k")
+    assert request.attributes == {"title": "Red shoe", "price": "5", "a": "b"}
+    (item,) = read(tmp_path, line, Columns("sku", "image_url", ignored=("title", "price")))
+    assert build(item).attributes == {"a": "b"}
 
 
 def test_a_line_may_ask_several_questions_about_several_images(tmp_path: Path) -> None:
@@ -83,7 +94,7 @@ def test_a_request_as_on_the_wire_comes_through_untouched(
 
 
 def test_the_product_may_stand_in_another_field(tmp_path: Path) -> None:
-    (item,) = read(tmp_path, '{"sku": "12", "uri": "s3://b/k"}', "sku")
+    (item,) = read(tmp_path, '{"sku": "12", "uri": "s3://b/k"}', Columns("sku"))
     assert build(item).product_id == "12"
 
 

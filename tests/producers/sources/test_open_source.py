@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sightstream.producers.errors import SourceError
+from sightstream.producers.sources.columns import Columns
 from sightstream.producers.sources.csv_file import CsvFile
 from sightstream.producers.sources.folder import Folder
 from sightstream.producers.sources.item import BulkSource
@@ -17,7 +18,7 @@ from sightstream.schemas.connections.s3 import S3Settings
 
 
 def opened(text: str) -> BulkSource:
-    return open_source(text, product_column="product_id", product_from="parent", s3=S3Settings)
+    return open_source(text, meaning=Columns(), product_from="parent", s3=S3Settings)
 
 
 def test_the_kind_follows_from_what_was_typed(tmp_path: Path) -> None:
