@@ -27,7 +27,6 @@ POINTS = {
     "after_offsets": "behind its offsets",
     "in_commit": "within its commit",
 }
-BROKEN_IMAGES = 12  # of as many products, so that each partition has some
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +56,16 @@ def kill_within_a_commit(run: FaultRun, point: str) -> None:
     name = run.start_worker(None, f"kill@{point}")
     run.wait_for_owners([name])
     mark = run.mark(f"kill -9 of a worker {POINTS[point]}", run.partitions_of(name), hit=1)
-    # Among the records of the commit there is a dead letter, of whichever partition.
-    run.publish_poison(images=[broken_image(run).as_uri()] * BROKEN_IMAGES)
+    process, broken = run.workers.pop(name), broken_image(run).as_uri()
+
+    def has_died() -> bool:
+        """Where it dies behind its records, one of them is a dead letter."""
+        run.publish_poison(images=[broken])
+        return process.poll() is not None
+
     run.armed.touch()
-    process = run.workers.pop(name)
-    assert process.wait(120) == -signal.SIGKILL, run.harness.logs()[-4000:]
+    wait_for(has_died, "the worker's death in a commit", 120)
+    assert process.returncode == -signal.SIGKILL, run.harness.logs()[-4000:]
     run.note(mark, since_ms=int(time.time() * 1000))
 
 
