@@ -181,7 +181,7 @@ def test_the_bucket_is_in_the_path_or_in_the_host(given: dict[str, Any], bucket:
 
 
 def test_stores_are_few_and_their_timeouts_come_in_steps() -> None:
-    stores = S3Stores(SETTINGS, S3Settings())
+    stores = S3Stores(SETTINGS.model_copy(update={"total_timeout_s": 10}), S3Settings())
     assert stores.get("shop", 10.0) is stores.get("shop", 9.99)
     assert stores.get("shop", 10.0) is not stores.get("shop", 5.0)
     for remaining_s, timeout in ((10.0, "10s"), (7.6, "10s"), (7.5, "7s 500ms"), (2.6, "5s"), (0.1, "2s 500ms")):
