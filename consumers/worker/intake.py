@@ -44,7 +44,10 @@ class Detours:
 
 
 class Intake:
-    """Used by the thread that owns the consumer. `reject` ends deliveries that can't even be read."""
+    """Used by the thread that owns the consumer. `reject` ends deliveries that can't even be read.
+
+    `is_drained` says whether the last poll read all that the consumer had; once closed, nothing more comes.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Intake:
         self._full_since: float | None = None
         self._free_bytes, self._free_questions = MAX_HELD_BYTES, 0
         self._closed = False
+        self.is_drained = False
 
     def close(self) -> None:
         """Consume nothing new from now on; `poll` goes on polling, so that the group still sees this worker."""
@@ -81,6 +85,7 @@ class Intake:
         self._free_questions = self._flow.free_capacity
         capacity = self._free_capacity()
         full = capacity <= 0
+        self.is_drained = self._closed
         PAUSED.set(full)
         if self._is_full_for_a_moment(full):
             return False
@@ -93,6 +98,7 @@ class Intake:
             self._process(message)
             capacity -= 1
             message = self._consumer.poll(0) if capacity > 0 and self._may_start_more else None
+        self.is_drained = self._closed or (capacity > 0 and self._may_start_more)
         return True
 
     def _is_full_for_a_moment(self, full: bool) -> bool:

@@ -100,11 +100,11 @@ class Worker:
     def _run_once(self) -> None:
         self._topic_watch.raise_problem()
         self._lost_positions.restore()
-        polled = self._intake.poll(0 if self._assignment.unpublished else IDLE_POLL_S)
-        # Only now: while requests wait on the topic, there is more to expect even where all in hand is finished.
-        self._committer.commit_if_due(more_expected=self._assignment.unfinished > len(self._retry_queue))
-        self._outcomes.collect(BUSY_POLL_S if self._assignment.unpublished or not polled else 0)
+        polled = self._intake.poll(BUSY_POLL_S if self._assignment.unpublished else IDLE_POLL_S)
+        self._outcomes.collect(0 if polled else BUSY_POLL_S)
         self._outcomes.retry_due()
+        in_progress = self._assignment.unfinished > len(self._retry_queue)
+        self._committer.commit_if_due(more_expected=in_progress or not self._intake.is_drained)
         IN_FLIGHT.set(self._assignment.unpublished)
         IN_FLIGHT_BYTES.set(self._flow.held_bytes)
 

@@ -446,3 +446,18 @@ def test_a_batch_that_the_client_can_not_read_blocks_its_partition_and_is_read_i
     assert harness.readers == [(0, 1)]
     assert len(harness.assignment.state.ledger) == 1
     assert harness.assignment.state.ledger.position == 1
+
+
+def test_it_says_whether_the_consumer_had_more(harness: IntakeHarness) -> None:
+    harness.consumer.messages = [readable(0, "b"), readable(1, "b")]
+    harness.poll()
+    assert not harness.intake.is_drained  # there was capacity for one
+    harness.flow.free_capacity = 2
+    harness.poll()
+    assert harness.intake.is_drained
+    harness.flow.free_capacity = 0
+    harness.poll()
+    assert not harness.intake.is_drained
+    harness.intake.close()
+    harness.poll()
+    assert harness.intake.is_drained

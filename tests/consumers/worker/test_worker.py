@@ -44,6 +44,7 @@ class TurningWorker(Worker):
         self._committer.commit_if_due = self._note
 
     def _start_one(self, timeout_s: float) -> bool:
+        self._intake.is_drained = not self.backlog
         if self.backlog:
             self.backlog -= 1
             self.hand.unfinished += 1
