@@ -13,7 +13,7 @@ from sightstream.schemas.wire.dead_letter import Reason, Stage
 _PIXEL_NS = {"JPEG": 10, "PNG": 50, "WEBP": 80, "GIF": 10, "BMP": 5, "TIFF": 20, "AVIF": 60, "HEIC": 90}
 _SCAN_PIXEL_NS, _SCAN_NS = 1.3, 20_000
 # The budget of a file, far above the costliest ordinary one. Where a core is slower, twice of it is not exceeded.
-_BUDGET_PIXEL_NS, _BUDGET_NS = 250, 1e9
+_BUDGET_PIXEL_NS, _BUDGET_NS = 250, 5e8
 _SLOWER_CORE = 2
 SLOW_S = 0.3
 
