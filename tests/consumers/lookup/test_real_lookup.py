@@ -52,6 +52,7 @@ def test_right_from_an_empty_topic_through_kills_and_a_lost_folder(
 
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+    assert {path.stat().st_mode & 0o077 for path in [folder, *folder.rglob("*")]} == {0}  # also what RocksDB made
     shutil.rmtree(folder / "v1")
     process = start(folder)
     wait_until_ready(process, folder)
