@@ -17,7 +17,7 @@ TOKENS = Counter("sightstream_engine_tokens", "Tokens of the requests that the e
 ENGINE_RESTARTS = Counter("sightstream_engine_restarts", "Engine processes restarted after a crash or a hang.")
 DECODER_RESTARTS = Counter("sightstream_decoder_restarts", "Decode processes restarted after a crash or a hang.")
 DECODER_UNFILTERED = Counter(
-    "sightstream_decoder_unfiltered", "Decode processes that the system refused their filter of system calls."
+    "sightstream_decoder_unfiltered_total", "Decode processes that the system refused their filter of system calls."
 )
 FETCHES = Counter("sightstream_fetch_attempts", "Attempts to fetch an image, by outcome.", ["kind", "outcome"])
 FETCHED_BYTES = Counter("sightstream_fetched_bytes", "Bytes of the images that were fetched.", ["kind"])
