@@ -7,7 +7,7 @@ from pathlib import Path
 from sightstream.infra.lab.bench.feed.process_tree import PROC, cpu_seconds_by_pid
 
 WORKER, DECODER, ENGINE = "worker", "decode children", "engine's process"
-_MARKS = {b"sightstream.pipeline.decode.child": DECODER, b"multiprocessing.spawn": ENGINE}
+_MARKS = {b"sightstream.pipeline.decode.child": DECODER, b"sightstream.pipeline.engine.child_main": ENGINE}
 
 
 def cpu_by_part(worker_pid: int) -> dict[str, float]:
