@@ -118,6 +118,7 @@ WORKERS = Row(
             (
                 Query("sum(increase(sightstream_engine_restarts_total[$__range]))", "engine"),
                 Query("sum(increase(sightstream_decoder_restarts_total[$__range]))", "decoder"),
+                Query("sum(increase(sightstream_decoder_unfiltered_total[$__range]))", "decoder without its filter"),
             ),
         ),
     ),

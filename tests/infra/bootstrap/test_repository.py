@@ -19,7 +19,7 @@ def test_needs_nothing_but_python(module: Path) -> None:
     nodes = list(ast.walk(ast.parse(module.read_text())))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
-    own = ("sightstream.infra.bootstrap", "sightstream.infra.errors")
+    own = ("sightstream.infra.bootstrap", "sightstream.infra.errors", "sightstream.consumers.private_files")
     assert {n for n in names if n.split(".")[0] not in sys.stdlib_module_names and not n.startswith(own)} == set()
 
 
