@@ -16,6 +16,8 @@ from sightstream.pipeline.decode.sniff import webp_size
 MAX_SEGMENTS = 1000
 _MAX_TAGS = 4096
 _MAX_BOXES = 256
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MAX_CHUNKS, _CHUNK_FRAME_BYTES = 4096, 12
 # In coded data a marker is what follows FF, if not 0, a restart or one more FF: as libjpeg looks for the next one.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JPEG_SCAN = re.compile(rb"\xff\xda")
@@ -31,6 +33,16 @@ def count_pixels(data: bytes, kind: str) -> int | None:
         return _READERS[kind](data)
     except (struct.error, OverflowError):
         return None
+
+
+def has_many_chunks(png: bytes) -> bool:
+    """Return whether there are more than 4,096 chunks: encoders put 8 KiB or more into each, so that is 32 MiB."""
+    at = len(_PNG_SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
+        if at >= len(png):
+            return False
+        at += _CHUNK_FRAME_BYTES + int.from_bytes(png[at : at + 4], "big")
+    return True
 
 
 def bound_jpeg(data: bytes) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sightstream.pipeline.decode.pixel_count import bound_jpeg, count_jpeg, count_pixels
+from sightstream.pipeline.decode.pixel_count import bound_jpeg, count_jpeg, count_pixels, has_many_chunks
 from sightstream.pipeline.decode.sniff import sniff
 from sightstream.pipeline.errors import Rejected
 from sightstream.schemas.wire.dead_letter import Reason, Stage
@@ -41,7 +41,8 @@ def estimate_work(data: bytes, timeout_s: float) -> Work:
     if pixels is None:
         return Work(None, timeout_s)
     expected_ns = pixels * _PIXEL_NS[kind] + (scans - 1) * _scan_ns(pixels)
-    return Work(expected_ns / 1e9, min(timeout_s, _SLOWER_CORE * _budget_ns(pixels) / 1e9))
+    expected_s = None if kind == "PNG" and has_many_chunks(data) else expected_ns / 1e9
+    return Work(expected_s, min(timeout_s, _SLOWER_CORE * _budget_ns(pixels) / 1e9))
 
 
 def check_scans(data: bytes) -> None:

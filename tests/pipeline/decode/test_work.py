@@ -6,6 +6,8 @@ import contextlib
 import io
 import math
 import re
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,16 @@ def test_it_counts_the_pixels_of_every_format(path: Path) -> None:
     found = counted(data) if kind == "JPEG" else count_pixels(data, kind)
     assert (found[0] if isinstance(found, tuple) else found) == size
     assert not estimate_work(data, TIMEOUT_S).is_slow
+
+
+def test_a_png_of_very_many_chunks_is_slow_and_keeps_the_limit_of_its_pixels() -> None:
+    plain = encoded(sample_image(), "PNG")
+    header_end = plain.index(b"IDAT") - 4
+    empty = struct.pack(">I4sI", 0, b"teXt", zlib.crc32(b"teXt"))
+    many = plain[:header_end] + empty * 5_000 + plain[header_end:]
+    few = plain[:header_end] + empty * 1_000 + plain[header_end:]
+    assert (estimate_work(few, TIMEOUT_S).is_slow, estimate_work(many, TIMEOUT_S).is_slow) == (False, True)
+    assert estimate_work(many, TIMEOUT_S).limit_s == estimate_work(plain, TIMEOUT_S).limit_s
 
 
 @given(head=st.sampled_from(HEADS), rest=st.binary(max_size=300))
