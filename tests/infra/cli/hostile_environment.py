@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from sightstream.consumers.lookup import run as lookup_run
+from sightstream.consumers.lookup import topics as lookup_topics
 from sightstream.consumers.store import run as store_run
 from sightstream.consumers.worker import run as worker_run
 from sightstream.infra.cli import start
@@ -31,6 +32,7 @@ def main(folder: Path | None = None) -> None:
     vars(worker_run)["CHECK_TIMEOUT_S"] = NO_BROKER_TIMEOUT_S
     vars(store_run)["_ADMIN_TIMEOUT_S"] = NO_BROKER_TIMEOUT_S
     vars(lookup_run)["_ADMIN_TIMEOUT_S"] = NO_BROKER_TIMEOUT_S
+    vars(lookup_topics)["_TIMEOUT_S"] = NO_BROKER_TIMEOUT_S
     json.dump([_run(command) for command in commands], sys.stdout)
 
 

@@ -101,7 +101,11 @@ def run(environment: Environment, commands: Sequence[Sequence[str]], tmp_path: P
     folder = tmp_path / environment.folder
     folder.mkdir(exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SIGHTSTREAM_")}
-    chosen = {"SIGHTSTREAM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "SIGHTSTREAM_LAG_READ_TIMEOUT_S": "0.1"}
+    chosen = {
+        "SIGHTSTREAM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "SIGHTSTREAM_LAG_READ_TIMEOUT_S": "0.1",
+        "SIGHTSTREAM_PUBLISH_CONNECT_TIMEOUT_S": "0.2",
+    }
     variables = {"PYTHONPATH": str(ROOT), **kept, **chosen, **environment.variables}
     program = [sys.executable, "-P", "-m", "tests.infra.cli.hostile_environment", str(folder)]
     done = subprocess.run(
