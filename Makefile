@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3 || echo python3)
 BIN := .venv/bin
 ARGS ?=
-WORKERS ?= 2
+WORKERS ?= 3
 SEED ?= 1
 MINUTES ?= 30
 REPORT ?= build/soak.json
@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: setup ## Send real images through a real Kafka and a real S3 to real answers; ARGS=--keep leaves it all running.
 	@$(BIN)/sightstream demo $(ARGS)
 
-test: ## Run all that CI runs: format, lint, types and all tests but soak; WORKERS=2 test files at a time, as most wait.
+test: ## Run all that CI runs: format, lint, types and all tests but soak; WORKERS=3 test files at a time, as most wait.
 	@$(MAKE) --no-print-directory -j 2 lint tests
 
 tests: setup ## Run all tests but soak, without format, lint and types.

@@ -113,7 +113,7 @@ def test_killed_at_every_step_of_a_transaction(
     assert_each_once_in_order(requests_on(runtime.kafka_settings, topics.requests), uris)
 
 
-def test_of_two_runs_at_once_the_later_one_finishes(
+def test_of_two_runs_at_once_one_finishes(
     runtime: LocalRuntime, topics: TopicSettings, config_file: Path, tmp_path: Path
 ) -> None:
     uris = write_source(tmp_path / "a.csv", ROWS)
@@ -124,6 +124,7 @@ def test_of_two_runs_at_once_the_later_one_finishes(
         with runs.start() as later:
             wait_until_written(runtime, topics.requests, 1000, later)
             earlier.send_signal(signal.SIGCONT)
-            assert later.wait(120) == 0
-        assert earlier.wait(60) == 1
+            codes = {later.wait(120), earlier.wait(60)}
+    # Usually the later one: the earlier is fenced. One that slept past its own limits is in doubt, and fences the other.
+    assert codes == {0, 1}
     assert_each_once_in_order(requests_on(runtime.kafka_settings, topics.requests), uris)
