@@ -125,6 +125,6 @@ def test_of_two_runs_at_once_one_finishes(
             wait_until_written(runtime, topics.requests, 1000, later)
             earlier.send_signal(signal.SIGCONT)
             codes = {later.wait(120), earlier.wait(60)}
-    # Usually the later one, which fences the earlier. One that slept past its own limits is in doubt, and fences in turn.
+    # Usually the later one, which fences the earlier. One that slept past its limits is in doubt, and fences in turn.
     assert codes == {0, 1}
     assert_each_once_in_order(requests_on(runtime.kafka_settings, topics.requests), uris)
