@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from sightstream.infra.lab.bench.feed.systems import SystemUnderTest
     from sightstream.pipeline.engine.settings import EngineSettings
+
+T = TypeVar("T")
 
 app = typer.Typer(help="Measure this machine (needs a checkout of the repository).", no_args_is_help=True)
 
@@ -127,7 +129,6 @@ def feed(
 
     Starts its own Kafka and S3. The first run downloads the other systems into an environment of their own.
     """
-    import json
 
     from sightstream.infra.lab.bench.feed.options import FeedOptions
     from sightstream.infra.lab.bench.feed.report import as_table, document, method_lines
@@ -141,15 +142,7 @@ def feed(
     options = FeedOptions(images=images, distinct=min(distinct, images), side_px=side, rounds=rounds)
     console = _console(stderr=True)
     comparison = compare(options, _select_systems(only), lambda text: console.print(text, markup=False))
-    to_stdout = json_to == Path("-")
-    if to_stdout:
-        _print_json(document(comparison))
-    elif json_to is not None:
-        json_to.write_text(json.dumps(document(comparison), indent=1) + "\n", encoding="utf-8")
-    out = console if to_stdout else _console(stderr=False)
-    out.print(as_table(comparison))
-    for line in method_lines(comparison):
-        out.print(line, markup=False)
+    _report(comparison, document, as_table, method_lines(comparison), json_to)
     raise typer.Exit(1 if comparison.failures else 0)
 
 
@@ -184,7 +177,6 @@ def system(
 
     Without a GPU it runs the demo's model. A run in which anything was answered from a cache is void.
     """
-    import json
 
     from sightstream.infra.lab.bench.system.images import read_mix
     from sightstream.infra.lab.bench.system.model import model_name
@@ -210,15 +202,7 @@ def system(
     _settings(options.settings)  # reports a wrong one before anything starts
     console = _console(stderr=True)
     run = measure(options, model_name(model), lambda text: console.print(text, markup=False))
-    to_stdout = json_to == Path("-")
-    if to_stdout:
-        _print_json(document(run))
-    elif json_to is not None:
-        json_to.write_text(json.dumps(document(run), indent=1) + "\n", encoding="utf-8")
-    out = console if to_stdout else _console(stderr=False)
-    out.print(as_table(run))
-    for line in lines(run):
-        out.print(line, markup=False)
+    _report(run, document, as_table, lines(run), json_to)
     raise typer.Exit(1 if void(run) or broken(run) else 0)
 
 
@@ -235,7 +219,6 @@ def transactions(
 
     Starts its own Kafka. The engine answers at once and the image is small, so that the commits weigh most.
     """
-    import json
 
     from sightstream.infra.lab.bench.transactions.options import TransactionsOptions
     from sightstream.infra.lab.bench.transactions.report import as_table, document, method_lines, missed
@@ -244,15 +227,7 @@ def transactions(
     console = _console(stderr=True)
     options = TransactionsOptions(results=results, rounds=rounds)
     comparison = compare(options, lambda text: console.print(text, markup=False))
-    to_stdout = json_to == Path("-")
-    if to_stdout:
-        _print_json(document(comparison))
-    elif json_to is not None:
-        json_to.write_text(json.dumps(document(comparison), indent=1) + "\n", encoding="utf-8")
-    out = console if to_stdout else _console(stderr=False)
-    out.print(as_table(comparison))
-    for line in method_lines(comparison):
-        out.print(line, markup=False)
+    _report(comparison, document, as_table, method_lines(comparison), json_to)
     raise typer.Exit(1 if missed(comparison) else 0)
 
 
@@ -270,7 +245,6 @@ def worker(
 
     Starts its own Kafka and S3. The images are JPEGs of 1120 x 1120 pixels, scaled onto four tiles.
     """
-    import json
 
     from sightstream.infra.lab.bench.worker.options import WorkerOptions
     from sightstream.infra.lab.bench.worker.report import as_table, document, missed
@@ -279,12 +253,7 @@ def worker(
     console = _console(stderr=True)
     options = WorkerOptions(slots=slots, answer_s=answer_s, seconds=seconds)
     found = measure(options, lambda text: console.print(text, markup=False))
-    to_stdout = json_to == Path("-")
-    if to_stdout:
-        _print_json(document(found))
-    elif json_to is not None:
-        json_to.write_text(json.dumps(document(found), indent=1) + "\n", encoding="utf-8")
-    (console if to_stdout else _console(stderr=False)).print(as_table(found))
+    _report(found, document, as_table, (), json_to)
     raise typer.Exit(1 if missed(found) else 0)
 
 
@@ -306,7 +275,6 @@ def neighbours(
 
     Starts its own Kafka and S3. The engine answers at once.
     """
-    import json
 
     from sightstream.infra.lab.bench.neighbours.options import NeighboursOptions
     from sightstream.infra.lab.bench.neighbours.report import as_table, document, missed
@@ -317,15 +285,7 @@ def neighbours(
         images=images, misspelt=misspelt, paced_per_s=paced, rounds=rounds, baseline=baseline and baseline.resolve()
     )
     found = measure(options, lambda text: console.print(text, markup=False))
-    to_stdout = json_to == Path("-")
-    if to_stdout:
-        _print_json(document(found))
-    elif json_to is not None:
-        json_to.write_text(json.dumps(document(found), indent=1) + "\n", encoding="utf-8")
-    out = console if to_stdout else _console(stderr=False)
-    out.print(as_table(found))
-    for line in missed(found):
-        out.print(line, markup=False)
+    _report(found, document, as_table, missed(found), json_to)
     raise typer.Exit(1 if missed(found) else 0)
 
 
@@ -342,19 +302,13 @@ def attacks(
 
     16, 8 and 6 of them are in flight throughout. Starts its own Kafka and S3. The engine answers at once.
     """
-    import json
 
     from sightstream.infra.lab.bench.neighbours.attacks import as_table, document, measure
     from sightstream.infra.lab.bench.neighbours.options import AttacksOptions
 
     console = _console(stderr=True)
     found = measure(AttacksOptions(images=images, rounds=rounds), lambda text: console.print(text, markup=False))
-    to_stdout = json_to == Path("-")
-    if to_stdout:
-        _print_json(document(found))
-    elif json_to is not None:
-        json_to.write_text(json.dumps(document(found), indent=1) + "\n", encoding="utf-8")
-    (console if to_stdout else _console(stderr=False)).print(as_table(found))
+    _report(found, document, as_table, (), json_to)
     raise typer.Exit(1 if found.missed else 0)
 
 
@@ -430,6 +384,27 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, Any]:
     if wrong:
         raise CommandError(f"{option} needs NAME=VALUE, not {wrong}")
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _report(
+    measured: T,
+    document: Callable[[T], object],
+    as_table: Callable[[T], RenderableType],
+    lines: Iterable[str],
+    json_to: Path | None,
+) -> None:
+    """Print the table and the lines below it, on standard error where the document goes to standard output."""
+    import json
+
+    to_stdout = json_to == Path("-")
+    if to_stdout:
+        _print_json(document(measured))
+    elif json_to is not None:
+        json_to.write_text(json.dumps(document(measured), indent=1) + "\n", encoding="utf-8")
+    out = _console(stderr=to_stdout)
+    out.print(as_table(measured))
+    for line in lines:
+        out.print(line, markup=False)
 
 
 def _print_json(document: object) -> None:

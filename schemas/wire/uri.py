@@ -23,12 +23,3 @@ def redacted(uri: str) -> str:
         return HIDDEN
     bracketed = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{bracketed}{port}{parts.path}" if parts.scheme else HIDDEN
-
-
-def origin(uri: str) -> str:
-    """Return what fails as one when the image can't be fetched: "s3" for every bucket, else the host. Never raises."""
-    try:
-        parts = urlsplit(uri)
-        return "s3" if parts.scheme == "s3" else parts.hostname or parts.scheme
-    except ValueError:
-        return ""
