@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 GRID_COLUMNS = 24
-DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+DATASOURCE_VARIABLE = "DS_PROMETHEUS"
+DATASOURCE = {"type": "prometheus", "uid": f"${{{DATASOURCE_VARIABLE}}}"}
 
 Kind = Literal["stat", "timeseries"]
 Json = dict[str, Any]
@@ -39,6 +40,11 @@ class Row:
 
     title: str
     panels: tuple[Panel, ...] = field(default_factory=tuple)
+
+
+def stat(title: str, expression: str, unit: str = "short", help: str = "") -> Panel:
+    """Return a small panel with one number."""
+    return Panel(title, (Query(expression),), unit, "stat", width=4, height=4, help=help)
 
 
 def layout(rows: tuple[Row, ...]) -> list[Json]:
