@@ -49,7 +49,7 @@ lock: setup ## Write requirements.txt from pyproject.toml; ARGS=--upgrade takes 
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $$uv pip compile --quiet --universal --python-version 3.11 --all-extras \
 		--group dev --generate-hashes --no-annotate $(ARGS) --output-file requirements.txt pyproject.toml
 
-setup: ## Install Python packages, Java and Kafka; takes a second when nothing has changed.
+setup: ## Install Python packages, Java, Kafka and Prometheus; takes a second when nothing has changed.
 	@$(PYTHON) -m sightstream.infra.bootstrap
 
 clean: ## Remove what was made here; the jars shared by all clones stay in the user's cache.

@@ -23,6 +23,7 @@ from sightstream.consumers.worker.transactions import (
     Transactions,
 )
 from sightstream.pipeline.errors import Fatal
+from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES
 
 log = logging.getLogger(__name__)
@@ -162,6 +163,14 @@ _METRIC_LABELS: dict[type[CommitError], str] = {
     NotAMember: "not_a_member",
     InDoubt: "unsure",
 }
+
+
+def show_counters() -> None:
+    """Show every counter of outcomes as 0: a first one is a rise only where the 0 was seen."""
+    for outcome in ("committed", *_METRIC_LABELS.values()):
+        COMMITS.labels(outcome)
+    for reason in Reason:
+        DEAD_LETTERS.labels(reason.value)
 
 
 def _omit_original(parts: list[PartitionCommit], error: RecordsRefused) -> None:

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from sightstream.consumers.kafka.broker import Broker
 from sightstream.consumers.kafka.tail import find_record, open_tail_consumer
 from sightstream.consumers.metrics_server import serve_metrics
+from sightstream.consumers.worker.committer import show_counters
 from sightstream.consumers.worker.isolation import Isolation
 from sightstream.consumers.worker.journal import Journal
 from sightstream.consumers.worker.name import file_stem, reserve_name
@@ -47,6 +48,7 @@ def run_worker(
         reserve_name(group_id, settings.name, folder) as name,
         serve_metrics(settings.metrics_port),
     ):
+        show_counters()
         admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
         broker = Broker(admin, CHECK_TIMEOUT_S)
         topic_id = check_topics(broker, topics)

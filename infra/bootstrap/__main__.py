@@ -1,4 +1,4 @@
-"""`python3 -m sightstream.infra.bootstrap`: sets up the environment, Java and Kafka. A rerun takes a second."""
+"""`python3 -m sightstream.infra.bootstrap`: sets up Python, Java, Kafka and Prometheus. A rerun takes a second."""
 
 import sys
 
@@ -13,6 +13,7 @@ def main() -> None:
     from sightstream.infra.bootstrap.errors import SetupError
     from sightstream.infra.bootstrap.java import ensure_java
     from sightstream.infra.bootstrap.kafka_jars import ensure_kafka_jars
+    from sightstream.infra.bootstrap.prometheus import ensure_prometheus
 
     try:
         ensure_environment()
@@ -20,6 +21,10 @@ def main() -> None:
         ensure_kafka_jars()
     except SetupError as error:
         raise SystemExit(f"set-up: {error}") from None
+    try:
+        ensure_prometheus()
+    except SetupError as error:  # what users run does without it
+        print(f"set-up: {error}. Without it the tests of alerts and dashboards fail.")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -7,14 +7,18 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from sightstream.infra.bootstrap.errors import SetupError
 
 PAUSES_S = (2.0, 8.0, 20.0)
 
 
-def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-    """Run a command once. Raises SetupError, with the end of its output, when it fails."""
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
+    """Run a command once, in `folder` or where this process is.
+
+    Raises SetupError, with the end of its output, when it fails.
+    """
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -22,6 +26,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
         stderr=subprocess.STDOUT,
         text=True,
         env={**_without_our_secrets(), **(environment or {})},
+        cwd=folder,
         check=False,
     )
     if done.returncode != 0:

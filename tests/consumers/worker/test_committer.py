@@ -7,9 +7,15 @@ from typing import cast
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
+from prometheus_client import REGISTRY
 
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
-from sightstream.consumers.worker.committer import MAX_RECORDS_ONE_BY_ONE, PAUSE_AFTER_FAILURE_S, Committer
+from sightstream.consumers.worker.committer import (
+    MAX_RECORDS_ONE_BY_ONE,
+    PAUSE_AFTER_FAILURE_S,
+    Committer,
+    show_counters,
+)
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.ledger import Ledger
 from sightstream.consumers.worker.records import OutgoingRecord, dead_letter_record
@@ -20,6 +26,15 @@ from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
 from sightstream.schemas.wire.topics import TopicSettings
 
 TOPICS = TopicSettings()
+
+
+def test_a_worker_shows_0_before_it_counts() -> None:
+    """Prometheus sees a rise only from a value that it has seen."""
+    show_counters()
+    for reason in Reason:
+        assert REGISTRY.get_sample_value("sightstream_worker_dead_letters_total", {"reason": reason}) is not None
+    for outcome in ("committed", "aborted", "unsure", "not_a_member"):
+        assert REGISTRY.get_sample_value("sightstream_worker_commits_total", {"outcome": outcome}) is not None
 
 
 class FakeAssignment:

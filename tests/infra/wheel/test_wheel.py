@@ -20,7 +20,7 @@ from tests.infra.wheel.shop import ShopEnvironment, closure, normalized, uncondi
 BASE = {"confluent-kafka", "prometheus-client", "pydantic", "pydantic-settings", "rich", "typer"}
 HEAVY = {"torch", "transformers", "faust", "boto3", "PIL", "numpy"}
 FOR_MAINTAINERS = ("/lab/", "demo_model", "fuzz", "baselines", "trainer", "training", "checkpoint/", "tests/")
-SUFFIXES = {".py", ".json", ".xml", ".sha256", ".sql", ".toml", ".typed", ".txt", ""}
+SUFFIXES = {".py", ".json", ".xml", ".sha256", ".sql", ".toml", ".yml", ".typed", ".txt", ""}
 
 
 @pytest.fixture(scope="module")
