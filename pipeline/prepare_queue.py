@@ -1,15 +1,15 @@
 """The requests that wait for a preparation thread, and which of them starts next.
 
 A request starts only when the store or host that it needs can serve it now, so none waits for its turn on a thread.
-Stores and hosts come in turn. One alone may use all threads but a reserve; so may the foreign hosts all together, since
-publishers can name as many as they like. The reserve is what keeps a slow one from holding the others.
+Stores and hosts come in turn. One alone may use all threads but a reserve; so may all of a group together, such as the
+foreign hosts, since publishers can name as many as they like. The reserve keeps slow ones from holding the others.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -45,7 +45,7 @@ class PrepareQueue:
     def __init__(self, max_threads_for_one: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_for_one, self._clock = max_threads_for_one, clock
         self._queues: OrderedDict[str, _ServerQueue] = OrderedDict()  # the one that started last is at the end
-        self._foreign_threads = 0
+        self._threads: Counter[str] = Counter()  # by group
         self._closed = False
         self._change = threading.Condition()
 
@@ -81,8 +81,7 @@ class PrepareQueue:
 
     def _may_start(self, queue: _ServerQueue) -> bool:
         server = queue.server
-        has_thread = queue.threads < self._max_for_one
-        has_thread = has_thread and not (server.is_foreign and self._foreign_threads >= self._max_for_one)
+        has_thread = self._threads[server.group] < self._max_for_one
         return has_thread and server.has_capacity and len(queue.fetching) < server.limit
 
     def _start(self, queue: _ServerQueue) -> Turn:
@@ -110,7 +109,7 @@ class PrepareQueue:
 
     def _count_threads(self, queue: _ServerQueue, change: int) -> None:
         queue.threads += change
-        self._foreign_threads += change if queue.server.is_foreign else 0
+        self._threads += Counter({queue.server.group: change})  # drops a group without threads
 
     def held_back(self, server: str | None = None) -> int:
         """Return how many requests wait although threads are free, because their servers are slow; or those of one."""

@@ -18,8 +18,8 @@ class Server(Protocol):
     def name(self) -> str: ...
 
     @property
-    def is_foreign(self) -> bool:
-        """Whether no setting names it, so that publishers choose how many of its kind there are."""
+    def group(self) -> str:
+        """Of the servers that get no more threads together than one alone; its own name where it is alone."""
 
     @property
     def limit(self) -> int:
@@ -35,12 +35,12 @@ class UnlimitedServer:
     """A server without a limit of its own, such as a local disk."""
 
     name: str
-    is_foreign: bool = False
+    group: str
     limit: int = 1_000_000
     has_capacity: bool = True
 
 
-NO_SERVER = UnlimitedServer("")
+NO_SERVER = UnlimitedServer("", "")
 
 
 class ServerBusy(Retryable):

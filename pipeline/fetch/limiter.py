@@ -52,8 +52,8 @@ class ConcurrencyLimiter:
     failures of requests from an older one are ignored, since they report the same incident.
     """
 
-    def __init__(self, name: str, is_foreign: bool, limit: AimdLimit, breaker_failures: int) -> None:
-        self.name, self.is_foreign = name, is_foreign
+    def __init__(self, name: str, group: str, limit: AimdLimit, breaker_failures: int) -> None:
+        self.name, self.group = name, group
         self._limit = limit
         self._breaker = CircuitBreaker(breaker_failures)
         self._epoch = 0
@@ -137,21 +137,21 @@ class Limiters:
         if limiter.limit != before:
             self._update_gauge()
 
-    def get(self, name: str, maximum: int, is_foreign: bool = False) -> ConcurrencyLimiter:
-        """Return the limiter of a store or host, which lets at most `maximum` run at once."""
+    def get(self, name: str, maximum: int, group: str | None = None) -> ConcurrencyLimiter:
+        """Return the limiter of a store or host, which lets at most `maximum` run at once; alone without `group`."""
         with self._lock:
             known = self._limiters.pop(name, None)
             if known is None and len(self._limiters) >= MAX_LIMITERS:
                 self._evict_one()
-            limiter = self._limiters[name] = known or self._new(name, maximum, is_foreign)
+            limiter = self._limiters[name] = known or self._new(name, maximum, group or name)
         if known is None:
             self._update_gauge()
         return limiter
 
-    def _new(self, name: str, maximum: int, is_foreign: bool) -> ConcurrencyLimiter:
+    def _new(self, name: str, maximum: int, group: str) -> ConcurrencyLimiter:
         settings = self._settings
         limit = AimdLimit(settings.start_concurrency, maximum, settings.slow_down_factor)
-        return ConcurrencyLimiter(name, is_foreign, limit, settings.breaker_failures)
+        return ConcurrencyLimiter(name, group, limit, settings.breaker_failures)
 
     def _evict_one(self) -> None:
         oldest = next((name for name, limiter in self._limiters.items() if limiter.is_idle), None)

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from sightstream.pipeline.errors import PipelineError, Rejected
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.errors import FailureKind, TransientError, check_size, rejected
+from sightstream.pipeline.fetch.file_reads import FileReads
 from sightstream.pipeline.fetch.image_source import NO_ORIGIN, Body
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.stages import Server, UnlimitedServer
@@ -21,6 +22,7 @@ from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
 
 CHUNK_BYTES = 1024**2
+GROUP = "file roots"  # all roots together leave preparation threads to the rest: a read that hangs holds one for long
 
 _FOLLOW_NO_LINK = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_LINKS = 40  # as Linux
@@ -43,6 +45,7 @@ class FileSource:
         roots = [root.resolve() for root in settings.file_roots]
         spellings = [*(Path(os.path.abspath(root)) for root in settings.file_roots), *roots]
         self._root_of = dict(zip(spellings, (*roots, *roots), strict=True))
+        self._reads = {root: FileReads() for root in roots}
         self._devices: dict[Path, int] = {}  # of each root, when a file below it was last opened
 
     def origin(self, image: ImageRef) -> Origin:
@@ -56,12 +59,16 @@ class FileSource:
         return Origin(name, name, is_dependency=True, server=name) if root else NO_ORIGIN
 
     def server(self, image: ImageRef) -> Server:
-        return UnlimitedServer(self.origin(image).server)
+        return UnlimitedServer(self.origin(image).server, GROUP)
 
     def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body:
         path = parse_file_url(image.uri)
         if ".." in path.parts:
             raise _outside()
+        root, _ = self._locate(path)
+        return Body(self._reads[root].run(str(path), lambda: self._read(path, deadline), deadline))
+
+    def _read(self, path: Path, deadline: Deadline) -> bytes:
         root, descriptor = self._open(path)
         with _translated_errors(), os.fdopen(descriptor, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
@@ -72,7 +79,7 @@ class FileSource:
                 data += chunk
                 check_size(len(data), self._max_bytes)
                 deadline.remaining_s()
-            return Body(bytes(data))
+            return bytes(data)
 
     def _open(self, path: Path) -> tuple[Path, int]:
         """Return the root that the file lies in, and a descriptor of it. Raises Rejected or TransientError."""

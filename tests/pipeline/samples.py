@@ -50,7 +50,7 @@ class OneOrigin:
         return Origin("shop.example", "other", is_dependency=False, server="shop.example")
 
     def server(self, image: ImageRef) -> Server:
-        return UnlimitedServer("shop.example")
+        return UnlimitedServer("shop.example", "shop.example")
 
 
 class Clock:

@@ -216,7 +216,8 @@ class SlowHost(FakeFetcher):
         return FetchedImage(b"0123456789", hashlib.sha256(image.uri.encode()).hexdigest())
 
     def server(self, image: ImageRef) -> Server:
-        return UnlimitedServer(image.uri.split("/")[2])
+        host = image.uri.split("/")[2]
+        return UnlimitedServer(host, host)
 
 
 def test_a_slow_host_holds_neither_the_threads_nor_the_places_of_the_others(

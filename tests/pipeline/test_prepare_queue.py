@@ -20,8 +20,12 @@ from tests.pipeline.samples import request
 class FakeServer:
     name: str
     limit: int = 100
-    is_foreign: bool = False
+    shared_group: str = ""
     has_capacity: bool = True
+
+    @property
+    def group(self) -> str:
+        return self.shared_group or self.name
 
 
 class Harness:
@@ -87,9 +91,9 @@ def test_servers_come_in_turn(harness: Harness) -> None:
     assert names(harness.start_all()) == ["a", "b", "c"] * 3
 
 
-def test_foreign_hosts_leave_a_reserve_however_many_there_are(harness: Harness) -> None:
+def test_a_group_leaves_a_reserve_however_many_its_servers_are(harness: Harness) -> None:
     for number in range(20):
-        harness.put(FakeServer(f"foreign-{number}", is_foreign=True))
+        harness.put(FakeServer(f"foreign-{number}", shared_group="foreign"))
     turns = harness.start_all()
     assert len(turns) == 4
     harness.put(FakeServer("ours"))
@@ -146,7 +150,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_nothing_is_lost_or_started_twice_and_no_limit_is_passed(steps: list[tuple[str, int]]) -> None:
     harness = Harness()
-    servers = [FakeServer("a", 2), FakeServer("b", 9), FakeServer("c", 3, True), FakeServer("d", 3, True)]
+    servers = [FakeServer("a", 2), FakeServer("b", 9), FakeServer("c", 3, "foreign"), FakeServer("d", 3, "foreign")]
     waiting: set[int] = set()
     turns: list[Turn] = []
     fetching: list[Turn] = []
@@ -169,7 +173,7 @@ def test_nothing_is_lost_or_started_twice_and_no_limit_is_passed(steps: list[tup
         for server in servers:
             assert names(fetching).count(server.name) <= server.limit
             assert names(turns).count(server.name) <= 4
-        assert sum(turn.request.server.is_foreign for turn in turns) <= 4
+        assert sum(turn.request.server.group == "foreign" for turn in turns) <= 4
     for _ in range(len(waiting) + 1):
         for turn in [*turns, *harness.start_all()]:
             waiting.discard(turn.request.id)

@@ -28,6 +28,7 @@ from sightstream.pipeline.types import NotModified, Origin
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRef
 
+FOREIGN = "foreign hosts"  # no setting names them, so publishers choose how many there are
 _REDIRECTS = {301, 302, 303, 307, 308}
 _NOT_MODIFIED = 304
 
@@ -67,7 +68,7 @@ class HttpSource:
     def _limiter(self, host: str) -> ConcurrencyLimiter:
         is_listed, settings = self._rules.is_listed(host), self._settings
         maximum = settings.listed_concurrency if is_listed else settings.host_concurrency
-        return self._limiters.get(host, maximum, is_foreign=not is_listed)
+        return self._limiters.get(host, maximum, None if is_listed else FOREIGN)
 
     def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body | NotModified:
         url = parse_http_url(image.uri)

@@ -18,7 +18,7 @@ BROKEN = TransientError(FailureKind.BROKEN, "reset")
 
 
 def new_limiter(start: int = 2, maximum: int = 8, breaker_failures: int = 3) -> ConcurrencyLimiter:
-    return ConcurrencyLimiter("shop.example", True, AimdLimit(start, maximum, 0.5), breaker_failures)
+    return ConcurrencyLimiter("shop.example", "foreign", AimdLimit(start, maximum, 0.5), breaker_failures)
 
 
 # --- the limit --------------------------------------------------------------------------------------------------
@@ -171,11 +171,11 @@ def test_idle_limiters_are_evicted_beyond_a_number() -> None:
 
 def test_a_full_limiter_refuses_at_once_and_names_itself() -> None:
     limiters = Limiters("http", FetchSettings())
-    limiter = limiters.get("shop.example", 1, is_foreign=True)
+    limiter = limiters.get("shop.example", 1, "foreign")
     with limiters.limit(limiter), pytest.raises(BusyError) as caught, limiters.limit(limiter):
         raise AssertionError("not admitted")
     assert caught.value.server is limiter
-    assert (limiter.limit, limiter.is_foreign, limiter.is_idle) == (1, True, True)
+    assert (limiter.limit, limiter.group, limiter.is_idle) == (1, "foreign", True)
 
 
 def test_a_refusal_by_a_dependency_is_an_answer() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
 import traceback
 from collections.abc import Iterator
@@ -250,6 +251,15 @@ def test_a_part_of_an_image_is_refused(store: FakeS3) -> None:
     store.answer = with_headers(206, ("Content-Range", f"bytes 0-{len(BODY) - 1}/999"))
     with pytest.raises(Rejected, match="a part of the image"):
         get(fetcher(store), ODD)
+
+
+def test_a_part_that_obstore_takes_for_the_image_is_told_by_its_digest(store: FakeS3) -> None:
+    """It shows no status. Where the request names no digest, the decoder sees a file that breaks off."""
+    store.answer = with_headers(206, ("Content-Range", f"bytes 0-{len(BODY) - 1}/999"))
+    assert get(fetcher(store), PLAIN) == BODY
+    with pytest.raises(Rejected) as caught:
+        fetcher(store).fetch(ImageRef(uri=PLAIN, sha256=hashlib.sha256(BODY + b"the rest").hexdigest()))
+    assert caught.value.reason is Reason.CHECKSUM_MISMATCH
 
 
 @pytest.mark.parametrize(
