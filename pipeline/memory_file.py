@@ -31,6 +31,11 @@ class MemoryFile:
     def size(self) -> int:
         return self._size
 
+    @property
+    def resident_bytes(self) -> int:
+        """The physical pages that are in use, whoever wrote to them."""
+        return os.fstat(self._handle).st_blocks * 512
+
     def fileno(self) -> int:
         return self._handle
 

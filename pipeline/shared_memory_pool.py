@@ -10,6 +10,9 @@ from dataclasses import dataclass, field, replace
 from sightstream.pipeline.errors import Cancelled
 from sightstream.pipeline.memory_file import MemoryFile
 
+# What the system may round up to, for all blocks together.
+SLACK_BYTES = 64 * 1024**2
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -50,7 +53,7 @@ class SharedMemoryPool:
     """
 
     def __init__(self, block_bytes: int, count: int, idle_bytes: int = 256 * 1024**2) -> None:
-        stride = -(-block_bytes // mmap.PAGESIZE) * mmap.PAGESIZE  # the OS takes back whole pages only
+        self._stride = stride = _whole_pages(block_bytes)  # the OS takes back no other
         self.memory = MemoryFile(stride * count)
         self._block_bytes = block_bytes
         self._max_idle_bytes = idle_bytes
@@ -102,6 +105,20 @@ class SharedMemoryPool:
             self._free.appendleft(offset)
 
     @property
+    def is_overused(self) -> bool:
+        """Whether more pages are in use than its blocks may have: a process wrote to others than those given to it."""
+        with self._change:
+            allowed = self._stride * len(self._allocated) + self._max_idle_bytes + SLACK_BYTES
+            return not self._closed and self.memory.resident_bytes > allowed
+
+    def reclaim(self) -> None:
+        """Return the pages that free blocks should not have to the OS."""
+        with self._change:
+            for offset in () if self._closed else self._free:
+                kept = _whole_pages(self._resident.get(offset, 0))
+                self.memory.discard(offset + kept, self._stride - kept)
+
+    @property
     def allocated(self) -> int:
         """The number of blocks that are allocated now."""
         with self._change:
@@ -114,3 +131,7 @@ class SharedMemoryPool:
                 self._closed = True
                 self.memory.close()
             self._change.notify_all()
+
+
+def _whole_pages(size: int) -> int:
+    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE

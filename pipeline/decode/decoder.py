@@ -12,6 +12,7 @@ from collections import Counter
 from sightstream.pipeline.decode.health_check import HEALTH_CHECK_IMAGE, unavailable
 from sightstream.pipeline.decode.inbox import Inbox
 from sightstream.pipeline.decode.limits import Limits
+from sightstream.pipeline.decode.memory_guard import MemoryGuard
 from sightstream.pipeline.decode.process import (
     ChildCrash,
     ChildFailure,
@@ -54,6 +55,7 @@ class Decoder:
         self._pool = _build_pool(self._limits, max_canvas_bytes)
         self._children = [_Child(settings, self._limits, self._pool.memory) for _ in range(settings.processes)]
         self._turns = Turns(self._children)
+        self._guard = MemoryGuard(self._pool, self._end_children)
 
     @property
     def memory(self) -> MemoryFile:
@@ -85,7 +87,12 @@ class Decoder:
         """End every child and every wait at once; decoded images can't be read in this process any more."""
         for child in self._children:
             child.stop()
+        self._guard.stop()
         self._pool.close()
+
+    def _end_children(self) -> None:
+        for child in self._children:
+            child.kill()
 
     def _decode_in(self, child: _Child, task: DecodeTask) -> Pixels | Canvas:
         block = self._pool.allocate()
@@ -207,7 +214,11 @@ class _Child:
     def stop(self) -> None:
         with self._lock:
             self._stopped = True
-            process = self._process
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the process and wait for its death. For any thread: the one that waits for its answer starts another."""
+        process = self._process
         if process is not None:
             process.kill()
 

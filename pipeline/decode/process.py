@@ -186,8 +186,9 @@ class DecodeProcess:
             output_bytes(reply.body, limits)
 
     def kill(self) -> None:
-        """Kill the process, which ends every wait for it; call `end` next."""
+        """Kill the process and wait for its death, which ends every wait for it; call `end` next."""
         self._process.kill()
+        self._process.wait()
 
     def end(self) -> None:
         """Kill the process and everything that it may have started. It does not write to the memory afterwards."""

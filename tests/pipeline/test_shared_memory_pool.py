@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from sightstream.pipeline import shared_memory_pool
 from sightstream.pipeline.errors import Cancelled
 from sightstream.pipeline.memory_file import MemoryFile
 from sightstream.pipeline.shared_memory_pool import Block, SharedMemoryPool
@@ -188,6 +189,24 @@ def test_a_discarded_block_has_no_pages_left() -> None:
     assert resident_bytes(pool) == 0
     assert [pool.allocate().resident_bytes for _ in range(2)] == [0, 0]
     pool.close()
+
+
+def test_pages_that_no_block_accounts_for_are_noticed_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_memory_pool, "SLACK_BYTES", 0)
+    pool = SharedMemoryPool(1 << 20, 8, idle_bytes=1 << 20)
+    kept = fill(pool, 1 << 20)
+    pool.release(fill(pool, 5000))
+    pool.memory.write(3 << 20, b"x" * ((1 << 20) - 8192))  # now all that an allocated block and idle ones may have
+    assert not pool.is_overused
+    pool.memory.write(4 << 20, b"x")
+    assert pool.is_overused
+    pool.reclaim()
+    assert resident_bytes(pool) == (1 << 20) + 8192
+    assert bytes(kept.view()) == b"x" * (1 << 20)
+    assert pool.allocate().resident_bytes == 5000
+    pool.close()
+    assert not pool.is_overused
+    pool.reclaim()
 
 
 def test_blocks_of_an_odd_size_do_not_overlap() -> None:

@@ -10,6 +10,15 @@ import sys
 
 import pytest
 
+from sightstream.infra.lab.fuzz.corpus import encoded, sample_image
+from sightstream.pipeline.decode import process
+from sightstream.pipeline.decode.decoder import Decoder
+from sightstream.pipeline.decode.settings import DecodeSettings
+from sightstream.pipeline.errors import Rejected
+from sightstream.pipeline.shared_memory_pool import SLACK_BYTES
+from sightstream.schemas.wire.dead_letter import Reason
+from tests.consumers.waiting import wait_for
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="numbers of x86-64"),
@@ -134,3 +143,44 @@ def test_without_the_filter_the_attacks_are_real(user: list[str]) -> None:
 def test_without_the_filter_a_user_still_cant_reach_a_process_that_forbids_to_be_traced(user: list[str]) -> None:
     found = succeeded(user, "unfiltered", "untraceable")
     assert not found & {"process_vm_readv", "process_vm_writev", "ptrace"}
+
+
+# Decodes all files but one, for which it uses the memory of blocks that are not its own.
+GREEDY_CHILD = """
+import os, sys, time
+from sightstream.pipeline.decode import child
+from sightstream.pipeline.decode.limits import Limits
+
+decode_image = child.decode_image
+
+def decode(data, limits, allocate):
+    if data != b"take it all":
+        return decode_image(data, limits, allocate)
+    slot = allocate.__self__
+    for offset in range(0, 2**28, 2**20):
+        {take}
+    time.sleep(600)
+
+child.decode_image = decode
+child.main(*map(int, sys.argv[1:4]), Limits.from_json(sys.argv[4]))
+"""
+
+
+@pytest.mark.parametrize(
+    "take",
+    ["slot._mapping[offset : offset + 2**20] = bytes(2**20)", "os.posix_fallocate(slot._memory, offset, 2**20)"],
+    ids=["by writing", "by reserving"],
+)
+def test_a_child_that_takes_the_memory_of_others_is_ended_and_the_memory_freed(
+    take: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "child_command", lambda: [sys.executable, "-c", GREEDY_CHILD.format(take=take)])
+    decoder = Decoder(DecodeSettings(processes=2, max_pixels=10**6, timeout_s=60))
+    try:
+        with pytest.raises(Rejected) as caught:
+            decoder.decode(b"take it all")
+        assert caught.value.reason is Reason.DECODE_CRASH
+        wait_for(lambda: decoder.memory.resident_bytes < SLACK_BYTES)
+        assert decoder.decode(encoded(sample_image(), "PNG")).format == "PNG"
+    finally:
+        decoder.stop()
