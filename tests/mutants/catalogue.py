@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILE = Path(__file__).with_name("mutants.toml")
+EXACTLY_ONCE, SECURITY = "exactly-once", "security"
 INVARIANT = re.compile(r"I[1-8]\b")
 
 
@@ -37,12 +38,13 @@ class Killer:
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One fault in the product. `harm` says what it loses or doubles, and when."""
+    """One fault in the product. `harm` says what it costs, and when; `breaks` names the promise."""
 
     name: str
     harm: str
     edits: tuple[Edit, ...]
     killers: tuple[Killer, ...]
+    breaks: str = EXACTLY_ONCE
 
 
 def read_catalogue(file: Path = FILE) -> list[Mutant]:
@@ -54,6 +56,7 @@ def read_catalogue(file: Path = FILE) -> list[Mutant]:
             harm=entry["harm"],
             edits=tuple(Edit(**edit) for edit in entry["edit"]),
             killers=tuple(Killer(**killer) for killer in entry["killed_by"]),
+            breaks=entry.get("breaks", EXACTLY_ONCE),
         )
         for entry in entries
     ]
