@@ -280,7 +280,7 @@ def test_a_fetch_that_finds_its_server_full_is_queued_again(build: Callable[...,
         def fetch(self, image: ImageRef, known_etag: str | None = None) -> FetchedImage:
             if self.asked == 0:
                 self.asked += 1
-                raise ServerBusy(UnlimitedServer("elsewhere.example"))
+                raise ServerBusy(UnlimitedServer("elsewhere.example", "elsewhere.example"))
             return super().fetch(image, known_etag)
 
     harness = build()
