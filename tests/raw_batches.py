@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import struct
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cramjam
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import NotLeaderForPartitionError
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from aiokafka.record.util import calc_crc32c, encode_varint
 from aiokafka.structs import TopicPartition
 
 from sightstream.schemas.connections.kafka import KafkaSettings
 
+ZEROS = bytes(16 * 1024**2)
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
 
 
@@ -46,6 +51,27 @@ def build_batch(records: Iterable[RawRecord], compression: int = NONE) -> bytes:
         headers: list[tuple[str, bytes | None]] = [(RawName(name), value) for name, value in record.headers]
         assert builder.append(index, None, record.key, record.value, headers) is not None
     return bytes(builder.build())
+
+
+def build_bombs(count: int, size_bytes: int, key: bytes) -> bytes:
+    """Return one batch of records of so many zeros each. They are compressed piece by piece: this needs no memory."""
+    packer = cramjam.zstd.Compressor()
+    for number in range(count):
+        # Attributes, the timestamp's distance, the offset's, key and value; no headers.
+        start = b"\0\0" + _varint(number) + _varint(len(key)) + key + _varint(size_bytes)
+        packer.compress(_varint(len(start) + size_bytes + 1) + start)
+        for left in range(size_bytes, 0, -len(ZEROS)):
+            packer.compress(ZEROS[:left])
+        packer.compress(b"\0")
+    now_ms = int(time.time() * 1000)
+    checked = struct.pack(">hiqqqhii", ZSTD, count - 1, now_ms, now_ms, -1, -1, -1, count) + bytes(packer.finish())
+    return struct.pack(">qiibI", 0, len(checked) + 9, 0, 2, calc_crc32c(checked)) + checked
+
+
+def _varint(number: int) -> bytes:
+    written = bytearray()
+    encode_varint(number, written.append)
+    return bytes(written)
 
 
 def produce_batch(kafka: KafkaSettings, topic: str, partition: int, batch: bytes) -> int:

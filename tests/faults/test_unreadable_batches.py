@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import signal
+import time
 from datetime import UTC, datetime
 
 import pytest
 from aiokafka.partitioner import murmur2
 
 from sightstream.consumers.kafka.message import headers_of
+from sightstream.consumers.worker.unreadable.cases import RETRY_S
+from sightstream.consumers.worker.unreadable.reports import MEMORY_BYTES
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.schemas.wire.codec import encode
-from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.dead_letter import Reason, RecordId
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from tests.faults.harness import WorkerHarness, wait_for
-from tests.raw_batches import ZSTD, RawRecord, flip_a_bit
+from tests.raw_batches import ZSTD, RawRecord, build_bombs, flip_a_bit, produce_batch
 
 pytestmark = pytest.mark.real
 
@@ -91,3 +94,31 @@ def test_rotten_bytes_stop_their_partition_alone_and_are_never_passed_over(
     flip_a_bit(runtime.folder.path, harness.topics.requests, PARTITION, marker)
     harness.start_worker()
     assert len(harness.check_exactly_once().results) == 30
+
+
+@pytest.mark.soak
+def test_a_batch_beyond_all_memory_is_given_up_after_a_minute_record_by_record(
+    harness: WorkerHarness, runtime: LocalRuntime
+) -> None:
+    """Its records are lost with it, and nothing else: what stands before and behind it is answered."""
+    key, bombs = products()[0].encode(), 3
+    harness.publish_batch(honest(harness, 5), partition=PARTITION)
+    batch = build_bombs(bombs, MEMORY_BYTES // 2, key)
+    base = produce_batch(runtime.kafka_settings, harness.topics.requests, PARTITION, batch)
+    harness.publish_batch(honest(harness, 5), partition=PARTITION)
+    harness.publish(20, product_id=next(name for name in map(str, range(100)) if partition_of(name) != PARTITION))
+    started_ms = time.time() * 1000
+    worker = harness.start_worker()
+    answered = {source for source in harness.wait_outcomes(25).sources if source.partition == PARTITION}
+    assert max(source.offset for source in answered) < base, "nothing behind the batch, which is being tried"
+    found = harness.wait_outcomes(30 + bombs, timeout_s=RETRY_S + 60)
+    given_up = [RecordId(harness.topics.requests, PARTITION, base + number) for number in range(bombs)]
+    assert [failure.source for failure in found.failures] == given_up
+    assert {failure.reason for failure in found.failures} == {Reason.UNREADABLE_RECORD}
+    assert min(letter.timestamp()[1] for letter in found.dead_letters) >= started_ms + RETRY_S * 1000
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0, harness.logs()
+    harness.start_worker()
+    harness.publish_batch(honest(harness, 5), partition=PARTITION)
+    sources = harness.wait_outcomes(35 + bombs).sources
+    assert len(sources) == len(set(sources)) == 35 + bombs, "the next worker repeats nothing"
