@@ -158,7 +158,7 @@ def decode(data, limits, allocate):
         return decode_image(data, limits, allocate)
     slot = allocate.__self__
     for offset in range(0, 2**28, 2**20):
-        {take}
+        {attack}
     time.sleep(600)
 
 child.decode_image = decode
@@ -167,14 +167,14 @@ child.main(*map(int, sys.argv[1:4]), Limits.from_json(sys.argv[4]))
 
 
 @pytest.mark.parametrize(
-    "take",
+    "attack",
     ["slot._mapping[offset : offset + 2**20] = bytes(2**20)", "os.posix_fallocate(slot._memory, offset, 2**20)"],
     ids=["by writing", "by reserving"],
 )
 def test_a_child_that_takes_the_memory_of_others_is_ended_and_the_memory_freed(
-    take: str, monkeypatch: pytest.MonkeyPatch
+    attack: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "child_command", lambda: [sys.executable, "-c", GREEDY_CHILD.format(take=take)])
+    monkeypatch.setattr(process, "child_command", lambda: [sys.executable, "-c", GREEDY_CHILD.format(attack=attack)])
     decoder = Decoder(DecodeSettings(processes=2, max_pixels=10**6, timeout_s=60))
     try:
         with pytest.raises(Rejected) as caught:
