@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -60,22 +60,13 @@ class Layer:
     values: torch.Tensor
     scales: tuple[torch.Tensor, torch.Tensor] | None = None
 
-    def store(self, pages: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Fill whole `pages` [n] with keys and values [n, heads, tokens, width]."""
-        if self.scales is None:
-            self.keys[pages], self.values[pages] = keys, values
-            return
+    def store_scaled(self, pages: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Fill whole `pages` [n] in FP8 with keys and values [n, heads, tokens, width]."""
+        assert self.scales is not None  # noqa: S101
         for pool, scales, new in ((self.keys, self.scales[0], keys), (self.values, self.scales[1], values)):
             scale = (new.abs().amax(dim=(2, 3)).float() / FP8_MAX).clamp(min=1e-12)
             scales[pages] = scale
             pool.view(torch.uint8)[pages] = (new / scale[..., None, None]).to(pool.dtype).view(torch.uint8)
-
-    def load(self, part: Literal["keys", "values"], pages: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Return the keys or values of `pages` [rows, n] as [rows, heads, n * tokens, width]."""
-        loaded = (self.keys if part == "keys" else self.values)[pages].to(dtype)
-        if self.scales is not None:
-            loaded = loaded * self.scales[part == "values"][pages][..., None, None].to(dtype)
-        return loaded.transpose(1, 2).flatten(2, 3)
 
 
 class KvCache:

@@ -22,7 +22,7 @@ from sightstream.pipeline.engine.slots.request import Request
 from sightstream.pipeline.engine.slots.sampling import ConstrainedRows, SamplingBatch
 from sightstream.pipeline.engine.slots.streams import Streams
 from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
-from sightstream.pipeline.engine.slots.text_prefill import patch_attention_and_norms
+from sightstream.pipeline.engine.slots.text_model import TextModel
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
 
 
@@ -45,12 +45,12 @@ class ModelRunner:
         self._streams = Streams(self._device, overlap_prefill=settings.overlap_prefill)
         self._encoder_cache = EncoderCache(settings.encoder_cache_mib * 1024**2)
         ops = ops_for(self._device)
-        self._decoder = TextDecoder(model, ops)
+        text = TextModel.of(model)
+        self._decoder = TextDecoder(text, ops)
         vocabulary = max(model.config.text_config.vocab_size, len(checkpoint.processor.tokenizer))
         self._sampler = TokenSampler(ops, mask_words=-(-vocabulary // 32))
-        patch_attention_and_norms(model.model.language_model, ops)
         self.vision = VisionEncoder(checkpoint)
-        self._prefill = Prefill(checkpoint, self.vision, self._encoder_cache, timed)
+        self._prefill = Prefill(checkpoint, text, self.vision, self._encoder_cache, timed)
         if self._on_gpu:
             limit_memory(settings)
             self._warm_up(self.vision)

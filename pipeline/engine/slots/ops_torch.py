@@ -65,18 +65,31 @@ def rotate_store(
 
     `cos`, `sin`: [R, W]. Keys and values are stored at their positions in the rows' pages.
     """
-    rows = qkv.shape[0]
-    _, heads, page, width = keys.shape
+    _, heads, _, width = keys.shape
     sizes = [qkv.shape[1] // width - 2 * heads, heads, heads]
-    queries, key, value = torch.split(qkv.view(rows, -1, width), sizes, dim=1)
+    queries, key, value = torch.split(qkv.view(len(qkv), -1, width), sizes, dim=1)
+    store_tokens(rotated(key, cos, sin), value, keys, values, pages, positions)
+    return rotated(queries, cos, sin)
 
-    def rotated(x: torch.Tensor) -> torch.Tensor:
-        low, high = x.chunk(2, dim=-1)
-        return x * cos[:, None] + torch.cat((-high, low), dim=-1) * sin[:, None]
 
+def rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotate heads [R, heads, W] by their tokens' angles, [R, W] each."""
+    low, high = x.chunk(2, dim=-1)
+    return x * cos[:, None] + torch.cat((-high, low), dim=-1) * sin[:, None]
+
+
+def store_tokens(
+    key: torch.Tensor,
+    value: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    pages: torch.Tensor,
+    positions: torch.Tensor,
+) -> None:
+    """Store a `key` and a `value` [R, H, W] for each row, at its position in its pages."""
+    page = keys.shape[2]
     index = pages.gather(1, (positions // page)[:, None].long())[:, 0].long(), slice(None), (positions % page).long()
-    keys[index], values[index] = rotated(key), value
-    return rotated(queries)
+    keys[index], values[index] = key, value
 
 
 def silu_product(gate_up: torch.Tensor) -> torch.Tensor:

@@ -204,21 +204,28 @@ def add_norm(
 @jit
 def _rotate_store(
     qkv, cos, sin, positions, pages, page_stride, queries, keys, values, QUERY: tl.constexpr, HEADS: tl.constexpr,
-    PAGE: tl.constexpr, HALF: tl.constexpr,
+    PAGE: tl.constexpr, HALF: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
-    """One (row, head): rotates a query, rotates and stores a key, or stores a value."""
+    """One (row, head): rotates a query, rotates and stores a key, or stores a value.
+
+    With KEEP, what is rotated also stays in `qkv`, and `queries` are not written.
+    """
     row, head = tl.program_id(0), tl.program_id(1)
     half = tl.arange(0, HALF)
-    at = (row * (QUERY + 2 * HEADS) + head) * 2 * HALF + half
+    at = (row.to(tl.int64) * (QUERY + 2 * HEADS) + head) * 2 * HALF + half
     low, high = tl.load(qkv + at), tl.load(qkv + at + HALF)
     if head < QUERY + HEADS:
         c, s = tl.load(cos + row * 2 * HALF + half), tl.load(sin + row * 2 * HALF + half)
         c, s, a, b = c.to(tl.float32), s.to(tl.float32), low.to(tl.float32), high.to(tl.float32)
         low, high = (a * c - b * s).to(low.dtype), (b * c + a * s).to(high.dtype)
+        if KEEP:
+            tl.store(qkv + at, low)
+            tl.store(qkv + at + HALF, high)
     if head < QUERY:
-        query_at = (row * QUERY + head) * 2 * HALF + half
-        tl.store(queries + query_at, low)
-        tl.store(queries + query_at + HALF, high)
+        if not KEEP:
+            query_at = (row * QUERY + head) * 2 * HALF + half
+            tl.store(queries + query_at, low)
+            tl.store(queries + query_at + HALF, high)
     else:
         position = tl.load(positions + row)
         page = tl.load(pages + row * page_stride + position // PAGE).to(tl.int64)
@@ -242,27 +249,42 @@ def rotate_store(
     positions: torch.Tensor,
 ) -> torch.Tensor:
     """Do `ops_torch.rotate_store` in one pass."""
-    rows = qkv.shape[0]
+    _, heads, _, width = keys.shape
+    queries = qkv.new_empty((len(qkv), qkv.shape[1] // width - 2 * heads, width))
+    launch_rotate_store(qkv, cos, sin, keys, values, pages, positions, queries)
+    return queries
+
+
+def launch_rotate_store(
+    qkv: torch.Tensor,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    pages: torch.Tensor,
+    positions: torch.Tensor,
+    queries: torch.Tensor | None,
+) -> None:
+    """Write the rotated `queries`; without them, queries and keys are rotated in place."""
     _, heads, page, width = keys.shape
     query_heads = qkv.shape[1] // width - 2 * heads
-    queries = torch.empty((rows, query_heads, width), dtype=qkv.dtype, device=qkv.device)
-    _rotate_store[(rows, query_heads + 2 * heads)](
+    _rotate_store[(len(qkv), query_heads + 2 * heads)](
         qkv,
         cos,
         sin,
         positions,
         pages,
         pages.stride(0),
-        queries,
+        qkv if queries is None else queries,
         keys,
         values,
         QUERY=query_heads,
         HEADS=heads,
         PAGE=page,
         HALF=width // 2,
+        KEEP=queries is None,
         num_warps=1,
     )
-    return queries
 
 
 @jit

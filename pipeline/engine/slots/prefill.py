@@ -1,29 +1,32 @@
-"""Prefills requests with the model's own forward pass, up to their first token; keys and values go to the KV cache."""
+"""Prefills requests up to their first token; keys and values go to the KV cache."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 
 import torch
 
 from sightstream.pipeline.engine.checkpoint import Checkpoint
+from sightstream.pipeline.engine.slots import prefill_ops_torch
 from sightstream.pipeline.engine.slots.choice_scorer import score_edges
 from sightstream.pipeline.engine.slots.cuda_graph import CudaGraph
 from sightstream.pipeline.engine.slots.encoder_cache import EncoderCache
 from sightstream.pipeline.engine.slots.image_writer import ImageWriter
 from sightstream.pipeline.engine.slots.kv_cache import KvCache
 from sightstream.pipeline.engine.slots.phase_timer import PhaseTimer, untimed
-from sightstream.pipeline.engine.slots.prefill_cache import PrefillCache
 from sightstream.pipeline.engine.slots.prefill_inputs import PrefillInputs
 from sightstream.pipeline.engine.slots.request import Request
 from sightstream.pipeline.engine.slots.scheduler import MAX_GROUP, MAX_GROUP_TOKENS
+from sightstream.pipeline.engine.slots.text_model import TextModel
+from sightstream.pipeline.engine.slots.text_prefill import TextPrefill
 from sightstream.pipeline.engine.slots.transfer import copy_numbers, copy_to_device
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
 
 GRAPH_ROWS = (1, 2, MAX_GROUP)
-GRAPH_TOKENS = (64, 128, 256, MAX_GROUP_TOKENS // MAX_GROUP)
+GRAPH_TOKENS = (32, 48, 64, 128, 256, MAX_GROUP_TOKENS // MAX_GROUP)  # a short prompt's padding costs arithmetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +47,20 @@ class Prefill:
     def __init__(
         self,
         checkpoint: Checkpoint,
+        text: TextModel,
         vision: VisionEncoder,
         encoder_cache: EncoderCache,
         timed: PhaseTimer = untimed,
     ) -> None:
         model, self._timed = checkpoint.model, timed
-        self._model, self._vision, self._encoder_cache = model, vision, encoder_cache
+        self._head, self._vision, self._encoder_cache = text.head, vision, encoder_cache
         self._device: torch.device = model.device
+        self._hidden_size = model.config.text_config.hidden_size
         self._image_token = model.config.image_token_index
-        self._crossing = frozenset(model.config.text_config.cross_attention_layers)
         self._max_tiles = model.config.vision_config.max_num_tiles
-        self._image_writer = ImageWriter(model)
+        ops = prefill_ops_for(model.device)
+        self._text = TextPrefill(text, ops)
+        self._image_writer = ImageWriter(model, ops)
         self._image_graphs: dict[int, CudaGraph] = {}  # by tiles
         self._graphs: dict[tuple[int, int], CudaGraph] = {}
 
@@ -84,11 +90,10 @@ class Prefill:
         rows, tokens = self._size(requests)
         inputs = PrefillInputs.of(requests, rows, tokens, self._max_tiles, self._image_token)
         graph = self._graphs.get((rows, tokens)) or partial(self._forward, kv, tokens)
-        head = self._model.lm_head
         with self._timed("prompts", len(requests)):
             hidden: torch.Tensor = graph(copy_to_device(inputs.packed, self._device))
-            edges = score_edges(head, hidden, [request.tree for request in requests])
-            return PrefillOutput(head(hidden[: len(requests), -1]), edges)
+            edges = score_edges(self._head, hidden, [request.tree for request in requests])
+            return PrefillOutput(self._head(hidden[: len(requests), -1]), edges)
 
     def _fill_image(self, request: Request, kv: KvCache) -> None:
         """Compute the image's keys and values, unless an earlier request about it did."""
@@ -113,7 +118,7 @@ class Prefill:
 
     def _example(self, kv: KvCache, tiles: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return states and pages of so many tiles; the captured work writes page 0."""
-        size = (tiles, kv.shape.tile_tokens, self._model.config.text_config.hidden_size)
+        size = (tiles, kv.shape.tile_tokens, self._hidden_size)
         states = torch.zeros(size, dtype=kv.shape.dtype, device=self._device)
         return states, torch.zeros(tiles, dtype=torch.long, device=self._device)
 
@@ -129,14 +134,13 @@ class Prefill:
 
     def _forward(self, kv: KvCache, tokens: int, packed: torch.Tensor) -> torch.Tensor:
         """Return hidden states [rows, tokens, width], after the last norm."""
-        inputs = PrefillInputs(packed, self._max_tiles, tokens)
-        hidden: torch.Tensor = self._model.model.language_model(
-            input_ids=inputs.tokens,
-            attention_mask=inputs.text_mask,
-            position_ids=inputs.positions,
-            cross_attention_mask=inputs.cross_mask(kv.shape.tile_tokens),
-            full_text_row_masked_out_mask=inputs.sees_image.to(kv.shape.dtype),
-            past_key_values=PrefillCache(kv, inputs, self._crossing),
-            use_cache=True,
-        ).last_hidden_state
-        return hidden
+        return self._text.hidden(PrefillInputs(packed, self._max_tiles, tokens), kv)
+
+
+def prefill_ops_for(device: torch.device) -> ModuleType:
+    """Return the module with the fastest operations for a device."""
+    if device.type != "cuda":
+        return prefill_ops_torch
+    from sightstream.pipeline.engine.slots import prefill_ops_triton
+
+    return prefill_ops_triton

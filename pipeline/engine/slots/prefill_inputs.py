@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sightstream.pipeline.engine.slots.block_allocator import PAGE_SIZE, pages_for
+from sightstream.pipeline.engine.slots.block_allocator import pages_for
 from sightstream.pipeline.engine.slots.choice_tree import NO_TREE
 from sightstream.pipeline.engine.slots.request import Request
 
@@ -83,21 +83,20 @@ class PrefillInputs:
         from_image_on = (self._indices >= self.packed[:, 1:2])[:, :, None]
         return (from_image_on & (tile < self.packed[:, 2:3])[:, None, :])[:, :, None, :].long()
 
-    def cross_mask(self, tile_tokens: int) -> torch.Tensor:
-        """[rows, 1, tokens, max_tiles * tile_tokens]: True where a token attends to a tile's token.
+    def image_lengths(self, tile_tokens: int) -> torch.Tensor:
+        """[rows, tokens], int32: of how many tokens of the image each token sees the first ones.
 
         Tokens before the image attend to all tiles that were computed, also to those that are not there, as in the
-        stock model.
+        stock model. Padding sees one token, so that its softmax is a number.
         """
-        tiles = self.image_mask[:, :, 0].bool()
-        computed = torch.arange(self.max_tiles, device=self.packed.device) < self.packed[:, 3:4]
-        before = ~tiles.any(dim=-1, keepdim=True) & computed[:, None]
-        return (tiles | before).repeat_interleave(tile_tokens, dim=-1)[:, None]
+        tiles = self.image_mask[:, :, 0].sum(dim=-1)
+        lengths = torch.where(tiles > 0, tiles, self.packed[:, 3:4]) * tile_tokens
+        return torch.where(self.token_mask, lengths, 1).to(torch.int32)
 
     @property
     def sees_image(self) -> torch.Tensor:
-        """[rows, 1, tokens, 1]: whether a token stands behind the image's."""
-        return self.image_mask.any(dim=-1)[:, None]
+        """[rows, tokens]: whether a token stands behind the image's."""
+        return self.image_mask.any(dim=-1)[:, :, 0]
 
     @property
     def tile_pages(self) -> torch.Tensor:
@@ -105,12 +104,11 @@ class PrefillInputs:
         return self.packed[:, _FIXED : _FIXED + self.max_tiles]
 
     @property
-    def token_pages(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The page of each token and its index in that page, [rows, tokens] each; page 0 for padding."""
+    def pages_of_tokens(self) -> torch.Tensor:
+        """[rows * tokens, pages]: the pages of each token's prompt; page 0 for padding."""
         start = _FIXED + self.max_tiles
-        pages = self.packed[:, start : start + pages_for(self.tokens_each)]
-        pages = pages.gather(1, self.positions // PAGE_SIZE)
-        return torch.where(self.token_mask, pages, 0), self.positions % PAGE_SIZE
+        pages = self.packed[:, None, start : start + pages_for(self.tokens_each)]
+        return torch.where(self.token_mask[:, :, None], pages, 0).flatten(0, 1)
 
     def _of_tokens(self, part: int) -> torch.Tensor:
         """Return tokens (0), positions (1) or ends (2)."""

@@ -49,6 +49,7 @@ class VisionAttention:
     def __init__(self, vision_model: Any) -> None:
         self.tokens: Tokens
         self._attention = fastest_attention(vision_model.device, vision_model.dtype)
+        self._attend_masked = _attend_masked_for(vision_model.device, vision_model.dtype)
         name = f"sightstream_vision_{next(_names)}"
         AttentionInterface.register(name, self._attend)
         vision_model.config._attn_implementation = name
@@ -66,7 +67,7 @@ class VisionAttention:
         tokens = self.tokens
         if len(tokens.padding) <= MAX_UNFUSED_QUERIES:
             out = self._attention(query, key, value)
-            out[:, :, tokens.padding] = _masked_attention(query[:, :, tokens.padding], key, value, tokens.mask)
+            self._attend_masked(query, key, value, tokens.padding, tokens.mask, out)
         else:
             out = torch.empty_like(query)
             out[:, :, tokens.image] = self._attention(query[:, :, tokens.image], key, value)
@@ -100,7 +101,27 @@ def fastest_attention(device: torch.device, dtype: torch.dtype) -> Attention:
     return attention
 
 
-def _masked_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Attend with a few queries, in plain products: a fused kernel would run them on one processor per head."""
-    scores: torch.Tensor = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
-    return scores.masked_fill_(~mask, -torch.inf).softmax(dim=-1) @ value
+def _attend_masked_for(device: torch.device, dtype: torch.dtype) -> Callable[..., None]:
+    """Return `attend_masked`, or its kernel, whose products are not exact in float32."""
+    if device.type != "cuda" or dtype == torch.float32:
+        return attend_masked
+    from sightstream.pipeline.engine.slots import vision_ops_triton
+
+    return vision_ops_triton.attend_masked
+
+
+def attend_masked(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    queries: torch.Tensor,
+    mask: torch.Tensor,
+    out: torch.Tensor,
+) -> None:
+    """Let `queries`, a few tokens, attend where `mask` [tokens] is True; write their rows of `out`.
+
+    States are [1, heads, tokens, width]. In plain products: a fused kernel would run them on one processor per head.
+    """
+    states = query[:, :, queries] * query.shape[-1] ** -0.5
+    scores: torch.Tensor = states @ key.transpose(2, 3)
+    out[:, :, queries] = scores.masked_fill_(~mask, -torch.inf).softmax(dim=-1) @ value

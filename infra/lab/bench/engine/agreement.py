@@ -27,7 +27,7 @@ from sightstream.pipeline.engine.slots.prefill_inputs import PrefillInputs
 from sightstream.pipeline.engine.slots.request import Request
 from sightstream.pipeline.engine.slots.request_builder import RequestBuilder
 from sightstream.pipeline.engine.slots.text_decoder import TextDecoder
-from sightstream.pipeline.engine.slots.text_prefill import patch_attention_and_norms
+from sightstream.pipeline.engine.slots.text_model import TextModel
 from sightstream.pipeline.engine.slots.vision import VisionEncoder
 from sightstream.pipeline.types import Canvas, EngineJob, Pixels
 from sightstream.schemas.wire.options import AnalysisOptions
@@ -145,10 +145,10 @@ class _Ours:
         pages, tiles = BlockAllocator(2 * len(requests) + 1), BlockAllocator(4 * len(requests) + 1)
         self.kv = KvCache(shape, 2 * len(requests) + 1, 4 * len(requests) + 1, model.device)
         self.vision = VisionEncoder(checkpoint)
-        self._prefill = Prefill(checkpoint, self.vision, EncoderCache(0))
-        self._decoder = TextDecoder(model, ops)
+        text = TextModel.of(model)
+        self._prefill = Prefill(checkpoint, text, self.vision, EncoderCache(0))
+        self._decoder = TextDecoder(text, ops)
         self._device, self._max_tiles = model.device, model.config.vision_config.max_num_tiles
-        patch_attention_and_norms(model.model.language_model, ops)
         for request in requests:
             request.pages, request.image = pages.allocate(2), HeldImage(None, tiles.allocate(self._max_tiles))
 

@@ -10,7 +10,14 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from sightstream.pipeline.engine.slots import ops_torch, ops_triton
+from sightstream.pipeline.engine.slots import (
+    ops_torch,
+    ops_triton,
+    prefill_ops_torch,
+    prefill_ops_triton,
+    vision_attention,
+    vision_ops_triton,
+)
 
 ROWS, QUERY_HEADS, HEADS, WIDTH = 3, 6, 2, 32
 
@@ -132,3 +139,89 @@ def test_masked_logits(columns: int, dtype: torch.dtype) -> None:
         ops_triton.mask_logits(logits, rows, masks), ops_torch.mask_logits(expected, rows, masks), atol=1e-3, rtol=1e-3
     )
     assert torch.equal(logits, expected)
+
+
+TOKENS = 21  # of a prompt: neither the queries nor the keys fill their blocks
+
+
+def test_prompts_turn_in_place() -> None:
+    ours, theirs = pools(8, 16), pools(8, 16)
+    for mine, other in zip(ours, theirs, strict=True):
+        mine.copy_(other)
+    qkv = torch.randn(ROWS, (QUERY_HEADS + 2 * HEADS) * WIDTH)
+    angle = torch.randn(ROWS, WIDTH // 2).repeat(1, 2)
+    rest = (torch.tensor([[1, 2], [3, 4], [7, 5]]), torch.tensor([0, 15, 16]))
+    mine, other = qkv.clone(), qkv.clone()
+    prefill_ops_triton.rotate_store_all(mine, angle.cos(), angle.sin(), *ours, *rest)
+    prefill_ops_torch.rotate_store_all(other, angle.cos(), angle.sin(), *theirs, *rest)
+    for one, two in zip((mine, *ours), (other, *theirs), strict=True):
+        torch.testing.assert_close(one, two)
+
+
+@pytest.mark.parametrize("tokens", [TOKENS, 70])
+def test_attention_within_prompts(tokens: int) -> None:
+    """Some tokens see nothing but themselves, as padding does, others not all before them, as branches do."""
+    qkv = torch.randn(2, tokens, QUERY_HEADS + 2 * HEADS, WIDTH)
+    mask = torch.rand(2, tokens, tokens).tril() > 0.5
+    mask[1, :, :5] = False
+    mask |= torch.eye(tokens, dtype=torch.bool)
+    found = prefill_ops_triton.attend_prompts(qkv, HEADS, mask)
+    expected = prefill_ops_torch.attend_prompts(qkv, HEADS, mask)
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=2e-3)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_attention_of_prompts_over_images(scaled: bool) -> None:
+    """Rows with 1 to 3 pages of 70 tokens; what no token sees may be no number."""
+    keys, values = (pool / 4 for pool in pools(8, 70))
+    queries, pages = torch.randn(2, TOKENS, QUERY_HEADS, WIDTH), torch.tensor([[3, 0, 0], [5, 1, 7]])
+    lengths = torch.full((2, TOKENS), 70, dtype=torch.int32)
+    lengths[1] = 140
+    lengths[1, 2:9], lengths[:, :2] = 210, 1
+    scales = None
+    if scaled:
+        keys, values = keys.to(torch.float8_e4m3fn), values.to(torch.float8_e4m3fn)
+        scales = (torch.rand(8, HEADS) + 0.5, torch.rand(8, HEADS) + 0.5)
+    else:
+        keys[0] = values[0] = torch.nan
+    args = (queries, keys, values, scales, pages, lengths)
+    bound = 1e-2 if scaled else 2e-3
+    found, expected = prefill_ops_triton.attend_images(*args), prefill_ops_torch.attend_images(*args)
+    torch.testing.assert_close(found, expected, atol=bound, rtol=bound)
+
+
+def test_attention_of_prompts_equals_one_softmax() -> None:
+    keys, values = pools(6, 50)
+    queries, pages = torch.randn(1, 1, QUERY_HEADS, WIDTH), torch.tensor([[4, 2]])
+    out = prefill_ops_torch.attend_images(queries, keys, values, None, pages, torch.tensor([[77]]))
+    key, value = (torch.cat([pool[4], pool[2]], dim=1)[:, :77] for pool in (keys, values))
+    for head in range(QUERY_HEADS):
+        score = queries[0, 0, head] @ key[head // 3].T / WIDTH**0.5
+        torch.testing.assert_close(out[0, 0, head], score.softmax(-1) @ value[head // 3])
+
+
+def test_images_are_stored() -> None:
+    """The projections of a layer lie among those of others."""
+    ours, theirs = pools(6, 50), pools(6, 50)
+    for mine, other in zip(ours, theirs, strict=True):
+        mine.copy_(other)
+    projected = torch.randn(3, 50, 4 * HEADS * WIDTH)[:, :, 2 * HEADS * WIDTH :]
+    rest = (torch.randn(WIDTH), 1e-5)
+    pages = torch.tensor([4, 1, 3])
+    prefill_ops_triton.store_image(projected, *rest, *ours, pages)
+    prefill_ops_torch.store_image(projected, *rest, *theirs, pages)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.parametrize(("tokens", "padding"), [(150, 28), (70, 7)])
+def test_few_masked_queries_of_an_image(tokens: int, padding: int) -> None:
+    """Heads of 20 columns, between those of other heads; some splits hold no key that is seen."""
+    query, key, value, out = torch.randn(4, 1, tokens, 3, 20).transpose(2, 3)
+    queries = torch.randperm(tokens)[:padding].sort().values
+    mask = torch.ones(tokens, dtype=torch.bool)
+    mask[queries] = mask[:10] = False
+    expected = out.clone()
+    vision_ops_triton.attend_masked(query, key, value, queries, mask, out)
+    vision_attention.attend_masked(query, key, value, queries, mask, expected)
+    torch.testing.assert_close(out, expected, atol=2e-3, rtol=2e-3)

@@ -16,7 +16,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime import JITFunction
 
-from sightstream.pipeline.engine.slots import ops_triton
+from sightstream.pipeline.engine.slots import ops_triton, prefill_ops_triton, vision_ops_triton
 from sightstream.pipeline.engine.slots.block_allocator import PAGE_SIZE
 
 pytestmark = pytest.mark.slow
@@ -26,6 +26,7 @@ SHARED_MEMORY = 227 * 1024  # bytes that one program may take there
 DUMP = Path(nvidia.__file__).parent / "bin" / "cuobjdump"
 
 QUERY_HEADS, HEADS, WIDTH, TILE_TOKENS, HIDDEN, INNER = 32, 8, 128, 1601, 4096, 14336
+VISION_TOKENS, VISION_HEADS, VISION_WIDTH = 4 * 1608, 16, 80
 TABLE = 3 + 4 + 64  # numbers a row: see the step table
 TYPES = {
     torch.bfloat16: "*bf16",
@@ -33,6 +34,7 @@ TYPES = {
     torch.float32: "*fp32",
     torch.int32: "*i32",
     torch.int64: "*i64",
+    torch.uint8: "*u8",
 }
 
 
@@ -94,9 +96,13 @@ def look_at(compiled: Any) -> None:
 @pytest.fixture(autouse=True)
 def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Compiled]:
     monkeypatch.setattr(triton.knobs.cache, "dir", str(tmp_path))
-    made = {name: Compiled(found) for name, found in vars(ops_triton).items() if isinstance(found, JITFunction)}
-    for name, kernel in made.items():
-        monkeypatch.setattr(ops_triton, name, kernel)
+    made: dict[str, Compiled] = {}
+    for module in (ops_triton, prefill_ops_triton, vision_ops_triton):
+        kernels = {name: Compiled(found) for name, found in vars(module).items() if isinstance(found, JITFunction)}
+        kernels.pop("add_block", None)  # a part of others
+        for name, kernel in kernels.items():
+            monkeypatch.setattr(module, name, kernel)
+        made |= kernels
     return made
 
 
@@ -149,3 +155,38 @@ def test_turning_and_storing(compiled: dict[str, Compiled], rows: int) -> None:
 def test_activation(compiled: dict[str, Compiled]) -> None:
     ops_triton.silu_product(empty(128, 2 * INNER))
     assert compiled["_silu_product"].launches == 1
+
+
+@pytest.mark.parametrize("tokens", [64, 512])
+def test_prompts(compiled: dict[str, Compiled], tokens: int) -> None:
+    qkv, angle = empty(4 * tokens, (QUERY_HEADS + 2 * HEADS) * WIDTH), empty(4 * tokens, WIDTH)
+    pool, pages = empty(500, HEADS, PAGE_SIZE, WIDTH), empty(4 * tokens, -(-tokens // PAGE_SIZE), dtype=torch.int64)
+    prefill_ops_triton.rotate_store_all(qkv, angle, angle, pool, pool, pages, empty(4 * tokens, dtype=torch.int64))
+    mask = empty(4, tokens, tokens, dtype=torch.bool)
+    prefill_ops_triton.attend_prompts(qkv.view(4, tokens, -1, WIDTH), HEADS, mask)
+    assert [compiled[name].launches for name in ("_rotate_store", "_attend_prompts")] == [1, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn])
+def test_prompts_over_images(compiled: dict[str, Compiled], dtype: torch.dtype) -> None:
+    pool, scale = empty(500, HEADS, TILE_TOKENS, WIDTH, dtype=dtype), empty(500, HEADS, dtype=torch.float32)
+    scales = (scale, scale) if dtype == torch.float8_e4m3fn else None
+    pages = empty(4, 200, dtype=torch.int64)[:, 4:8]
+    queries, lengths = empty(4, 64, QUERY_HEADS, WIDTH), empty(4, 64, dtype=torch.int32)
+    prefill_ops_triton.attend_images(queries, pool, pool, scales, pages, lengths)
+    assert compiled["_attend_images"].launches == 1
+
+
+def test_storing_an_image(compiled: dict[str, Compiled]) -> None:
+    pool, projected = empty(500, HEADS, TILE_TOKENS, WIDTH), empty(4, TILE_TOKENS, 8 * HEADS * WIDTH)
+    mine = projected[:, :, 2 * HEADS * WIDTH : 4 * HEADS * WIDTH]
+    prefill_ops_triton.store_image(mine, empty(WIDTH), 1e-5, pool, pool, empty(4, dtype=torch.int64))
+    assert compiled["_store_image"].launches == 1
+
+
+@pytest.mark.parametrize("padding", [7, 28])
+def test_few_masked_queries_of_an_image(compiled: dict[str, Compiled], padding: int) -> None:
+    query, key, value, out = (empty(1, VISION_TOKENS, VISION_HEADS, VISION_WIDTH).transpose(1, 2) for _ in range(4))
+    mask, queries = empty(VISION_TOKENS, dtype=torch.bool), empty(padding, dtype=torch.int64)
+    vision_ops_triton.attend_masked(query, key, value, queries, mask, out)
+    assert [compiled[name].launches for name in ("_attend_masked", "_combine_splits")] == [1, 1]

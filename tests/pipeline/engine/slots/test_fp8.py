@@ -79,7 +79,7 @@ def test_logits_stay_close(checkpoint: Checkpoint, full: torch.Tensor, monkeypat
 def test_scales_of_the_wrong_page_break_the_bound(
     checkpoint: Checkpoint, full: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = Layer.store
+    right = Layer.store_scaled
 
     def store(self: Layer, pages: torch.Tensor, *states: torch.Tensor) -> None:
         right(self, pages, *states)
@@ -87,7 +87,7 @@ def test_scales_of_the_wrong_page_break_the_bound(
         for scales in self.scales:
             scales[pages] = scales[pages].roll(1, dims=1)  # a head's for its neighbour
 
-    monkeypatch.setattr(Layer, "store", store)
+    monkeypatch.setattr(Layer, "store_scaled", store)
     most, mean, _ = difference(full, logits_of(checkpoint, full, monkeypatch, cross_kv="fp8"))
     assert most > 3 * MOST
     assert mean > 3 * MEAN
