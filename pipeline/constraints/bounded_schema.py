@@ -9,11 +9,9 @@ import json
 from itertools import count
 from typing import Any
 
+from sightstream.pipeline.constraints.bounded_number import LIMITS, bounded_integer, bounded_number
 from sightstream.pipeline.constraints.pattern import translate_pattern
 from sightstream.pipeline.constraints.text_formats import pattern_of
-
-# Integers beyond it are not exact for most readers of JSON (RFC 8259, section 6), and no database column holds them.
-LARGEST_NUMBER = 2**53
 
 _ANNOTATIONS = frozenset(
     {"title", "description", "default", "examples", "$comment", "deprecated", "readOnly", "writeOnly", "$schema"}
@@ -21,7 +19,7 @@ _ANNOTATIONS = frozenset(
 _LISTS = ("anyOf", "prefixItems")
 _MAPS = ("properties", "$defs", "definitions")
 _NUMBERS = frozenset({"number", "integer"})
-_LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+_CONTAINERS = frozenset({"object", "array"})
 
 Schema = dict[str, Any]
 
@@ -80,16 +78,11 @@ def _narrowed(key: str, value: Any, numbers: _Numbers) -> Any:
 
 
 def _with_bounded_numbers(schema: Schema, kinds: list[str], numbers: _Numbers) -> Schema:
-    """Bound the sides of a number that have none: without, a model may write digits up to its last token."""
-    limits = {name: schema[name] for name in _LIMITS if name in schema}
-    if "minimum" not in limits and "exclusiveMinimum" not in limits:
-        limits["minimum"] = -LARGEST_NUMBER
-    if "maximum" not in limits and "exclusiveMaximum" not in limits:
-        limits["maximum"] = LARGEST_NUMBER
-    number = numbers.refer_to({"type": "number" if "number" in kinds else "integer", **limits})
+    limits = bounded_number(schema) if "number" in kinds else bounded_integer(schema)
     others = [kind for kind in kinds if kind not in _NUMBERS]
-    definitions: Schema = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-    if not others:
-        return number | definitions
-    rest = {key: value for key, value in schema.items() if key not in _LIMITS and key not in definitions}
-    return {"anyOf": [{**rest, "type": others}, number], **definitions}
+    rest = {key: value for key, value in schema.items() if key not in LIMITS}
+    if _CONTAINERS & set(others):  # references may lead to what is inside, so that stays where it is
+        return rest | limits
+    number = numbers.refer_to({"type": "number" if "number" in kinds else "integer", **limits})
+    definitions: Schema = {key: rest.pop(key) for key in ("$defs", "definitions") if key in rest}
+    return ({"anyOf": [{**rest, "type": others}, number]} if others else number) | definitions

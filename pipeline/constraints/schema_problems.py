@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sightstream.pipeline.constraints.alternatives import count_alternatives
+from sightstream.pipeline.constraints.bounded_number import is_known_step
 from sightstream.pipeline.constraints.pattern import has_control_characters, translate_pattern
 from sightstream.pipeline.constraints.unusable_schema import unusable
 from sightstream.schemas.wire.json_schema_limits import check_json_schema
@@ -48,6 +49,8 @@ def _walk(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
 def _problems(schema: Schema) -> Iterator[str]:
     if "pattern" in schema:
         yield from _pattern_problems(schema)
+    if "multipleOf" in schema and not is_known_step(schema["multipleOf"]):
+        yield "multipleOf: no answer can be held to this step; write another one, such as 0.01 or 0.25, or a pattern"
     values = [*schema.get("enum", ()), schema.get("const"), *schema.get("properties", ())]
     if any(map(has_control_characters, _texts(values))):
         yield "a text holds a control character; only tabs and ends of lines can be written"

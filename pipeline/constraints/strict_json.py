@@ -10,7 +10,7 @@ from typing import NoReturn, cast
 
 from pydantic import JsonValue
 
-from sightstream.pipeline.constraints.bounded_schema import LARGEST_NUMBER
+from sightstream.pipeline.constraints.bounded_number import LARGEST_NUMBER
 
 MAX_DEPTH = 32
 MAX_CHARS = 1024 * 1024
