@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from sightstream.pipeline.cache.build import build_answer_cache, build_result_cache
 from sightstream.pipeline.cache.settings import CacheSettings
-from sightstream.pipeline.constraints.format_check import check_format
 from sightstream.pipeline.decode.decoder import Decoder
 from sightstream.pipeline.decode.settings import DecodeSettings
 from sightstream.pipeline.decode.tiles import Tiling
@@ -15,14 +12,13 @@ from sightstream.pipeline.engine.host import EngineHost
 from sightstream.pipeline.engine.image_limit import image_limit
 from sightstream.pipeline.engine.image_processor import read_tiling
 from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine_check import EngineCheck
 from sightstream.pipeline.errors import Fatal
 from sightstream.pipeline.fetch.build import build_fetcher
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
-from sightstream.pipeline.several_images import check_image_count
 from sightstream.schemas.connections.s3 import S3Settings
-from sightstream.schemas.wire.request import ImageRequest
 
 
 def build_flow(
@@ -55,15 +51,8 @@ def build_flow(
         host,
         cache=answers,
         coalesce=coalesce,
-        check_request=partial(_check_request, image_limit(engine, tiling)),
+        request_check=EngineCheck(image_limit(engine, tiling)),
     )
-
-
-def _check_request(max_images: int, request: ImageRequest) -> None:
-    """Raise Rejected for more images than the engine sees, and for a format that no answer can be held to."""
-    check_image_count(request, max_images)
-    for question in request.all_questions:
-        check_format(question.response_format)
 
 
 def _tiling(settings: EngineSettings) -> Tiling | None:

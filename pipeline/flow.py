@@ -7,7 +7,7 @@ an equal question in progress, or by the engine. The request ends once all of th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from functools import partial
 from itertools import count
 
@@ -26,7 +26,7 @@ from sightstream.pipeline.prepare_queue import PrepareQueue, Turn
 from sightstream.pipeline.request_endings import RequestEndings
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.pipeline.several_images import decode_images
-from sightstream.pipeline.stages import DecodeStage, FetchStage, ServerBusy
+from sightstream.pipeline.stages import DecodeStage, FetchStage, NoCheck, RequestCheck, ServerBusy
 from sightstream.pipeline.types import (
     NO_ANSWERS,
     FetchedImage,
@@ -59,13 +59,10 @@ class Flow:
         clocks: Clocks = CLOCKS,
         cache: AnswerCache | None = None,
         coalesce: bool = True,
-        check_request: Callable[[ImageRequest], None] = lambda _: None,
+        request_check: RequestCheck | None = None,
     ) -> None:
-        """Without `cache` no answer is kept. With `coalesce`, equal questions in progress share the work.
-
-        `check_request` raises Rejected for what the engine can't do, before anything is fetched.
-        """
-        self._settings, self._clocks, self._check_request = settings, clocks, check_request
+        """Without `cache` no answer is kept. With `coalesce`, equal questions in progress share the work."""
+        self._settings, self._clocks, self._request_check = settings, clocks, request_check or NoCheck()
         self._fetcher, self._decoder, self._engine = fetcher, decoder, engine
         self._cache = cache or disabled_cache()
         self._known_good = KnownGoodJobs(fetcher, decoder, clocks)
@@ -158,7 +155,7 @@ class Flow:
         """Return the images; none if all answers are known without them. What was answered about others is dropped."""
         request = turn.request
         self._budget.wait()
-        self._check_request(request.request)
+        self._request_check.check(request.request)
         with request.stage(Stage.FETCH):
             images = self._read(request)
         turn.end_fetch()
@@ -303,4 +300,5 @@ class Flow:
         self._decoder.stop()
         for thread in (*self._prepare_threads, self._answer_thread):
             thread.join()
+        self._request_check.stop()
         self._cache.close()

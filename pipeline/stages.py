@@ -8,7 +8,7 @@ from typing import Protocol
 from sightstream.pipeline.errors import Retryable
 from sightstream.pipeline.types import Canvas, FetchedImage, NotModified, Origin, Pixels
 from sightstream.schemas.wire.dead_letter import Stage
-from sightstream.schemas.wire.request import ImageRef
+from sightstream.schemas.wire.request import ImageRef, ImageRequest
 
 
 class Server(Protocol):
@@ -49,6 +49,26 @@ class ServerBusy(Retryable):
     def __init__(self, server: Server) -> None:
         super().__init__(Stage.FETCH, "as many fetches as its limit allows run at the server")
         self.server = server
+
+
+class RequestCheck(Protocol):
+    """The stage before the first: what can't be done is refused before anything is fetched."""
+
+    def check(self, request: ImageRequest) -> None:
+        """Raise Rejected for what the engine can't do, or no engine can. Blocks for milliseconds. Raises Retryable."""
+
+    def stop(self) -> None:
+        """End every child process."""
+
+
+class NoCheck:
+    """Refuses nothing."""
+
+    def check(self, request: ImageRequest) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
 
 
 class FetchStage(Protocol):

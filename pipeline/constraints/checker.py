@@ -56,7 +56,11 @@ def checker_of(response_format: JsonSchemaFormat) -> Checker:
 @lru_cache(maxsize=REMEMBERED)
 def _make(key: FormatKey) -> Checker:
     assert isinstance(key.response_format, JsonSchemaFormat)  # noqa: S101
-    schema = key.response_format.json_schema.schema_
+    return new_checker(key.response_format.json_schema.schema_)
+
+
+def new_checker(schema: dict[str, Any]) -> Checker:
+    """Return a checker of its own. Raises as `checker_of` does."""
     check_schema(schema)  # the library dies of a schema that contains itself
     return Checker(_validator(schema), count_alternatives(schema) <= MAX_EXPLAINED)
 

@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from sightstream.pipeline.constraints.checker import checker_of
-from sightstream.pipeline.constraints.format_key import FormatKey
+from sightstream.pipeline.constraints.checker import new_checker
 from sightstream.pipeline.constraints.grammar import grammar_of, limits
 from sightstream.pipeline.constraints.schema_problems import check_schema
 from sightstream.pipeline.constraints.unusable_schema import unusable
-from sightstream.pipeline.errors import Rejected
-from sightstream.schemas.wire.response_format import JsonSchemaFormat, ResponseFormat, SectionsFormat
-
-REMEMBERED = 1024
+from sightstream.schemas.wire.response_format import JsonSchemaFormat, ResponseFormat
 
 
 def check_format(response_format: ResponseFormat) -> None:
     """Raise Rejected (schema_unusable) when no answer can be held to the format, or checked against it.
 
-    Blocks for half a second at most when the format is new; never dials, whatever the format refers to.
+    Blocks for half a second at most with all the schemas that were tried; never dials, whatever the format refers to.
     """
-    if isinstance(response_format, SectionsFormat):
-        return
-    problem = _problem(FormatKey(response_format))
+    if isinstance(response_format, JsonSchemaFormat):
+        check_schema(response_format.json_schema.schema_)
+    problem = _grammar_problem(response_format)
     if problem is not None:
         raise unusable(problem)
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _problem(key: FormatKey) -> str | None:
-    try:
-        if isinstance(key.response_format, JsonSchemaFormat):
-            return _schema_problem(key.response_format)
-        return _grammar_problem(key.response_format)
-    except Rejected as error:
-        return str(error)
-
-
-def _schema_problem(response_format: JsonSchemaFormat) -> str | None:
-    check_schema(response_format.json_schema.schema_)
-    problem = _grammar_problem(response_format)
-    if problem is None:
-        checker_of(response_format)
-    return problem
+    if isinstance(response_format, JsonSchemaFormat):
+        new_checker(response_format.json_schema.schema_)
 
 
 def _grammar_problem(response_format: ResponseFormat) -> str | None:

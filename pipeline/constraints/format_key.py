@@ -18,7 +18,7 @@ class FormatKey:
 
     def __init__(self, response_format: ResponseFormat) -> None:
         self.response_format = response_format
-        self.digest = hashlib.sha256(_json_of(response_format)).digest()
+        self.digest = hashlib.sha256(json_of(response_format)).digest()
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -27,7 +27,8 @@ class FormatKey:
         return isinstance(other, FormatKey) and self.digest == other.digest
 
 
-def _json_of(response_format: ResponseFormat) -> bytes:
+def json_of(response_format: ResponseFormat) -> bytes:
+    """Return the format as on the wire. Raises Rejected (schema_unusable)."""
     try:
         return response_format.model_dump_json(by_alias=True).encode()
     except (ValueError, RecursionError):

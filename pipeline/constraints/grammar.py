@@ -37,5 +37,11 @@ def limits() -> LLParserLimits:
     from llguidance import LLParserLimits
 
     return LLParserLimits(
-        initial_lexer_fuel=200_000, max_grammar_size=50_000, max_lexer_states=50_000, verbose_errors=False
+        initial_lexer_fuel=200_000,
+        max_grammar_size=50_000,
+        max_lexer_states=50_000,
+        step_lexer_fuel=200_000,
+        step_max_items=50_000,
+        max_items_in_row=2_000,
+        verbose_errors=False,
     )

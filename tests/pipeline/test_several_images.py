@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from functools import partial
 
 import pytest
 
 from sightstream.pipeline.decode.grid import compose, images_on_canvas
 from sightstream.pipeline.decode.tiles import aspect_ratio_id
+from sightstream.pipeline.engine_check import EngineCheck
 from sightstream.pipeline.errors import CapabilityMissing, Rejected
 from sightstream.pipeline.flow import Flow
 from sightstream.pipeline.settings import FlowSettings
-from sightstream.pipeline.several_images import check_image_count, decode_images
+from sightstream.pipeline.several_images import decode_images
 from sightstream.pipeline.shared_memory_pool import Block, SharedMemoryPool
 from sightstream.pipeline.types import Canvas, FetchedImage, Pixels
 from sightstream.schemas.wire.dead_letter import Reason, Stage
@@ -153,7 +153,7 @@ def test_images_on_one_canvas_are_never_computed_alone(asked: str) -> None:
 
 def test_more_images_than_the_engine_sees_are_refused_before_any_is_fetched() -> None:
     harness = flow_harness.FlowHarness()
-    harness.flow._check_request = partial(check_image_count, limit=4)
+    harness.flow._request_check = EngineCheck(max_images=4)
     for number, count in enumerate((4, 5)):
         uris = tuple(ImageRef(uri=f"s3://b/{number}/{at}") for at in range(count))
         harness.flow.submit(number, request(number, image=None, images=uris))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sightstream.pipeline.errors import Cancelled, CapabilityMissing, PipelineError, Rejected, Retryable
+from sightstream.pipeline.stages import NoCheck
 from sightstream.pipeline.types import NO_ANSWERS, Completion, FinishedAnswers, Outcome
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.question import Condition, Question
@@ -186,10 +187,11 @@ def test_a_format_that_can_not_be_used_ends_the_request_before_anything_is_fetch
     harness = FlowHarness()
     unusable = Rejected(Reason.SCHEMA_UNUSABLE, Stage.TAKE, "no")
 
-    def refuse(asked: object) -> None:
-        raise unusable
+    class Refusing(NoCheck):
+        def check(self, request: ImageRequest) -> None:
+            raise unusable
 
-    harness.flow._check_request = refuse
+    harness.flow._request_check = Refusing()
     submit(harness, about(1, asked("a")))
     assert harness.outcomes() == {1: unusable}
     assert harness.store.asked == []

@@ -7,13 +7,10 @@ system ends it before the worker when memory is short.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import resource
 import signal
 import sys
 import threading
-from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -35,7 +32,7 @@ from sightstream.consumers.worker.unreadable.reports import (
     ReadFailed,
     record_report,
 )
-from sightstream.pipeline.core_dumps import forbid_core_dumps
+from sightstream.pipeline.child_memory import limit_growth
 from sightstream.schemas.connections.kafka import KafkaSettings
 
 
@@ -45,7 +42,7 @@ def main() -> None:
         signal.signal(stop, signal.SIG_IGN)  # they reach the whole group, and the parent handles them
     order = Order.model_validate_json(sys.stdin.buffer.readline())
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    _limit_memory(order.memory_bytes)
+    limit_growth(order.memory_bytes)
     failure = asyncio.run(_attempt(order))
     if failure is not None:
         _report(failure)
@@ -101,16 +98,6 @@ def _report(report: BaseModel) -> None:
 def _exit_with_parent() -> None:
     sys.stdin.buffer.read()
     os._exit(1)
-
-
-def _limit_memory(memory_bytes: int) -> None:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    most = pages * resource.getpagesize() + memory_bytes
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-    forbid_core_dumps()
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 if __name__ == "__main__":
