@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -14,12 +15,14 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     TopicPartition,
+    TopicPartitionInfo,
 )
 from confluent_kafka.admin import (
     AdminClient,
     ConfigEntry,
     ConfigResource,
     ConsumerGroupDescription,
+    ListConsumerGroupsResult,
     ListOffsetsResultInfo,
     OffsetSpec,
     ResourceType,
@@ -35,6 +38,8 @@ _EARLIEST: Callable[[], OffsetSpec] = OffsetSpec.earliest
 _LATEST: Callable[[], OffsetSpec] = OffsetSpec.latest
 # librdkafka prints ids in plain base64; Kafka and its tools print them in the form that is safe in URLs.
 _URL_SAFE = str.maketrans("+/", "-_", "=")
+_LEADER_MOVES = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+_LEADER_PAUSES_S = (0.1, 0.3, 1.0)
 _NO_GROUP = {KafkaError.GROUP_ID_NOT_FOUND, KafkaError.INVALID_GROUP_ID}
 
 
@@ -45,6 +50,15 @@ class Topic:
     topic_id: str
     partitions: int
     replication_factor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """The brokers that hold a partition, the preferred leader first. `leader` is None while there is none."""
+
+    leader: int | None
+    all: tuple[int, ...]
+    in_sync: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +103,19 @@ class Broker:
 
     def topics(self, names: Collection[str]) -> dict[str, Topic]:
         """Return those of `names` that exist."""
+        return {name: _topic(described) for name, described in self._existing(names).items()}
+
+    def replicas(self, topics: Collection[str]) -> dict[PartitionId, Replicas]:
+        """Return every partition of those topics that exist."""
+        described = self._existing(topics) if topics else {}
+        return {PartitionId(name, p.id): _replicas(p) for name, topic in described.items() for p in topic.partitions}
+
+    def _existing(self, names: Collection[str]) -> dict[str, TopicDescription]:
         futures = self._call(describe_topics, self._admin, names)
-        found: dict[str, Topic] = {}
+        found: dict[str, TopicDescription] = {}
         for name in names:
             with suppress(MissingTopic):
-                found[name] = _topic(self._result(futures[name], name))
+                found[name] = self._result(futures[name], name)
         return found
 
     def topic_settings(self, topic: str) -> dict[str, str | None]:
@@ -102,6 +124,14 @@ class Broker:
         futures = self._call(self._admin.describe_configs, [resource])
         entries: dict[str, ConfigEntry] = self._result(futures[resource], topic)
         return {name: entry.value for name, entry in entries.items()}
+
+    def groups(self) -> list[str]:
+        """Return the ids of all consumer groups, in order; those of a broker that is away are left out."""
+        listed: ListConsumerGroupsResult = self._result(self._call(self._admin.list_consumer_groups), "consumer groups")
+        found = listed.valid or []
+        if listed.errors and not found:
+            raise KafkaReadError(f"consumer groups: {listed.errors[0].args[0].str()}")
+        return sorted(group.group_id for group in found)
 
     def committed(self, group_id: str) -> dict[PartitionId, CommittedOffset]:
         """Return all of the group's committed offsets, none for a group that does not exist."""
@@ -167,6 +197,15 @@ class Broker:
         wanted = {TopicPartition(*partition): spec for partition in partitions}
         if not wanted:
             return {}
+        for pause_s in _LEADER_PAUSES_S:
+            with suppress(_NotLeader):
+                return self._offsets_once(wanted, isolation)
+            time.sleep(pause_s)  # the client has forgotten the old leader, and asks for the new one
+        return self._offsets_once(wanted, isolation)
+
+    def _offsets_once(
+        self, wanted: dict[TopicPartition, OffsetSpec], isolation: IsolationLevel
+    ) -> dict[PartitionId, int]:
         futures = self._call(self._admin.list_offsets, wanted, isolation_level=isolation)
         found: dict[TopicPartition, ListOffsetsResultInfo] = {
             p: self._result(future, p.topic) for p, future in futures.items()
@@ -189,7 +228,8 @@ class Broker:
                 raise _NoGroup from None
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise MissingTopic(f"the topic {subject} does not exist") from None
-            raise KafkaReadError(f"{subject}: {error.args[0].str()}") from None
+            kind = _NotLeader if error.args[0].code() in _LEADER_MOVES else KafkaReadError
+            raise kind(f"{subject}: {error.args[0].str()}") from None
         except TimeoutError:
             raise KafkaReadError(f"{subject}: the broker did not answer within {self._timeout_s:g} s") from None
 
@@ -197,6 +237,19 @@ class Broker:
 def _topic(described: TopicDescription) -> Topic:
     copies = min((len(partition.replicas) for partition in described.partitions), default=0)
     return Topic(str(described.topic_id).translate(_URL_SAFE), len(described.partitions), copies)
+
+
+def _replicas(partition: TopicPartitionInfo) -> Replicas:
+    leader = partition.leader
+    return Replicas(
+        leader.id if leader is not None and leader.id >= 0 else None,
+        tuple(node.id for node in partition.replicas),
+        tuple(node.id for node in partition.isr),
+    )
+
+
+class _NotLeader(KafkaReadError):
+    """The broker that was asked does not lead the partition, any more or yet."""
 
 
 class _NoGroup(Exception):

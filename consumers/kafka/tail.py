@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -33,13 +34,15 @@ class Span:
 class Tail:
     """The unfinished records of a span. `records` counts the records read so far, and is final once `complete`.
 
-    `first_offset` and `first_ms` (milliseconds since 1970) belong to the oldest one.
+    `first_offset` and `first_ms` (milliseconds since 1970) belong to the oldest one. `bytes` is the size of all values
+    that were read for it, those of finished records included.
     """
 
     records: int = 0
     complete: bool = False
     first_offset: int | None = None
     first_ms: int | None = None
+    bytes: int = 0
 
 
 class TailConsumer(Protocol):
@@ -103,20 +106,25 @@ def read_tails(
     spans: Mapping[PartitionId, Span],
     timeout_s: float,
     clock: Callable[[], float] = time.monotonic,
+    max_bytes: int | None = None,
 ) -> dict[PartitionId, Tail]:
-    """Read each span until enough is known; after `timeout_s` return what is known so far. Raises KafkaReadError."""
+    """Read each span until enough is known; after `timeout_s` or `max_bytes` return what is known so far.
+
+    Raises KafkaReadError.
+    """
     tails = {partition: Tail() for partition in spans}
     if not spans:
         return tails
     unread = set(spans)
-    deadline = clock() + timeout_s
+    deadline, bytes_left = clock() + timeout_s, math.inf if max_bytes is None else max_bytes
     partitions = [TopicPartition(*partition, span.start) for partition, span in spans.items()]
     consumer.assign(partitions)
     try:
         consumer.resume(partitions)  # the client keeps a pause over a new assignment
-        while unread and clock() < deadline:
+        while unread and bytes_left >= 0 and clock() < deadline:
             message = consumer.poll(0.1)
             if message is not None:
+                bytes_left -= len(message)
                 _handle(message, spans, tails, unread, consumer)
     except KafkaException as error:
         raise KafkaReadError(f"records can't be read: {error.args[0].str()}") from None
@@ -148,6 +156,7 @@ def _handle(
 def _read(message: Message, span: Span, tail: Tail) -> bool:
     """Add one record to `tail` and return whether more has to be read."""
     offset = record_id(message).offset
+    tail.bytes += len(message)
     if offset >= span.end:
         tail.complete = True
         return False
@@ -157,4 +166,7 @@ def _read(message: Message, span: Span, tail: Tail) -> bool:
             kind, at_ms = message.timestamp()
             tail.first_offset = offset
             tail.first_ms = None if kind == TIMESTAMP_NOT_AVAILABLE else at_ms
+    if offset == span.end - 1:
+        tail.complete = True
+        return False
     return span.count or tail.first_offset is None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterable
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, Message, TopicPartition
 
-from sightstream.consumers.kafka.broker import CommittedOffset, Membership
-from sightstream.consumers.kafka.types import PartitionId
+from sightstream.consumers.kafka.broker import CommittedOffset, Membership, Replicas
+from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
 
 
 @dataclass(slots=True)
@@ -21,9 +21,9 @@ class FakeLog:
     start: int = 0
 
 
-def record(at: PartitionId, offset: int, ms: int) -> Message:
+def record(at: PartitionId, offset: int, ms: int, value: bytes = b"") -> Message:
     return Message(
-        topic=at.topic, partition=at.partition, offset=offset, timestamp=(TIMESTAMP_CREATE_TIME, ms), value=b""
+        topic=at.topic, partition=at.partition, offset=offset, timestamp=(TIMESTAMP_CREATE_TIME, ms), value=value
     )
 
 
@@ -34,34 +34,45 @@ def end_of(at: PartitionId, offset: int) -> Message:
 
 @dataclass(slots=True)
 class FakeConsumer:
-    """Reads from the logs. `polls` counts the polls; a `silent` one never returns anything."""
+    """Reads from the logs, each record with `value`. `polls` counts; a `silent` one never returns anything."""
 
     logs: dict[PartitionId, FakeLog]
     silent: bool = False
     polls: int = 0
-    queue: deque[Message] = field(default_factory=deque)
-    paused: set[tuple[str | None, int | None]] = field(default_factory=set)  # outlives an assignment, as in librdkafka
+    value: bytes = b""
+    unread: dict[PartitionId, Iterator[Message]] = field(default_factory=dict)
+    paused: set[PartitionId] = field(default_factory=set)  # outlives an assignment, as in librdkafka
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        for p in partitions:
-            at = PartitionId(p.topic, p.partition)
-            log = self.logs[at]
-            self.queue += (record(at, offset, ms) for offset, ms in sorted(log.records.items()) if offset >= p.offset)
-            self.queue.append(end_of(at, log.end))
+        self.unread = {PartitionId(p.topic, p.partition): self._messages(p) for p in partitions}
+
+    def _messages(self, assigned: TopicPartition) -> Iterator[Message]:
+        at = PartitionId(assigned.topic, assigned.partition)
+        log = self.logs[at]
+        offsets = sorted(log.records)
+        for offset in offsets[bisect_left(offsets, assigned.offset) :]:
+            yield record(at, offset, log.records[offset], self.value)
+        yield end_of(at, log.end)
 
     def unassign(self) -> None:
-        self.queue.clear()
+        self.unread.clear()
 
     def pause(self, partitions: list[TopicPartition]) -> None:
-        self.paused |= {(p.topic, p.partition) for p in partitions}
+        self.paused |= {PartitionId(p.topic, p.partition) for p in partitions}
 
     def resume(self, partitions: list[TopicPartition]) -> None:
-        self.paused -= {(p.topic, p.partition) for p in partitions}
+        self.paused -= {PartitionId(p.topic, p.partition) for p in partitions}
 
     def poll(self, timeout: float) -> Message | None:
+        """Return the next message of the first partition that has one."""
         self.polls += 1
-        self.queue = deque(m for m in self.queue if (m.topic(), m.partition()) not in self.paused)
-        return self.queue.popleft() if self.queue and not self.silent else None
+        while self.unread and not self.silent:
+            at = next(iter(self.unread))
+            message = None if at in self.paused else next(self.unread[at], None)
+            if message is not None:
+                return message
+            del self.unread[at]
+        return None
 
     def close(self) -> None:
         pass
@@ -75,12 +86,22 @@ class FakeBroker:
     offsets: dict[str, dict[PartitionId, CommittedOffset]] = field(default_factory=dict)
     membership_of: dict[str, Membership] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    replicas_of: dict[PartitionId, Replicas] = field(default_factory=dict)
+    forbidden: set[str] = field(default_factory=set)  # groups
 
     def partitions(self, topics: Collection[str]) -> list[PartitionId]:
         return sorted(partition for partition in self.logs if partition.topic in topics)
 
+    def replicas(self, topics: Collection[str]) -> dict[PartitionId, Replicas]:
+        return {at: self.replicas_of.get(at, Replicas(1, (1,), (1,))) for at in self.partitions(topics)}
+
+    def groups(self) -> list[str]:
+        return sorted(self.offsets)
+
     def committed(self, group_id: str) -> dict[PartitionId, CommittedOffset]:
         self.asked.append("committed")
+        if group_id in self.forbidden:
+            raise KafkaReadError(f"{group_id}: not authorized")
         return self.offsets.get(group_id, {})
 
     def membership(self, group_id: str) -> Membership:
