@@ -68,16 +68,39 @@ class Exported(NamedTuple):
 
 
 # Names and labels as in kafka_exporter, then as in kafka-lag-exporter: people's dashboards know them.
+_OF_PARTITION = ("topic", "partition")
+_OF_GROUP_PARTITION = ("consumergroup", "topic", "partition")
 _OF_MEMBER = ("cluster_name", "group", "topic", "partition", "member_host", "consumer_id", "client_id")
 CONSUMERGROUP_LAG = Exported(
     "kafka_consumergroup_lag",
     "Records of a partition that a group has not finished, up to the last stable offset.",
-    ("consumergroup", "topic", "partition"),
+    _OF_GROUP_PARTITION,
 )
 CONSUMERGROUP_LAG_SUM = Exported(
     "kafka_consumergroup_lag_sum", "The same over all partitions of a topic.", ("consumergroup", "topic")
 )
+CONSUMERGROUP_CURRENT_OFFSET = Exported(
+    "kafka_consumergroup_current_offset", "Committed offset of a group.", _OF_GROUP_PARTITION
+)
 CONSUMERGROUP_MEMBERS = Exported("kafka_consumergroup_members", "Consumers in a group.", ("consumergroup",))
+TOPIC_PARTITIONS = Exported("kafka_topic_partitions", "Partitions of a topic.", ("topic",))
+PARTITION_CURRENT_OFFSET = Exported(
+    "kafka_topic_partition_current_offset", "Last stable offset of a partition.", _OF_PARTITION
+)
+PARTITION_OLDEST_OFFSET = Exported(
+    "kafka_topic_partition_oldest_offset", "Earliest offset that a partition still has.", _OF_PARTITION
+)
+PARTITION_REPLICAS = Exported("kafka_topic_partition_replicas", "Replicas of a partition.", _OF_PARTITION)
+PARTITION_IN_SYNC = Exported(
+    "kafka_topic_partition_in_sync_replica", "Replicas of a partition that are in sync.", _OF_PARTITION
+)
+PARTITION_UNDER_REPLICATED = Exported(
+    "kafka_topic_partition_under_replicated_partition", "1 while a replica is not in sync.", _OF_PARTITION
+)
+PARTITION_LEADER_PREFERRED = Exported(
+    "kafka_topic_partition_leader_is_preferred", "1 while the preferred broker leads the partition.", _OF_PARTITION
+)
+EXPORTER_BUILD = Exported("kafka_exporter_build_info", "1, with the version of this exporter.", ("version",))
 GROUP_LAG_SECONDS = Exported(
     "kafka_consumergroup_group_lag_seconds", "Age of the oldest unfinished record of a partition.", _OF_MEMBER
 )
@@ -86,4 +109,10 @@ GROUP_MAX_LAG_SECONDS = Exported(
 )
 QUEUE_EMPTY_SECONDS = Exported(
     "sightstream_queue_empty_seconds", "Seconds until the group's lag is 0; absent while it does not fall.", ("group",)
+)
+QUEUE_ARRIVALS = Exported("sightstream_queue_arrivals_per_second", "Offsets that arrive for a group.", ("group",))
+QUEUE_COMPLETIONS = Exported("sightstream_queue_completions_per_second", "Offsets that a group finishes.", ("group",))
+QUEUE_GPU_SECONDS = Exported("sightstream_queue_gpu_seconds", "GPU-seconds of the workers' lag.", ("group",))
+QUEUE_ESTIMATED = Exported(
+    "sightstream_queue_estimated_partitions", "Partitions whose lag is an estimate from samples.", ("group",)
 )

@@ -2,63 +2,63 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Protocol
 
 from confluent_kafka.admin import AdminClient
 
-from sightstream.consumers.kafka.broker import Broker, CommittedOffset, Membership
-from sightstream.consumers.kafka.offset_metadata import Ranges, UnreadableMetadata, decode
-from sightstream.consumers.kafka.tail import Span, Tail, TailConsumer, open_tail_consumer, read_tails
-from sightstream.consumers.kafka.types import PartitionId
+from sightstream.consumers.kafka.broker import Broker, CommittedOffset, Membership, Replicas
+from sightstream.consumers.kafka.tail import TailConsumer, open_tail_consumer
+from sightstream.consumers.kafka.types import KafkaReadError, MissingTopic, PartitionId
+from sightstream.consumers.lag.counter import Count, RecordCounter
+from sightstream.consumers.lag.progress import Progress
 from sightstream.consumers.lag.settings import LagSettings
-from sightstream.consumers.lag.trend import Trend
-from sightstream.consumers.lag.types import GroupLag, PartitionLag
+from sightstream.consumers.lag.types import GroupLag, LagReading, PartitionLag, PartitionState
+from sightstream.consumers.lag.unfinished import Unfinished, removed_before_read, unfinished
 from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.topics import TopicSettings
 
+log = logging.getLogger(__name__)
+
 GroupTopics = Mapping[str, tuple[str, ...]]
+_Read = tuple[PartitionState, Unfinished, Count]
 
 
 class LagBroker(Protocol):
     """The part of `Broker` that is used here."""
 
-    def partitions(self, topics: tuple[str, ...]) -> list[PartitionId]: ...
+    def groups(self) -> list[str]: ...
     def committed(self, group_id: str) -> dict[PartitionId, CommittedOffset]: ...
     def membership(self, group_id: str) -> Membership: ...
-    def stable_ends(self, partitions: set[PartitionId]) -> dict[PartitionId, int]: ...
-    def starts(self, partitions: set[PartitionId]) -> dict[PartitionId, int]: ...
+    def replicas(self, topics: Collection[str]) -> dict[PartitionId, Replicas]: ...
+    def stable_ends(self, partitions: Collection[PartitionId]) -> dict[PartitionId, int]: ...
+    def starts(self, partitions: Collection[PartitionId]) -> dict[PartitionId, int]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedOffsets:
-    """Offsets that are finished beyond the committed one, as half-open ranges."""
-
-    ranges: Ranges = ()
-
-    def __contains__(self, offset: object) -> bool:
-        return isinstance(offset, int) and any(start <= offset < end for start, end in self.ranges)
-
-    def between(self, start: int, end: int) -> int:
-        """Count the finished offsets in [`start`, `end`)."""
-        return sum(max(0, min(stop, end) - max(first, start)) for first, stop in self.ranges)
-
-
-@dataclass(frozen=True, slots=True)
-class _GroupState:
+class _Group:
+    topics: tuple[str, ...]
     committed: dict[PartitionId, CommittedOffset]
     membership: Membership
-    partitions: list[PartitionId]
+
+    def partitions(self, replicas: Mapping[PartitionId, Replicas]) -> list[PartitionId]:
+        """Return those of its topics, else those that it has committed on and that can be read."""
+        if self.topics:
+            return sorted(at for at in replicas if at.topic in self.topics)
+        return sorted(at for at in self.committed if at in replicas and replicas[at].leader is not None)
 
 
 class LagReader:
-    """Reads lag with a few requests and one fetch per group. Not thread safe; close it at the end.
+    """Reads lag with a few requests for each group, and fetches as far as the settings' budget goes.
 
-    `groups` names the topics of each group; a group without any is read on the topics that it has committed on.
+    `groups` names the topics of each group; a group without any is read on the topics that it has committed on, and a
+    name with `*` or `?` stands for all groups that it matches at the time. Not thread safe; close it at the end.
     `clock` never goes back; `wall_clock` is seconds since 1970, as in the records' timestamps.
     """
 
@@ -75,7 +75,9 @@ class LagReader:
         self._groups = groups
         self._settings = settings
         self._clock, self._wall_clock = clocks
-        self._trends = {group_id: Trend(settings.window_s) for group_id in groups}
+        self._counter = RecordCounter(consumer, settings, self._clock)
+        self._progress: dict[str, Progress] = {}
+        self._unreadable: set[str] = set()
 
     def __enter__(self) -> LagReader:
         return self
@@ -90,85 +92,115 @@ class LagReader:
 
     def read(self) -> list[GroupLag]:
         """Read every group, in the order given. Blocks for some seconds at most. Raises KafkaReadError."""
-        states = {group_id: self._state(group_id, topics) for group_id, topics in self._groups.items()}
-        partitions = {partition for state in states.values() for partition in state.partitions}
+        return list(self.read_all().groups)
+
+    def read_all(self) -> LagReading:
+        """Read every group and its partitions. Blocks for some seconds at most. Raises KafkaReadError."""
+        groups = self._named() | self._matching()
+        replicas = self._replicas(groups)
+        read_by = {name: group.partitions(replicas) for name, group in groups.items()}
+        wanted = {at for partitions in read_by.values() for at in partitions}
         # After the committed offsets: an end that was read before them could lie below them.
-        starts, ends = self._broker.starts(partitions), self._broker.stable_ends(partitions)
-        return [self._with_trend(self._group(group_id, state, starts, ends)) for group_id, state in states.items()]
-
-    def _state(self, group_id: str, topics: tuple[str, ...]) -> _GroupState:
-        committed = self._broker.committed(group_id)
-        partitions = self._broker.partitions(topics) if topics else sorted(committed)
-        return _GroupState(committed, self._broker.membership(group_id), partitions)
-
-    def _group(
-        self, group_id: str, state: _GroupState, starts: dict[PartitionId, int], ends: dict[PartitionId, int]
-    ) -> GroupLag:
-        spans = {at: self._span(state.committed.get(at), starts[at], ends[at]) for at in state.partitions}
-        unfinished = {partition: span for partition, span in spans.items() if span.start < span.end}
-        tails = read_tails(self._consumer, unfinished, self._settings.read_timeout_s, self._clock)
-        partitions = [
-            replace(
-                self._partition(group_id, at, state, spans[at], tails.get(at)),
-                removed_before_read=_removed(state.committed.get(at), starts[at]),
-            )
-            for at in state.partitions
+        starts, ends = self._broker.starts(wanted), self._broker.stable_ends(wanted)
+        states = {at: PartitionState(starts[at], ends[at], replicas[at]) for at in sorted(wanted)}
+        left = {
+            (name, at): unfinished(groups[name].committed.get(at), starts[at], ends[at])
+            for name, partitions in read_by.items()
+            for at in partitions
+        }
+        counts = self._counter.count(left)
+        self._progress = {name: self._progress.get(name, Progress(self._settings.window_s)) for name in groups}
+        lags = [
+            self._group_lag(name, group, {at: (states[at], left[name, at], counts[name, at]) for at in read_by[name]})
+            for name, group in groups.items()
         ]
-        return GroupLag(group_id, state.membership.members, tuple(partitions))
+        return LagReading(tuple(lags), states)
 
-    def _span(self, committed: CommittedOffset | None, earliest: int, end: int) -> Span:
-        start = earliest if committed is None else max(committed.offset, earliest)
-        return Span(start, end, _finished(committed), count=end - start <= self._settings.count_within)
+    def _named(self) -> dict[str, _Group]:
+        return {name: self._group(name, topics) for name, topics in self._groups.items() if not _is_pattern(name)}
 
-    def _partition(
-        self, group_id: str, partition: PartitionId, state: _GroupState, span: Span, tail: Tail | None
-    ) -> PartitionLag:
-        committed = state.committed.get(partition)
-        return PartitionLag(
-            group=group_id,
-            topic=partition.topic,
-            partition=partition.partition,
-            committed=committed.offset if committed else None,
-            stable_end=span.end,
-            records=unfinished_records(span, tail, _finished(committed)) if tail else 0,
-            seconds=self._age_s(tail) if tail else 0.0,
-            owner=state.membership.owners.get(partition),
+    def _matching(self) -> dict[str, _Group]:
+        """Read the groups that a pattern stands for; those that can't be read are left out."""
+        patterns = [name for name in self._groups if _is_pattern(name)]
+        found = {}
+        for name in self._broker.groups() if patterns else ():
+            if name not in self._groups and any(fnmatchcase(name, pattern) for pattern in patterns):
+                try:
+                    found[name] = self._group(name, ())
+                    self._unreadable.discard(name)
+                except KafkaReadError as error:
+                    self._warn(name, error)
+        return found
+
+    def _warn(self, name: str, error: KafkaReadError) -> None:
+        if name not in self._unreadable:
+            self._unreadable.add(name)
+            log.warning("the lag of a group that matches group_ids can't be read: %s", error)
+
+    def _group(self, name: str, topics: tuple[str, ...]) -> _Group:
+        return _Group(topics, self._broker.committed(name), self._broker.membership(name))
+
+    def _replicas(self, groups: Mapping[str, _Group]) -> dict[PartitionId, Replicas]:
+        own = {topic for group in groups.values() for topic in group.topics}
+        others = {at.topic for group in groups.values() if not group.topics for at in group.committed}
+        replicas = self._broker.replicas(own | others)
+        if missing := own - {at.topic for at in replicas}:
+            raise MissingTopic(f"the topic {min(missing)} does not exist")
+        return replicas
+
+    def _group_lag(self, name: str, group: _Group, read: Mapping[PartitionId, _Read]) -> GroupLag:
+        partitions = tuple(self._partition_lag(name, group, at, *known) for at, known in read.items())
+        lag = GroupLag(name, group.membership.members, partitions)
+        progress = self._progress[name]
+        progress.add(
+            self._clock(),
+            lag.records,
+            len(lag.members),
+            ends={at: state.stable_end for at, (state, _, _) in read.items()},
+            done={at: state.stable_end - len(left) for at, (state, left, _) in read.items()},
+        )
+        return replace(
+            lag,
+            queue_empty_seconds=progress.seconds_to_empty(),
+            arrivals_per_s=progress.arrivals_per_s,
+            completions_per_s=progress.completions_per_s,
+            gpu_seconds=self._gpu_seconds(lag, progress),
         )
 
-    def _age_s(self, tail: Tail) -> float | None:
-        if tail.first_ms is not None:
-            return max(0.0, self._wall_clock() - tail.first_ms / 1000)
-        return 0.0 if tail.complete and not tail.records else None
+    def _partition_lag(
+        self, name: str, group: _Group, at: PartitionId, state: PartitionState, left: Unfinished, count: Count
+    ) -> PartitionLag:
+        committed = group.committed.get(at)
+        return PartitionLag(
+            group=name,
+            topic=at.topic,
+            partition=at.partition,
+            committed=committed.offset if committed else None,
+            stable_end=left.end,
+            records=count.records,
+            seconds=self._age_s(count),
+            owner=group.membership.owners.get(at),
+            removed_before_read=removed_before_read(committed, state.earliest),
+            estimated=count.estimated,
+        )
 
-    def _with_trend(self, lag: GroupLag) -> GroupLag:
-        trend = self._trends[lag.group]
-        trend.add(self._clock(), lag.records)
-        return replace(lag, queue_empty_seconds=trend.seconds_to_empty())
+    def _age_s(self, count: Count) -> float | None:
+        if not count.records:
+            return 0.0
+        return None if count.oldest_ms is None else max(0.0, self._wall_clock() - count.oldest_ms / 1000)
+
+    def _gpu_seconds(self, lag: GroupLag, progress: Progress) -> float | None:
+        """Return the GPU time of the lag: each member of the workers' group has one GPU."""
+        if lag.group != self._settings.worker_group_id:
+            return None
+        of_one = self._settings.gpu_s_per_image or progress.member_s_per_record
+        if lag.records and of_one is None:
+            return None
+        return lag.records * (of_one or 0.0)
 
 
-def unfinished_records(span: Span, tail: Tail, finished: FinishedOffsets) -> int:
-    """Return how many records are left.
-
-    A tail that was read completely is counted; otherwise the unfinished offsets from its first record on.
-    """
-    if tail.complete:
-        return tail.records
-    start = span.start if tail.first_offset is None else tail.first_offset
-    return max(0, span.end - start - finished.between(start, span.end))
-
-
-def _removed(committed: CommittedOffset | None, earliest: int) -> int:
-    """Return how many offsets left the topic before the group finished them."""
-    if committed is None or committed.offset >= earliest:
-        return 0
-    return earliest - committed.offset - _finished(committed).between(committed.offset, earliest)
-
-
-def _finished(committed: CommittedOffset | None) -> FinishedOffsets:
-    try:
-        return FinishedOffsets(decode(committed.metadata, committed.offset) if committed else ())
-    except UnreadableMetadata:
-        return FinishedOffsets()  # the worker stops on it; for lag it only means that nothing is known to be finished
+def _is_pattern(name: str) -> bool:
+    return "*" in name or "?" in name
 
 
 def pipeline_groups(settings: LagSettings, topics: TopicSettings) -> dict[str, tuple[str, ...]]:

@@ -32,7 +32,8 @@ class LagSettings(BaseSettings):
     group_ids: tuple[str, ...] = Field(
         default=(),
         description="Consumer groups that are watched beside the three above, on every topic that they have committed "
-        "offsets for; none by default, add your own readers here.",
+        'offsets for; none by default. A name with * or ? stands for all groups that it matches, so ["*"] watches the '
+        "whole cluster.",
     )
     interval_s: float = Field(
         default=10,
@@ -44,22 +45,34 @@ class LagSettings(BaseSettings):
         default=120,
         ge=2,
         le=86_400,
-        description="Seconds over which the fall of the lag is measured to estimate when the queue is empty; raise it "
-        "for a steadier estimate, lower it for one that follows changes sooner.",
+        description="Seconds over which rates and the fall of the lag are measured; raise it for steadier rates, lower "
+        "it for some that follow changes sooner.",
     )
     read_timeout_s: float = Field(
         default=10,
         gt=0,
         le=300,
-        description="Seconds that the broker has to answer a request, and that reading the records of one group may "
-        "last; raise it when a slow broker makes readings fail.",
+        description="Seconds that the broker has to answer a request, and that one reading may read records; raise it "
+        "when a slow broker makes readings fail.",
     )
-    count_within: int = Field(
-        default=500,
+    read_records: int = Field(
+        default=10_000,
         ge=0,
-        le=100_000,
-        description="Where at most this many offsets are left in a partition, its records are read and counted one by "
-        "one; beyond that the offsets are counted, transaction markers included. Lower it to read less.",
+        le=10_000_000,
+        description="Records that one reading may read. Up to this many, unfinished records are counted one by one, in "
+        "the partitions with the fewest first; beyond it their number is estimated from samples and marked as an "
+        "estimate. Raise it for exact numbers of long queues, lower it to use less of a processor.",
+    )
+    read_bytes: int = Field(
+        default=16 * 1024 * 1024,
+        ge=64 * 1024,
+        description="Bytes of records that one reading may read before it estimates; raise it where records are large.",
+    )
+    gpu_s_per_image: float | None = Field(
+        default=None,
+        gt=0,
+        description="GPU-seconds of one image, from which those of the whole lag follow; unset: the members of the "
+        "workers' group, each with one GPU, divided by the records that they finish in a second while they are busy.",
     )
     cluster_name: str = Field(
         default="kafka",

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 def lag(
     *,
-    group: Annotated[list[str] | None, typer.Option("--group", help="Only this group; may be repeated.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="Only this group, or groups such as 'shop-*'; may be repeated.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Read repeatedly until stopped.")] = False,
     interval: Annotated[float, typer.Option(min=0.5, help="Seconds between two readings with --watch.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per reading.")] = False,
@@ -33,7 +35,8 @@ def lag(
 ) -> None:
     """Show lag in records and in seconds, who owns which partition, and when the queue will be empty.
 
-    Lag is counted against the last stable offset: a drained topic reads 0.
+    Lag is counted against the last stable offset: a drained topic reads 0. A number with ~ is an estimate: more is
+    left than one reading may count.
     """
     from confluent_kafka import KafkaException
 
@@ -120,8 +123,12 @@ def as_document(groups: Sequence[GroupLag]) -> dict[str, object]:
             {
                 "group": group.group,
                 "records": group.records,
+                "estimated": group.estimated,
                 "seconds": group.seconds,
                 "queue_empty_seconds": group.queue_empty_seconds,
+                "arrivals_per_s": group.arrivals_per_s,
+                "completions_per_s": group.completions_per_s,
+                "gpu_seconds": group.gpu_seconds,
                 "members": [asdict(member) for member in group.members],
                 "partitions": [asdict(partition) for partition in group.partitions],
             }
@@ -139,14 +146,29 @@ def as_table(groups: Sequence[GroupLag]) -> RenderableType:
 
     table = Table("group, topic", "part", "records", "age", "owner", "empty in", "removed unread")
     for group in groups:
-        heading = (group.group, "", str(group.records), _seconds(group.seconds), f"{len(group.members)} members")
+        records = _records(group.records, estimated=group.estimated)
+        heading = (group.group, "", records, _seconds(group.seconds), _group_facts(group))
         table.add_row(*map(Text, map(printable, heading)), _seconds(group.queue_empty_seconds), style="bold")
         for part in group.partitions:
             owner = f"{part.owner.client_id} {part.owner.host}" if part.owner else "nobody"
-            cells = ("  " + part.topic, str(part.partition), str(part.records), _seconds(part.seconds), owner)
+            records = _records(part.records, estimated=part.estimated)
+            cells = ("  " + part.topic, str(part.partition), records, _seconds(part.seconds), owner)
             removed = str(part.removed_before_read or "")
             table.add_row(*map(Text, map(printable, (*cells, "", removed))))
     return table
+
+
+def _records(records: int, *, estimated: bool) -> str:
+    return f"~{records}" if estimated else str(records)
+
+
+def _group_facts(group: GroupLag) -> str:
+    facts = [f"{len(group.members)} members"]
+    if group.arrivals_per_s is not None and group.completions_per_s is not None:
+        facts.append(f"{group.arrivals_per_s:,.1f}/s in, {group.completions_per_s:,.1f}/s done")
+    if group.gpu_seconds:
+        facts.append(f"{group.gpu_seconds:,.0f} GPU s")
+    return ", ".join(facts)
 
 
 def _seconds(seconds: float | None) -> str:

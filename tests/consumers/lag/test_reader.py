@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightstream.consumers.kafka.broker import CommittedOffset, Member, Membership
+from sightstream.consumers.kafka.broker import CommittedOffset, Member, Membership, Replicas
 from sightstream.consumers.kafka.offset_metadata import encode
-from sightstream.consumers.kafka.types import PartitionId
+from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
 from sightstream.consumers.lag.reader import LagReader
 from sightstream.consumers.lag.settings import LagSettings
-from sightstream.consumers.lag.types import GroupLag, PartitionLag
+from sightstream.consumers.lag.types import GroupLag, PartitionLag, PartitionState
 from tests.consumers.kafka.fakes import FakeBroker, FakeConsumer, FakeLog
 
 P0 = PartitionId("requests", 0)
@@ -101,30 +101,31 @@ def test_metadata_that_cannot_be_read_hides_nothing() -> None:
     assert only(reader({P0: log(*range(10))}, {P0: CommittedOffset(2, "ss1:!!")}).read()).records == 8
 
 
-def test_a_long_queue_is_counted_in_offsets_after_one_record() -> None:
+def test_without_a_budget_offsets_are_counted_after_one_record() -> None:
     many = {P0: log(*range(0, 2000, 2), end=2000)}
     metadata = encode(100, ((200, 300),))
     consumer = FakeConsumer(many)
-    lag = reader(many, {P0: CommittedOffset(100, metadata)}, LagSettings(count_within=500), consumer=consumer)
+    lag = reader(many, {P0: CommittedOffset(100, metadata)}, LagSettings(read_records=0), consumer=consumer)
     part = only(lag.read())
-    assert (part.records, part.seconds) == (2000 - 100 - 100, NOW_S - 100)
+    assert (part.records, part.seconds, part.estimated) == (2000 - 100 - 100, NOW_S - 100, True)
     assert consumer.polls == 1
 
 
 @given(st.sets(st.integers(0, 40)), st.integers(0, 45), st.sets(st.integers(0, 45)), st.integers(0, 60))
 def test_counted_and_estimated_lag_agree_with_the_records(
-    offsets: set[int], committed: int, done: set[int], count_within: int
+    offsets: set[int], committed: int, done: set[int], read_records: int
 ) -> None:
     finished = tuple((n, n + 1) for n in sorted(done) if n > committed and n - 1 not in done)
     logs = {P0: FakeLog({n: n * 1000 for n in offsets}, 46)}
-    settings = LagSettings(count_within=count_within)
+    settings = LagSettings(read_records=read_records)
     part = only(reader(logs, {P0: CommittedOffset(committed, encode(committed, finished))}, settings).read())
     left = sorted(n for n in offsets if n >= committed and not any(a <= n < b for a, b in finished))
     assert (part.records == 0) == (not left)
     assert part.records >= len(left)
     assert part.seconds == (NOW_S - left[0] if left else 0.0)
-    if count_within >= 46:
+    if not part.estimated:
         assert part.records == len(left)
+    assert not (part.estimated and read_records >= 46)
 
 
 def test_an_age_is_never_negative() -> None:
@@ -179,3 +180,60 @@ def test_time_to_empty_comes_from_successive_readings() -> None:
     assert lag.read()[0].queue_empty_seconds == pytest.approx(40, rel=0.05)
     broker.offsets["g"] = {P0: CommittedOffset(100, None)}
     assert lag.read()[0].queue_empty_seconds == 0
+
+
+def test_a_pattern_stands_for_the_groups_that_exist_now() -> None:
+    logs = {P0: log(0, 1), PartitionId("other", 0): log(0)}
+    shop = {P0: CommittedOffset(1, None)}
+    broker = FakeBroker(logs, {"shop-a": shop, "g": shop, "else": shop})
+    lag = LagReader(broker, FakeConsumer(logs), {"shop-*": (), "g": ("requests",)}, LagSettings())
+    assert [group.group for group in lag.read()] == ["g", "shop-a"]
+    broker.offsets["shop-b"] = {PartitionId("other", 0): CommittedOffset(0, "free text of another tool")}
+    found = {group.group: group.records for group in lag.read()}
+    assert found == {"g": 1, "shop-a": 1, "shop-b": 1}
+
+
+def test_somebody_elses_group_that_cannot_be_read_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    logs = {P0: log(0, 1)}
+    broker = FakeBroker(logs, {"a": {}, "b": {P0: CommittedOffset(0, None)}}, forbidden={"a"})
+    lag = LagReader(broker, FakeConsumer(logs), {"*": ()}, LagSettings())
+    assert [[group.group for group in lag.read()] for _ in range(2)] == [["b"], ["b"]]
+    assert len(caplog.records) == 1
+    with pytest.raises(KafkaReadError):
+        LagReader(broker, FakeConsumer(logs), {"a": ("requests",)}, LagSettings()).read()
+
+
+def test_offsets_on_topics_that_are_gone_or_have_no_leader_are_left_out() -> None:
+    logs = {P0: log(0, 1), P1: log(0)}
+    offsets = dict.fromkeys((P0, P1, PartitionId("deleted", 0)), CommittedOffset(0, None))
+    broker = FakeBroker(logs, {"g": offsets}, replicas_of={P1: Replicas(None, (1,), ())})
+    reading = LagReader(broker, FakeConsumer(logs), {"g": ()}, LagSettings()).read_all()
+    assert [(part.topic, part.partition) for part in reading.groups[0].partitions] == [("requests", 0)]
+    assert reading.partitions == {P0: PartitionState(0, 2, Replicas(1, (1,), (1,)))}
+
+
+def test_a_missing_topic_of_the_pipeline_is_an_error() -> None:
+    broker = FakeBroker({P0: log(0)})
+    with pytest.raises(KafkaReadError, match="the topic results does not exist"):
+        LagReader(broker, FakeConsumer({}), {"g": ("results",)}, LagSettings()).read()
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [
+        ({"worker_group_id": "g"}, [None, pytest.approx(90 / 5 * 2, rel=0.05)]),
+        ({"worker_group_id": "g", "gpu_s_per_image": 0.5}, [50, 45]),
+        ({}, [None, None]),
+    ],
+)
+def test_gpu_seconds_of_the_workers_lag(settings: dict[str, object], seconds: list[object]) -> None:
+    logs, clock = {P0: log(*range(100))}, Clock()
+    workers = tuple(Member(f"m-{n}", "worker", "127.0.0.1") for n in range(2))
+    broker = FakeBroker(logs, {"g": {P0: CommittedOffset(0, None)}}, membership_of={"g": Membership(workers, {})})
+    lag = LagReader(
+        broker, FakeConsumer(logs), {"g": ("requests",)}, LagSettings.model_validate(settings), (clock, lambda: NOW_S)
+    )
+    found = [lag.read()[0].gpu_seconds]
+    clock.now += 2
+    broker.offsets["g"] = {P0: CommittedOffset(10, None)}
+    assert [*found, lag.read()[0].gpu_seconds] == seconds

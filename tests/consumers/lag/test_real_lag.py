@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from sightstream.consumers.kafka.broker import Replicas
 from sightstream.consumers.kafka.offset_metadata import encode
 from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.lag.reader import LagReader, open_lag_reader
@@ -78,7 +79,7 @@ def test_partially_read(
 def test_every_reading_says_the_same(
     runtime: LocalRuntime, topics: TopicSettings, group: str, committed_offsets: list[int]
 ) -> None:
-    settings = LagSettings(count_within=0, read_timeout_s=3)  # one record is read, then the partition is paused
+    settings = LagSettings(read_records=0, read_timeout_s=3)  # one record is read, then the partition is paused
     with open_lag_reader(runtime.kafka_settings, settings, {group: (topics.results,)}) as reader:
         readings = [reader.read()[0].partitions for _ in range(3)]
     assert None not in {part.seconds for parts in readings for part in parts}
@@ -91,6 +92,29 @@ def test_finished_beyond_the_committed_offset(
     base, last = committed_offsets[3], committed_offsets[-1]
     commit(runtime.kafka_settings, group, topics.results, base, encode(base, ((base + 1, last + 1),)))
     assert reader.read()[0].partitions[0].records == 1
+
+
+def test_beyond_the_budget_lag_is_an_estimate(
+    runtime: LocalRuntime, topics: TopicSettings, group: str, committed_offsets: list[int]
+) -> None:
+    settings = LagSettings(read_records=0)
+    with open_lag_reader(runtime.kafka_settings, settings, {group: (topics.results,)}) as reader:
+        part = reader.read()[0].partitions[0]
+    assert part.estimated
+    assert part.records == part.stable_end - committed_offsets[0]
+    assert part.seconds is not None
+
+
+def test_somebody_elses_group_and_its_partitions(
+    runtime: LocalRuntime, topics: TopicSettings, group: str, committed_offsets: list[int]
+) -> None:
+    commit(runtime.kafka_settings, group, topics.results, committed_offsets[0])
+    with open_lag_reader(runtime.kafka_settings, LagSettings(), {f"{group[:-1]}?": ()}) as reader:
+        reading = reader.read_all()
+    assert [(lag.group, lag.records) for lag in reading.groups] == [(group, len(committed_offsets))]
+    (state,) = reading.partitions.values()
+    assert (state.earliest, state.stable_end > committed_offsets[-1]) == (0, True)
+    assert state.replicas == Replicas(1, (1,), (1,))
 
 
 def test_a_group_that_never_committed(reader: LagReader, committed_offsets: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""The estimate of when a queue is empty."""
+"""Rates, and the estimate of when a queue is empty."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def test_a_steady_fall() -> None:
 @pytest.mark.parametrize("samples", [(), ((0, 5),), ((0, 5), (10, 5)), ((0, 5), (10, 50)), ((3, 9), (3, 8))])
 def test_no_estimate_while_it_does_not_fall(samples: tuple[tuple[float, int], ...]) -> None:
     assert trend(*samples).seconds_to_empty() is None
+
+
+def test_the_rate() -> None:
+    assert trend((0, 100), (10, 90), (20, 80)).per_second() == pytest.approx(-1)
+    assert (trend().per_second(), trend((1, 5)).per_second()) == (None, None)
 
 
 def test_nothing_left_is_zero() -> None:
