@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sightstream.infra.dashboards.dashboard import GROUP, Dashboard
 from sightstream.infra.dashboards.panels import Panel, Query, Row, stat
-from sightstream.infra.dashboards.promql import OUTCOMES
+from sightstream.infra.dashboards.promql import OUTCOMES, per_second
 
 QUEUE = Row(
     "The queue",
@@ -40,6 +40,30 @@ GROUPS = Row(
     ),
 )
 
+PROGRESS = Row(
+    "How fast the group is",
+    (
+        Panel(
+            "Offsets per second, arriving and finished",
+            (
+                Query('sum(sightstream_queue_arrivals_per_second{group="$group"})', "arriving"),
+                Query('sum(sightstream_queue_completions_per_second{group="$group"})', "finished"),
+            ),
+        ),
+        Panel(
+            "GPU time of the lag",
+            (Query("sum(sightstream_queue_gpu_seconds)", "GPU time"),),
+            "s",
+            help="Of the workers' group: unfinished records times the GPU time of one image.",
+        ),
+        Panel(
+            "Partitions whose lag is an estimate",
+            (Query("sum by (group) (sightstream_queue_estimated_partitions)", "{{group}}"),),
+            help="More is left than one reading may count (read_records and read_bytes of [lag]).",
+        ),
+    ),
+)
+
 PARTITIONS = Row(
     "Partitions of the group",
     (
@@ -67,4 +91,48 @@ PARTITIONS = Row(
     ),
 )
 
-LAG = Dashboard("lag", "lag", (QUEUE, GROUPS, PARTITIONS), (GROUP,))
+TOPICS = Row(
+    "Topics",
+    (
+        Panel(
+            "Offsets written per second",
+            (Query(per_second("kafka_topic_partition_current_offset", "topic"), "{{topic}}"),),
+        ),
+        Panel(
+            "Offsets committed per second",
+            (
+                Query(
+                    per_second("kafka_consumergroup_current_offset", "consumergroup", "topic"),
+                    "{{consumergroup}} {{topic}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Offsets on disk",
+            (
+                Query(
+                    "sum by (topic) (kafka_topic_partition_current_offset - kafka_topic_partition_oldest_offset)",
+                    "{{topic}}",
+                ),
+            ),
+        ),
+        Panel("Partitions", (Query("sum by (topic) (kafka_topic_partitions)", "{{topic}}"),)),
+        Panel(
+            "Replicas, in sync",
+            (
+                Query("sum by (topic) (kafka_topic_partition_replicas)", "{{topic}} replicas"),
+                Query("sum by (topic) (kafka_topic_partition_in_sync_replica)", "{{topic}} in sync"),
+            ),
+        ),
+        Panel(
+            "Partitions that lack a replica, or their preferred leader",
+            (
+                Query("sum by (topic) (kafka_topic_partition_under_replicated_partition)", "{{topic}} lack a replica"),
+                Query("sum by (topic) (1 - kafka_topic_partition_leader_is_preferred)", "{{topic}} led by another"),
+                Query("count by (version) (kafka_exporter_build_info)", "lag exporter {{version}}"),
+            ),
+        ),
+    ),
+)
+
+LAG = Dashboard("lag", "lag", (QUEUE, GROUPS, PROGRESS, PARTITIONS, TOPICS), (GROUP,))
