@@ -258,6 +258,33 @@ def worker(
 
 
 @app.command()
+def lag(
+    *,
+    points: Annotated[int, typer.Option(min=0, help="Moments at which all is held and compared; 0: none.")] = 50,
+    scrapes: Annotated[int, typer.Option(min=0, help="Scrapes of an exporter, 15 s apart; 0: none.")] = 8,
+    many: Annotated[int, typer.Option(min=0, help="Partitions of the last part; 0 leaves it out.")] = 10_000,
+    json_to: Annotated[
+        Path | None, typer.Option("--json", help="Write JSON to this file; - prints it to standard output.")
+    ] = None,
+) -> None:
+    """Measure `sightstream lag`: beside the topics themselves, its CPU, many partitions. Exits 1 if a bar is missed.
+
+    Starts its own Kafka.
+    """
+
+    from sightstream.infra.lab.bench.lag.options import LagOptions
+    from sightstream.infra.lab.bench.lag.report import as_table, document, missed
+    from sightstream.infra.lab.bench.lag.run import measure
+
+    console = _console(stderr=True)
+    found = measure(
+        LagOptions(points=points, scrapes=scrapes, many=many), lambda text: console.print(text, markup=False)
+    )
+    _report(found, document, as_table, (), json_to)
+    raise typer.Exit(1 if missed(found) else 0)
+
+
+@app.command()
 def neighbours(
     *,
     images: Annotated[int, typer.Option(min=200, help="Honest requests in each case.")] = 1000,

@@ -1,0 +1,151 @@
+"""Holds publisher and workers at some moments, and compares what two lag readers say with the topics themselves."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from sightstream.consumers.kafka.broker import Broker
+from sightstream.consumers.kafka.types import PartitionId
+from sightstream.consumers.lag.reader import LagReader, open_lag_reader
+from sightstream.consumers.lag.settings import LagSettings
+from sightstream.consumers.lag.types import PartitionLag
+from sightstream.infra.lab.bench.lag.options import LagOptions
+from sightstream.infra.lab.bench.lag.topics import Left, Topics
+from sightstream.infra.lab.bench.transactions.workload import make_image, make_topics, unthrottled_worker
+from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.infra.runtime.service import Program, Service
+from sightstream.infra.settings import CONFIG_VARIABLE
+
+WORKERS, READER = "bench-workers", "bench-reader"
+REQUESTS_PER_S = 150
+IN_FLIGHT_S = 0.3
+NAME = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One group at one moment: its true lag, what a reader said of it, and by how much the ages were wrong at most."""
+
+    group: str
+    truth: int
+    said: int
+    estimated: bool
+    age_error_s: float
+
+    @property
+    def error(self) -> int:
+        return abs(self.said - self.truth)
+
+
+def compare(
+    runtime: LocalRuntime, folder: Path, options: LagOptions, report: Callable[[str], None]
+) -> list[Comparison]:
+    """Return two comparisons of each group at each point. Blocks for minutes."""
+    topics, config = make_topics(runtime, NAME, options.partitions)
+    kafka = runtime.kafka_settings
+    groups = {WORKERS: (topics.requests,), READER: (topics.results,)}
+    broker = Broker(AdminClient(kafka.client_config()), 10)
+    chance = random.Random(options.seed)  # noqa: S311 - a schedule
+    found: list[Comparison] = []
+    with ExitStack() as stack:
+        readers = [
+            stack.enter_context(open_lag_reader(kafka, settings, groups))
+            for settings in (LagSettings(), LagSettings(read_records=options.small_budget))
+        ]
+        truth = Topics.open(kafka, topics)
+        stack.callback(truth.consumer.close)
+        committer = Consumer(kafka.client_config() | {"group.id": READER})
+        stack.callback(committer.close)
+        services = stack.enter_context(_running(runtime, config, folder, options))
+        while len(found) < 4 * options.points:
+            time.sleep(chance.uniform(0.5, 2))
+            with _held(services):
+                if not truth.is_stable(broker):
+                    continue
+                truth.read_on()
+                if not truth.answered:
+                    continue
+                starts = _commit_somewhere(committer, truth, chance)
+                for reader in readers:
+                    found += _compare(reader, truth, starts)
+            report(f"{len(found) // 4} of {options.points}: " + ", ".join(f"{c.said}/{c.truth}" for c in found[-4:]))
+    return found
+
+
+@contextmanager
+def _running(runtime: LocalRuntime, config: Path, folder: Path, options: LagOptions) -> Iterator[list[Service]]:
+    """Run the publisher and the workers; each worker answers 64 images at once."""
+    image = make_image(folder)
+    services = []
+    for number in range(options.workers):
+        environment = unthrottled_worker(config, f"{NAME}-{number}") | {
+            "SIGHTSTREAM_WORKER_GROUP_ID": WORKERS,
+            "SIGHTSTREAM_FETCH_FILE_ROOTS": json.dumps([str(folder)]),
+        }
+        command = [sys.executable, "-m", "sightstream", "worker"]
+        services.append(runtime.run(Program("worker", command, folder / f"{number}.log", lambda _: None, environment)))
+    module = "sightstream.infra.lab.bench.lag.publisher"
+    command = [sys.executable, "-m", module, image.as_uri(), str(REQUESTS_PER_S), str(options.seed)]
+    environment = {CONFIG_VARIABLE: str(config)}
+    services.append(runtime.run(Program("publisher", command, folder / "publisher.log", lambda _: None, environment)))
+    try:
+        yield services
+    finally:
+        for service in services:
+            service.stop()
+
+
+@contextmanager
+def _held(services: list[Service]) -> Iterator[None]:
+    for service in services:
+        service.pause()
+    try:
+        time.sleep(IN_FLIGHT_S)  # the brokers finish what was sent
+        yield
+    finally:
+        for service in services:
+            service.resume()
+
+
+def _commit_somewhere(committer: Consumer, truth: Topics, chance: random.Random) -> dict[PartitionId, int]:
+    """Commit an offset on each partition of the results, and return them."""
+    partitions = [PartitionId(truth.settings.results, number) for number in range(truth.settings.partitions)]
+    starts = {at: chance.choice([0, *truth.results.get(at, {})]) for at in partitions}
+    committer.commit(offsets=[TopicPartition(*at, offset) for at, offset in starts.items()], asynchronous=False)
+    return starts
+
+
+def _compare(reader: LagReader, truth: Topics, starts: dict[PartitionId, int]) -> Iterator[Comparison]:
+    before = time.time()
+    groups = reader.read()
+    after = time.time()
+    for group in groups:
+        left: dict[PartitionLag, Left] = {}
+        for part in group.partitions:
+            at = PartitionId(part.topic, part.partition)
+            left[part] = truth.results_from(at, starts[at]) if group.group == READER else truth.unanswered(at)
+        yield Comparison(
+            group=group.group,
+            truth=sum(one.records for one in left.values()),
+            said=group.records,
+            estimated=group.estimated,
+            age_error_s=max(_age_error_s(part, one, before, after) for part, one in left.items()),
+        )
+
+
+def _age_error_s(part: PartitionLag, left: Left, before: float, after: float) -> float:
+    """Return by how much the age is outside of what it was while it was read."""
+    if left.oldest_ms is None or part.seconds is None:
+        return 0.0 if part.seconds == 0 else float("inf")
+    lowest, highest = before - left.oldest_ms / 1000, after - left.oldest_ms / 1000
+    return max(0.0, lowest - part.seconds, part.seconds - highest)
