@@ -20,6 +20,7 @@ DEAD_LETTERS = Counter("sightstream_worker_dead_letters", "Dead letters committe
 RETRIES = Counter("sightstream_worker_retries", "Failed attempts that may be retried.", ["stage"])
 IN_FLIGHT = Gauge("sightstream_worker_in_flight", "Requests consumed and not yet committed.")
 IN_FLIGHT_BYTES = Gauge("sightstream_worker_in_flight_bytes", "Image bytes and pixels in the flow.")
+RECORD_BYTES = Gauge("sightstream_worker_record_bytes", "Memory of records consumed and not yet committed.")
 PARTITIONS = Gauge("sightstream_worker_partitions", "Partitions assigned to this worker.")
 PAUSED = Gauge("sightstream_worker_paused", "1 while this worker consumes no new records.")
 UNREADABLE_PARTITIONS = Gauge(
@@ -33,6 +34,8 @@ REMOVED_BEFORE_READ = Counter(
 )
 COMMITS = Counter("sightstream_worker_commits", "Transactions by outcome.", ["outcome"])
 COMMIT_SECONDS = Histogram("sightstream_worker_commit_seconds", "Duration of one transaction.", buckets=SECONDS_BUCKETS)
+IN_DOUBT = Gauge("sightstream_worker_in_doubt", "1 while this worker does not know whether its last transaction holds.")
+COST = Counter("sightstream_worker_cost", "Price of the time that this worker has run.")
 REBALANCES = Counter("sightstream_worker_rebalances", "Assignments, revocations, losses.", ["event"])
 
 # --- store ------------------------------------------------------------------------------------------------
@@ -56,7 +59,7 @@ LAG_READS = Counter("sightstream_lag_reads", "Readings of lag by outcome.", ["ou
 
 
 class Exported(NamedTuple):
-    """A gauge whose samples come from the broker at each reading rather than from this process."""
+    """A gauge whose samples are read when they are asked for: from the broker, the GPU or a disk."""
 
     name: str
     documentation: str
@@ -116,3 +119,12 @@ QUEUE_GPU_SECONDS = Exported("sightstream_queue_gpu_seconds", "GPU-seconds of th
 QUEUE_ESTIMATED = Exported(
     "sightstream_queue_estimated_partitions", "Partitions whose lag is an estimate from samples.", ("group",)
 )
+
+# --- the machine ------------------------------------------------------------------------------------------
+GPU_BUSY = Exported("sightstream_gpu_busy_ratio", "Part of the last second or less in which the GPU ran a kernel.", ())
+GPU_MEMORY_USED = Exported("sightstream_gpu_memory_used_bytes", "Memory of the GPU in use, by whichever program.", ())
+GPU_MEMORY_SIZE = Exported("sightstream_gpu_memory_size_bytes", "Memory that the GPU has.", ())
+DISK_FREE = Exported(
+    "sightstream_disk_free_bytes", "Free space of the disk that a folder or file of ours is on.", ("path_role",)
+)
+DISK_SIZE = Exported("sightstream_disk_size_bytes", "Size of that disk.", ("path_role",))

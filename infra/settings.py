@@ -26,6 +26,7 @@ PREFIX = "SIGHTSTREAM_"
 SECTIONS = {
     "kafka": "sightstream.schemas.connections.kafka:KafkaSettings",
     "s3": "sightstream.schemas.connections.s3:S3Settings",
+    "tracing": "sightstream.schemas.connections.tracing:TracingSettings",
     "topics": "sightstream.schemas.wire.topics:TopicSettings",
     "publish": "sightstream.producers.settings:PublisherSettings",
     "upload": "sightstream.producers.uploads:UploadSettings",

@@ -24,6 +24,7 @@ UNITS = {
     "pixels": "pixels",
     "tokens": "tokens",
     "records": "records",
+    "hour": "money per hour",
 }
 NAMES = {
     bool: "true or false",

@@ -276,6 +276,11 @@ class Flow:
         return self._unprepared.held_back(server)
 
     @property
+    def queued(self) -> int:
+        """How many requests wait for a thread that fetches their images."""
+        return len(self._unprepared)
+
+    @property
     def held_bytes(self) -> int:
         """Bytes of images and pixels that requests in flight hold."""
         return self._budget.used_bytes

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import cache
 from typing import TYPE_CHECKING
 
+from prometheus_client import Histogram
+
 from sightstream.pipeline.errors import PipelineError, Rejected
+from sightstream.pipeline.metrics import CONFIDENCE
 from sightstream.pipeline.question_answer import refused, skipped, to_question_answer
 from sightstream.pipeline.types import Answered
 from sightstream.schemas.wire.dead_letter import Stage
@@ -16,6 +20,11 @@ from sightstream.schemas.wire.question_answer import QuestionAnswer
 
 if TYPE_CHECKING:
     from sightstream.pipeline.in_flight import InFlightRequest
+
+
+@cache  # looking up a label costs more than observing
+def _confidence(kind: str) -> Histogram:
+    return CONFIDENCE.labels(kind)
 
 
 class Phase(Enum):
@@ -50,6 +59,8 @@ class InFlightQuestion:
         self.request.current_stage = Stage.INFER
         self.answer = to_question_answer(self.asked, answered.completion, answered.cached)
         self.answered, self.phase = answered, Phase.ENDED
+        if (confidence := self.answer.confidence.value) is not None:
+            _confidence(self.asked.response_format.type).observe(confidence)
 
     def refuse(self, error: Rejected) -> None:
         """End without one: the engine can't answer this question, which is no reason not to answer the others."""

@@ -13,7 +13,10 @@ SECONDS_BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 3
 STAGE_SECONDS = Histogram(
     "sightstream_stage_seconds", "Time that one image spends in one stage.", ["stage"], buckets=SECONDS_BUCKETS
 )
+QUEUED = Gauge("sightstream_queue_requests", "Requests, or questions, that wait for their next step.", ["queue"])
 TOKENS = Counter("sightstream_engine_tokens", "Tokens of the requests that the engine answered.", ["kind"])
+SLOTS = Gauge("sightstream_engine_slots", "Questions that the engine can answer at once; 0 until it is loaded.")
+SLOTS_USED = Gauge("sightstream_engine_slots_used", "Questions that the engine answers now.")
 ENGINE_RESTARTS = Counter("sightstream_engine_restarts", "Engine processes restarted after a crash or a hang.")
 DECODER_RESTARTS = Counter("sightstream_decoder_restarts", "Decode processes restarted after a crash or a hang.")
 DECODER_UNFILTERED = Counter(
@@ -30,5 +33,14 @@ CACHE_ENTRIES = Gauge("sightstream_cache_entries", "Answers in the in-memory cac
 CACHE_BYTES = Gauge("sightstream_cache_bytes", "Upper bound of the memory that the in-memory cache uses.")
 COALESCED = Counter(
     "sightstream_shared_requests", "Questions that waited for an equal question and received its outcome."
+)
+REPEATED = Counter(
+    "sightstream_work_repeated", "Requests that are worked on once more because an earlier work was lost.", ["cause"]
+)
+CONFIDENCE = Histogram(
+    "sightstream_answer_confidence",
+    "Probability of the value of an answer, where the engine gives one.",
+    ["format"],
+    buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1),
 )
 UNCHANGED = Counter("sightstream_unchanged_images", "Images not downloaded again because the store has the same ones.")

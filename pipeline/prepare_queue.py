@@ -49,6 +49,11 @@ class PrepareQueue:
         self._closed = False
         self._change = threading.Condition()
 
+    def __len__(self) -> int:
+        """Count the requests that wait."""
+        with self._change:
+            return sum(len(queue.waiting) for queue in self._queues.values())
+
     def put(self, request: InFlightRequest) -> None:
         """Queue a request for its server."""
         with self._change:

@@ -134,7 +134,8 @@ class RequestEndings:
         try:
             self._release(request)
         finally:  # even where that is broken: the worker stops then, and this outcome is published before
-            self.outcomes.put(Outcome(request.ticket, request.outcome(), request.finished_answers()))
+            times = tuple(request.clock.times)
+            self.outcomes.put(Outcome(request.ticket, request.outcome(), request.finished_answers(), times))
 
     def _release(self, request: InFlightRequest) -> None:
         images, request.images = request.images, None

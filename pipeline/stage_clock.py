@@ -8,22 +8,26 @@ from functools import cache
 from prometheus_client import Histogram
 
 from sightstream.pipeline.metrics import STAGE_SECONDS
+from sightstream.pipeline.types import StageTime
 from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.result import StageSeconds
 
 
 class StageClock:
-    """Each stage counts from the end of the one before. For one thread at a time."""
+    """Each stage counts from the end of the one before, and `times` has them all. For one thread at a time."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._started = self._last = clock()
         self._fetch_s = self._decode_s = self._infer_s = 0.0
+        self.times: list[StageTime] = []
 
     def record(self, stage: Stage) -> float:
         """Add the seconds since the last call to this stage, and return them. A stage may be repeated."""
         now = self._clock()
-        spent_s, self._last = now - self._last, now
+        spent_s = now - self._last
+        self.times.append(StageTime(stage.value, self._last, now))
+        self._last = now
         if stage is Stage.FETCH:
             self._fetch_s += spent_s
         elif stage is Stage.DECODE:

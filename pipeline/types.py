@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.shared_memory_pool import Block
@@ -167,13 +167,23 @@ class FinishedAnswers:
 NO_ANSWERS = FinishedAnswers()
 
 
+class StageTime(NamedTuple):
+    """When a request was in a stage, in seconds of the flow's clock."""
+
+    name: str
+    start_s: float
+    end_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a request ended; `ticket` is the token that the caller submitted with it.
 
     `finished` comes with a Retryable: submit it with the request again, and these answers are not computed twice.
+    `stages` are in the order of time; a stage may come twice.
     """
 
     ticket: Hashable
     result: AnyResult | PipelineError
     finished: FinishedAnswers = NO_ANSWERS
+    stages: tuple[StageTime, ...] = ()

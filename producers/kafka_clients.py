@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, TopicPartition
 
+KafkaHeaders = list[tuple[str, str | bytes | None]]
 ClientConfig = dict[str, Any]  # librdkafka's: text, numbers and callbacks
 DeliveryCallback = Callable[["KafkaError | None", "Message"], None]
 
@@ -19,7 +20,9 @@ log = logging.getLogger("sightstream.producers.librdkafka")
 class RecordProducer(Protocol):
     """The part of confluent-kafka's Producer that sends records and reports on them."""
 
-    def produce(self, topic: str, *, value: bytes, key: bytes, on_delivery: DeliveryCallback) -> None: ...
+    def produce(
+        self, topic: str, *, value: bytes, key: bytes, headers: KafkaHeaders, on_delivery: DeliveryCallback
+    ) -> None: ...
     def poll(self, timeout: float, /) -> int: ...
     def purge(self) -> None: ...
 

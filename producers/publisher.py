@@ -24,6 +24,7 @@ from sightstream.producers.errors import (
 from sightstream.producers.kafka_clients import ClientConfig, RecordProducer, create_producer
 from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.topic_check import check_topic
+from sightstream.producers.trace_headers import current_trace_headers
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRequest
@@ -119,7 +120,8 @@ class ImagePublisher:
         """Send one request. Blocks while the buffer is full, up to `block_timeout_s`.
 
         Args:
-            request: What to publish; its `product_id` becomes the key.
+            request: What to publish; its `product_id` becomes the key. The record carries the W3C trace context of
+                OpenTelemetry's current span, if there is one.
 
         Returns:
             A future that ends with RecordMetadata, or with NotDelivered. You may ignore it: flush() and close() report
@@ -142,7 +144,8 @@ class ImagePublisher:
         report = partial(self._on_delivery, delivery, request.request_id, len(value))
         try:
             key = record_key(request.product_id)
-            producer.produce(self._topics.requests, value=value, key=key, on_delivery=report)
+            headers = current_trace_headers()
+            producer.produce(self._topics.requests, value=value, key=key, headers=headers, on_delivery=report)
         except BaseException as error:
             self._buffer.release(len(value))
             if isinstance(error, Exception):

@@ -33,9 +33,10 @@ from sightstream.consumers.kafka.topic_description import describe_topics
 from sightstream.consumers.kafka.types import KafkaReadError, MissingTopic, PartitionId, PendingOffsets
 
 T = TypeVar("T")
-# confluent-kafka gives these two methods no types.
+# confluent-kafka gives these methods no types.
 _EARLIEST: Callable[[], OffsetSpec] = OffsetSpec.earliest
 _LATEST: Callable[[], OffsetSpec] = OffsetSpec.latest
+_FOR_TIME: Callable[[int], OffsetSpec] = OffsetSpec.for_timestamp
 # librdkafka prints ids in plain base64; Kafka and its tools print them in the form that is safe in URLs.
 _URL_SAFE = str.maketrans("+/", "-_", "=")
 _LEADER_MOVES = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
@@ -187,6 +188,10 @@ class Broker:
     def starts(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]:
         """Return the earliest offsets that the broker still has."""
         return self._offsets(partitions, _EARLIEST())
+
+    def offsets_at(self, partitions: Iterable[PartitionId], time_ms: int) -> dict[PartitionId, int]:
+        """Return the first offsets whose records are of this time (milliseconds since 1970) or later; -1 for none."""
+        return self._offsets(partitions, _FOR_TIME(time_ms))
 
     def _offsets(
         self,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from confluent_kafka.admin import AdminClient
 
 from sightstream.consumers import metrics
+from sightstream.consumers.disk_space import show_disk_space
 from sightstream.consumers.kafka.broker import Broker
 from sightstream.consumers.kafka.tail import open_tail_consumer
 from sightstream.consumers.kafka.types import KafkaReadError
@@ -163,7 +164,7 @@ async def run_lookup(
     """
     admin = AdminClient(kafka.client_config(), logger=log)
     os.umask(0o077)  # the table's own files hold results, and are made by RocksDB
-    with lock_folder(settings.data_dir):
+    with lock_folder(settings.data_dir), show_disk_space({"lookup_table": settings.data_dir}):
         ensuring = asyncio.to_thread(ensure_topics, admin, topics.results, settings.group_id, topics.replication_factor)
         found = await _unless_stopped(ensuring, stop)
         if found is None:

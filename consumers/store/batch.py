@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from sightstream.consumers.kafka.types import PartitionId
 from sightstream.consumers.store.row import Record, Row
+from sightstream.schemas.wire.trace_context import TraceContext
 
 # A result can have megabytes, and a batch of records is held in memory more than once.
 MAX_BATCH_BYTES = 16 * 1024**2
@@ -44,6 +45,7 @@ class Batch:
     rows: list[Row] = field(default_factory=list)
     positions: dict[PartitionId, Position] = field(default_factory=dict)
     size_bytes: int = 0
+    traces: list[TraceContext | None] = field(default_factory=list)  # by row, where anything is traced
 
     def add(self, row: Row, record: Record) -> None:
         end = record.offset + 1

@@ -19,6 +19,9 @@ from sightstream.consumers.store.errors import StoreError
 from sightstream.consumers.store.message import record_of
 from sightstream.consumers.store.row import Record, Row
 from sightstream.consumers.store.settings import StoreSettings
+from sightstream.consumers.store.write_spans import record_writes
+from sightstream.schemas.connections.spans import Spans
+from sightstream.schemas.wire.trace_context import trace_context
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +74,10 @@ class Follower:
         mapping: TopicRowMapping,
         settings: StoreSettings,
         clock: Callable[[], float] = time.monotonic,
+        spans: Spans | None = None,
     ) -> None:
+        """`spans` is None while nothing is traced."""
+        self._spans = spans
         self._consumer = consumer
         self._database = database
         self._mapping = mapping
@@ -131,6 +137,8 @@ class Follower:
             return
         if known is None or record.offset >= known.next_offset:
             self._batch.add(self._mapping.to_row[record.topic](record), record)
+            if self._spans is not None:
+                self._batch.traces.append(trace_context(record.headers))
         self._at_end[record.at] = False
         self._busy_at = self._clock()
 
@@ -162,8 +170,11 @@ class Follower:
         if not self._batch:
             return
         batch, self._batch = self._batch, Batch()
+        started_ns = time.time_ns()
         with metrics.STORE_WRITE_SECONDS.time():
             self._database.write(batch.rows, batch.positions)
+        if self._spans is not None:
+            record_writes(self._spans, batch, started_ns, time.time_ns())
         for row in batch.rows:
             self._written[row.table] += 1
             metrics.STORE_ROWS.labels(row.table).inc()

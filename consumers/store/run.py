@@ -13,6 +13,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient, TopicDescription
 
+from sightstream.consumers.disk_space import show_disk_space
 from sightstream.consumers.kafka.topic_description import describe_topics
 from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.errors import StoreError
@@ -20,6 +21,8 @@ from sightstream.consumers.store.follower import Follower, TopicRowMapping
 from sightstream.consumers.store.rows import dead_letter_row, result_row
 from sightstream.consumers.store.settings import StoreSettings
 from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.spans import open_spans
+from sightstream.schemas.connections.tracing import NO_TRACING, TracingSettings
 from sightstream.schemas.wire.topics import TopicSettings
 
 log = logging.getLogger(__name__)
@@ -28,17 +31,23 @@ _ADMIN_TIMEOUT_S = 10
 
 
 @contextmanager
-def open_store(settings: StoreSettings, kafka: KafkaSettings, topics: TopicSettings) -> Iterator[Follower]:
+def open_store(
+    settings: StoreSettings, kafka: KafkaSettings, topics: TopicSettings, tracing: TracingSettings = NO_TRACING
+) -> Iterator[Follower]:
     """Open the database, check it against the topics, and yield what follows them; nothing is read before its `run`.
 
-    Raises StoreError for what needs a person, sqlite3.Error when the disk fails.
+    Raises StoreError for what needs a person, TracingUnavailable, sqlite3.Error when the disk fails.
     """
     to_row = {topics.results: result_row, topics.dead_letters: dead_letter_row}
     admin = AdminClient(kafka.client_config(), logger=log)
     mapping = TopicRowMapping(to_row, lambda: topic_ids(admin, list(to_row)))
-    with Database(settings.path) as database:
+    with (
+        Database(settings.path) as database,
+        show_disk_space({"store_database": settings.path}),
+        open_spans(tracing, "sightstream-store", instance_id(settings.path)) as spans,
+    ):
         database.check_topics(mapping.topic_ids())
-        yield Follower(Consumer(consumer_config(settings, kafka), logger=log), database, mapping, settings)
+        yield Follower(Consumer(consumer_config(settings, kafka), logger=log), database, mapping, settings, spans=spans)
 
 
 def consumer_config(settings: StoreSettings, kafka: KafkaSettings) -> dict[str, str | int | float | bool]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, TopicPartition
 
-from sightstream.consumers.metrics import COMMIT_SECONDS, COMMITS, DEAD_LETTERS, RESULTS
+from sightstream.consumers.metrics import COMMIT_SECONDS, COMMITS, DEAD_LETTERS, IN_DOUBT, RESULTS
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.commit_timer import CommitTimer
+from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.ledger import CommitPoint
 from sightstream.consumers.worker.records import OutgoingRecord
+from sightstream.consumers.worker.request_spans import RequestSpans
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.transactions import (
     Aborted,
@@ -71,7 +73,10 @@ class Committer:
         transactions: Transactions,
         consumer: Consumer,
         clock: Callable[[], float],
+        spans: RequestSpans | None = None,
     ) -> None:
+        """`spans` is None while nothing is traced."""
+        self._spans = spans
         self._batch_records, self._topic, self._clock = settings.commit_batch_records, topic, clock
         self._assignment, self._transactions, self._consumer = assignment, transactions, consumer
         self._in_doubt = True
@@ -128,7 +133,7 @@ class Committer:
             full = sum(len(part.ready) for part in parts) >= self._batch_records
             self._timer.record_commit(started_at, self._clock(), full)
         except CommitError as error:
-            self._in_doubt = self._in_doubt or isinstance(error, InDoubt)
+            self._set_in_doubt(self._in_doubt or isinstance(error, InDoubt))
             self._timer.wait_until(self._clock() + PAUSE_AFTER_FAILURE_S)
             COMMITS.labels(_METRIC_LABELS[type(error)]).inc()
             log.warning("not committed (%s): %s", _METRIC_LABELS[type(error)], error)
@@ -140,7 +145,11 @@ class Committer:
         """Find out what is committed, after a transaction of unknown outcome: end it by a fresh producer, then ask."""
         self._transactions.renew()
         self._assignment.reload_committed()
-        self._in_doubt = False
+        self._set_in_doubt(False)
+
+    def _set_in_doubt(self, in_doubt: bool) -> None:
+        self._in_doubt = in_doubt
+        IN_DOUBT.set(in_doubt)
 
     def _commit(self, parts: list[PartitionCommit]) -> None:
         """Commit records and offsets in one transaction. This is the only place where a worker commits an offset."""
@@ -148,8 +157,11 @@ class Committer:
         offsets = [
             TopicPartition(self._topic, part.state.partition, part.point.offset, part.point.metadata) for part in parts
         ]
+        started_at = self._clock()
         self._transactions.commit(records, offsets, self._consumer, self._one_by_one)
         self._one_by_one = False
+        if self._spans is not None:
+            self._spans.record(_deliveries(parts), started_at, self._clock())
         for part in parts:
             part.state.mark_committed(part.point)
         COMMITS.labels("committed").inc()
@@ -171,6 +183,12 @@ def show_counters() -> None:
         COMMITS.labels(outcome)
     for reason in Reason:
         DEAD_LETTERS.labels(reason.value)
+
+
+def _deliveries(parts: list[PartitionCommit]) -> Iterator[tuple[Delivery, OutgoingRecord]]:
+    for part in parts:
+        for offset, record in part.ready.items():
+            yield part.state.deliveries[offset], record
 
 
 def _omit_original(parts: list[PartitionCommit], error: RecordsRefused) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Origin
+from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Origin, StageTime
 from sightstream.schemas.wire.dead_letter import Headers, RecordId
 from sightstream.schemas.wire.record_size import headers_bytes
 from sightstream.schemas.wire.redrive import history_headers
 from sightstream.schemas.wire.request import ImageRequest
+from sightstream.schemas.wire.trace_context import TraceContext, trace_context
 
 # Measured: a delivery with a request of 230 bytes uses about 2 kB.
 FIXED_BYTES = 4096
@@ -23,7 +24,8 @@ class Delivery:
     `omitted` is set when key, value and headers are not kept: the headers that replace them in a dead letter.
     Outcomes alone counts `attempts`, and keeps what failed ones had `finished` for the next. RetryQueue alone sets
     `failing_since` and `refused_since`: since when its attempts fail, and since when its origin answers them with a
-    refusal. Intake sets `origin`: where its image comes from.
+    refusal. Intake sets `origin`, where its image comes from, and `received_at`, by its clock. RequestSpans alone sets
+    `span` and `stages`, which stay empty while nothing is traced.
     """
 
     record_id: RecordId
@@ -37,11 +39,19 @@ class Delivery:
     refused_since: float | None = None
     origin: Origin | None = None
     finished: FinishedAnswers = NO_ANSWERS
+    received_at: float = 0.0
+    span: TraceContext | None = None
+    stages: tuple[StageTime, ...] = ()
 
     @property
     def order_key(self) -> bytes | None:
         """Deliveries with the same key are published in the order of their offsets."""
         return self.request.product_id.encode() if self.request else self.key
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """What follows from its outcome belongs to this span: this worker's, or else the publisher's."""
+        return self.span or trace_context(self.headers)
 
     @property
     def questions(self) -> int:

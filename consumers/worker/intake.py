@@ -238,6 +238,7 @@ class Intake:
 
     def _count(self, delivery: Delivery) -> None:
         REQUESTS_TAKEN.inc()
+        delivery.received_at = self._clock()
         self._free_bytes -= delivery.held_bytes
         self._free_questions -= delivery.questions
 

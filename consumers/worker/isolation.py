@@ -28,6 +28,7 @@ from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.journal import Deaths, Journal, Offset
 from sightstream.consumers.worker.request_flow import CheckedFlow
 from sightstream.pipeline.errors import Rejected
+from sightstream.pipeline.metrics import REPEATED
 from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Origin, Outcome
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.request import ImageRequest
@@ -76,6 +77,10 @@ class Isolation:
     def held_bytes(self) -> int:
         return self._flow.held_bytes
 
+    @property
+    def queued(self) -> int:
+        return self._flow.queued + len(self._suspects) + len(self._delayed)
+
     def held_back(self, server: str | None = None) -> int:
         return self._flow.held_back(server)
 
@@ -87,6 +92,8 @@ class Isolation:
         assert isinstance(ticket, Delivery)  # noqa: S101
         submission = _Submission(ticket, request, finished)
         deaths = self._deaths(submission)
+        if deaths != Deaths() and not ticket.attempts:
+            REPEATED.labels("worker_death").inc()
         if deaths.alone >= MAX_DEATHS_ALONE:
             self._ended.append(Outcome(ticket, _rejection(deaths)))
         elif deaths.company >= SUSPECT_DEATHS or deaths.alone:

@@ -9,6 +9,7 @@ from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.records import OutgoingRecord, dead_letter_record, result_record
 from sightstream.consumers.worker.request_flow import RequestFlow
+from sightstream.consumers.worker.request_spans import RequestSpans
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.pipeline.errors import Cancelled, PipelineError, Rejected, Retryable
 from sightstream.pipeline.in_flight import CLOCKS
@@ -27,8 +28,15 @@ class Outcomes:
     """Used by the thread that owns the consumer."""
 
     def __init__(
-        self, topics: TopicSettings, assignment: Assignment, flow: RequestFlow, retry_queue: RetryQueue
+        self,
+        topics: TopicSettings,
+        assignment: Assignment,
+        flow: RequestFlow,
+        retry_queue: RetryQueue,
+        spans: RequestSpans | None = None,
     ) -> None:
+        """`spans` is None while nothing is traced."""
+        self._spans = spans
         self._topics, self._assignment, self._flow, self._retry_queue = topics, assignment, flow, retry_queue
 
     def collect(self, timeout_s: float = 0) -> None:
@@ -57,6 +65,8 @@ class Outcomes:
         if state is None or isinstance(result, Cancelled):
             return
         delivery.attempts += 1
+        if self._spans is not None:
+            self._spans.add(delivery, outcome.stages)
         if isinstance(result, Retryable):
             delivery.finished = outcome.finished
             self._handle_failure(state, delivery, result)
@@ -88,6 +98,8 @@ class Outcomes:
         return attempt(Stage.PUBLISH, lambda: result_record(delivery, result, self._topics), write_known_good)
 
     def _reject(self, state: PartitionState, delivery: Delivery, error: Rejected) -> None:
+        if self._spans is not None:
+            self._spans.add(delivery)
         _finish(state, delivery, dead_letter_record(delivery, error, self._topics, datetime.now(UTC)))
 
 

@@ -60,6 +60,8 @@ def result_record(delivery: Delivery, result: AnyResult, topics: TopicSettings) 
         detail = f"the result has {len(value)} bytes, over {MAX_RESULT_BYTES}; ask for fewer tokens"
         raise Rejected(Reason.RESULT_TOO_LARGE, Stage.PUBLISH, detail)
     headers = delivery.record_id.headers() + history_headers(delivery.headers)
+    if (trace := delivery.trace) is not None:
+        headers.append(trace.header())
     return OutgoingRecord(topics.results, record_key(result.product_id), value, headers)
 
 

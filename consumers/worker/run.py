@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
 
+from sightstream.consumers.disk_space import PathRole, show_disk_space
 from sightstream.consumers.kafka.broker import Broker
 from sightstream.consumers.kafka.tail import find_record, open_tail_consumer
 from sightstream.consumers.metrics_server import serve_metrics
 from sightstream.consumers.worker.committer import show_counters
+from sightstream.consumers.worker.gpu import show_gpu
 from sightstream.consumers.worker.isolation import Isolation
 from sightstream.consumers.worker.journal import Journal
 from sightstream.consumers.worker.name import file_stem, reserve_name
@@ -24,6 +28,8 @@ from sightstream.consumers.worker.worker import Worker
 from sightstream.pipeline.flow import Flow
 from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.spans import open_spans
+from sightstream.schemas.connections.tracing import NO_TRACING, TracingSettings
 from sightstream.schemas.wire.topics import TopicSettings
 
 CHECK_TIMEOUT_S = 30.0
@@ -35,8 +41,9 @@ def run_worker(
     topics: TopicSettings,
     start_flow: Callable[[], Flow],
     from_beginning: bool = False,
+    tracing: TracingSettings = NO_TRACING,
 ) -> None:
-    """Run until SIGTERM or SIGINT. Call it on the main thread. Raises Fatal or MetricsPortInUse.
+    """Run until SIGTERM or SIGINT. Call it on the main thread. Raises Fatal, MetricsPortInUse or TracingUnavailable.
 
     Before the worker joins its group it has nothing to finish: until then a signal has its default action.
     `from_beginning` lets it start at the oldest request where the group's offsets are lost or past the end; offsets
@@ -47,6 +54,9 @@ def run_worker(
         hold_state_folder(settings.state_dir) as folder,
         reserve_name(group_id, settings.name, folder) as name,
         serve_metrics(settings.metrics_port),
+        open_spans(tracing, "sightstream-worker", name) as spans,
+        show_gpu(),
+        show_disk_space(_disk_paths(settings)),
     ):
         show_counters()
         admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
@@ -59,12 +69,17 @@ def run_worker(
         flow = start_flow()
         try:
             isolation = Isolation(flow, journal, time.monotonic)
-            worker = Worker(settings, kafka, topics, isolation, f"{group_id}-{name}", watch, from_beginning)
+            worker = Worker(settings, kafka, topics, isolation, f"{group_id}-{name}", watch, from_beginning, spans)
             with watching(watch):
                 worker.run(on_joining=lambda: _stop_on_signals(worker))
         finally:
             journal.close()
             flow.stop()
+
+
+def _disk_paths(settings: WorkerSettings) -> dict[PathRole, Path]:
+    temporary = Path(tempfile.gettempdir())
+    return {"worker_state": settings.state_dir or temporary, "worker_temporary": temporary}
 
 
 def _watch_broker(settings: WorkerSettings, kafka: KafkaSettings) -> Broker:

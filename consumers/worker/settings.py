@@ -132,6 +132,13 @@ class WorkerSettings(BaseSettings):
         description="Seconds between two probes of a dependency that is down; its other requests wait meanwhile. Raise "
         "it to spare the dependency.",
     )
+    gpu_price_per_hour: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Price of an hour of this worker's GPU, in whatever currency: the metric of cost counts it up "
+        "while the worker runs. 0 counts none.",
+    )
     metrics_port: int = Field(
         default=0, ge=0, le=65_535, description="Loopback port that serves /metrics for Prometheus; 0 serves none."
     )

@@ -14,13 +14,15 @@ from random import Random
 
 from confluent_kafka import Consumer, TopicPartition
 
-from sightstream.consumers.metrics import IN_FLIGHT, IN_FLIGHT_BYTES, REBALANCES
+from sightstream.consumers.metrics import REBALANCES
 from sightstream.consumers.worker.assignment import Assignment
 from sightstream.consumers.worker.committer import Committer
 from sightstream.consumers.worker.intake import Detours, Intake
+from sightstream.consumers.worker.load_metrics import LoadMetrics
 from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.outcomes import Outcomes
 from sightstream.consumers.worker.request_flow import RequestFlow
+from sightstream.consumers.worker.request_spans import RequestSpans
 from sightstream.consumers.worker.retry_queue import RetryQueue
 from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.consumers.worker.topic_watch import TopicWatch
@@ -28,8 +30,10 @@ from sightstream.consumers.worker.transactions import Transactions
 from sightstream.consumers.worker.unreadable.batch_reader import ChildReader
 from sightstream.consumers.worker.unreadable.cases import UnreadableBatches
 from sightstream.pipeline.errors import Fatal
+from sightstream.pipeline.metrics import REPEATED
 from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import BATCH_BYTES, KafkaSettings
+from sightstream.schemas.connections.spans import Spans
 from sightstream.schemas.connections.timeouts import CallTimedOut, call_with_timeout
 from sightstream.schemas.wire.topics import TopicSettings
 
@@ -39,6 +43,8 @@ IDLE_POLL_S = 0.2
 BUSY_POLL_S = 0.02
 CLOSE_TIMEOUT_S = 30.0
 SOCKET_TIMEOUT_MS = 10_000
+
+_REPEATED_ELSEWHERE = REPEATED.labels("partition_moved")
 
 
 class Worker:
@@ -53,14 +59,17 @@ class Worker:
         transactional_id: str,
         topic_watch: TopicWatch,
         from_beginning: bool = False,
-        clock: Callable[[], float] = time.monotonic,
+        spans: Spans | None = None,
     ) -> None:
+        """`spans` is None while nothing is traced."""
+        clock = time.monotonic
+        request_spans = RequestSpans(spans, settings.group_id) if spans is not None else None
         self._settings, self._topics, self._flow, self._clock = settings, topics, flow, clock
         config = consumer_config(settings, kafka) | {"client.id": transactional_id}
         self._consumer = Consumer(config, logger=client_logger(__name__))
         self._assignment = Assignment(self._consumer, topics.requests, settings.offset_metadata_limit_bytes)
         self._retry_queue = RetryQueue(settings, clock, Random())  # noqa: S311 - jitter
-        self._outcomes = Outcomes(topics, self._assignment, flow, self._retry_queue)
+        self._outcomes = Outcomes(topics, self._assignment, flow, self._retry_queue, request_spans)
         self._topic_watch = topic_watch
         self._lost_positions = LostPositions(
             self._consumer, self._assignment, topic_watch.confirm, from_beginning, clock
@@ -77,7 +86,10 @@ class Worker:
             Detours(self._lost_positions, unreadable),
         )
         transactions = Transactions(kafka, transactional_id, settings.transaction_timeout_s, topic_watch.confirm)
-        self._committer = Committer(settings, topics.requests, self._assignment, transactions, self._consumer, clock)
+        self._committer = Committer(
+            settings, topics.requests, self._assignment, transactions, self._consumer, clock, request_spans
+        )
+        self._load_metrics = LoadMetrics(self._assignment, flow, self._retry_queue, settings.gpu_price_per_hour, clock)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -105,8 +117,7 @@ class Worker:
         self._outcomes.retry_due()
         in_progress = self._assignment.unfinished > len(self._retry_queue)
         self._committer.commit_if_due(more_expected=in_progress or not self._intake.is_drained)
-        IN_FLIGHT.set(self._assignment.unpublished)
-        IN_FLIGHT_BYTES.set(self._flow.held_bytes)
+        self._load_metrics.update()
 
     # --- joining and leaving the group --------------------------------------------------------------------
 
@@ -159,6 +170,7 @@ class Worker:
 
     def _drop(self, partitions: list[TopicPartition]) -> None:
         revoked = self._assignment.revoke(at.partition for at in partitions)
+        _REPEATED_ELSEWHERE.inc(sum(len(state.ledger) - state.ledger.unfinished for state in revoked))
         deliveries = {delivery for state in revoked for delivery in state.deliveries.values()}
         self._retry_queue.discard(deliveries)
         self._flow.cancel(set(deliveries))

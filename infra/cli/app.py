@@ -22,6 +22,7 @@ from sightstream.infra.cli import (
     schemas,
     store,
     task,
+    trace,
     up,
     worker,
 )
@@ -75,6 +76,7 @@ app.add_typer(config_command.app, name="config")
 app.add_typer(bench.app, name="bench")
 app.command()(store.store)
 app.command()(results.results)
+app.command()(trace.trace)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(lag.lag)
 app.command()(lookup.lookup)

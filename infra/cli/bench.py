@@ -358,6 +358,25 @@ def constraints(
     raise typer.Exit(1 if report.refused_answers else 0)
 
 
+@app.command()
+def observability(
+    *,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of runs, without and with.")] = 20,
+    requests: Annotated[int, typer.Option(min=1, help="Requests of each run.")] = 1000,
+    json_to: Annotated[
+        Path | None, typer.Option("--json", help="JSON file to write; - prints it on standard output.")
+    ] = None,
+) -> None:
+    """Measure the processor time that metrics and traces cost for a request. Exits 1 if a bar is missed."""
+    from sightstream.infra.lab.bench.observability.report import as_table, document
+    from sightstream.infra.lab.bench.observability.run import measure
+
+    console = _console(stderr=True)
+    found = measure(pairs, requests, lambda text: console.print(text, markup=False))
+    _report(found, document, as_table, (), json_to)
+    raise typer.Exit(0 if all(cost.is_met for cost in found) else 1)
+
+
 def _select_systems(only: str | None) -> list[SystemUnderTest]:
     from sightstream.infra.errors import CommandError
     from sightstream.infra.lab.bench.feed.systems import SYSTEMS

@@ -31,6 +31,8 @@ def store(
     from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.settings import load
     from sightstream.schemas.connections.kafka import KafkaSettings
+    from sightstream.schemas.connections.spans import TracingUnavailable
+    from sightstream.schemas.connections.tracing import TracingSettings
     from sightstream.schemas.wire.topics import TopicSettings
 
     settings = load(StoreSettings)
@@ -39,11 +41,11 @@ def store(
     try:
         with (
             serve_metrics(settings.metrics_port),
-            open_store(settings, load(KafkaSettings), load(TopicSettings)) as follower,
+            open_store(settings, load(KafkaSettings), load(TopicSettings), load(TracingSettings)) as follower,
         ):
             follower.run(_stop_on_signals().is_set, until_idle)
             written = follower.written
-    except (StoreError, MetricsPortInUse, sqlite3.Error, KafkaException) as error:
+    except (StoreError, MetricsPortInUse, TracingUnavailable, sqlite3.Error, KafkaException) as error:
         raise CommandError(str(error)) from error
     print(f"{settings.path}: {', '.join(f'{count} {table}' for table, count in written.items())} written")
 

@@ -43,13 +43,15 @@ def worker(
     from sightstream.infra.settings import load
     from sightstream.pipeline.errors import Fatal
     from sightstream.schemas.connections.kafka import KafkaSettings
+    from sightstream.schemas.connections.spans import TracingUnavailable
+    from sightstream.schemas.connections.tracing import TracingSettings
     from sightstream.schemas.wire.topics import TopicSettings
 
     log_to_stderr()
     settings, kafka, topics = load(WorkerSettings), load(KafkaSettings), load(TopicSettings)
     try:
-        run_worker(settings, kafka, topics, lambda: start_flow(checkpoint), from_beginning)
-    except (Fatal, MetricsPortInUse) as error:
+        run_worker(settings, kafka, topics, lambda: start_flow(checkpoint), from_beginning, load(TracingSettings))
+    except (Fatal, MetricsPortInUse, TracingUnavailable) as error:
         raise CommandError(str(error)) from error
 
 

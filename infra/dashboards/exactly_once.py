@@ -21,6 +21,11 @@ COMMITS = Row(
             ),
             "s",
         ),
+        Panel(
+            "Transaction in doubt",
+            (Query("sightstream_worker_in_doubt", "{{instance}}"),),
+            help="1 while a worker does not know whether its last transaction was committed.",
+        ),
         Panel("Rebalances", (Query(per_second("sightstream_worker_rebalances_total", "event"), "{{event}}"),)),
     ),
 )
@@ -44,6 +49,17 @@ LOSS = Row(
     ),
 )
 
+REPEATED = Row(
+    "What was done twice, and seen once",
+    (
+        Panel(
+            "Work repeated",
+            (Query(in_range("sightstream_work_repeated_total", "cause"), "{{cause}}"),),
+            help="Requests worked on once more after a kill or a move. Readers see one outcome.",
+        ),
+    ),
+)
+
 READERS = Row(
     "Readers keep up",
     (
@@ -62,4 +78,4 @@ READERS = Row(
     ),
 )
 
-EXACTLY_ONCE = Dashboard("exactly-once", "exactly-once health", (COMMITS, LOSS, READERS))
+EXACTLY_ONCE = Dashboard("exactly-once", "exactly-once health", (COMMITS, LOSS, REPEATED, READERS))

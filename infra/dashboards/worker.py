@@ -27,7 +27,22 @@ LOAD = Row(
     (
         Panel("Requests polled per second", (_rate("sightstream_worker_requests_taken_total", "instance"),)),
         Panel("In flight", (_gauge("sightstream_worker_in_flight"),)),
-        Panel("In flight, bytes", (_gauge("sightstream_worker_in_flight_bytes"),), "bytes"),
+        Panel(
+            "In flight, bytes",
+            (
+                _gauge("sightstream_worker_in_flight_bytes", "{{instance}} images"),
+                _gauge("sightstream_worker_record_bytes", "{{instance}} records"),
+            ),
+            "bytes",
+        ),
+        Panel("Waiting, by queue", (_gauge("sightstream_queue_requests", "{{instance}} {{queue}}"),)),
+        Panel(
+            "Slots of the engine",
+            (
+                _gauge("sightstream_engine_slots_used", "{{instance}} used"),
+                _gauge("sightstream_engine_slots", "{{instance}} all"),
+            ),
+        ),
         Panel("Partitions", (_gauge("sightstream_worker_partitions"),)),
         Panel(
             "Paused, breaker open",
@@ -83,4 +98,34 @@ CACHE = Row(
     ),
 )
 
-WORKER = Dashboard("worker", "one worker", (LOAD, STAGES, FETCH, CACHE), (WORKER_INSTANCE,))
+MACHINE = Row(
+    "The machine",
+    (
+        Panel("GPU busy", (_gauge("sightstream_gpu_busy_ratio"),), "percentunit", width=6),
+        Panel(
+            "GPU memory",
+            (
+                _gauge("sightstream_gpu_memory_used_bytes", "{{instance}} used"),
+                _gauge("sightstream_gpu_memory_size_bytes", "{{instance}} all"),
+            ),
+            "bytes",
+            width=6,
+        ),
+        Panel(
+            "Disks: free",
+            (Query("sightstream_disk_free_bytes", "{{instance}} {{path_role}}"),),
+            "bytes",
+            width=6,
+            help="Of every process, not only of the chosen worker.",
+        ),
+        Panel(
+            "Disks: part that is free",
+            (Query("sightstream_disk_free_bytes / sightstream_disk_size_bytes", "{{instance}} {{path_role}}"),),
+            "percentunit",
+            width=6,
+            help="Of every process, not only of the chosen worker.",
+        ),
+    ),
+)
+
+WORKER = Dashboard("worker", "one worker", (LOAD, STAGES, MACHINE, FETCH, CACHE), (WORKER_INSTANCE,))

@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import TypeVar
@@ -59,7 +60,9 @@ class EngineCrashed:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The engine's work has advanced."""
+    """The engine's work has advanced; it answers `running` jobs now."""
+
+    running: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +76,18 @@ Inbox = queue.SimpleQueue[list[EngineJob | CancelJob] | None]
 
 
 class HeartbeatSender:
-    """Sends rate-limited heartbeats to the parent."""
+    """Sends rate-limited heartbeats to the parent. `running` is the engine's, once that is built."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._last = 0.0
+        self.running: Callable[[], int] = lambda: 0
 
     def send(self) -> None:
         now = time.monotonic()
         if now - self._last >= HEARTBEAT_INTERVAL_S:
             self._last = now
-            self._connection.send(Heartbeat())
+            self._connection.send(Heartbeat(self.running()))
 
 
 def serve(
@@ -106,6 +110,7 @@ def serve(
 def _work(connection: Connection, settings: EngineSettings, factory: EngineFactory, memory: MemoryFile | None) -> None:
     heartbeats = HeartbeatSender(connection)
     engine = factory(settings, heartbeats.send)
+    heartbeats.running = engine.running
     connection.send(EngineReady(engine.identity, engine.capacity()))
     inbox: Inbox = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, inbox, memory), daemon=True).start()

@@ -28,6 +28,7 @@ class GenerateEngine:
         self._max_batch = settings.batch
         self._queue: deque[EngineJob] = deque()
         self._cancelled: list[FinishedJob] = []
+        self._running = 0
 
     def submit(self, job: EngineJob) -> None:
         self._queue.append(job)
@@ -47,6 +48,9 @@ class GenerateEngine:
 
     def capacity(self) -> int:
         return self._max_batch
+
+    def running(self) -> int:
+        return self._running
 
     def stop(self) -> None:
         self._queue.clear()
@@ -86,5 +90,9 @@ class GenerateEngine:
         return self._run(batch[:half]) + self._run(batch[half:])
 
     def _answer(self, batch: list[EngineJob]) -> list[FinishedJob]:
-        completions = self._answers.answer(batch)
+        self._running = len(batch)
+        try:
+            completions = self._answers.answer(batch)
+        finally:
+            self._running = 0
         return [FinishedJob(job.id, completion) for job, completion in zip(batch, completions, strict=True)]

@@ -13,14 +13,21 @@ import time
 from collections.abc import Callable
 
 from sightstream.pipeline.engine.build import EngineFactory, build_engine
-from sightstream.pipeline.engine.child import CancelJob, EngineCrashed, EngineReady, EngineUnusable, Message
+from sightstream.pipeline.engine.child import (
+    CancelJob,
+    EngineCrashed,
+    EngineReady,
+    EngineUnusable,
+    Heartbeat,
+    Message,
+)
 from sightstream.pipeline.engine.failure_counts import FailureCounts
 from sightstream.pipeline.engine.process import EngineProcess
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.triage import Triage
 from sightstream.pipeline.errors import Cancelled, Fatal
 from sightstream.pipeline.memory_file import MemoryFile
-from sightstream.pipeline.metrics import ENGINE_RESTARTS
+from sightstream.pipeline.metrics import ENGINE_RESTARTS, QUEUED, REPEATED, SLOTS, SLOTS_USED
 from sightstream.pipeline.types import EngineJob, FinishedJob
 from sightstream.schemas.wire.result import ModelIdentity
 
@@ -30,6 +37,8 @@ TICK_S = 0.25
 EXCHANGE_INTERVAL_S = 0.02  # messages within one are sent together; a full model takes longer for a step
 STOP_TIMEOUT_S = 1.0
 START_RETRY_S = 1.0
+
+_QUEUE, _REPEATED = QUEUED.labels("infer"), REPEATED.labels("engine_restart")
 
 
 class EngineHost:
@@ -58,6 +67,7 @@ class EngineHost:
         self._finished_jobs: queue.SimpleQueue[FinishedJob] = queue.SimpleQueue()
         self._ready: EngineReady | None = None
         self._identity: ModelIdentity | None = None
+        self._running = 0
         self._fatal: Fatal | None = None
         self._stopping = threading.Event()
         self._failures = FailureCounts(settings.max_consecutive_crashes)
@@ -114,6 +124,9 @@ class EngineHost:
         ready = self._ready
         return ready.capacity if ready else self._settings.batch
 
+    def running(self) -> int:
+        return self._running
+
     def stop(self) -> None:
         atexit.unregister(self.stop)
         self._stopping.set()
@@ -151,6 +164,7 @@ class EngineHost:
             was_busy = self._triage.busy
             jobs = list(self._triage.to_send(2 * self._ready.capacity))  # one batch running, one waiting there
             cancels, self._cancels = self._cancels, []
+            _QUEUE.set(self._triage.waiting)
         if jobs and not was_busy:
             self._last_heartbeat_at = self._clock()
         if jobs or cancels:
@@ -182,7 +196,10 @@ class EngineHost:
             self._ready = message
             self._failures.record_start()
             self._identity = message.identity
+            SLOTS.set(message.capacity)
             self._loaded.set()
+        elif isinstance(message, Heartbeat):
+            self._show_running(message.running)
         elif isinstance(message, EngineUnusable):
             self._give_up(message.detail)
         elif isinstance(message, EngineCrashed):
@@ -196,6 +213,10 @@ class EngineHost:
                 finished_jobs = [job for finished in message for job in self._triage.finished(finished)]
             for job in finished_jobs:
                 self._finished_jobs.put(job)
+
+    def _show_running(self, running: int) -> None:
+        self._running = running
+        SLOTS_USED.set(running)
 
     def _wake(self) -> None:
         with self._lock:
@@ -252,8 +273,10 @@ class EngineHost:
             return
         reason = "a cause from outside ended it" if killed else "it crashed, hung or could not start"
         log.error("the engine's process ended with code %s (%s); starting another", code, reason)
+        SLOTS.set(0)
+        self._show_running(0)
         with self._lock:
-            self._triage.crashed(killed=killed)
+            _REPEATED.inc(self._triage.crashed(killed=killed))
         if give_up := self._failures.record_end(killed=killed, ready=self._ready is not None):
             self._give_up(give_up)
         else:

@@ -34,5 +34,8 @@ class Engine(Protocol):
     def capacity(self) -> int:
         """Return how many jobs the engine can use at once."""
 
+    def running(self) -> int:
+        """Return how many jobs it answers now; its other jobs wait."""
+
     def stop(self) -> None:
         """End at once and drop all unfinished jobs."""

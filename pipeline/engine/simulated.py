@@ -62,6 +62,9 @@ class SimulatedEngine:
     def capacity(self) -> int:
         return self._settings.batch
 
+    def running(self) -> int:
+        return len(self._started)
+
     def stop(self) -> None:
         self._queue.clear()
         self._started.clear()

@@ -57,6 +57,11 @@ class Triage:
         return False
 
     @property
+    def waiting(self) -> int:
+        """Return how many jobs the process does not have yet, or has no more."""
+        return len(self._waiting) + sum(map(len, self._suspects))
+
+    @property
     def busy(self) -> bool:
         """Return whether the process has a job."""
         return bool(self._sent)
@@ -87,8 +92,11 @@ class Triage:
             self._isolated = 0
         return self._reject_poison() if finished.id == HEALTH_CHECK_JOB.id else [finished]
 
-    def crashed(self, *, killed: bool = False) -> None:
-        """Record that the process has ended with every job that it had; `killed` by a signal from outside."""
+    def crashed(self, *, killed: bool = False) -> int:
+        """Record that the process has ended with every job that it had; `killed` by a signal from outside.
+
+        Return how many jobs of ours it had.
+        """
         sent, self._sent = list(self._sent.values()), {}
         isolated, self._isolated = self._isolated, 0
         if isolated != 1:
@@ -98,6 +106,7 @@ class Triage:
         if sent and (killed or isolated == 1):
             self._suspects.appendleft([HEALTH_CHECK_JOB])
         self._answered = False
+        return sum(job.id != HEALTH_CHECK_JOB.id for job in sent)
 
     def _suspect(self, jobs: list[EngineJob]) -> None:
         """Queue jobs in groups: last, since earlier groups may have no poison, but first after crashes only.

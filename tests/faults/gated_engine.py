@@ -60,6 +60,9 @@ class GatedEngine:
     def capacity(self) -> int:
         return self._engine.capacity()
 
+    def running(self) -> int:
+        return self._engine.running()
+
     def stop(self) -> None:
         self._engine.stop()
 

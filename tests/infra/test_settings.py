@@ -20,6 +20,7 @@ from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.connections.tracing import TracingSettings
 from sightstream.schemas.wire.topics import TopicSettings
 
 ROOT = Path(__file__).parents[2]
@@ -194,6 +195,7 @@ SECRETS: list[tuple[type[BaseSettings], str]] = [
     (S3Settings, "session_token"),
     (S3Settings, "role_external_id"),
     (CacheSettings, "signing_key"),
+    (TracingSettings, "headers"),
 ]
 
 

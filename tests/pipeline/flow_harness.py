@@ -110,6 +110,9 @@ class Engine:
     def capacity(self) -> int:
         return self.slots
 
+    def running(self) -> int:
+        return len(self.jobs)
+
     def stop(self) -> None:
         pass
 

@@ -111,6 +111,9 @@ class FakeEngine:
     def capacity(self) -> int:
         return self.slots
 
+    def running(self) -> int:
+        return len(self.jobs)
+
     def stop(self) -> None:
         pass
 

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from sightstream.producers.errors import Superseded
+from sightstream.producers.kafka_clients import KafkaHeaders
 from sightstream.producers.progress import Progress
 from sightstream.producers.sources.image_files import Skipped
 from sightstream.producers.sources.item import Item
@@ -65,13 +66,17 @@ class FakeProducer:
     refuse: Exception | None = None
     sent: list[tuple[str, bytes, bytes]] = field(default_factory=list)
     waiting: list[tuple[bytes, Callable[[Any, Any], None]]] = field(default_factory=list)
+    headers: list[KafkaHeaders] = field(default_factory=list)
     lock: Any = field(default_factory=Lock)
     polls: int = 0
 
-    def produce(self, topic: str, *, value: bytes, key: bytes, on_delivery: Callable[[Any, Any], None]) -> None:
+    def produce(
+        self, topic: str, *, value: bytes, key: bytes, headers: KafkaHeaders, on_delivery: Callable[[Any, Any], None]
+    ) -> None:
         if self.refuse:
             raise self.refuse
         with self.lock:
+            self.headers.append(headers)
             self.sent.append((topic, key, value))
             self.waiting.append((key, on_delivery))
 

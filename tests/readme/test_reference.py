@@ -39,6 +39,21 @@ def test_every_metric_is_listed_with_its_labels_and_unit() -> None:
     assert all(row[2] and row[3] for row in table)
 
 
+def test_names_that_people_have_today_lead_to_metrics_that_exist() -> None:
+    mapped = re.findall(r"^\| \w[^|]* \| `(llama_\w+)` \| (.*) \|$", text(REFERENCE / "metrics.md"), re.MULTILINE)
+    assert [name for name, _ in mapped] == [
+        "llama_request_total",
+        "llama_request_latency_seconds",
+        "llama_active_requests",
+        "llama_gpu_memory_usage_gb",
+    ]
+    known = dict(metrics())
+    for _, ours in mapped:
+        found = re.findall(r"`(\w+_\w+)", ours)
+        assert found
+        assert known.keys() >= set(found)
+
+
 def test_the_page_of_commands_is_up_to_date() -> None:
     assert text(PAGE) == cli_page(), "run `python -m tests.readme.cli_page`"
 

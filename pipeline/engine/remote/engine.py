@@ -37,6 +37,7 @@ class RemoteEngine:
             engine="remote",
         )
         self._waiting: dict[int, EngineJob] = {}
+        self._asked = 0
         self._change = threading.Condition()
         self._finished_jobs: queue.SimpleQueue[FinishedJob] = queue.SimpleQueue()
         self._fatal: Fatal | None = None
@@ -72,6 +73,9 @@ class RemoteEngine:
     def capacity(self) -> int:
         return self._settings.batch
 
+    def running(self) -> int:
+        return self._asked
+
     def stop(self) -> None:
         """Stop asking; answers to questions in flight are dropped when they come."""
         with self._change:
@@ -88,6 +92,9 @@ class RemoteEngine:
             except Exception as error:  # one job must not end the thread, which has others to ask
                 problem = shortage(error, Stage.INFER) or Retryable(Stage.INFER, f"unexpected {type(error).__name__}")
                 self._finished_jobs.put(FinishedJob(job.id, problem))
+            finally:
+                with self._change:
+                    self._asked -= 1
 
     def _next(self) -> EngineJob | None:
         """Block until the server may be asked and return the oldest job; None when there will be no more."""
@@ -95,6 +102,7 @@ class RemoteEngine:
             while not self._stopping:
                 pause_s = self._client.pause_s
                 if self._waiting and pause_s <= 0:
+                    self._asked += 1
                     return self._waiting.pop(next(iter(self._waiting)))
                 self._change.wait(pause_s if self._waiting else None)
         return None

@@ -89,6 +89,9 @@ class SlotEngine:
     def capacity(self) -> int:
         return self._runner.capacity.slots
 
+    def running(self) -> int:
+        return self._scheduler.slots_used
+
     @property
     def vision(self) -> VisionEncoder:
         """The vision encoder, to measure it while the engine has no job."""

@@ -47,6 +47,11 @@ class Scheduler:
     def has_work(self) -> bool:
         return bool(self.running or self.prefilling or self.waiting)
 
+    @property
+    def slots_used(self) -> int:
+        """Return how many requests have a slot: they are prefilled or decoded."""
+        return len(self.running) + sum(map(len, self.prefilling))
+
     def add(self, request: Request) -> None:
         self.waiting.append(request)
 
@@ -71,10 +76,9 @@ class Scheduler:
 
     def _longest_waiting(self) -> list[Request]:
         """Return the first waiting requests, as far as slots and memory suffice."""
-        in_work = len(self.running) + sum(map(len, self.prefilling))
         pages, tiles, longest = len(self.pages), len(self.tiles), 0
         group, images = list[Request](), set[Hashable]()
-        for request in list(self.waiting)[: min(MAX_GROUP, self.capacity.slots - in_work)]:
+        for request in list(self.waiting)[: min(MAX_GROUP, self.capacity.slots - self.slots_used)]:
             has_image = request.image or self.tiles.is_held(request.image_key) or request.image_key in images
             pages, tiles = pages - request.pages_needed, tiles - (0 if has_image else self._tiles_needed(request))
             longest = max(longest, request.prefill_tokens)

@@ -17,7 +17,9 @@ from sightstream.consumers.store.follower import Follower, TopicRowMapping
 from sightstream.consumers.store.row import Row
 from sightstream.consumers.store.rows import dead_letter_row, result_row
 from sightstream.consumers.store.settings import StoreSettings
+from sightstream.schemas.connections.spans import Span, Spans
 from sightstream.schemas.wire.dead_letter import RecordId
+from sightstream.schemas.wire.trace_context import TraceContext
 from tests.consumers.outcomes import dead_record, result_record
 from tests.consumers.store.fakes import FakeConsumer, assign, end, problem, record, revoke
 
@@ -249,3 +251,18 @@ def test_until_idle_waits_for_every_partition(database: Database) -> None:
     follower.run(lambda: False, idle_s=1)
     assert follower.written == {"results": 1, "dead_letters": 1, "unreadable": 0}
     assert 10_000 - 200 < len(consumer.script) < 10_000
+
+
+def test_a_row_of_a_traced_request_has_a_span_below_the_workers(database: Database) -> None:
+    recorded, parent = list[Span](), TraceContext(0xA, 0xB, True)
+    key, value, headers = result_record("r", "p", RecordId("q", 0, 1))
+    traced = record(R0, 1, (key, value, [*headers, parent.header()]))
+    consumer = FakeConsumer([assign(R0), answered(R0, 0), traced, end(R0, 2)])
+    mapping = TopicRowMapping({"results": result_row}, lambda: {"results": "a"})
+    Follower(consumer, database, mapping, StoreSettings(), Clock(), Spans(recorded.append)).run(
+        lambda: not consumer.script
+    )
+    assert len(rows(database, "results")) == 2
+    (span,) = recorded
+    assert (span.name, span.parent, span.context.trace_id) == ("store", parent, parent.trace_id)
+    assert 0 <= span.end_ns - span.start_ns < 60e9

@@ -20,7 +20,7 @@ from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.ledger import Ledger
 from sightstream.consumers.worker.records import OutgoingRecord, dead_letter_record
 from sightstream.consumers.worker.settings import WorkerSettings
-from sightstream.consumers.worker.transactions import RecordsRefused, Transactions
+from sightstream.consumers.worker.transactions import InDoubt, RecordsRefused, Transactions
 from sightstream.pipeline.errors import Fatal, Rejected
 from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
 from sightstream.schemas.wire.topics import TopicSettings
@@ -166,3 +166,17 @@ def test_while_more_is_expected_outcomes_wait_for_the_interval() -> None:
     harness.now += WorkerSettings().commit_interval_s
     harness.committer.commit_if_due(more_expected=True)
     assert len(harness.transactions.committed) == 3
+
+
+def test_doubt_is_shown_until_the_committed_offsets_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(*_: object) -> None:
+        raise InDoubt("no answer")
+
+    harness = CommitterHarness(limit=100)
+    harness.finish(0, result(10))
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.transactions, "commit", lose)
+        harness.commit()
+        assert REGISTRY.get_sample_value("sightstream_worker_in_doubt") == 1
+    harness.commit()
+    assert REGISTRY.get_sample_value("sightstream_worker_in_doubt") == 0

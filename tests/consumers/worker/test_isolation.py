@@ -11,6 +11,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.isolation import MAX_DEATHS_ALONE, Isolation
@@ -37,7 +38,7 @@ class Died(Exception):
 class FakeFlow:
     """Ends each request after WORK_S; a request in `poison` kills the worker instead."""
 
-    held_bytes = 0
+    held_bytes = queued = 0
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -154,6 +155,18 @@ def test_one_death_changes_nothing(tmp_path: Path) -> None:
     machine.live(kill_at=0.3)
     machine.live(kill_at=0.6)
     assert machine.most_together == [CAPACITY, CAPACITY]
+
+
+def test_what_a_dead_worker_had_is_counted_once_as_repeated(tmp_path: Path) -> None:
+    machine, before = Machine(tmp_path), repeated()
+    machine.live(kill_at=0.3)
+    assert repeated() == before
+    machine.live()
+    assert repeated() == before + CAPACITY
+
+
+def repeated() -> float:
+    return REGISTRY.get_sample_value("sightstream_work_repeated_total", {"cause": "worker_death"}) or 0.0
 
 
 @given(st.lists(st.floats(0.1, 20), min_size=1, max_size=12), st.integers(1, 40))

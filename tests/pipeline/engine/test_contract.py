@@ -27,6 +27,7 @@ from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.result_v2 import ImageResultV2
 from tests.consumers.outcomes import NOON
+from tests.consumers.waiting import wait_for
 from tests.pipeline.engine.model_server import running_model_server
 
 pytestmark = pytest.mark.slow
@@ -137,6 +138,7 @@ def test_a_cancelled_job_ends_once_too(engine: Engine) -> None:
 def test_the_engine_says_who_it_is(engine: Engine) -> None:
     assert engine.identity.name
     assert engine.capacity() == 3
+    wait_for(lambda: engine.running() == 0)  # a host hears of it by the next heartbeat
 
 
 @pytest.mark.parametrize("settings", [GENERATE, SLOTS], ids=lambda settings: settings.kind)

@@ -25,6 +25,7 @@ from sightstream.pipeline.types import Completion, EngineJob, FinishedJob, Pixel
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.result import ModelIdentity
+from tests.consumers.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -332,6 +333,9 @@ class Elsewhere:
     def capacity(self) -> int:
         return 1
 
+    def running(self) -> int:
+        return 1
+
     def stop(self) -> None: ...
 
 
@@ -363,6 +367,9 @@ class Broken:
 
     def capacity(self) -> int:
         return 4
+
+    def running(self) -> int:
+        return 0
 
     def stop(self) -> None: ...
 
@@ -474,3 +481,20 @@ def test_an_engine_that_cant_be_built_is_fatal_and_says_why() -> None:
     with pytest.raises(Fatal, match="no such checkpoint"):
         host.finished(0)
     host.stop()
+
+
+def metric(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_slots_queue_and_repeated_work_are_shown(start: Callable[..., EngineHost]) -> None:
+    host = start(simulated_s=5)
+    _ = host.identity
+    before = metric("sightstream_work_repeated_total", cause="engine_restart")
+    for number in range(10):
+        host.submit(job(number))
+    wait_for(lambda: metric("sightstream_engine_slots_used") == 4 and host.running() == 4)
+    assert metric("sightstream_engine_slots") == 4
+    assert metric("sightstream_queue_requests", queue="infer") == 2  # and four wait in the engine's process
+    os.kill(host._process.pid or 0, signal.SIGKILL)
+    wait_for(lambda: metric("sightstream_work_repeated_total", cause="engine_restart") == before + 8)

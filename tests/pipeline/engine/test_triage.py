@@ -315,3 +315,13 @@ def test_a_suspect_that_is_dropped_between_its_kills_is_forgotten() -> None:
     assert triage.drop(0)
     assert answer(triage, CHECK) == []
     assert sent(triage) == []
+
+
+def test_a_crash_says_how_many_jobs_are_done_once_more() -> None:
+    triage = triage_of(range(5))
+    assert len(list(triage.to_send(3))) == 3
+    assert triage.waiting == 2
+    assert triage.crashed(killed=True) == 3
+    assert triage.waiting == 6  # the health check comes first
+    assert [job.id for job in triage.to_send(3)] == [HEALTH_CHECK_JOB.id]
+    assert triage.crashed() == 0

@@ -101,5 +101,8 @@ class FakeEngine:
     def capacity(self) -> int:
         return self._slots
 
+    def running(self) -> int:
+        return len(self._running)
+
     def stop(self) -> None:
         self.stopped = True

@@ -1,0 +1,1 @@
+"""Follows one request from its topics and the store alone."""
