@@ -29,7 +29,7 @@ class ProgressListener(Protocol):
         """Called when `size` more bytes of the source are done, published earlier or just now."""
 
     def on_bad_item(self, problem: str) -> None:
-        """Called for an entry that is no valid request; it counts as failed."""
+        """Called for an entry that is no valid request (it counts as failed), or whose request became a dead letter."""
 
     def on_commit(self, progress: Progress) -> None:
         """Called when a batch is committed."""
@@ -103,7 +103,7 @@ class Batcher:
             self._listener.on_bad_item(str(error))
             return
         request = encoded.request
-        batch.records.append(Record(request.request_id, record_key(request.product_id), encoded.value))
+        batch.records.append(Record(request.request_id, record_key(request.product_id), encoded.value, item.location))
         batch.bytes += len(encoded.value)
 
     def encode(self, item: Item) -> EncodedRequest:

@@ -14,8 +14,8 @@ one source are two records with one `request_id`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import uuid4
 
@@ -82,23 +82,58 @@ class PublishJob:
             for batch in self._batcher.batches(items):
                 self._stop_if_asked()
                 progress = self._after(progress, batch)
-                self._commit_until_certain(batch, progress)
+                self._commit_until_certain(batch.records, progress)
                 self._listener.on_read(batch.size)
                 self._listener.on_commit(progress)
             return progress
         finally:
             self._sink.close()
 
+    def run_unpublished(self, read_published: Callable[[], Mapping[str, str | None]]) -> int:
+        """Publish the entries whose request is not on the topic yet, and return how many are.
+
+        `read_published` returns the ids of the requests on the topic, each with the reason of its dead letter if it has
+        one; it is called once no earlier run can write any more. Entries with a dead letter are named, not published.
+        The progress names the whole source at the end and stays as it is before: a run that was stopped is repeated.
+        Blocks and raises as `run` does.
+        """
+        try:
+            start = self._committed = self._reopen(self._deadline())
+            published, found, progress = read_published(), 0, Progress()
+            for batch in self._batcher.batches(self._source.items()):
+                self._stop_if_asked()
+                self._name_dead(batch, published)
+                new = [record for record in batch.records if record.request_id not in published]
+                if new:
+                    self._commit_until_certain(new, replace(start, run=uuid4().hex))
+                found += len(batch.records) - len(new)
+                progress = self._after(progress, batch)
+                self._listener.on_read(batch.size)
+                self._listener.on_commit(progress)
+            if progress.position:
+                self._commit_until_certain([], progress)
+            return found
+        finally:
+            self._sink.close()
+
+    def _name_dead(self, batch: Batch, published: Mapping[str, str | None]) -> None:
+        for record in batch.records:
+            if reason := published.get(record.request_id):
+                self._listener.on_bad_item(
+                    f"{record.location}: the request {record.request_id} became a dead letter ({reason}): correct the "
+                    f"entry, or redrive it"
+                )
+
     def _after(self, progress: Progress, batch: Batch) -> Progress:
         delivered = progress.delivered + len(batch.records)
         return Progress(delivered, progress.failed + batch.failed, batch.digest, self._run)
 
-    def _commit_until_certain(self, batch: Batch, after: Progress) -> None:
-        """Commit the batch, again while in doubt. `after` names this run, so its own commit is recognised."""
+    def _commit_until_certain(self, records: Sequence[Record], after: Progress) -> None:
+        """Commit the records, again while in doubt. `after` names this run, so its own commit is recognised."""
         deadline = self._deadline()
         while self._committed != after:
             try:
-                self._sink.commit(batch.records, after)
+                self._sink.commit(records, after)
                 self._committed = after
             except InDoubt as error:
                 self._wait(deadline, error)

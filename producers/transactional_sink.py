@@ -39,11 +39,12 @@ GRACE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An encoded request."""
+    """An encoded request; `location` says where in its source it is."""
 
     request_id: str
     key: bytes
     value: bytes
+    location: str = ""
 
 
 class TransactionalSink:

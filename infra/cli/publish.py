@@ -7,7 +7,9 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,27 +29,32 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 PREVIEWED = 5
+QUESTION = "What is shown in this image?"  # the default of [publish]; reading it there would cost the help 0.2 s
 
 
 def publish(
-    source: Annotated[str, typer.Argument(help="A .csv or .jsonl file, a folder of images, or s3://bucket/prefix.")],
+    source: Annotated[
+        str, typer.Argument(help="A .csv, .tsv, .jsonl or .parquet file, a folder of images, or s3://bucket/prefix.")
+    ],
     *,
-    question: Annotated[str | None, typer.Option(help="Question for entries that have none.")] = None,
+    question: Annotated[
+        str | None, typer.Option(help=f"Question for entries that have none; unset: that of [publish], {QUESTION!r}")
+    ] = None,
     task: Annotated[
         str | None, typer.Option(help="Task file (.toml), or name of a ready task, that says all that is asked.")
     ] = None,
-    product_column: Annotated[
-        str, typer.Option(help="CSV and JSONL: column that holds the product id.")
-    ] = "product_id",
-    image_column: Annotated[
-        str, typer.Option(help="CSV and JSONL: column that holds the address of the image.")
-    ] = "uri",
+    product_column: Annotated[str, typer.Option(help="Tables: column that holds the product id.")] = "product_id",
+    image_column: Annotated[str, typer.Option(help="Tables: column that holds the address of the image.")] = "uri",
     attributes: Annotated[
         Literal["named", "rest"],
-        typer.Option(help="CSV and JSONL: columns to pass on as attributes: those named attr.NAME, or all the rest."),
+        typer.Option(help="Tables: columns to pass on as attributes: those named attr.NAME, or all the rest."),
     ] = "named",
     ignore_column: Annotated[
-        list[str] | None, typer.Option(help="CSV and JSONL: a column to leave out; may be given several times.")
+        list[str] | None, typer.Option(help="Tables: a column to leave out; may be given several times.")
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="CSV and JSONL: encoding, such as cp1252; unset: UTF-8, or UTF-16 where the file shows it."),
     ] = None,
     product_from: Annotated[
         str,
@@ -67,6 +74,14 @@ def publish(
         bool,
         typer.Option("--resume/--no-resume", help="Continue where the last run stopped, or publish everything again."),
     ] = True,
+    failed_only: Annotated[
+        bool,
+        typer.Option(
+            "--failed-only",
+            help="Publish only the entries whose request is not on the topic yet, such as those that failed and were "
+            "corrected since; name those whose request became a dead letter. Reads the topics.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the first five requests as they would be, and publish nothing.")
     ] = False,
@@ -88,6 +103,8 @@ def publish(
     from sightstream.producers.sources.columns import Columns
     from sightstream.schemas.wire.topics import TopicSettings
 
+    if failed_only and not resume:
+        raise typer.BadParameter("it publishes everything again; leave out one of the two", param_hint="--no-resume")
     settings, topics = load(PublisherSettings), load(TopicSettings)
     topics = topics.model_copy(update={"requests": topic or topics.requests})
     others: Literal["refuse", "attributes"] = "attributes" if attributes == "rest" else "refuse"
@@ -98,12 +115,15 @@ def publish(
         if task is None
         else _task_template(task, {"question": question, **options}, columns, product_from)
     )
-    found = _open(source, template)
+    found = _open(source, template, encoding)
     display = choose_display(found.size, plain=as_json or not sys.stderr.isatty())
+    _check_workers_read(Path(source), display)
     if dry_run:
         raise typer.Exit(_preview(found, template, settings, display))
     with _stop_on_signals(display) as asked_to_stop, display:
-        interrupted = _run(_job(found, template, topics, settings, display, asked_to_stop), display, resume)
+        job = _job(found, template, topics, settings, display, asked_to_stop)
+        work = partial(_run_unpublished, job, topics, display) if failed_only else partial(job.run, resume=resume)
+        interrupted = _run(work, display)
     _report(display, source, topics.requests, as_json, found.skipped)
     is_empty = not display.progress.position
     if is_empty and not interrupted:
@@ -135,7 +155,7 @@ def _task_template(name: str, of_the_task: dict[str, object], columns: Columns, 
     return RequestTemplate(None, columns=columns, product_from=product_from, task=load_task(name))
 
 
-def _open(source: str, template: RequestTemplate) -> BulkSource:
+def _open(source: str, template: RequestTemplate, encoding: str | None) -> BulkSource:
     from sightstream.infra.settings import load
     from sightstream.producers.errors import SourceError
     from sightstream.producers.sources.open_source import open_source
@@ -147,9 +167,25 @@ def _open(source: str, template: RequestTemplate) -> BulkSource:
             meaning=template.columns,
             product_from=template.product_from,
             s3=lambda: load(S3Settings),
+            encoding=encoding,
         )
     except SourceError as error:
         raise typer.BadParameter(str(error), param_hint="SOURCE") from None
+
+
+def _check_workers_read(folder: Path, display: Display) -> None:
+    """Refuse a folder that is outside of `file_roots` where they are known here; else say what workers need."""
+    from sightstream.infra.settings import load
+    from sightstream.pipeline.fetch.settings import FetchSettings
+
+    if not folder.is_dir():
+        return
+    path, roots = folder.resolve(), [root.resolve() for root in load(FetchSettings).file_roots]
+    if not roots:
+        display.say(f"workers read files only below [fetch] file_roots; is {path} below one of theirs?")
+    elif not any(path.is_relative_to(root) for root in roots):
+        listed = ", ".join(map(str, roots))
+        raise typer.BadParameter(f"no worker may read {path}: [fetch] file_roots has {listed}", param_hint="SOURCE")
 
 
 def _preview(source: BulkSource, template: RequestTemplate, settings: PublisherSettings, display: Display) -> int:
@@ -216,17 +252,33 @@ def _job(
     return PublishJob(source, batcher, sink, display, retry_policy)
 
 
-def _run(job: PublishJob, display: Display, resume: bool) -> bool:
+def _run(work: Callable[[], object], display: Display) -> bool:
     """Run the job; True if it was asked to stop before the end."""
     from sightstream.producers.errors import PublishError, Stopped
 
     try:
-        job.run(resume=resume)
+        work()
     except Stopped:
         return True
     except PublishError as error:
         raise CommandError(f"{error} ({display.summary()})") from None
     return False
+
+
+def _run_unpublished(job: PublishJob, topics: TopicSettings, display: Display) -> None:
+    from sightstream.consumers.kafka.types import KafkaReadError
+    from sightstream.consumers.redrive.errors import RedriveError
+    from sightstream.infra.cli.published_requests import published_requests
+    from sightstream.infra.settings import load
+    from sightstream.producers.progress import Progress
+    from sightstream.schemas.connections.kafka import KafkaSettings
+
+    display.say("reading which requests are on the topic")
+    try:
+        found = job.run_unpublished(partial(published_requests, load(KafkaSettings), topics))
+    except (KafkaReadError, RedriveError) as error:
+        raise CommandError(f"which requests are published can't be read: {error}") from None
+    display.before = Progress(delivered=found)
 
 
 def _report(display: Display, source: str, topic: str, as_json: bool, skipped: Skipped) -> None:

@@ -1,11 +1,8 @@
 """Reads a CSV file with a header row: one request per row.
 
-Columns: `uri` and `product_id`, or those that are named in their place, are needed; `request_id`, `version_id`,
-`sha256`, `question`, `deadline`, `max_tokens`, `temperature`, `top_p` and `seed` are optional; `attr.NAME` becomes the
-attribute NAME. Any other column is an error, unless it is ignored by name or the rest become attributes. Spaces around
-a cell don't count, an empty cell counts as not given, and a row of empty cells as none. UTF-8, with or without a byte
-order mark; any line ends; quotes after RFC 4180. Cells end at commas, semicolons or tabs, as the header shows, or as a
-first line `sep=;` says.
+Its columns are those of producers/sources/table.py. Spaces around a cell don't count, an empty cell counts as not
+given, and a row of empty cells as none. With or without a byte order mark; any line ends; quotes after RFC 4180. Cells
+end at commas, semicolons or tabs, as the header shows, or as a first line `sep=;` says.
 """
 
 from __future__ import annotations
@@ -13,32 +10,30 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from sightstream.producers.errors import SourceError
 from sightstream.producers.sources.columns import OUR_NAMES, Columns
 from sightstream.producers.sources.image_files import Skipped
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.lines import LineError, Lines
-from sightstream.producers.sources.requests import nested
+from sightstream.producers.sources.table import check_columns, row_fields
 
-ATTRIBUTE = "attr."
 DELIMITERS = ",;\t"
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
-OPTIONS = frozenset({"max_tokens", "temperature", "top_p", "seed"})
-COLUMNS = frozenset({"uri", "request_id", "version_id", "sha256", "question", "deadline"}) | OPTIONS
 
 
 class CsvFile:
     """Holds one row in memory at a time. A malformed row becomes an item with a problem."""
 
-    def __init__(self, path: Path, meaning: Columns = OUR_NAMES) -> None:
+    def __init__(self, path: Path, meaning: Columns = OUR_NAMES, encoding: str | None = None) -> None:
         self.location = path.resolve().as_uri()
         self.skipped = Skipped()
         self.size: int | None = path.stat().st_size
         self._path = path
-        self._meaning = meaning
+        self._meaning, self._encoding = meaning, encoding
 
     def items(self) -> Iterator[Item]:
         with self._path.open("rb") as file:
@@ -47,10 +42,10 @@ class CsvFile:
             while (item := self._next(rows, lines, columns)) is not None:
                 yield item
 
-    def _start(self, file: BinaryIO) -> tuple[Lines, list[str], str]:
+    def _start(self, file: BufferedReader) -> tuple[Lines, list[str], str]:
         """Read the header, and return the rest of the file, the columns, and what stands between cells."""
         try:
-            lines = Lines(file)
+            lines = Lines(file, self._encoding)
             first, delimiters = next(lines), DELIMITERS
             if stated := _SEPARATOR_LINE.fullmatch(first):
                 first, delimiters = next(lines), stated[1]
@@ -59,28 +54,9 @@ class CsvFile:
             raise SourceError(f"{self._path} has no header row that can be read {error}".strip()) from None
         delimiter = max(found, key=lambda each: len(found[each]))
         columns = [name.strip() for name in found[delimiter]]
-        self._check(columns)
+        check_columns(self._path, columns, self._meaning)
         lines.skip()
         return lines, columns, delimiter
-
-    def _check(self, columns: list[str]) -> None:
-        columns = [name for name in columns if name]  # spreadsheets leave empty ones
-        meaning = self._meaning
-        needed = (meaning.image, meaning.product)
-        known = (COLUMNS - {"uri"}) | {*needed, *meaning.ignored}
-        missing = [name for name in needed if name not in columns]
-        if missing:
-            hint = meaning.hint(columns, known)
-            raise SourceError(f"{self._path}: missing columns {missing}; there are {columns}{hint}")
-        unknown = [name for name in columns if name not in known and not name.startswith(ATTRIBUTE)]
-        if unknown and meaning.others == "refuse":
-            raise SourceError(
-                f"{self._path}: unknown columns {unknown}; known: {sorted(known)}. "
-                f"Name a column {ATTRIBUTE}NAME to pass it on as an attribute, pass on all with --attributes rest, or "
-                f"leave one out with --ignore-column NAME"
-            )
-        if len(set(columns)) < len(columns):
-            raise SourceError(f"{self._path}: a column occurs twice")
 
     def _next(self, rows: Iterator[list[str]], lines: Lines, columns: list[str]) -> Item | None:
         fields: dict[str, Any] = {}
@@ -108,11 +84,4 @@ class CsvFile:
         given = {name: cell.strip() for name, cell in zip(columns, row, strict=True) if cell.strip()}
         if "" in given:
             raise ValueError("a cell stands under a column without a name")
-        given = self._meaning.renamed(given)
-        fields: dict[str, Any] = {name: cell for name, cell in given.items() if name in COLUMNS - OPTIONS}
-        fields["options"] = {name: cell for name, cell in given.items() if name in OPTIONS}
-        ours = COLUMNS | {"product_id"}
-        attributes = {name: cell for name, cell in given.items() if name not in ours}
-        fields["attributes"] = {name.removeprefix(ATTRIBUTE): cell for name, cell in attributes.items()}
-        fields["product_id"] = given.get("product_id", "")
-        return nested(fields)
+        return row_fields(given, self._meaning)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sightstream.producers.errors import SourceError
 from sightstream.producers.sources.columns import OUR_NAMES, Columns, as_attribute
 from sightstream.producers.sources.image_files import Skipped
 from sightstream.producers.sources.item import Item
@@ -26,19 +25,16 @@ _OF_PLAIN_VALUES = {"options", "attributes", "image"}
 class JsonlFile:
     """Holds one line in memory at a time. A malformed line becomes an item with a problem."""
 
-    def __init__(self, path: Path, meaning: Columns = OUR_NAMES) -> None:
+    def __init__(self, path: Path, meaning: Columns = OUR_NAMES, encoding: str | None = None) -> None:
         self.location = path.resolve().as_uri()
         self.skipped = Skipped()
         self.size: int | None = path.stat().st_size
         self._path = path
-        self._meaning = meaning
+        self._meaning, self._encoding = meaning, encoding
 
     def items(self) -> Iterator[Item]:
         with self._path.open("rb") as file:
-            try:
-                lines = Lines(file)
-            except SourceError as error:
-                raise SourceError(f"{self._path}: {error}") from None
+            lines = Lines(file, self._encoding)
             while (item := self._next(lines)) is not None:
                 yield item
 

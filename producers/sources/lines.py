@@ -6,16 +6,19 @@ import io
 from collections import deque
 from collections.abc import Iterator
 from hashlib import sha256
+from io import BufferedReader
 from typing import BinaryIO
 
-from sightstream.producers.errors import SourceError
+from sightstream.producers.sources.text_encoding import UTF_8, as_utf8
 
 MAX_LINE_BYTES = 1024**2
 MAX_ROW_LINES = 100  # that quotes may hold together
 BOM = b"\xef\xbb\xbf"
-_OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _START_BYTES = 4096
-_NOT_UTF8 = "the line is not UTF-8: save the file as UTF-8 (in Excel: CSV UTF-8)"
+_NOT_UTF8 = (
+    "the line is not UTF-8: name the file's encoding, such as --encoding cp1252, or save it as UTF-8 "
+    "(in Excel: CSV UTF-8)"
+)
 
 
 class LineError(ValueError):
@@ -23,13 +26,16 @@ class LineError(ValueError):
 
 
 class Lines(Iterator[str]):
-    """Yields UTF-8 lines with their ends, without a byte order mark. Raising LineError does not end the iteration.
+    """Yields lines with their ends, without a byte order mark. Raising LineError does not end the iteration.
 
-    Lines that were read since the last call of `consumed` or `skip` form a row. Raises SourceError at once for UTF-16.
+    Lines that were read since the last call of `consumed` or `skip` form a row. They are in `encoding`; unset, in
+    UTF-16 where the first bytes show it, else in UTF-8.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = _with_line_feeds(file)
+    def __init__(self, file: BufferedReader, encoding: str | None = None) -> None:
+        recoded, found = as_utf8(file, encoding)
+        self._not_text = _NOT_UTF8 if found == UTF_8 else f"the line is not {found}"
+        self._file = _with_line_feeds(recoded)
         self._pending: deque[bytes] = deque()
         self._row: list[bytes] = []
         self._number = 0
@@ -53,7 +59,7 @@ class Lines(Iterator[str]):
         try:
             return line.removeprefix(BOM if self._number == 1 else b"").decode("utf-8")
         except UnicodeDecodeError:
-            raise LineError(_NOT_UTF8) from None
+            raise LineError(self._not_text) from None
 
     def consumed(self) -> tuple[str, bytes, int]:
         """Return location, digest and size of what was read since the last call."""
@@ -91,12 +97,9 @@ class Lines(Iterator[str]):
                 return
 
 
-def _with_line_feeds(file: BinaryIO) -> BinaryIO:
+def _with_line_feeds(file: BufferedReader) -> BinaryIO:
     """Return the file with line feeds, also where its lines end in carriage returns alone, as old Macs wrote them."""
-    start = file.read(_START_BYTES)
-    file.seek(0)
-    if start.startswith(_OTHER_BOMS) or b"\0\0" in (start[:4:2], start[1:4:2]):
-        raise SourceError("the file is UTF-16: save it as UTF-8 (in Excel: CSV UTF-8), or use iconv -f UTF-16 -t UTF-8")
+    start = file.peek(_START_BYTES)[:_START_BYTES]
     if b"\r" in start and b"\n" not in start:
         return io.BufferedReader(_LineFeeds(file))  # type: ignore[type-var]
     return file

@@ -278,3 +278,53 @@ def test_progress_comes_back_and_fits_an_offsets_metadata(delivered: int, failed
 def test_foreign_metadata_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Progress.from_metadata(text)
+
+
+def corrected(entries: list[Item], numbers: list[int]) -> list[Item]:
+    good = items(len(entries))
+    return [good[number] if number in numbers else entry for number, entry in enumerate(entries)]
+
+
+def on_topic(topic: FakeTopic, **dead: str) -> dict[str, str | None]:
+    return {record.request_id: None for record in topic.records} | dead
+
+
+def test_only_what_is_not_on_the_topic_is_published_and_the_next_run_goes_on_behind_it() -> None:
+    topic, entries = FakeTopic(), items(8, bad=[1, 5])
+    job(entries, topic)[0].run()
+    fixed = corrected(entries, [5])
+    run, listener = job(fixed, topic)
+    assert run.run_unpublished(lambda: on_topic(topic)) == 6
+    assert published(topic) == [*uris(entries), fixed[5].fields["image"]["uri"]]
+    assert listener.problems == ["line 1: broken"]
+    grown = [*fixed, *items(9)[8:]]
+    assert job(grown, topic)[0].run().position == 9
+    assert len(topic.records) == 8
+
+
+def test_an_entry_whose_request_died_is_named_and_not_published() -> None:
+    topic, entries = FakeTopic(), items(3)
+    job(entries, topic)[0].run()
+    died = topic.records[1].request_id
+    run, listener = job(entries, topic)
+    run.run_unpublished(lambda: on_topic(topic, **{died: "not_an_image"}))
+    assert len(topic.records) == 3
+    assert [problem.split(":")[0] for problem in listener.problems] == ["line 1"]
+    assert f"{died} became a dead letter (not_an_image)" in listener.problems[0]
+
+
+def test_one_that_was_killed_is_repeated_and_publishes_the_rest_once() -> None:
+    topic, entries = FakeTopic(), items(9, bad=[0, 3, 6])
+    job(entries, topic)[0].run()
+    fixed, commits = corrected(entries, [0, 3, 6]), 0
+
+    def die_at_the_second_commit(step: str) -> None:
+        nonlocal commits
+        commits += step == "before commit"
+        if commits == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        job(fixed, topic, die_at_the_second_commit)[0].run_unpublished(lambda: on_topic(topic))
+    job(fixed, topic)[0].run_unpublished(lambda: on_topic(topic))
+    assert sorted(published(topic)) == sorted(uris(fixed))

@@ -173,3 +173,16 @@ def test_a_missing_topic_ends_with_1_and_what_to_do(publish: Publish, tmp_path: 
     done = publish(write_csv(tmp_path / "a.csv", 1), "--topic", "not-there")
     assert done.returncode == 1
     assert "the topic not-there does not exist" in done.stderr
+
+
+def test_failed_only_publishes_what_was_corrected_and_nothing_else(
+    publish: Publish, runtime: LocalRuntime, topics: TopicSettings, tmp_path: Path
+) -> None:
+    source = write_csv(tmp_path / "a.csv", 3, tail=",s3://shop/x.jpg\n")
+    assert publish(source).returncode == 1
+    source.write_text(source.read_text().replace("\n,s3", "\np9,s3"))
+    again = publish(source, "--failed-only", "--json")
+    assert again.returncode == 0, again.stderr
+    assert counts(again) == {"delivered": 4, "failed": 0, "delivered_earlier": 3, "failed_earlier": 0}
+    found = requests_on(runtime.kafka_settings, topics.requests)
+    assert Counter(request.product_id for request in found) == {"p0": 1, "p1": 1, "p2": 1, "p9": 1}

@@ -80,7 +80,7 @@ def test_byte_order_mark_line_ends_quotes_and_unicode(tmp_path: Path, bom: bytes
         ("product_id\np1\n", r"missing columns \['uri'\]"),
         ("uri\ns3://b/k\n", r"missing columns \['product_id'\]"),
         ("product_id,uri,uri\np1,a,b\n", "a column occurs twice"),
-        (b"\xff\xfe\x00\n", "no header row"),
+        (b"\xff\xfe\x00", "no header row"),
         ('"product_id\n', "no header row"),
     ],
 )
@@ -214,15 +214,41 @@ def test_an_open_quote_before_a_line_too_long_costs_two_rows(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_is_named(tmp_path: Path, encoding: str) -> None:
-    with pytest.raises(SourceError, match="UTF-16: save it as UTF-8"):
-        read(tmp_path, "product_id,uri\np1,s3://b/1\n".encode(encoding))
+def test_utf_16_is_found(tmp_path: Path, encoding: str) -> None:
+    rows = "".join(f"p{n},s3://b/ü{n}\r\n" for n in range(5_000))
+    items = read(tmp_path, f"product_id,uri\r\n{rows}".encode(encoding))
+    assert [build(item).all_images[0].uri for item in items] == [f"s3://b/ü{n}" for n in range(5_000)]
+
+
+WINDOWS = "product_id,uri,question\np1,s3://b/1,für\np2,s3://b/2,x\n".encode("cp1252")
 
 
 def test_a_row_of_windows_says_what_to_do(tmp_path: Path) -> None:
-    bad, good = read(tmp_path, "product_id,uri,question\np1,s3://b/1,für\np2,s3://b/2,x\n".encode("cp1252"))
-    assert "save the file as UTF-8" in (bad.problem or "")
+    bad, good = read(tmp_path, WINDOWS)
+    assert "name the file's encoding, such as --encoding cp1252" in (bad.problem or "")
     assert build(good).product_id == "p2"
+
+
+def test_an_encoding_that_is_named_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(WINDOWS)
+    assert [build(item).question for item in CsvFile(path, encoding="cp1252").items()] == ["für", "x"]
+
+
+def test_what_is_not_of_the_encoding_costs_its_row_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(WINDOWS.replace(b"\xfc", b"\x81"))  # no letter of cp1252
+    bad, good = CsvFile(path, encoding="cp1252").items()
+    assert bad.problem == "the line is not cp1252"
+    assert build(good).product_id == "p2"
+    path.write_bytes("product_id,uri\np1,s3://b/\ud800\np2,s3://b/2\n".encode("utf-16", "surrogatepass"))
+    bad, good = CsvFile(path).items()
+    assert (bad.problem, good.problem) == ("the line is not utf-16", None)
+
+
+def test_a_file_that_ends_inside_a_letter_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="the file is not utf-16"):
+        read(tmp_path, "product_id,uri\np1,s3://b/1\n".encode("utf-16")[:-1])
 
 
 def test_raw_changes_with_anything_that_was_read(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def test_the_kind_follows_from_what_was_typed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("a.txt", "is not a folder, .csv"), ("a.csv", "no file"), ("http://x", "is not a")]
+    ("text", "says"),
+    [("a.txt", "is not a folder, .csv"), ("a.csv", "no file"), ("a.parquet", "no file"), ("http://x", "is not a")],
 )
 def test_anything_else_is_refused(text: str, says: str) -> None:
     with pytest.raises(SourceError, match=says):
@@ -45,3 +46,10 @@ def test_the_location_is_the_same_however_the_path_is_written(tmp_path: Path, mo
         == opened(f"../{tmp_path.name}/./a.csv").location
         == opened(str(tmp_path / "a.csv")).location
     )
+
+
+@pytest.mark.parametrize("name", ["cp9999", "base64", "?"])
+def test_an_encoding_that_nobody_knows_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(SourceError, match="is no encoding; write utf-8, utf-16, cp1252"):
+        open_source(str(tmp_path / "a.csv"), meaning=Columns(), product_from="parent", s3=S3Settings, encoding=name)
