@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import tomllib
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -16,11 +15,9 @@ from pydantic_settings import BaseSettings
 from pydantic_settings import SettingsError as UnreadableValue
 
 from sightstream.infra.errors import CommandError
+from sightstream.schemas.connections.settings_file import CONFIG_VARIABLE, PREFIX, read_toml
 
 log = logging.getLogger(__name__)
-
-CONFIG_VARIABLE = "SIGHTSTREAM_CONFIG"
-PREFIX = "SIGHTSTREAM_"
 
 # TOML section -> the class that owns it. Named as text, so that reading one loads only its own package.
 SECTIONS = {
@@ -126,7 +123,7 @@ def _parse(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except OSError as error:
         raise SettingsError(f"cannot read the settings file {path}: {error.strerror}") from None
     except ValueError as error:

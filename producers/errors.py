@@ -4,6 +4,7 @@ PublishError
 ├── RequestTooLarge, RequestRefused,
 │   BufferFull, PublisherClosed                       nothing was sent
 ├── NotDelivered, DeliveryError                       sent, and never confirmed
+├── BrokerUnreachable                                 no broker answers, or it refuses us
 ├── TopicMismatch                                     the topic does not fit the settings
 ├── SourceError                                       a bulk source can't be read
 │   └── SourceChanged
@@ -41,6 +42,10 @@ class BufferFull(PublishError):
 
 class PublisherClosed(PublishError):
     """The publisher is closed or was never opened; nothing was sent."""
+
+
+class BrokerUnreachable(PublishError):
+    """No broker answered in time, or it refused our credentials. Nothing was sent."""
 
 
 class TopicMismatch(PublishError):

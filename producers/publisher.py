@@ -26,6 +26,7 @@ from sightstream.producers.settings import PublisherSettings
 from sightstream.producers.topic_check import check_topic
 from sightstream.producers.trace_headers import current_trace_headers
 from sightstream.schemas.connections.kafka import KafkaSettings
+from sightstream.schemas.connections.settings_file import configured
 from sightstream.schemas.wire.dead_letter import Reason
 from sightstream.schemas.wire.request import ImageRequest
 from sightstream.schemas.wire.request_limits import encode_publishable
@@ -58,10 +59,10 @@ class ImagePublisher:
         with ImagePublisher() as publisher:
             publisher.publish(request)
 
-    The `with` statement connects: it blocks up to `connect_timeout_s` of the settings, and raises TopicMismatch unless
-    the topic exists with the configured number of partitions. Its end waits for the delivery report of every record, as
-    close() does, and raises DeliveryError when one was not delivered. If the body already raised, that error is
-    kept and carries the undelivered records in its `__notes__`.
+    The `with` statement connects: it blocks up to `connect_timeout_s` of the settings, and raises BrokerUnreachable
+    when no broker answers, TopicMismatch unless the topic exists with the configured number of partitions. Its end
+    waits for the delivery report of every record, as close() does, and raises DeliveryError when one was not delivered.
+    If the body already raised, that error is kept and carries the undelivered records in its `__notes__`.
 
     Thread safe: one publisher serves all threads of a process. It can't be opened again once it is closed.
 
@@ -72,10 +73,12 @@ class ImagePublisher:
         create_producer: Creates the confluent-kafka producer; another one serves tests.
         check: Compares the topic with `topics`; another one serves tests.
 
-    Settings that are not given are read from SIGHTSTREAM_ environment variables; a settings file is not read.
+    Settings that are not given are read from SIGHTSTREAM_ environment variables and from the TOML file that
+    SIGHTSTREAM_CONFIG names.
 
     Raises:
-        pydantic.ValidationError: a setting in the environment is invalid.
+        OSError: the settings file can't be read.
+        ValueError: it is no TOML, or a setting is wrong or unknown (pydantic.ValidationError).
     """
 
     def __init__(
@@ -87,9 +90,9 @@ class ImagePublisher:
         create_producer: Callable[[ClientConfig], RecordProducer] = create_producer,
         check: Callable[[KafkaSettings, TopicSettings, float], None] = check_topic,
     ) -> None:
-        self._kafka = kafka or KafkaSettings()
-        self._topics = topics or TopicSettings()
-        self._settings = settings or PublisherSettings()
+        self._kafka = kafka or configured(KafkaSettings)
+        self._topics = topics or configured(TopicSettings)
+        self._settings = settings or configured(PublisherSettings)
         self._create_producer = create_producer
         self._check = check
         self._buffer = Buffer(self._settings.buffer_records, self._settings.buffer_bytes)

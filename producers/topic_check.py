@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from sightstream.producers.errors import TopicMismatch
+from sightstream.producers.errors import BrokerUnreachable, TopicMismatch
 from sightstream.producers.kafka_clients import ClientConfig
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.topics import TopicSettings
@@ -13,7 +13,10 @@ POLL_S = 0.1
 
 
 def check_topic(kafka: KafkaSettings, topics: TopicSettings, timeout_s: float) -> None:
-    """Raise TopicMismatch unless the request topic exists with the configured number of partitions."""
+    """Raise TopicMismatch unless the request topic exists with the configured number of partitions.
+
+    Blocks `timeout_s` at most. Raises BrokerUnreachable when no broker tells by then.
+    """
     found = partition_count(kafka, topics.requests, timeout_s)
     if found == 0:
         raise TopicMismatch(
@@ -30,7 +33,7 @@ def check_topic(kafka: KafkaSettings, topics: TopicSettings, timeout_s: float) -
 def partition_count(kafka: KafkaSettings, topic: str, timeout_s: float) -> int:
     """Return the number of partitions, 0 when there is no such topic. Asking never creates it.
 
-    Blocks `timeout_s` at most. Raises TopicMismatch when no broker answers by then, or at once when one refuses us.
+    Blocks `timeout_s` at most. Raises BrokerUnreachable when no broker answers by then, or at once when one refuses us.
     """
     from confluent_kafka import KafkaError, KafkaException, TopicCollection
     from confluent_kafka.admin import AdminClient
@@ -52,4 +55,4 @@ def partition_count(kafka: KafkaSettings, topic: str, timeout_s: float) -> int:
     except TimeoutError:
         pass  # refused, and `errors` says why
     specific = [error for error in errors if error.code() != KafkaError._ALL_BROKERS_DOWN] or errors
-    raise TopicMismatch(f"cannot describe {topic} on {kafka.bootstrap_servers}: {specific[0].str()}")
+    raise BrokerUnreachable(f"cannot describe {topic} on {kafka.bootstrap_servers}: {specific[0].str()}")

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sightstream.producers.errors import UploadRefused
 from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.connections.settings_file import configured
 from sightstream.schemas.image_formats import IMAGE_FORMATS
 
 ENDINGS = {media_type: each.endings[0] for each in IMAGE_FORMATS for media_type in each.media_types}
@@ -105,7 +106,7 @@ class Uploads:
         if not s3.bucket:
             raise UploadRefused("set the bucket for uploads: SIGHTSTREAM_S3_BUCKET")
         self._bucket = s3.bucket
-        self._settings = settings or UploadSettings()
+        self._settings = settings or configured(UploadSettings)
         self._client = client or _boto3_client(s3)
         self._now = now
 

@@ -56,7 +56,8 @@ def check() -> None:
 
     Exit code 0 when all is fine, 2 when something is wrong.
     """
-    from sightstream.infra.settings import CONFIG_VARIABLE, SECTIONS, check_all
+    from sightstream.infra.settings import SECTIONS, check_all
+    from sightstream.schemas.connections.settings_file import CONFIG_VARIABLE
 
     check_all()
     print(f"the settings of all {len(SECTIONS)} sections are valid; file: {os.environ.get(CONFIG_VARIABLE, 'none')}")

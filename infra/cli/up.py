@@ -61,7 +61,8 @@ def _watch(runtime: LocalRuntime) -> None:
 def _topics(folder: Path, partitions: int | None) -> TopicSettings:
     import os
 
-    from sightstream.infra.settings import CONFIG_VARIABLE, load
+    from sightstream.infra.settings import load
+    from sightstream.schemas.connections.settings_file import CONFIG_VARIABLE
     from sightstream.schemas.wire.topics import TopicSettings
 
     # SIGHTSTREAM_CONFIG may still name the file that an earlier `up` wrote. This run rewrites it, so do not read it.

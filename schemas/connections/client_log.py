@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable
 
-REPEAT_AFTER_S = 30.0
+REPEAT_AFTER_S = 60.0
 MAX_REMEMBERED = 256
 # What differs between two lines about the same trouble: client numbers and durations.
 _VARYING = re.compile(r"#\w+-\d+|\d+ms")

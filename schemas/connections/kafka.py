@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, PARTITIONER
@@ -17,7 +17,10 @@ BATCH_BYTES = 64 * 1024
 class KafkaSettings(BaseSettings):
     """The broker's address, and how clients authenticate: plain, TLS, mutual TLS, SASL over TLS."""
 
-    model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_KAFKA_", frozen=True, extra="forbid")
+    # An error about several fields would show them all, the password included.
+    model_config = SettingsConfigDict(
+        env_prefix="SIGHTSTREAM_KAFKA_", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     bootstrap_servers: str = Field(
         default="127.0.0.1:9092",
@@ -59,6 +62,15 @@ class KafkaSettings(BaseSettings):
         default=None,
         description="Password of the private key file, unset by default; set it where that file is encrypted.",
     )
+
+    @model_validator(mode="after")
+    def _check_password(self) -> Self:
+        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
+            raise ValueError(
+                f"security_protocol {self.security_protocol} needs sasl_username and sasl_password: set "
+                "SIGHTSTREAM_KAFKA_SASL_USERNAME and SIGHTSTREAM_KAFKA_SASL_PASSWORD"
+            )
+        return self
 
     def client_config(self) -> dict[str, str | int | float | bool]:
         """Return what consumers, producers and admin clients share. It holds secrets: never log it."""

@@ -10,7 +10,7 @@ import pytest
 from aiokafka.partitioner import murmur2
 
 from sightstream.infra.runtime.local import LocalRuntime
-from sightstream.producers.errors import DeliveryError, TopicMismatch
+from sightstream.producers.errors import BrokerUnreachable, DeliveryError, TopicMismatch
 from sightstream.producers.publisher import ImagePublisher
 from sightstream.producers.settings import PublisherSettings
 from sightstream.schemas.connections.kafka import KafkaSettings
@@ -91,5 +91,5 @@ def test_another_number_of_partitions_stops_the_start(runtime: LocalRuntime, top
 
 def test_a_broker_that_is_not_there_is_named_in_time() -> None:
     kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1")
-    with pytest.raises(TopicMismatch, match=r"127\.0\.0\.1:1"):
+    with pytest.raises(BrokerUnreachable, match=r"127\.0\.0\.1:1"):
         ImagePublisher(kafka, TopicSettings(), PublisherSettings(connect_timeout_s=1)).__enter__()

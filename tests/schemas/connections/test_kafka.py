@@ -72,6 +72,15 @@ def test_an_unknown_protocol_is_refused_without_repeating_secrets(monkeypatch: p
     assert PASSWORD not in str(caught.value)
 
 
+@pytest.mark.parametrize("given", [{"sasl_username": "shop"}, {"sasl_password": SecretStr(PASSWORD)}, {}])
+def test_a_password_that_is_missing_is_one_sentence(given: dict[str, object]) -> None:
+    with pytest.raises(
+        ValidationError, match="set SIGHTSTREAM_KAFKA_SASL_USERNAME and SIGHTSTREAM_KAFKA_SASL"
+    ) as caught:
+        KafkaSettings.model_validate({"security_protocol": "SASL_SSL", **given})
+    assert PASSWORD not in str(caught.value)
+
+
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"])
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_librdkafka_accepts_our_configuration(protocol: str, mechanism: str, tmp_path: Path) -> None:

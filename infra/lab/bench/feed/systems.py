@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightstream.infra.lab.bench.feed.job import Job
-from sightstream.infra.settings import CONFIG_VARIABLE
+from sightstream.schemas.connections.settings_file import CONFIG_VARIABLE
 
 BASELINES = Path(__file__).parent / "baselines"
 

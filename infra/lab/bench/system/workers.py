@@ -15,7 +15,8 @@ from sightstream.infra.lab.bench.system.samples import WatchedWorker, read_metri
 from sightstream.infra.lab.bench.system.workload import Workload
 from sightstream.infra.runtime.ports import free_ports
 from sightstream.infra.runtime.service import Program, Service
-from sightstream.infra.settings import CONFIG_VARIABLE, variable
+from sightstream.infra.settings import variable
+from sightstream.schemas.connections.settings_file import CONFIG_VARIABLE
 
 MODULE = "sightstream.infra.lab.bench.system.worker_process"
 ALONE_MODULE = "sightstream.infra.lab.bench.system.engine_alone"

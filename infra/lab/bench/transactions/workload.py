@@ -16,9 +16,9 @@ from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.bench.transactions.options import MODULES, TransactionsOptions
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.infra.runtime.service import Program, Service
-from sightstream.infra.settings import CONFIG_VARIABLE
 from sightstream.producers.publisher import ImagePublisher
 from sightstream.schemas.connections.client_log import client_logger
+from sightstream.schemas.connections.settings_file import CONFIG_VARIABLE
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.topics import TopicSettings
 
