@@ -32,6 +32,7 @@ _ABSENT = {fields: set(fields) for fields in ABSENT_FIELDS}
 _REQUESTS: dict[int, type[ImageRequest]] = {1: ImageRequest, 2: ImageRequest}
 _RESULTS: dict[int, type[AnyResult]] = {1: ImageResult, 2: ImageResultV2}
 _SPACES = " \t\n\r"
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class WireError(ValueError):
@@ -104,6 +105,8 @@ def _check_depth(value: bytes, max_depth: int) -> None:
 def _parse(value: bytes) -> object:
     try:
         text = value.decode("utf-8").strip(_SPACES)
+        if text.startswith(_BYTE_ORDER_MARK):
+            raise ValueError("it begins with a byte order mark; write UTF-8 without one")
         parsed, end = _strict().raw_decode(text)
         if end < len(text):
             raise ValueError("more follows behind its end")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from sightstream.schemas.wire.options import AnalysisOptions
@@ -43,6 +43,14 @@ class ImageRef(WireModel):
     sha256: Sha256 | None = Field(
         default=None, description="Expected digest of the bytes; other bytes end the request as checksum_mismatch."
     )
+
+    @field_validator("uri")
+    @classmethod
+    def _check_scheme(cls, uri: str, info: ValidationInfo) -> str:
+        """Refuse an address without a scheme where one is made; one that is read from the wire is for the fetcher."""
+        if info.mode == "python" and "://" not in uri:
+            raise _problem("write s3://bucket/key, https://host/path or file:///path")
+        return uri
 
 
 class TaskRef(WireModel):

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from sightstream.schemas.wire.codec import (
     MAX_DEPTH,
@@ -17,6 +18,7 @@ from sightstream.schemas.wire.codec import (
     decode_result,
 )
 from sightstream.schemas.wire.dead_letter import Reason
+from sightstream.schemas.wire.request import ImageRef
 
 CANARY = "c4n4ry-secret"
 VALID: dict[str, Any] = {
@@ -191,3 +193,14 @@ def test_a_senders_long_names_are_clipped() -> None:
 
 def test_a_refusal_names_the_field() -> None:
     assert "options.max_tokens" in str(refused(request_bytes(options={"max_tokens": 0})))
+
+
+def test_a_byte_order_mark_is_named() -> None:
+    with pytest.raises(WireError, match="begins with a byte order mark; write UTF-8 without one"):
+        decode_request(b"\xef\xbb\xbf" + request_bytes())
+
+
+def test_an_address_without_a_scheme_is_refused_when_it_is_made_and_read_from_the_wire() -> None:
+    with pytest.raises(ValidationError, match="write s3://bucket/key, https://host/path or file:///path"):
+        ImageRef(uri="foo")
+    assert ImageRef.model_validate_json('{"uri": "foo"}').uri == "foo"  # the fetcher says what is wrong with it
