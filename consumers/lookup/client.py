@@ -37,6 +37,12 @@ def find_address(settings: LookupSettings) -> str:
 
 def ask(address: str, product_id: str) -> NewestResult | None:
     """Return the product's newest result, None when none is known. Raises LookupUnavailable."""
+    found = ask_why(address, product_id)
+    return found if isinstance(found, NewestResult) else None
+
+
+def ask_why(address: str, product_id: str) -> NewestResult | str:
+    """Return the product's newest result, or a sentence why there is none. Raises LookupUnavailable."""
     server = urlsplit(address)
     connection = http.client.HTTPConnection(server.hostname or "", server.port, timeout=_TIMEOUT_S)
     try:
@@ -50,7 +56,7 @@ def ask(address: str, product_id: str) -> NewestResult | None:
     finally:
         connection.close()
     if response.status == http.client.NOT_FOUND:
-        return None
+        return str(body.get("detail", "no result of this product is known"))
     if response.status != http.client.OK:
         raise LookupUnavailable(f"{address}: {body.get('detail', response.status)}; try again soon")
     return NewestResult(body)

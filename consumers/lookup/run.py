@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +18,7 @@ from sightstream.consumers.kafka.broker import Broker
 from sightstream.consumers.kafka.tail import open_tail_consumer
 from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.lookup.catch_up import CatchUp
+from sightstream.consumers.lookup.dead_letters import DeadLetters, follow
 from sightstream.consumers.lookup.errors import TableFailure
 from sightstream.consumers.lookup.folder import announce_address, forget_other_changelog, lock_folder
 from sightstream.consumers.lookup.freshness import Freshness
@@ -174,7 +176,15 @@ async def run_lookup(
         broker = Broker(admin, _ADMIN_TIMEOUT_S)
         catch_up = CatchUp(broker, open_tail_consumer(kafka), settings.group_id, topics.results)
         lookup = Lookup(table, catch_up, settings)
-        async with serve_pages(Pages(lookup, settings.allowed_hosts), settings.port) as address:
+        letters = DeadLetters()
+        reader = threading.Thread(
+            target=follow,
+            args=(letters, broker, open_tail_consumer(kafka), topics.dead_letters, stop.is_set),
+            name="dead-letters",
+            daemon=True,
+        )
+        reader.start()
+        async with serve_pages(Pages(lookup, settings.allowed_hosts, letters), settings.port) as address:
             with announce_address(settings.data_dir, address):
                 on_listening(address)
                 starting = asyncio.create_task(_start(table))

@@ -1,6 +1,7 @@
 """Answers lookups over HTTP, on loopback.
 
-GET /products/{product_id}   200 with the newest result; 404 no result is known; 503 try again, the table is not ready
+GET /products/{product_id}   200 with the newest result; 404 no result is known, with the newest dead letter where there
+                             is one; 503 try again, the table is not ready
 GET /healthz                 200 ready, 503 not ready
 GET /metrics                 for Prometheus
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Protocol
 
 from aiohttp import web
@@ -20,6 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from sightstream.consumers import metrics
 from sightstream.consumers.http_security import secure_pages
+from sightstream.consumers.lookup.dead_letters import DeadLetters
 from sightstream.consumers.lookup.errors import LookupFailure
 from sightstream.consumers.metrics_server import LOOPBACK
 from sightstream.schemas.wire.topics import record_key
@@ -35,8 +38,13 @@ class ResultTable(Protocol):
 class Pages:
     """The HTTP handlers. `allowed_hosts` are names that requests may use beside those of this machine."""
 
-    def __init__(self, table: ResultTable, allowed_hosts: Collection[str] = ()) -> None:
-        self._table = table
+    def __init__(
+        self,
+        table: ResultTable,
+        allowed_hosts: Collection[str] = (),
+        dead_letters: DeadLetters | None = None,
+    ) -> None:
+        self._table, self._dead_letters = table, dead_letters or DeadLetters()
         self._allowed_hosts = allowed_hosts
 
     def application(self) -> web.Application:
@@ -62,8 +70,15 @@ class Pages:
             return _not_ready(why)
         entry = self._table.get(key)
         if entry is None:
-            return _error(404, "unknown_product", "no result of this product is known")
+            return self._without_result(key)
         return web.Response(body=entry, content_type="application/json")
+
+    def _without_result(self, key: bytes) -> web.Response:
+        letter = self._dead_letters.get(key)
+        if letter is None:
+            return _error(404, "unknown_product", "no result of this product is known")
+        why = f"no result of this product is known: its request became a dead letter ({letter.reason})"
+        return web.json_response({"error": "dead_letter", "detail": why, "dead_letter": asdict(letter)}, status=404)
 
     async def health(self, request: web.Request) -> web.Response:
         why = self._table.why_not_ready()

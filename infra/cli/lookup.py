@@ -35,16 +35,16 @@ def lookup(
 
 
 def _ask(settings: LookupSettings, product: str, as_json: bool) -> None:
-    from sightstream.consumers.lookup.client import LookupUnavailable, ask, find_address
+    from sightstream.consumers.lookup.client import LookupUnavailable, NewestResult, ask_why, find_address
     from sightstream.schemas.wire.dead_letter import printable
 
     try:
-        found = ask(find_address(settings), product)
+        found = ask_why(find_address(settings), product)
     except LookupUnavailable as error:
         typer.echo(f"sightstream: {error}", err=True)
         raise typer.Exit(NOT_ANSWERING) from None
-    if found is None:
-        typer.echo(f"no result of {printable(product)} is known", err=True)
+    if not isinstance(found, NewestResult):
+        typer.echo(printable(f"{product}: {found}"), err=True)
         raise typer.Exit(UNKNOWN_PRODUCT)
     print(json.dumps(found.document) if as_json else as_text(found.document))
 

@@ -38,11 +38,12 @@ class Table:
         return self._entries.get(key)
 
 
-def with_pages(table: Table, do: Callable[[str], T], allowed_hosts: tuple[str, ...] = ()) -> T:
+def with_pages(table: Table | Pages, do: Callable[[str], T], allowed_hosts: tuple[str, ...] = ()) -> T:
     """`do` in a thread, given the address."""
+    pages = table if isinstance(table, Pages) else Pages(table, allowed_hosts)
 
     async def run() -> T:
-        async with serve_pages(Pages(table, allowed_hosts), 0) as address:
+        async with serve_pages(pages, 0) as address:
             return await asyncio.to_thread(do, address)
 
     return asyncio.run(run())
