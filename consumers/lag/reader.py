@@ -58,7 +58,8 @@ class LagReader:
     """Reads lag with a few requests for each group, and fetches as far as the settings' budget goes.
 
     `groups` names the topics of each group; a group without any is read on the topics that it has committed on, and a
-    name with `*` or `?` stands for all groups that it matches at the time. Not thread safe; close it at the end.
+    name with `*` or `?` stands for all groups that it matches at the time. `workers` is the group whose members have
+    GPUs. Not thread safe; close it at the end.
     `clock` never goes back; `wall_clock` is seconds since 1970, as in the records' timestamps.
     """
 
@@ -69,8 +70,9 @@ class LagReader:
         groups: GroupTopics,
         settings: LagSettings,
         clocks: tuple[Callable[[], float], Callable[[], float]] = (time.monotonic, time.time),
+        workers: str | None = None,
     ) -> None:
-        self._broker = broker
+        self._broker, self._workers = broker, workers
         self._consumer = consumer
         self._groups = groups
         self._settings = settings
@@ -191,7 +193,7 @@ class LagReader:
 
     def _gpu_seconds(self, lag: GroupLag, progress: Progress) -> float | None:
         """Return the GPU time of the lag: each member of the workers' group has one GPU."""
-        if lag.group != self._settings.worker_group_id:
+        if lag.group != self._workers:
             return None
         of_one = self._settings.gpu_s_per_image or progress.member_s_per_record
         if lag.records and of_one is None:
@@ -203,18 +205,19 @@ def _is_pattern(name: str) -> bool:
     return "*" in name or "?" in name
 
 
-def pipeline_groups(settings: LagSettings, topics: TopicSettings) -> dict[str, tuple[str, ...]]:
-    """Return the three groups of the pipeline with their topics, and the others that the settings name."""
-    others: dict[str, tuple[str, ...]] = dict.fromkeys(settings.group_ids, ())
-    return others | {
-        settings.worker_group_id: (topics.requests,),
-        settings.store_group_id: (topics.results, topics.dead_letters),
-        settings.lookup_group_id: (topics.results,),
+def pipeline_groups(workers: str, store: str, lookup: str, topics: TopicSettings) -> dict[str, tuple[str, ...]]:
+    """Return the three groups of the pipeline, which have these ids, with their topics."""
+    return {
+        workers: (topics.requests,),
+        store: (topics.results, topics.dead_letters),
+        lookup: (topics.results,),
     }
 
 
-def open_lag_reader(kafka: KafkaSettings, settings: LagSettings, groups: GroupTopics) -> LagReader:
+def open_lag_reader(
+    kafka: KafkaSettings, settings: LagSettings, groups: GroupTopics, workers: str | None = None
+) -> LagReader:
     """Return a reader that connects at its first reading."""
     admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
     broker = Broker(admin, settings.read_timeout_s)
-    return LagReader(broker, open_tail_consumer(kafka), groups, settings)
+    return LagReader(broker, open_tail_consumer(kafka), groups, settings, workers=workers)

@@ -11,29 +11,11 @@ class LagSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_LAG_", frozen=True, extra="forbid")
 
-    worker_group_id: str = Field(
-        default="sightstream-workers",
-        min_length=1,
-        max_length=249,
-        description="Consumer group of the workers; set it to the group_id of [worker] when you change that one.",
-    )
-    store_group_id: str = Field(
-        default="sightstream-store",
-        min_length=1,
-        max_length=249,
-        description="Consumer group of the store; set it to the group_id of [store] when you change that one.",
-    )
-    lookup_group_id: str = Field(
-        default="sightstream-lookup",
-        min_length=1,
-        max_length=249,
-        description="Consumer group of the lookup; set it to the group_id of [lookup] when you change that one.",
-    )
     group_ids: tuple[str, ...] = Field(
         default=(),
-        description="Consumer groups that are watched beside the three above, on every topic that they have committed "
-        'offsets for; none by default. A name with * or ? stands for all groups that it matches, so ["*"] watches the '
-        "whole cluster.",
+        description="Consumer groups that are watched beside those of [worker], [store] and [lookup], on every topic "
+        "that they have committed offsets for; none by default. A name with * or ? stands for all groups that it "
+        'matches, so ["*"] watches the whole cluster.",
     )
     interval_s: float = Field(
         default=10,

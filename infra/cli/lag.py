@@ -28,12 +28,13 @@ def lag(
     group: Annotated[
         list[str] | None, typer.Option("--group", help="Only this group, or groups such as 'shop-*'; may be repeated.")
     ] = None,
+    partitions: Annotated[bool, typer.Option("--partitions", help="Show a line for each partition, too.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Read repeatedly until stopped.")] = False,
     interval: Annotated[float, typer.Option(min=0.5, help="Seconds between two readings with --watch.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per reading.")] = False,
     serve: Annotated[bool, typer.Option("--serve", help="Serve /metrics for Prometheus until stopped.")] = False,
 ) -> None:
-    """Show lag in records and in seconds, who owns which partition, and when the queue will be empty.
+    """Show lag in records and in seconds, when the queue will be empty, and with --partitions who owns which.
 
     Lag is counted against the last stable offset: a drained topic reads 0. A number with ~ is an estimate: more is
     left than one reading may count.
@@ -41,29 +42,42 @@ def lag(
     from confluent_kafka import KafkaException
 
     from sightstream.consumers.kafka.types import KafkaReadError
-    from sightstream.consumers.lag.reader import open_lag_reader, pipeline_groups
+    from sightstream.consumers.lag.reader import open_lag_reader
     from sightstream.consumers.lag.settings import LagSettings
+    from sightstream.consumers.worker.settings import WorkerSettings
     from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.settings import load
     from sightstream.schemas.connections.kafka import KafkaSettings
-    from sightstream.schemas.wire.topics import TopicSettings
 
     log_to_stderr(logging.INFO if serve else logging.CRITICAL)  # a table is no place for log lines
     settings = load(LagSettings)
-    groups = pipeline_groups(settings, load(TopicSettings))
-    wanted = {name: groups.get(name, ()) for name in group} if group else groups
+    groups = _pipeline_groups()
+    wanted = {name: groups.get(name, ()) for name in group} if group else dict.fromkeys(settings.group_ids, ()) | groups
     try:
-        with open_lag_reader(load(KafkaSettings), settings, wanted) as reader:
+        with open_lag_reader(load(KafkaSettings), settings, wanted, load(WorkerSettings).group_id) as reader:
             if serve:
                 with _until_stopped():
                     _serve(reader, settings)
             elif watch:
                 with _until_stopped():
-                    _watch(reader, interval, as_json)
+                    _watch(reader, interval, partitions, as_json)
             else:
-                _print(reader.read(), as_json)
+                _print(reader.read(), partitions, as_json)
     except (KafkaReadError, KafkaException) as error:
         raise CommandError(str(error)) from error
+
+
+def _pipeline_groups() -> dict[str, tuple[str, ...]]:
+    """Return the groups as their own commands name them, with their topics."""
+    from sightstream.consumers.lag.reader import pipeline_groups
+    from sightstream.consumers.lookup.settings import LookupSettings
+    from sightstream.consumers.store.settings import StoreSettings
+    from sightstream.consumers.worker.settings import WorkerSettings
+    from sightstream.infra.settings import load
+    from sightstream.schemas.wire.topics import TopicSettings
+
+    worker, store, lookup = load(WorkerSettings), load(StoreSettings), load(LookupSettings)
+    return pipeline_groups(worker.group_id, store.group_id, lookup.group_id, load(TopicSettings))
 
 
 @contextmanager
@@ -92,26 +106,26 @@ def _serve(reader: LagReader, settings: LagSettings) -> None:
         REGISTRY.unregister(collector)
 
 
-def _watch(reader: LagReader, interval: float, as_json: bool) -> None:
+def _watch(reader: LagReader, interval: float, partitions: bool, as_json: bool) -> None:
     from rich.live import Live
 
     pause = threading.Event()
     if as_json:
         while True:
-            _print(reader.read(), as_json)
+            _print(reader.read(), partitions, as_json)
             pause.wait(interval)
-    with Live(as_table(reader.read()), auto_refresh=False) as live:
+    with Live(as_table(reader.read(), partitions), auto_refresh=False) as live:
         while not pause.wait(interval):
-            live.update(as_table(reader.read()), refresh=True)
+            live.update(as_table(reader.read(), partitions), refresh=True)
 
 
-def _print(groups: Sequence[GroupLag], as_json: bool) -> None:
+def _print(groups: Sequence[GroupLag], partitions: bool, as_json: bool) -> None:
     if as_json:
         print(json.dumps(as_document(groups)), flush=True)
         return
     from rich.console import Console
 
-    Console().print(as_table(groups))
+    Console().print(as_table(groups, partitions))
 
 
 def as_document(groups: Sequence[GroupLag]) -> dict[str, object]:
@@ -137,8 +151,8 @@ def as_document(groups: Sequence[GroupLag]) -> dict[str, object]:
     }
 
 
-def as_table(groups: Sequence[GroupLag]) -> RenderableType:
-    """Return a table with a line for each group and, below it, one for each of its partitions."""
+def as_table(groups: Sequence[GroupLag], partitions: bool = False) -> RenderableType:
+    """Return a table with a line for each group and, if asked, one below it for each of its partitions."""
     from rich.table import Table
     from rich.text import Text
 
@@ -148,8 +162,10 @@ def as_table(groups: Sequence[GroupLag]) -> RenderableType:
     for group in groups:
         records = _records(group.records, estimated=group.estimated)
         heading = (group.group, "", records, _seconds(group.seconds), _group_facts(group))
-        table.add_row(*map(Text, map(printable, heading)), _seconds(group.queue_empty_seconds), style="bold")
-        for part in group.partitions:
+        removed = str(sum(part.removed_before_read for part in group.partitions) or "")
+        ends = (_seconds(group.queue_empty_seconds), removed)
+        table.add_row(*map(Text, map(printable, (*heading, *ends))), style="bold")
+        for part in group.partitions if partitions else ():
             owner = f"{part.owner.client_id} {part.owner.host}" if part.owner else "nobody"
             records = _records(part.records, estimated=part.estimated)
             cells = ("  " + part.topic, str(part.partition), records, _seconds(part.seconds), owner)

@@ -219,19 +219,24 @@ def test_a_missing_topic_of_the_pipeline_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "seconds"),
+    ("workers", "settings", "seconds"),
     [
-        ({"worker_group_id": "g"}, [None, pytest.approx(90 / 5 * 2, rel=0.05)]),
-        ({"worker_group_id": "g", "gpu_s_per_image": 0.5}, [50, 45]),
-        ({}, [None, None]),
+        ("g", {}, [None, pytest.approx(90 / 5 * 2, rel=0.05)]),
+        ("g", {"gpu_s_per_image": 0.5}, [50, 45]),
+        ("others", {}, [None, None]),
     ],
 )
-def test_gpu_seconds_of_the_workers_lag(settings: dict[str, object], seconds: list[object]) -> None:
+def test_gpu_seconds_of_the_workers_lag(workers: str, settings: dict[str, object], seconds: list[object]) -> None:
     logs, clock = {P0: log(*range(100))}, Clock()
-    workers = tuple(Member(f"m-{n}", "worker", "127.0.0.1") for n in range(2))
-    broker = FakeBroker(logs, {"g": {P0: CommittedOffset(0, None)}}, membership_of={"g": Membership(workers, {})})
+    members = tuple(Member(f"m-{n}", "worker", "127.0.0.1") for n in range(2))
+    broker = FakeBroker(logs, {"g": {P0: CommittedOffset(0, None)}}, membership_of={"g": Membership(members, {})})
     lag = LagReader(
-        broker, FakeConsumer(logs), {"g": ("requests",)}, LagSettings.model_validate(settings), (clock, lambda: NOW_S)
+        broker,
+        FakeConsumer(logs),
+        {"g": ("requests",)},
+        LagSettings.model_validate(settings),
+        (clock, lambda: NOW_S),
+        workers,
     )
     found = [lag.read()[0].gpu_seconds]
     clock.now += 2

@@ -62,7 +62,6 @@ def check_bounded(runtime: LocalRuntime, topics: TopicSettings, config_file: Pat
     with config_file.open("a") as file:
         # Batches as large as the settings allow: what bounds them is their size.
         file.write(f'\n[store]\ngroup_id = "{group}"\nbatch_records = 100000\nbatch_interval_s = 3\n')
-        file.write(f'[lag]\nstore_group_id = "{group}"\n')
     printed, peak = run(config_file, "lag", "--json", "--group", group)
     assert json.loads(printed)["groups"][0]["records"] == count
     assert peak < LAG_BOUND_MIB

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from confluent_kafka.admin import AdminClient
 
 from sightstream.consumers.kafka.broker import Broker
-from sightstream.consumers.lag.settings import LagSettings
+from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.infra.lab.bench.system.watch import OutcomeReader, Seen
 from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
@@ -58,6 +58,6 @@ def read_outcomes(kafka: KafkaSettings, topics: TopicSettings) -> list[Seen]:
 def count_uncommitted(kafka: KafkaSettings, topics: TopicSettings) -> int:
     """Return how many requests lie behind the group's committed offsets."""
     broker = Broker(AdminClient(kafka.client_config(), logger=client_logger(__name__)), TIMEOUT_S)
-    committed = broker.committed(LagSettings().worker_group_id)
+    committed = broker.committed(WorkerSettings().group_id)
     ends = broker.ends(broker.partitions((topics.requests,)))
     return sum(end - (committed[at].offset if at in committed else 0) for at, end in ends.items())

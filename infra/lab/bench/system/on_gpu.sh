@@ -29,9 +29,7 @@ case $action in
 add) cat "$@" >>"$kit/kit.tar.gz" ;;
 run)
     if [ -e "$kit/kit.tar.gz" ]; then unpack; fi
-    # FlashAttention's compiler names its second folder in a .pth file, which Python reads in its own folders only.
-    site=$kit/site:$kit/site/nvidia_cutlass_dsl/dsl_packages
-    export PATH="$kit/bin:$PATH" PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}"
+    export PATH="$kit/bin:$PATH" PYTHONPATH="$kit/site${PYTHONPATH:+:$PYTHONPATH}"
     exec python3 -m sightstream bench system --java "$kit/java/bin/java" --jars "$kit/jars" "$@"
     ;;
 *) echo "add FILE... or run ARGUMENTS..., not $action" >&2 && exit 2 ;;

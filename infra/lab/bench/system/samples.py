@@ -14,6 +14,7 @@ from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.lag.reader import LagReader, open_lag_reader
 from sightstream.consumers.lag.settings import LagSettings
 from sightstream.consumers.lag.types import GroupLag
+from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.infra.lab.bench.feed.process_tree import cpu_seconds_by_pid
 from sightstream.infra.lab.bench.system.activity import SUFFIX
 from sightstream.schemas.connections.kafka import KafkaSettings
@@ -104,9 +105,8 @@ class Sampler:
         self._thread.join()
 
     def _run(self) -> None:
-        settings = LagSettings()
-        group = {settings.worker_group_id: (self._topics.requests,)}
-        with open_lag_reader(self._kafka, settings, group) as lag:
+        group = {WorkerSettings().group_id: (self._topics.requests,)}
+        with open_lag_reader(self._kafka, LagSettings(), group) as lag:
             while not self._stopping.wait(INTERVAL_S):
                 self.samples.append(self._sample(lag if len(self.samples) % EACH_COSTLY == 0 else None))
 
