@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sightstream.pipeline.cache.build import build_answer_cache, build_result_cache
 from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.decode.decoder import Decoder
@@ -17,6 +19,7 @@ from sightstream.pipeline.errors import Fatal
 from sightstream.pipeline.fetch.build import build_fetcher
 from sightstream.pipeline.fetch.settings import FetchSettings
 from sightstream.pipeline.flow import Flow
+from sightstream.pipeline.in_flight import CLOCKS
 from sightstream.pipeline.settings import FlowSettings
 from sightstream.schemas.connections.s3 import S3Settings
 
@@ -49,6 +52,7 @@ def build_flow(
         fetcher,
         decoder,
         host,
+        replace(CLOCKS, loaded_at=host.loaded_at),
         cache=answers,
         coalesce=coalesce,
         request_check=EngineCheck(image_limit(engine, tiling)),

@@ -40,10 +40,11 @@ from sightstream.schemas.wire.result_v2 import AnyResult
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """`seconds` only ever grows; `now` is the time of day."""
+    """`seconds` only ever grows; `now` is the time of day; `loaded_at` is when the engine had loaded, in `seconds`."""
 
     seconds: Callable[[], float]
     now: Callable[[], datetime]
+    loaded_at: Callable[[], float] = lambda: float("-inf")
 
 
 CLOCKS = Clocks(time.monotonic, lambda: datetime.now(UTC))
@@ -88,7 +89,7 @@ class InFlightRequest:
 
     def __post_init__(self) -> None:
         self.image = self.request.all_images[0]
-        self.clock = StageClock(self.clocks.seconds)
+        self.clock = StageClock(self.clocks.seconds, self.clocks.loaded_at)
         self.questions = tuple(
             InFlightQuestion(next(self.ids), self, question, self._options(question))
             for question in self.request.all_questions

@@ -14,10 +14,13 @@ from sightstream.schemas.wire.result import StageSeconds
 
 
 class StageClock:
-    """Each stage counts from the end of the one before, and `times` has them all. For one thread at a time."""
+    """Each stage counts from the end of the one before, and `times` has them all. For one thread at a time.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    The engine's stage begins once the engine has loaded, at `loaded_at`: what came before is in the total alone.
+    """
+
+    def __init__(self, clock: Callable[[], float], loaded_at: Callable[[], float] = lambda: float("-inf")) -> None:
+        self._clock, self._loaded_at = clock, loaded_at
         self._started = self._last = clock()
         self._fetch_s = self._decode_s = self._infer_s = 0.0
         self.times: list[StageTime] = []
@@ -25,9 +28,9 @@ class StageClock:
     def record(self, stage: Stage) -> float:
         """Add the seconds since the last call to this stage, and return them. A stage may be repeated."""
         now = self._clock()
-        spent_s = now - self._last
-        self.times.append(StageTime(stage.value, self._last, now))
-        self._last = now
+        since = max(self._last, min(now, self._loaded_at())) if stage is Stage.INFER else self._last
+        spent_s, self._last = now - since, now
+        self.times.append(StageTime(stage.value, since, now))
         if stage is Stage.FETCH:
             self._fetch_s += spent_s
         elif stage is Stage.DECODE:

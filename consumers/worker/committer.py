@@ -13,6 +13,7 @@ from sightstream.consumers.worker.assignment import Assignment, PartitionState
 from sightstream.consumers.worker.commit_timer import CommitTimer
 from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.ledger import CommitPoint
+from sightstream.consumers.worker.progress_log import CommittedCounts
 from sightstream.consumers.worker.records import OutgoingRecord
 from sightstream.consumers.worker.request_spans import RequestSpans
 from sightstream.consumers.worker.settings import WorkerSettings
@@ -82,6 +83,7 @@ class Committer:
         self._in_doubt = True
         self._one_by_one = False
         self._timer = CommitTimer(settings.commit_interval_s)
+        self.counts = CommittedCounts()
 
     def start(self) -> bool:
         """End the transaction that a predecessor of the same name left open. Blocks.
@@ -165,7 +167,7 @@ class Committer:
         for part in parts:
             part.state.mark_committed(part.point)
         COMMITS.labels("committed").inc()
-        _count(records)
+        _count(records, self.counts)
 
 
 # These values are known to dashboards, so they stay.
@@ -214,9 +216,11 @@ _REMEDY = (
 )
 
 
-def _count(records: list[OutgoingRecord]) -> None:
+def _count(records: list[OutgoingRecord], counts: CommittedCounts) -> None:
     for record in records:
         if record.reason is None:
             RESULTS.inc()
+            counts.results += 1
         else:
+            counts.dead_letters += 1
             DEAD_LETTERS.labels(record.reason.value).inc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import tempfile
 import time
@@ -31,6 +32,8 @@ from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.connections.spans import open_spans
 from sightstream.schemas.connections.tracing import NO_TRACING, TracingSettings
 from sightstream.schemas.wire.topics import TopicSettings
+
+log = logging.getLogger(__name__)
 
 CHECK_TIMEOUT_S = 30.0
 
@@ -65,6 +68,7 @@ def run_worker(
         if not from_beginning:
             _check_group(broker, settings, kafka, topics)
         watch = TopicWatch(_watch_broker(settings, kafka), topics.requests, topic_id)
+        log.info("worker %s of the group %s starts", name, group_id)
         journal = Journal(folder, f"{file_stem(group_id, name)}.journal", topic_id)
         flow = start_flow()
         try:

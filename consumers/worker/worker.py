@@ -21,6 +21,7 @@ from sightstream.consumers.worker.intake import Detours, Intake
 from sightstream.consumers.worker.load_metrics import LoadMetrics
 from sightstream.consumers.worker.lost_position import LostPositions
 from sightstream.consumers.worker.outcomes import Outcomes
+from sightstream.consumers.worker.progress_log import ProgressLog
 from sightstream.consumers.worker.request_flow import RequestFlow
 from sightstream.consumers.worker.request_spans import RequestSpans
 from sightstream.consumers.worker.retry_queue import RetryQueue
@@ -90,6 +91,7 @@ class Worker:
             settings, topics.requests, self._assignment, transactions, self._consumer, clock, request_spans
         )
         self._load_metrics = LoadMetrics(self._assignment, flow, self._retry_queue, settings.gpu_price_per_hour, clock)
+        self._progress_log = ProgressLog(self._committer.counts, clock)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -108,6 +110,7 @@ class Worker:
             self._drain()
         finally:
             self._leave_group()
+            self._progress_log.log_end()
 
     def _run_once(self) -> None:
         self._topic_watch.raise_problem()
@@ -115,8 +118,10 @@ class Worker:
         polled = self._intake.poll(BUSY_POLL_S if self._assignment.unpublished else IDLE_POLL_S)
         self._outcomes.collect(0 if polled else BUSY_POLL_S)
         self._outcomes.retry_due()
-        in_progress = self._assignment.unfinished > len(self._retry_queue)
+        unfinished = self._assignment.unfinished
+        in_progress = unfinished > len(self._retry_queue)
         self._committer.commit_if_due(more_expected=in_progress or not self._intake.is_drained)
+        self._progress_log.log_if_due(unfinished)
         self._load_metrics.update()
 
     # --- joining and leaving the group --------------------------------------------------------------------
@@ -152,12 +157,14 @@ class Worker:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         REBALANCES.labels("assigned").inc()
+        log.info("assigned: %s", _listed(partitions))
         consumer.incremental_assign(self._assignment.assign(at.partition for at in partitions))
         consumer.resume(partitions)  # a pause of an earlier assignment would still hold (librdkafka #1849)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit what is finished while the partitions are still ours; the next owner does the rest."""
         REBALANCES.labels("revoked").inc()
+        log.info("revoked: %s", _listed(partitions))
         self._committer.commit_or_give_up()
         self._drop(partitions)
         consumer.incremental_unassign(partitions)
@@ -165,6 +172,7 @@ class Worker:
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit nothing: others may own these partitions already."""
         REBALANCES.labels("lost").inc()
+        log.info("lost: %s", _listed(partitions))
         self._drop(partitions)
         consumer.incremental_unassign(partitions)
 
@@ -174,6 +182,11 @@ class Worker:
         deliveries = {delivery for state in revoked for delivery in state.deliveries.values()}
         self._retry_queue.discard(deliveries)
         self._flow.cancel(set(deliveries))
+
+
+def _listed(partitions: list[TopicPartition]) -> str:
+    numbers = sorted(at.partition for at in partitions)
+    return f"partitions {', '.join(map(str, numbers))}" if numbers else "no partitions"
 
 
 def consumer_config(settings: WorkerSettings, kafka: KafkaSettings) -> dict[str, str | int | float | bool]:

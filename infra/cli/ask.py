@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -24,7 +25,7 @@ MAX_TOKENS = 512
 
 
 def ask(
-    image: Annotated[str, typer.Argument(help="Path of a file, or an s3://, https:// or http:// URL.")],
+    image: Annotated[str, typer.Argument(help="Path of a file, or an s3://, https://, http:// or data: URL.")],
     question: Annotated[str | None, typer.Argument(help=f"What to ask; unset: {QUESTION}")] = None,
     *,
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of a checkpoint; unset: as in [engine].")] = None,
@@ -52,33 +53,53 @@ def ask(
     ] = False,
 ) -> None:
     """Ask about one image, through the same pipeline that a worker runs. Exits 1 if there is no answer."""
-    file = Path(image)
-    local = "://" not in image
-    uri = file.resolve().as_uri() if local else image
-    if task is None:
-        if attribute:
-            raise typer.BadParameter("only the questions of a task have columns", param_hint="--attribute")
-        chosen = _format(choice or [], schema)
-        request = _request(uri, question or QUESTION, max_tokens or MAX_TOKENS, chosen, reasoning)
+    with _located(image) as (uri, file_root):
+        if task is None:
+            if attribute:
+                raise typer.BadParameter("only the questions of a task have columns", param_hint="--attribute")
+            chosen = _format(choice or [], schema)
+            asked = QUESTION if question is None else question
+            request = _request(uri, asked, max_tokens or MAX_TOKENS, chosen, reasoning)
+        else:
+            given = {"QUESTION": question, "max_tokens": max_tokens, "choice": choice, "schema": schema}
+            refuse_beside_task({**given, "reasoning": reasoning or None})
+            request = task_request(task, uri, attribute or [])
+        show(answer(request, checkpoint, file_root), json)
+
+
+@contextmanager
+def _located(image: str) -> Iterator[tuple[str, Path | None]]:
+    """Yield the image's address, and the folder that the fetcher may read it from where it is a file."""
+    from sightstream.infra.cli.data_url import SCHEME, data_of, file_of
+
+    if image.startswith(SCHEME):
+        try:
+            data = data_of(image)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="IMAGE") from None
+        with file_of(data) as temporary:
+            yield temporary.as_uri(), temporary.parent
+    elif "://" in image:
+        yield image, None
     else:
-        given = {"QUESTION": question, "max_tokens": max_tokens, "choice": choice, "schema": schema}
-        refuse_beside_task({**given, "reasoning": reasoning or None})
-        request = task_request(task, uri, attribute or [])
-    show(answer(request, checkpoint, file.resolve().parent if local else None), json)
+        file = Path(image).resolve()
+        yield file.as_uri(), file.parent
 
 
 def answer(request: ImageRequest, checkpoint: Path | None, file_root: Path | None) -> AnyResult:
     """Answer one request; blocks while the engine starts and answers. Raises CommandError when there is no answer."""
     from sightstream.infra.flow import start_flow
+    from sightstream.infra.logs import engine_lines
     from sightstream.pipeline.errors import PipelineError
 
-    flow = start_flow(checkpoint, file_root)
-    try:
-        return _outcome(flow, request)
-    except PipelineError as error:
-        raise CommandError(str(error)) from error
-    finally:
-        flow.stop()
+    with engine_lines():
+        flow = start_flow(checkpoint, file_root)
+        try:
+            return _outcome(flow, request)
+        except PipelineError as error:
+            raise CommandError(str(error)) from error
+        finally:
+            flow.stop()
 
 
 def show(result: AnyResult, as_json: bool) -> None:
@@ -147,9 +168,7 @@ def _checked(build: Callable[[], T], option: str | None) -> T:
     try:
         return build()
     except ValidationError as error:
-        if option is not None:
-            raise typer.BadParameter(explain(error), param_hint=option) from None
-        raise CommandError(explain(error)) from None
+        raise typer.BadParameter(explain(error), param_hint=option) from None
 
 
 def _outcome(flow: Flow, request: ImageRequest) -> AnyResult:

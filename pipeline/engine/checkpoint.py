@@ -14,6 +14,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndByte
 from transformers.utils import logging as hf_logging
 
 from sightstream.pipeline.engine.checkpoint_folder import checked_folder
+from sightstream.pipeline.engine.model_name import model_name
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal
 from sightstream.schemas.wire.result import ModelIdentity
@@ -102,7 +103,7 @@ def precision(quantization: str, dtype: torch.dtype) -> str:
 
 def _identity(settings: EngineSettings, folder: Path, dtype: torch.dtype) -> ModelIdentity:
     return ModelIdentity(
-        name=settings.model_name or folder.resolve().name,
+        name=settings.model_name or model_name(folder),
         revision=settings.revision,
         weights_sha256=weights_digest(folder),
         quantization=precision(settings.quantization, dtype),

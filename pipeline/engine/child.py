@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import sys
 import threading
 import time
 import traceback
@@ -33,10 +34,11 @@ EXIT_CRASHED = 70
 
 @dataclass(frozen=True, slots=True)
 class EngineReady:
-    """The model is loaded."""
+    """The model is loaded; `device` is empty where this process computes nothing itself."""
 
     identity: ModelIdentity
     capacity: int
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ def serve(
         _work(connection, settings, factory, memory)
     except Fatal as error:
         connection.send(EngineUnusable(str(error)))
+    except ModuleNotFoundError as error:
+        connection.send(EngineUnusable(f"the engine needs the package {error.name}: install sightstream[worker]"))
     except Exception as error:
         trace = "".join(traceback.format_tb(error.__traceback__))
         with contextlib.suppress(OSError):
@@ -111,7 +115,7 @@ def _work(connection: Connection, settings: EngineSettings, factory: EngineFacto
     heartbeats = HeartbeatSender(connection)
     engine = factory(settings, heartbeats.send)
     heartbeats.running = engine.running
-    connection.send(EngineReady(engine.identity, engine.capacity()))
+    connection.send(EngineReady(engine.identity, engine.capacity(), _device(settings)))
     inbox: Inbox = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, inbox, memory), daemon=True).start()
     unfinished: set[int] = set()
@@ -120,6 +124,14 @@ def _work(connection: Connection, settings: EngineSettings, factory: EngineFacto
             unfinished.difference_update(job.id for job in finished)
             connection.send(finished)
         heartbeats.send()
+
+
+def _device(settings: EngineSettings) -> str:
+    """Return the name of the GPU, "cpu", or nothing where the engine did not load torch."""
+    if (torch := sys.modules.get("torch")) is None:
+        return ""
+    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
+    return str(torch.cuda.get_device_name()) if on_gpu else "cpu"
 
 
 def _receive(connection: Connection, inbox: Inbox, memory: MemoryFile | None) -> None:

@@ -75,6 +75,7 @@ class EngineHost:
         self._last_check_at = clock()
         self._last_exchange_at = 0.0
         self._loaded = threading.Event()
+        self._loading_since, self._loaded_at = clock(), float("-inf")
         self._wake_reader, self._wake_writer = multiprocessing.Pipe(duplex=False)
         self._woken = False  # a wake-up is on its way
         self._selector = selectors.DefaultSelector()
@@ -135,6 +136,10 @@ class EngineHost:
         self._process.kill()
         self._thread.join()
 
+    def loaded_at(self) -> float:
+        """Return when the first process had loaded the model, by the clock; minus infinity before."""
+        return self._loaded_at
+
     # --- the thread that exchanges messages with the child ------------------------------------------------
 
     def _run(self) -> None:
@@ -194,6 +199,7 @@ class EngineHost:
         self._last_heartbeat_at = self._clock()
         if isinstance(message, EngineReady):
             self._ready = message
+            self._record_loaded(message)
             self._failures.record_start()
             self._identity = message.identity
             SLOTS.set(message.capacity)
@@ -214,6 +220,14 @@ class EngineHost:
             for job in finished_jobs:
                 self._finished_jobs.put(job)
 
+    def _record_loaded(self, ready: EngineReady) -> None:
+        model, now = ready.identity, self._clock()
+        if not self._loaded.is_set():
+            self._loaded_at = now
+        where = f" on {ready.device}" if ready.device else ""
+        kind = f"{model.quantization}, engine {model.engine}{where}"
+        log.info("the model %s is ready after %.0f s: %s", model.name, now - self._loading_since, kind)
+
     def _show_running(self, running: int) -> None:
         self._running = running
         SLOTS_USED.set(running)
@@ -231,7 +245,8 @@ class EngineHost:
         """Start a process. Raises OSError where the machine can't."""
         self._process = EngineProcess(self._settings, self._factory, self._memory)
         self._ready = None
-        self._last_heartbeat_at = self._clock()
+        self._last_heartbeat_at = self._loading_since = self._clock()
+        log.info("the model is loading")
         self._selector.register(self._process.pipe, selectors.EVENT_READ)
 
     def _restart(self) -> None:

@@ -33,8 +33,9 @@ class EngineSettings(BaseSettings):
     model_name: str | None = Field(
         None,
         description=(
-            "Name of the model in results. Unset, it is the checkpoint folder's name, or the model's name on "
-            "the server. Set it when folders are named by host or date."
+            "Name of the model in results. Unset, it is the name of the checkpoint's folder, or of the nearest one "
+            'above that says more than "checkpoint"; of a server, the model\'s name there. Set it when folders are '
+            "named by host or date."
         ),
     )
     revision: str | None = Field(

@@ -156,3 +156,14 @@ def test_a_task_that_lacks_a_column_says_how_to_give_it(flow: FakeFlow, tmp_path
     assert "needs the column title" in str(done.exception)
     assert "--attribute NAME=VALUE" in str(done.exception)
     assert flow.requests == []
+
+
+def test_a_data_url_is_asked_about_from_a_file(flow: FakeFlow) -> None:
+    done = CliRunner().invoke(app, ["ask", "data:image/png;base64,iVBORw==", "What is it?"])
+    assert (done.exit_code, flow.requests[0].all_images[0].uri[:8]) == (0, "file:///")
+
+
+def test_a_data_url_without_data_is_wrong_use(flow: FakeFlow) -> None:
+    assert CliRunner().invoke(app, ["ask", "data:image/png;base64"]).exit_code == 2
+    assert CliRunner().invoke(app, ["ask", "mug.jpg", ""]).exit_code == 2
+    assert flow.requests == []
