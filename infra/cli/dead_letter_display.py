@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sightstream.infra.cli import whole_columns
 from sightstream.schemas.wire.dead_letter import printable
 
 if TYPE_CHECKING:
@@ -77,24 +78,14 @@ def _base64(value: bytes | None) -> str | None:
 
 
 def print_table(found: list[tuple[DeadLetter, State]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    headers = ("letter", "product", "state", "reason", "redrives", "failed at")
+    whole_columns.print_table(headers, (_cells(*each) for each in found), folded="reason")
 
+
+def _cells(letter: DeadLetter, state: State) -> tuple[str, ...]:
     from sightstream.consumers.redrive.survey import product_of
 
-    table = Table("letter", "product", "state", "reason", "redrives", "failed at")
-    for letter, state in found:
-        failure, at = letter.failure, letter.record.at
-        reason = f"{failure.reason} ({failure.stage}): {failure.detail[:DETAIL_CHARS]}"
-        failed_at = letter.failed_at.isoformat()[:19]
-        cells = (
-            f"{at.partition}/{at.offset}",
-            product_of(letter),
-            state.value,
-            reason,
-            str(letter.redrives),
-            failed_at,
-        )
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    Console().print(table)
+    failure, at = letter.failure, letter.record.at
+    reason = f"{failure.reason} ({failure.stage}): {failure.detail[:DETAIL_CHARS]}"
+    failed_at = letter.failed_at.isoformat()[:19]
+    return f"{at.partition}/{at.offset}", product_of(letter), state.value, reason, str(letter.redrives), failed_at

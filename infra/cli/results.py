@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -42,7 +43,7 @@ def results(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="How many to show, newest first; 20, or all with --format csv and jsonl."),
+        typer.Option(min=1, help="How many to show, newest first; unset: 20 in a table, all with --json and --format."),
     ] = None,
     path: Annotated[Path | None, typer.Option("--path", help="Database file; the configured one by default.")] = None,
     output: Annotated[
@@ -124,13 +125,23 @@ def _show(reader: StoreReader, wanted: Filter, view: View) -> bool:
 
     if view.output != "table":
         return (print_csv if view.output == "csv" else print_jsonl)(reader, wanted, view.limit, view.order)
-    found = list(reader.outcomes(wanted, view.limit or DEFAULT_LIMIT, view.order))
     if view.as_json:
-        for outcome in found:
-            print(json.dumps(as_document(outcome)))  # ASCII only, so that no terminal obeys a model's text
-    elif found:
-        print_table(reader, found)
+        return _print_documents(reader.outcomes(wanted, view.limit, view.order))
+    limit = view.limit or DEFAULT_LIMIT
+    found = list(reader.outcomes(wanted, limit + 1, view.order))
+    if found:
+        print_table(reader, found[:limit])
+    if view.limit is None and len(found) > limit:
+        print(f"these are the newest {limit}; --limit shows more, --format csv and --json show all", file=sys.stderr)
     return bool(found)
+
+
+def _print_documents(outcomes: Iterator[Outcome]) -> bool:
+    found = False
+    for outcome in outcomes:
+        found = True
+        print(json.dumps(as_document(outcome)))  # ASCII only, so that no terminal obeys a model's text
+    return found
 
 
 def _name_the_questions(reader: StoreReader, wanted: Filter) -> None:

@@ -6,24 +6,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sightstream.infra.answers.table import summaries
+from sightstream.infra.cli import whole_columns
 from sightstream.infra.cli.results_export import stored_answer
 
 if TYPE_CHECKING:
     from sightstream.consumers.store.reader import Outcome, StoreReader
 
+TEXT = "answer or reason"
+
 
 def print_table(reader: StoreReader, found: Iterable[Outcome]) -> None:
-    """Print a row for each outcome, with everything escaped that a terminal would obey."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from sightstream.schemas.wire.dead_letter import printable
-
-    table = Table("product", "request", "status", "answer or reason", "at")
-    for outcome in found:
-        table.add_row(*(Text(printable(cell)) for cell in _cells(reader, outcome)))
-    Console().print(table)
+    """Print a row for each outcome."""
+    headers = ("product", "request", "status", TEXT, "at")
+    whole_columns.print_table(headers, (_cells(reader, outcome) for outcome in found), folded=TEXT)
 
 
 def _cells(reader: StoreReader, outcome: Outcome) -> tuple[str, ...]:

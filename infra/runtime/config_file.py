@@ -13,14 +13,21 @@ from sightstream.schemas.connections.s3 import S3Settings
 from sightstream.schemas.wire.topics import TopicSettings
 
 
-def write_config(file: Path, kafka: KafkaSettings, s3: S3Settings, topics: TopicSettings) -> None:
-    """Write the settings file. Only its owner can read it, since it holds the object store's secret."""
+def write_config(
+    file: Path, kafka: KafkaSettings, s3: S3Settings, topics: TopicSettings, data: Path | None = None
+) -> None:
+    """Write the settings file. Only its owner can read it, since it holds the object store's secret.
+
+    With `data`, a folder, results and the lookup's table are kept there, wherever a command is run.
+    """
     secret = s3.secret_access_key.get_secret_value() if s3.secret_access_key else None
     sections = {
         "kafka": {"bootstrap_servers": kafka.bootstrap_servers, "security_protocol": kafka.security_protocol},
         "s3": s3.model_dump(exclude_none=True, exclude={"secret_access_key"}) | {"secret_access_key": secret},
         "topics": topics.model_dump(),
     }
+    if data is not None:
+        sections |= {"store": {"path": str(data / "results.db")}, "lookup": {"data_dir": str(data / "lookup")}}
     write_private(file, "\n".join(_section(name, values) for name, values in sections.items()))
 
 

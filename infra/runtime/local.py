@@ -108,7 +108,7 @@ class LocalRuntime:
         if self._has_store:
             create_bucket(self.s3_settings, bucket)
         s3 = self.s3_settings.model_copy(update={"bucket": bucket})
-        write_config(self.folder.config_file, self.kafka_settings, s3, topics)
+        write_config(self.folder.config_file, self.kafka_settings, s3, topics, self.folder.config_file.parent)
         return self.folder.config_file
 
     def check(self) -> None:

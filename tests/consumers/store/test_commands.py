@@ -73,3 +73,27 @@ def test_no_database_is_an_error_that_names_it(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["results", "--path", str(tmp_path / "none.db")])
     assert isinstance(done.exception, CommandError)
     assert "none.db" in str(done.exception)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    with Database(tmp_path / "many.db") as database:
+        rows = (
+            Record("t", 0, n, n, b"p", encode(result(f"request-{n:030}", f"product-{n:030}")), []) for n in range(25)
+        )
+        database.write([result_row(row) for row in rows], {})
+    return tmp_path / "many.db"
+
+
+def test_json_is_never_cut_short_and_a_table_says_that_it_is(many: Path) -> None:
+    assert len(run(many, "--json")[1].splitlines()) == 25
+    assert len(run(many, "--json", "--limit", "3")[1].splitlines()) == 3
+    done = CliRunner().invoke(app, ["results", "--path", str(many)])
+    assert "these are the newest 20; --limit shows more" in done.stderr
+    assert CliRunner().invoke(app, ["results", "--path", str(many), "--limit", "20"]).stderr == ""
+
+
+def test_ids_and_times_are_whole_on_a_narrow_terminal(many: Path) -> None:
+    done = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["results", "--path", str(many), "--limit", "25"])
+    assert all(f"request-{n:030}" in done.stdout and f"product-{n:030}" in done.stdout for n in range(25))
+    assert done.stdout.count("T") >= 25

@@ -94,7 +94,7 @@ def test_all_rows_are_exported_while_a_table_shows_twenty(tmp_path: Path) -> Non
     path = fill(tmp_path / "many.db", *(result_v2(f"r-{n}", "p", answer("kind", "mug")) for n in range(50)))
     assert len(rows(run(path, "--format", "csv")[1])) == 51
     assert len(run(path, "--format", "jsonl")[1].splitlines()) == 51
-    assert len(run(path, "--json")[1].splitlines()) == 20
+    assert len(run(path, "--json")[1].splitlines()) == 51
 
 
 def test_the_table_shows_each_answer(path: Path) -> None:
