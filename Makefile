@@ -51,6 +51,7 @@ lock: setup ## Write requirements.txt from pyproject.toml; ARGS=--upgrade takes 
 
 setup: ## Install Python packages, Java, Kafka and Prometheus; takes a second when nothing has changed.
 	@$(PYTHON) -m sightstream.infra.bootstrap
+	@$(if $(filter setup,$(MAKECMDGOALS)),echo "Installed. Next: '. $(BIN)/activate' and docs/tutorials/first-hour.md - or 'make demo'.")
 
 clean: ## Remove what was made here; the jars shared by all clones stay in the user's cache.
 	rm -rf .venv .tools .sightstream build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

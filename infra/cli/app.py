@@ -27,7 +27,7 @@ from sightstream.infra.cli import (
     worker,
 )
 from sightstream.infra.cli import config as config_command
-from sightstream.infra.errors import CommandError, explain_os_error
+from sightstream.infra.errors import CommandError, explain_kafka_error, explain_os_error, extra_of
 
 app = typer.Typer(
     name="sightstream",
@@ -93,6 +93,16 @@ def main() -> None:
     except CommandError as error:
         print(f"sightstream: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except ModuleNotFoundError as error:
+        if (extra := extra_of(error.name)) is None:
+            raise
+        print(f'sightstream: this needs the package {error.name}: pip install "sightstream[{extra}]"', file=sys.stderr)
+        raise SystemExit(2) from None
     except OSError as error:  # a path, a port or the machine, each named by the settings or by an option
         print(f"sightstream: {explain_os_error(error)}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except Exception as error:
+        if (problem := explain_kafka_error(error)) is None:
+            raise
+        print(f"sightstream: {problem}", file=sys.stderr)
         raise SystemExit(1) from None

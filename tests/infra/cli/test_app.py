@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
 
 import pytest
+from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from sightstream.consumers.private_files import NotPrivate
 from sightstream.infra.cli import app as app_module
-from sightstream.infra.cli import checkout
+from sightstream.infra.cli import checkout, publish
 from sightstream.infra.cli.app import app, main
 from sightstream.infra.cli.checkout import CheckoutNeededError, require_checkout
+from sightstream.infra.errors import extra_of
+from sightstream.producers.settings import PublisherSettings
 
 
 def test_the_version_is_that_of_the_package() -> None:
@@ -74,3 +78,43 @@ def test_an_error_of_the_system_is_one_sentence(
     assert end.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"sightstream: {said}")
+
+
+def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise ModuleNotFoundError("No module named 'faust.types'", name="faust.types")
+
+    monkeypatch.setattr(app_module, "app", fail)
+    with pytest.raises(SystemExit) as end:
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (end.value.code, line) == (
+        2,
+        'sightstream: this needs the package faust.types: pip install "sightstream[lookup]"',
+    )
+
+
+def test_every_package_of_an_extra_is_known() -> None:
+    """Ask the installed packages for the names under which they are imported."""
+    modules = importlib.metadata.packages_distributions()
+    for requirement in importlib.metadata.requires("sightstream") or ():
+        package = re.split(r"[<>=;\[ ]", requirement)[0]
+        imported = {name for name, owners in modules.items() if package in map(str.lower, owners)}
+        if "extra == 'local'" not in requirement and "extra" in requirement and imported:
+            assert any(map(extra_of, imported)), package
+
+
+def test_an_error_of_the_kafka_client_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"security.protocol": "ssl", "ssl.ca.location": "/no/such.pem"}
+    monkeypatch.setattr(app_module, "app", lambda: Producer(config))
+    with pytest.raises(SystemExit) as end:
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 1
+    assert line.startswith("sightstream: Kafka: ")
+
+
+def test_the_question_in_the_help_of_publish_is_the_default_setting() -> None:
+    assert PublisherSettings().question == publish.QUESTION
