@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.schemas.wire.topics import TopicSettings
@@ -46,3 +48,21 @@ def test_the_upload_example_signs(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     (example,) = blocks(page, "python")
     exec(compile(example, name(page), "exec"), {})  # noqa: S102 - our own page
     assert "s3://product-images/uploads/" in capsys.readouterr().out
+
+
+@pytest.mark.real
+def test_the_web_service_publishes(
+    runtime: LocalRuntime, topics: TopicSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTSTREAM_KAFKA_BOOTSTRAP_SERVERS", runtime.kafka_settings.bootstrap_servers)
+    monkeypatch.setenv("SIGHTSTREAM_TOPICS_REQUESTS", topics.requests)
+    monkeypatch.setenv("SIGHTSTREAM_TOPICS_PARTITIONS", str(topics.partitions))
+    (example,) = blocks(ROOT / "docs/how-to/publish-from-a-service.md", "python")
+    page: dict[str, Any] = {"__name__": "page"}
+    exec(compile(example, "page", "exec"), page)  # noqa: S102 - our own page
+    with TestClient(page["app"]) as client:
+        accepted = client.post("/products/sku-17/images", params={"uri": "s3://product-images/sku-17/front.jpg"})
+        refused = client.post("/products/sku-17/images", params={"uri": "front.jpg"})
+    assert (accepted.status_code, refused.status_code) == (202, 422)
+    (record,) = read_topic(runtime.kafka_settings, topics.requests)
+    assert record.key() == b"sku-17"
