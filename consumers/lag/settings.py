@@ -15,7 +15,7 @@ class LagSettings(BaseSettings):
         default=(),
         description="Consumer groups that are watched beside those of [worker], [store] and [lookup], on every topic "
         "that they have committed offsets for; none by default. A name with * or ? stands for all groups that it "
-        'matches, so ["*"] watches the whole cluster.",
+        'matches, so ["*"] watches the whole cluster.',
     )
     interval_s: float = Field(
         default=10,

@@ -24,7 +24,7 @@ from sightstream.infra.lab.bench.lag.topics import Left, Topics
 from sightstream.infra.lab.bench.transactions.workload import make_image, make_topics, unthrottled_worker
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.infra.runtime.service import Program, Service
-from sightstream.infra.settings import CONFIG_VARIABLE
+from sightstream.schemas.connections.settings_file import CONFIG_VARIABLE
 
 WORKERS, READER = "bench-workers", "bench-reader"
 REQUESTS_PER_S = 150

@@ -20,7 +20,7 @@ from sightstream.infra.lab.bench.transactions.workload import make_topics
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.infra.runtime.ports import free_ports
 from sightstream.infra.runtime.service import Program
-from sightstream.infra.settings import CONFIG_VARIABLE
+from sightstream.schemas.connections.settings_file import CONFIG_VARIABLE
 from sightstream.schemas.wire.topics import TopicSettings
 
 RECORD = bytes(700)
