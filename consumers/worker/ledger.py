@@ -9,10 +9,11 @@ delivered in order, so once the log has been read past it, it can't come.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 from sightstream.consumers.kafka.offset_metadata import Ranges, encode
@@ -194,7 +195,8 @@ def _leb128_bytes(number: int) -> int:
 
 
 def _contains(spans: Ranges, offset: int) -> bool:
-    return any(start <= offset < end for start, end in spans)
+    before = bisect_right(spans, offset, key=itemgetter(0))
+    return before > 0 and offset < spans[before - 1][1]
 
 
 def _merge(spans: list[tuple[int, int]]) -> Ranges:

@@ -45,24 +45,24 @@ class FileSource:
         roots = [root.resolve() for root in settings.file_roots]
         spellings = [*(Path(os.path.abspath(root)) for root in settings.file_roots), *roots]
         self._root_of = dict(zip(spellings, (*roots, *roots), strict=True))
+        self._origins = [(str(spelling), _origin(root)) for spelling, root in self._root_of.items()]
         self._reads = {root: FileReads() for root in roots}
         self._devices: dict[Path, int] = {}  # of each root, when a file below it was last opened
 
     def origin(self, image: ImageRef) -> Origin:
         """Return the root, by the text of the path alone: to look at the disk could block."""
         try:
-            path = Path(os.path.normpath(parse_file_url(image.uri)))
+            path = os.path.normpath(parse_file_url(image.uri))
         except PipelineError:
             return NO_ORIGIN
-        root = next((root for spelling, root in self._root_of.items() if path.is_relative_to(spelling)), None)
-        name = root.as_uri() if root else ""
-        return Origin(name, name, is_dependency=True, server=name) if root else NO_ORIGIN
+        above = (origin for root, origin in self._origins if path == root or path.startswith(f"{root}/"))
+        return next(above, NO_ORIGIN)
 
     def server(self, image: ImageRef) -> Server:
         return UnlimitedServer(self.origin(image).server, GROUP)
 
     def read(self, image: ImageRef, known_etag: str | None, deadline: Deadline) -> Body:
-        path = parse_file_url(image.uri)
+        path = Path(parse_file_url(image.uri))
         if ".." in path.parts:
             raise _outside()
         root, _ = self._locate(path)
@@ -116,7 +116,11 @@ class FileSource:
         return error
 
 
-def parse_file_url(uri: str) -> Path:
+def _origin(root: Path) -> Origin:
+    return Origin(root.as_uri(), root.as_uri(), is_dependency=True, server=root.as_uri())
+
+
+def parse_file_url(uri: str) -> str:
     """Return the path that a file:// reference names. Raises Rejected for a host, query, fragment or odd escape."""
     quoted = uri.partition("://")[2]
     if "?" in quoted or "#" in quoted or "%2f" in quoted.lower() or "\\" in quoted:
@@ -130,7 +134,7 @@ def parse_file_url(uri: str) -> Path:
         raise rejected(Reason.UNSUPPORTED_URI, "no file can have this name")
     if not named.startswith("/"):
         raise rejected(Reason.FORBIDDEN_LOCATION, "file:// reads from this machine only: write file:///path")
-    return Path(named)
+    return named
 
 
 @contextmanager

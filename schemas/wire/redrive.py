@@ -106,6 +106,8 @@ class History:
     def from_headers(cls, headers: Headers) -> History | None:
         """Return what headers() wrote, None for a record that was never redriven or whose history makes no sense."""
         found = {name: value or b"" for name, value in headers if name.startswith(HISTORY_PREFIX)}
+        if not found:
+            return None
         try:
             return _parse({name: found[HISTORY_PREFIX + name].decode("ascii") for name in _HISTORY})
         except (KeyError, ValueError):
