@@ -32,6 +32,7 @@ class Progress:
         self._arrivals, self._completions, self._lag = Trend(window_s), Trend(window_s), Trend(window_s)
         self._window_s, self._when_busy = window_s, Trend(window_s)
         self._member_s_per_record: float | None = None
+        self._members = 0
 
     def add(
         self, at_s: float, records: int, members: int, ends: Mapping[PartitionId, int], done: Mapping[PartitionId, int]
@@ -39,6 +40,7 @@ class Progress:
         """Add a reading: lag in `records`, and for each partition its end and how many offsets before it are done."""
         self._arrivals.add(at_s, self._arrived.add(ends))
         completed = self._completed.add(done)
+        self._forget_other_times(members, completed)
         self._completions.add(at_s, completed)
         self._lag.add(at_s, records)
         if not members or records < BUSY_RECORDS * members:
@@ -47,6 +49,14 @@ class Progress:
         self._when_busy.add(at_s, completed)
         if rate := self._when_busy.per_second():
             self._member_s_per_record = members / rate
+
+    def _forget_other_times(self, members: int, completed: int) -> None:
+        """How the lag fell with fewer or more members, or while these loaded their models, says nothing about now."""
+        if members != self._members:
+            self._lag.forget_all_but(0)
+        elif self._completions.ends_rest(completed):
+            self._lag.forget_all_but(1)
+        self._members = members
 
     @property
     def arrivals_per_s(self) -> float | None:

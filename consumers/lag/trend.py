@@ -18,6 +18,16 @@ class Trend:
         while self._samples[0][0] < at_s - self._window_s:
             self._samples.popleft()
 
+    def forget_all_but(self, last: int) -> None:
+        """Keep only so many of the last readings."""
+        while len(self._samples) > last:
+            self._samples.popleft()
+
+    def ends_rest(self, number: int) -> bool:
+        """Return whether `number` is the first one that differs after two equal readings or more."""
+        numbers = {known for _, known in self._samples}
+        return len(self._samples) > 1 and len(numbers) == 1 and number not in numbers
+
     def per_second(self) -> float | None:
         """Return the rate, None before there are readings of two times."""
         count = len(self._samples)
