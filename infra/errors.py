@@ -9,18 +9,8 @@ import sys
 _EXTRAS = {
     "worker": {
         *("PIL", "accelerate", "bitsandbytes", "certifi", "cramjam", "httptools", "idna", "jsonschema_rs"),
-        *(
-            "llguidance",
-            "numpy",
-            "obstore",
-            "pillow_heif",
-            "pynvml",
-            "redis",
-            "safetensors",
-            "simplejpeg",
-            "tokenizers",
-        ),
-        *("torch", "torchvision", "transformers", "urllib3"),
+        *("llguidance", "numpy", "obstore", "pillow_heif", "pynvml", "redis", "safetensors", "simplejpeg"),
+        *("tokenizers", "torch", "torchvision", "transformers", "urllib3"),
     },
     "lookup": {"aiohttp", "aiokafka", "faust", "mode", "rocksdict"},
     "s3": {"boto3", "botocore"},
