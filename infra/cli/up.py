@@ -43,7 +43,7 @@ def _run(folder: Path, topics: TopicSettings, as_json: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # both stop it in order, even if a shell made us ignore Ctrl-C
         signal.signal(number, signal.default_int_handler)
     with LocalRuntime(folder) as runtime:
-        settings_file = runtime.prepare(topics)
+        settings_file = runtime.prepare(topics, with_data=True)
         with suppress(KeyboardInterrupt):  # stopped after it became ready: a success
             _print_endpoints(settings_file, as_json, "Ctrl-C")
             _watch(runtime)

@@ -102,13 +102,17 @@ class LocalRuntime:
         service.start()
         return service
 
-    def prepare(self, topics: TopicSettings, bucket: str = DEFAULT_BUCKET) -> Path:
-        """Create topics and bucket, write the settings file for every other command, and return its path."""
+    def prepare(self, topics: TopicSettings, bucket: str = DEFAULT_BUCKET, *, with_data: bool = False) -> Path:
+        """Create topics and bucket, write the settings file for every other command, and return its path.
+
+        `with_data` lets results and the lookup's table lie in the runtime's folder, too.
+        """
         create_topics(self.kafka_settings, topic_specs(topics))
         if self._has_store:
             create_bucket(self.s3_settings, bucket)
         s3 = self.s3_settings.model_copy(update={"bucket": bucket})
-        write_config(self.folder.config_file, self.kafka_settings, s3, topics, self.folder.config_file.parent)
+        data = self.folder.path if with_data else None
+        write_config(self.folder.config_file, self.kafka_settings, s3, topics, data)
         return self.folder.config_file
 
     def check(self) -> None:

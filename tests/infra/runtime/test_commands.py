@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,8 +67,10 @@ def test_detached_until_down(folder: Path) -> None:
         "image.redrives": 1,
     }
     secret = json.loads((folder / "identity.json").read_text())["secret_access_key"]
-    assert secret in Path(endpoints["config"]).read_text()
+    config = tomllib.loads(Path(endpoints["config"]).read_text())
+    assert config["s3"]["secret_access_key"] == secret
     assert secret not in up.stdout
+    assert (config["store"]["path"], config["lookup"]["data_dir"]) == (f"{folder}/results.db", f"{folder}/lookup")
 
     again = sightstream("up", "--dir", folder, "--detach")
     assert again.returncode == 1
