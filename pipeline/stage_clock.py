@@ -30,7 +30,7 @@ class StageClock:
         now = self._clock()
         since = max(self._last, min(now, self._loaded_at())) if stage is Stage.INFER else self._last
         spent_s, self._last = now - since, now
-        self.times.append(StageTime(stage.value, since, now))
+        self.times.append((stage, since, now))
         if stage is Stage.FETCH:
             self._fetch_s += spent_s
         elif stage is Stage.DECODE:

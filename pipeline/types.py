@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from sightstream.pipeline.errors import PipelineError
 from sightstream.pipeline.shared_memory_pool import Block
@@ -167,12 +167,8 @@ class FinishedAnswers:
 NO_ANSWERS = FinishedAnswers()
 
 
-class StageTime(NamedTuple):
-    """When a request was in a stage, in seconds of the flow's clock."""
-
-    name: str
-    start_s: float
-    end_s: float
+# A stage, and when a request came to it and left it, in seconds of the flow's clock.
+StageTime = tuple[str, float, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from sightstream.schemas.wire.dead_letter import Headers, RecordId
 from sightstream.schemas.wire.record_size import headers_bytes
 from sightstream.schemas.wire.redrive import history_headers
 from sightstream.schemas.wire.request import ImageRequest
-from sightstream.schemas.wire.trace_context import TraceContext, trace_context
+from sightstream.schemas.wire.trace_context import TraceContext
 
 # Measured: a delivery with a request of 230 bytes uses about 2 kB.
 FIXED_BYTES = 4096
@@ -47,11 +47,6 @@ class Delivery:
     def order_key(self) -> bytes | None:
         """Deliveries with the same key are published in the order of their offsets."""
         return self.request.product_id.encode() if self.request else self.key
-
-    @property
-    def trace(self) -> TraceContext | None:
-        """What follows from its outcome belongs to this span: this worker's, or else the publisher's."""
-        return self.span or trace_context(self.headers)
 
     @property
     def questions(self) -> int:

@@ -21,6 +21,7 @@ from sightstream.schemas.wire.record_size import record_bytes
 from sightstream.schemas.wire.redrive import history_headers
 from sightstream.schemas.wire.result_v2 import AnyResult
 from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings, record_key
+from sightstream.schemas.wire.trace_context import trace_headers
 
 # 64 KiB are left for our own headers.
 MAX_KEPT_BYTES = MAX_OUTCOME_RECORD_BYTES - 64 * 1024
@@ -60,8 +61,7 @@ def result_record(delivery: Delivery, result: AnyResult, topics: TopicSettings) 
         detail = f"the result has {len(value)} bytes, over {MAX_RESULT_BYTES}; ask for fewer tokens"
         raise Rejected(Reason.RESULT_TOO_LARGE, Stage.PUBLISH, detail)
     headers = delivery.record_id.headers() + history_headers(delivery.headers)
-    if (trace := delivery.trace) is not None:
-        headers.append(trace.header())
+    headers += trace_headers(delivery.headers) if delivery.span is None else [delivery.span.header()]
     return OutgoingRecord(topics.results, record_key(result.product_id), value, headers)
 
 

@@ -40,13 +40,13 @@ class RequestSpans:
                 self._spans.record(
                     Span(name, whole, parent, received_ns, ended_ns, "consumer", attributes, outcome.reason)
                 )
-                for span in self._parts(whole, delivery, StageTime("commit", start_s, end_s), to_epoch_ns):
+                for span in self._parts(whole, delivery, ("commit", start_s, end_s), to_epoch_ns):
                     self._spans.record(span)
 
     def _parts(self, whole: TraceContext, delivery: Delivery, commit: StageTime, to_epoch_ns: int) -> Iterator[Span]:
-        for part in (*delivery.stages, commit):
-            start_ns, end_ns = to_epoch_ns + round(part.start_s * _NS), to_epoch_ns + round(part.end_s * _NS)
-            yield Span(part.name, self._spans.child_of(whole), whole, start_ns, end_ns)
+        for name, start_s, end_s in (*delivery.stages, commit):
+            start_ns, end_ns = to_epoch_ns + round(start_s * _NS), to_epoch_ns + round(end_s * _NS)
+            yield Span(name, self._spans.child_of(whole), whole, start_ns, end_ns)
 
     def _attributes(self, delivery: Delivery, outcome: OutgoingRecord) -> Attributes:
         at, request = delivery.record_id, delivery.request

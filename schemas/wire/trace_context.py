@@ -11,7 +11,9 @@ TRACE_HEADER = "traceparent"
 MAX_HEADER_BYTES = 512
 _SAMPLED = 1
 # Later versions may add parts behind these four.
-_FORMAT = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_FORMAT = re.compile(
+    rb"(00(?=.{53}\Z)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +31,20 @@ class TraceContext:
 
 def trace_context(headers: Headers) -> TraceContext | None:
     """Return the context that a record came with, None where it has none or one that makes no sense."""
+    if (found := _found(headers)) is None:
+        return None
+    return TraceContext(int(found[2], 16), int(found[3], 16), bool(int(found[4], 16) & _SAMPLED))
+
+
+def trace_headers(headers: Headers) -> Headers:
+    """Return the header of the context that a record came with, as it is; nothing where there is none."""
+    found = _found(headers)
+    return [] if found is None else [(TRACE_HEADER, found[0])]
+
+
+def _found(headers: Headers) -> re.Match[bytes] | None:
+    """Only the first header of the name counts."""
     for name, value in headers:
         if name == TRACE_HEADER:
-            return _parse(value or b"")
+            return _FORMAT.fullmatch(value or b"", 0, MAX_HEADER_BYTES)
     return None
-
-
-def _parse(value: bytes) -> TraceContext | None:
-    found = _FORMAT.fullmatch(value[:MAX_HEADER_BYTES].decode("latin-1"))
-    if found is None or (found[1] == "00" and found[5]):
-        return None
-    trace_id, span_id = int(found[2], 16), int(found[3], 16)
-    return TraceContext(trace_id, span_id, bool(int(found[4], 16) & _SAMPLED)) if trace_id and span_id else None

@@ -8,7 +8,6 @@ from sightstream.consumers.worker.delivery import Delivery
 from sightstream.consumers.worker.records import dead_letter_record, result_record
 from sightstream.consumers.worker.request_spans import MAX_STAGES, RequestSpans
 from sightstream.pipeline.errors import Rejected
-from sightstream.pipeline.types import StageTime
 from sightstream.schemas.connections.spans import Span, Spans
 from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage, original_headers
 from sightstream.schemas.wire.topics import TopicSettings
@@ -17,7 +16,7 @@ from tests.consumers.outcomes import NOON, request, result
 
 TOPICS = TopicSettings()
 PUBLISHER = TraceContext(0xA << 100, 0xB, True)
-STAGES = (StageTime("fetch", 10.0, 11.0), StageTime("decode", 11.0, 11.5), StageTime("infer", 11.5, 20.0))
+STAGES = (("fetch", 10.0, 11.0), ("decode", 11.0, 11.5), ("infer", 11.5, 20.0))
 
 
 def delivery(context: TraceContext | None = PUBLISHER) -> Delivery:

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from sightstream.consumers.worker.delivery import Delivery
+from sightstream.consumers.worker import records
 from sightstream.pipeline.stage_clock import StageClock
 from sightstream.schemas.connections.tracing import TracingSettings
 from sightstream.schemas.wire.dead_letter import Stage
@@ -65,7 +65,7 @@ def without_traces() -> Iterator[None]:
         setattr(clock, name, getattr(clock, name) + spent_s)
         return spent_s
 
-    with _patched([(StageClock, {"record": record})]), patch.object(Delivery, "trace", None):
+    with _patched([(StageClock, {"record": record})]), patch.object(records, "trace_headers", lambda _: []):
         yield
 
 
