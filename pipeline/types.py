@@ -182,4 +182,4 @@ class Outcome:
     ticket: Hashable
     result: AnyResult | PipelineError
     finished: FinishedAnswers = NO_ANSWERS
-    stages: tuple[StageTime, ...] = ()
+    stages: tuple[StageTime, ...] = field(default=(), compare=False)
