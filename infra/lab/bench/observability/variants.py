@@ -58,11 +58,16 @@ def without_metrics() -> Iterator[None]:
 def without_traces() -> Iterator[None]:
     """Drop what is done for traces while they are off: times of stages are not kept, and no header is looked at."""
 
-    def record(clock: StageClock, stage: Stage) -> float:
+    def record(clock: StageClock, stage: Stage) -> float:  # as it would be without `times`
         now = clock._clock()
-        spent_s, clock._last = now - clock._last, now
-        name = {Stage.FETCH: "_fetch_s", Stage.DECODE: "_decode_s"}.get(stage, "_infer_s")
-        setattr(clock, name, getattr(clock, name) + spent_s)
+        since = max(clock._last, min(now, clock._loaded_at())) if stage is Stage.INFER else clock._last
+        spent_s, clock._last = now - since, now
+        if stage is Stage.FETCH:
+            clock._fetch_s += spent_s
+        elif stage is Stage.DECODE:
+            clock._decode_s += spent_s
+        else:
+            clock._infer_s += spent_s
         return spent_s
 
     with _patched([(StageClock, {"record": record})]), patch.object(records, "trace_headers", lambda _: []):
