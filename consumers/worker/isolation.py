@@ -42,6 +42,8 @@ GROUP_SIZES = {2: 16, 3: 4}  # by deaths in company; after more it is one
 MAX_UPTIME_S = 60.0
 ALIVE_INTERVAL_S = 0.5
 
+_REPEATED = REPEATED.labels("worker_death")
+
 
 @dataclass(frozen=True, slots=True)
 class _Submission:
@@ -93,7 +95,7 @@ class Isolation:
         submission = _Submission(ticket, request, finished)
         deaths = self._deaths(submission)
         if deaths != Deaths() and not ticket.attempts:
-            REPEATED.labels("worker_death").inc()
+            _REPEATED.inc()
         if deaths.alone >= MAX_DEATHS_ALONE:
             self._ended.append(Outcome(ticket, _rejection(deaths)))
         elif deaths.company >= SUSPECT_DEATHS or deaths.alone:

@@ -15,7 +15,7 @@ from sightstream.infra.errors import CommandError
 if TYPE_CHECKING:
     from sightstream.infra.request_trace.types import Trace
 
-BROKER_TIMEOUT_S = 15.0
+BROKER_TIMEOUT_S = 10.0
 
 
 def trace(
