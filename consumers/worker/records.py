@@ -69,11 +69,13 @@ def dead_letter_record(delivery: Delivery, error: Rejected, topics: TopicSetting
     """Return the dead letter: key, value and the publisher's headers as they came, ours behind them.
 
     A record that is too large for our topics is replaced by its size and digest; the source headers say where it is.
-    The history of a redriven request is kept in any case.
+    The history of a redriven request is kept in any case. A request without a trace context gets this worker's.
     """
     at = delivery.record_id
     failure = Failure(error.reason, error.stage, str(error), delivery.attempts, now, at).headers()
     failure += (delivery.omitted or []) + history_headers(delivery.headers)
+    if delivery.span is not None and not trace_headers(delivery.headers):
+        failure.append(delivery.span.header())
     topic = topics.dead_letters
     if delivery.omitted is not None:
         return OutgoingRecord(topic, None, None, failure, error.reason, at.partition)

@@ -96,3 +96,11 @@ def test_whether_a_new_trace_is_recorded_is_decided_once_and_travels() -> None:
     assert decided is not None
     assert (one.span, decided.is_sampled) == (decided, False)
     assert trace_context(result_record(one, result(), TOPICS).headers) == decided
+
+
+def test_a_dead_letter_without_a_publishers_header_carries_the_workers() -> None:
+    one = delivery(None)
+    error = Rejected(Reason.NOT_AN_IMAGE, Stage.DECODE, "text")
+    whole, *_ = spans_of(one, error)
+    assert trace_context(dead_letter_record(one, error, TOPICS, NOON).headers) == whole.context
+    assert trace_context(dead_letter_record(delivery(None), error, TOPICS, NOON).headers) is None
