@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from sightstream.consumers.kafka.broker import Broker
+from sightstream.consumers.kafka.topic_rules import marker_problems
 from sightstream.consumers.redrive.errors import RedriveError
-from sightstream.schemas.wire.topics import MARKER_PARTITIONS, TopicSettings
-
-CLEANUP_POLICY = "cleanup.policy"
+from sightstream.schemas.wire.topics import TopicSettings
 
 
 def check_topics(broker: Broker, topics: TopicSettings) -> None:
@@ -16,15 +15,8 @@ def check_topics(broker: Broker, topics: TopicSettings) -> None:
     """
     wanted = (topics.requests, topics.dead_letters, topics.redrives)
     found = broker.topics(wanted)
-    if missing := [name for name in wanted if name not in found]:
-        raise RedriveError(
-            f"the topics {missing} do not exist; create {topics.redrives} with {MARKER_PARTITIONS} partition and "
-            f"{CLEANUP_POLICY}=compact, or let `sightstream up` create all of them locally"
-        )
-    policy = broker.topic_settings(topics.redrives).get(CLEANUP_POLICY)
-    if policy is None:
-        raise RedriveError(f"the broker does not show the settings of {topics.redrives}; allow this user to see them")
-    if policy != "compact":
-        raise RedriveError(
-            f"{topics.redrives} has {CLEANUP_POLICY}={policy} and would forget what was redriven; set it to compact"
-        )
+    if missing := [name for name in wanted[:2] if name not in found]:
+        raise RedriveError(f"the topics {missing} do not exist; `sightstream up` creates them locally")
+    config = {name: broker.topic_settings(name) for name in found if name == topics.redrives}
+    for problem in marker_problems(topics, found, config):
+        raise RedriveError(problem.detail)

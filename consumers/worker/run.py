@@ -66,7 +66,7 @@ def run_worker(
         broker = Broker(admin, CHECK_TIMEOUT_S)
         topic_id = check_topics(broker, topics)
         if not from_beginning:
-            _check_group(broker, settings, kafka, topics)
+            check_own_group(broker, settings, kafka, topics)
         watch = TopicWatch(_watch_broker(settings, kafka), topics.requests, topic_id)
         log.info("worker %s of the group %s starts", name, group_id)
         journal = Journal(folder, f"{file_stem(group_id, name)}.journal", topic_id)
@@ -101,7 +101,8 @@ def _stop_on_signals(worker: Worker) -> None:
         signal.signal(number, lambda *_: worker.stop())
 
 
-def _check_group(broker: Broker, settings: WorkerSettings, kafka: KafkaSettings, topics: TopicSettings) -> None:
+def check_own_group(broker: Broker, settings: WorkerSettings, kafka: KafkaSettings, topics: TopicSettings) -> None:
+    """Raise Fatal when the group's offsets are lost; see `check_group`."""
     consumer = open_tail_consumer(kafka)
     try:
         check_group(

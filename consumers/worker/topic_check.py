@@ -7,15 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 from sightstream.consumers.kafka.broker import CommittedOffset, Topic
+from sightstream.consumers.kafka.topic_rules import TopicProblem, compaction_problems, pipeline_problems
 from sightstream.consumers.kafka.types import KafkaReadError, PartitionId, PendingOffsets
 from sightstream.pipeline.errors import Fatal
-from sightstream.schemas.wire.topics import MAX_OUTCOME_RECORD_BYTES, TopicSettings
+from sightstream.schemas.wire.topics import TopicSettings
 
 log = logging.getLogger(__name__)
-
-MAX_MESSAGE_BYTES = "max.message.bytes"
-CLEANUP_POLICY = "cleanup.policy"
-MIN_INSYNC = "min.insync.replicas"
 
 
 class TopicBroker(Protocol):
@@ -35,26 +32,26 @@ def check_topics(broker: TopicBroker, topics: TopicSettings) -> str:
     names = (topics.requests, topics.results, topics.dead_letters)
     try:
         found = broker.topics(names)
-        _check_partitions({name: found[name].partitions if name in found else 0 for name in names})
-        settings = {name: broker.topic_settings(name) for name in names}
+        config = {name: broker.topic_settings(name) for name in found}
     except KafkaReadError as error:
         raise Fatal(
             f"can't describe the topics: {error}; with ACLs a worker needs Describe and DescribeConfigs on all three"
         ) from error
-    check_retention(topics.requests, settings[topics.requests])
-    _check_sizes({name: int(_shown(name, settings[name], MAX_MESSAGE_BYTES)) for name in names[1:]})
-    _warn_of_single_copies(found, settings)
+    raise_fatal(pipeline_problems(topics, found, config))
     return found[topics.requests].topic_id
 
 
-def check_retention(name: str, settings: Mapping[str, str | None]) -> None:
-    """Raise Fatal for a compacted request topic: Kafka deletes requests there as soon as their product has another."""
-    policy = _shown(name, settings, CLEANUP_POLICY)
-    if "compact" in policy:
-        raise Fatal(
-            f"{name} is compacted ({CLEANUP_POLICY}={policy}), which deletes requests before they are answered; set "
-            f"{CLEANUP_POLICY}=delete on it"
-        )
+def check_retention(name: str, config: Mapping[str, str | None]) -> None:
+    """Raise Fatal for a compacted request topic."""
+    raise_fatal(compaction_problems(name, config))
+
+
+def raise_fatal(problems: Iterable[TopicProblem]) -> None:
+    """Raise Fatal for the first problem that stops a start, and log those before it."""
+    for problem in problems:
+        if problem.is_fatal:
+            raise Fatal(problem.detail)
+        log.warning("%s", problem.detail)
 
 
 def check_group(
@@ -97,39 +94,3 @@ def _has_stable_offsets(broker: TopicBroker, group_id: str, topic: str) -> bool:
         return bool(broker.stable_committed(group_id, broker.partitions((topic,))))
     except PendingOffsets:  # another worker of the group commits right now: it is in use, and lost nothing
         return True
-
-
-def _check_partitions(counts: dict[str, int]) -> None:
-    missing = [name for name, count in counts.items() if count == 0]
-    if missing:
-        raise Fatal(f"the topics {missing} do not exist; `sightstream up` creates them locally")
-    if len(set(counts.values())) > 1:
-        raise Fatal(f"the topics must have the same number of partitions, but have {counts}")
-
-
-def _check_sizes(sizes: dict[str, int]) -> None:
-    small = {name: size for name, size in sizes.items() if size < MAX_OUTCOME_RECORD_BYTES}
-    if small:
-        raise Fatal(f"set {MAX_MESSAGE_BYTES} of these topics to {MAX_OUTCOME_RECORD_BYTES} or more: {small}")
-
-
-def _warn_of_single_copies(found: Mapping[str, Topic], settings: Mapping[str, Mapping[str, str | None]]) -> None:
-    """Warn where a broker that dies may hold the only copy of a record, though the topic has copies enough."""
-    for name in _with_single_copies(found, settings):
-        log.warning(
-            "%s keeps %d copies but accepts records that only one broker has; set %s=2 on it, or a dead broker can "
-            "lose them", name, found[name].replication_factor, MIN_INSYNC,
-        )  # fmt: skip
-
-
-def _with_single_copies(found: Mapping[str, Topic], settings: Mapping[str, Mapping[str, str | None]]) -> Iterable[str]:
-    for name, topic in found.items():
-        if topic.replication_factor >= 3 and int(settings[name].get(MIN_INSYNC) or 2) < 2:
-            yield name
-
-
-def _shown(topic: str, settings: Mapping[str, str | None], name: str) -> str:
-    value = settings.get(name)
-    if value is None:
-        raise Fatal(f"the broker does not show {name} of {topic}; allow this user DescribeConfigs on it")
-    return value

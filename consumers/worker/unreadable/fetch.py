@@ -11,9 +11,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from sightstream.consumers.kafka.aiokafka_arguments import aiokafka_arguments
 from sightstream.consumers.worker.unreadable.record_batch import BatchHeader, first_batch
 from sightstream.schemas.connections.kafka import KafkaSettings
-from sightstream.schemas.connections.tls import tls_context
 
 READ_COMMITTED = 1
 PARTITION_BYTES = 1024 * 1024  # a larger batch comes whole all the same
@@ -58,7 +58,7 @@ class BatchFetcher:
     async def __aenter__(self) -> BatchFetcher:
         from aiokafka.client import AIOKafkaClient
 
-        self._client = AIOKafkaClient(**_arguments(self._kafka))
+        self._client = AIOKafkaClient(**aiokafka_arguments(self._kafka))
         try:
             await asyncio.wait_for(self._connect(), TIMEOUT_S)
         except Exception as error:
@@ -102,17 +102,3 @@ class BatchFetcher:
         # Partition, error, high watermark, last stable offset, log start, aborted transactions, (replica,) records.
         aborted = tuple((producer, first) for producer, first in answer[5] or ())
         return answer[1], Fetched(first_batch(answer[-1] or b""), aborted)
-
-
-def _arguments(kafka: KafkaSettings) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
-        "bootstrap_servers": [server.strip() for server in kafka.bootstrap_servers.split(",") if server.strip()],
-        "security_protocol": kafka.security_protocol,
-    }
-    if kafka.security_protocol in ("SSL", "SASL_SSL"):
-        arguments["ssl_context"] = tls_context(kafka)
-    if kafka.security_protocol.startswith("SASL"):
-        password = kafka.sasl_password.get_secret_value() if kafka.sasl_password else None
-        arguments["sasl_mechanism"] = kafka.sasl_mechanism
-        arguments["sasl_plain_username"], arguments["sasl_plain_password"] = kafka.sasl_username, password
-    return arguments
