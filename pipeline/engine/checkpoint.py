@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from transformers.utils import logging as hf_logging
 from sightstream.pipeline.engine.checkpoint_folder import checked_folder
 from sightstream.pipeline.engine.model_name import model_name
 from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine.weights import weights_digest
 from sightstream.pipeline.errors import Fatal
 from sightstream.schemas.wire.result import ModelIdentity
 
@@ -109,17 +108,3 @@ def _identity(settings: EngineSettings, folder: Path, dtype: torch.dtype) -> Mod
         quantization=precision(settings.quantization, dtype),
         engine=settings.kind,
     )
-
-
-def weights_digest(folder: Path) -> str:
-    """Return one sha256 over the names and contents of the folder's safetensors files. Reads all of them."""
-    files = sorted(folder.glob("*.safetensors"))
-    with ThreadPoolExecutor(4) as pool:
-        digests = pool.map(_digest, files)
-        lines = [f"{file.name} {digest}\n" for file, digest in zip(files, digests, strict=True)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
