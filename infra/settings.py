@@ -36,6 +36,7 @@ SECTIONS = {
     "store": "sightstream.consumers.store.settings:StoreSettings",
     "lookup": "sightstream.consumers.lookup.settings:LookupSettings",
     "lag": "sightstream.consumers.lag.settings:LagSettings",
+    "log": "sightstream.infra.log_settings:LogSettings",
 }
 
 # Kubernetes tells every container of the services beside it, by variables that begin with the service's name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ from sightstream.schemas.wire.question import Question
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ModelIdentity
 from sightstream.schemas.wire.result_v2 import AnyResult
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ class InFlightRequest:
         self.raise_if_aborted()
         try:
             yield
+            log.debug("the stage %s is done", stage.value)
         finally:
             self.clock.observe(stage)
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from structlog.contextvars import bound_contextvars
+
 from sightstream.pipeline.budget import ByteBudget
 from sightstream.pipeline.coalescing import Handover, SingleFlight
 from sightstream.pipeline.engine.protocol import Engine
@@ -66,13 +68,17 @@ class RequestEndings:
 
     @contextmanager
     def handling(self, request: InFlightRequest, question: InFlightQuestion | None = None) -> Iterator[None]:
-        """Turn an error into the end of the request, or into another try; `question` is what it is about, if one."""
-        try:
-            yield
-        except PipelineError as error:
-            self._fail(request, error, question)
-        except Exception as error:
-            self._handle_unexpected(request, error)
+        """Turn an error into the end of the request, or into another try; `question` is what it is about, if one.
+
+        Lines that are logged meanwhile name the request.
+        """
+        with bound_contextvars(request_id=request.request.request_id):
+            try:
+                yield
+            except PipelineError as error:
+                self._fail(request, error, question)
+            except Exception as error:
+                self._handle_unexpected(request, error)
 
     def _handle_unexpected(self, request: InFlightRequest, error: Exception) -> None:
         """Try a request again that met a bug, or end it: see internal_errors. Its neighbours go on."""

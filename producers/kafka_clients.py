@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from sightstream.schemas.connections.client_log import client_logger
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, TopicPartition
@@ -14,7 +15,7 @@ KafkaHeaders = list[tuple[str, str | bytes | None]]
 ClientConfig = dict[str, Any]  # librdkafka's: text, numbers and callbacks
 DeliveryCallback = Callable[["KafkaError | None", "Message"], None]
 
-log = logging.getLogger("sightstream.producers.librdkafka")
+log = client_logger("sightstream.producers")
 
 
 class RecordProducer(Protocol):

@@ -26,6 +26,7 @@ from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.consumers.lookup.table import NewestTable, build_table
 from sightstream.consumers.lookup.topics import TableTopics, check_unchanged, ensure_topics
 from sightstream.consumers.lookup.web import Pages, serve_pages
+from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.wire.topics import TopicSettings
 
@@ -164,7 +165,7 @@ async def run_lookup(
     The caller must then end the process from within the loop: tasks and threads of Faust may go on for ever, and would
     acknowledge records.
     """
-    admin = AdminClient(kafka.client_config(), logger=log)
+    admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
     os.umask(0o077)  # the table's own files hold results, and are made by RocksDB
     with lock_folder(settings.data_dir), show_disk_space({"lookup_table": settings.data_dir}):
         ensuring = asyncio.to_thread(ensure_topics, admin, topics.results, settings.group_id, topics.replication_factor)

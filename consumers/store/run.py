@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -20,12 +19,11 @@ from sightstream.consumers.store.errors import StoreError
 from sightstream.consumers.store.follower import Follower, TopicRowMapping
 from sightstream.consumers.store.rows import dead_letter_row, result_row
 from sightstream.consumers.store.settings import StoreSettings
+from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.connections.spans import open_spans
 from sightstream.schemas.connections.tracing import NO_TRACING, TracingSettings
 from sightstream.schemas.wire.topics import TopicSettings
-
-log = logging.getLogger(__name__)
 
 _ADMIN_TIMEOUT_S = 10
 
@@ -39,7 +37,7 @@ def open_store(
     Raises StoreError for what needs a person, TracingUnavailable, sqlite3.Error when the disk fails.
     """
     to_row = {topics.results: result_row, topics.dead_letters: dead_letter_row}
-    admin = AdminClient(kafka.client_config(), logger=log)
+    admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
     mapping = TopicRowMapping(to_row, lambda: topic_ids(admin, list(to_row)))
     with (
         Database(settings.path) as database,
@@ -47,7 +45,8 @@ def open_store(
         open_spans(tracing, "sightstream-store", instance_id(settings.path)) as spans,
     ):
         database.check_topics(mapping.topic_ids())
-        yield Follower(Consumer(consumer_config(settings, kafka), logger=log), database, mapping, settings, spans=spans)
+        consumer = Consumer(consumer_config(settings, kafka), logger=client_logger(__name__))
+        yield Follower(consumer, database, mapping, settings, spans=spans)
 
 
 def consumer_config(settings: StoreSettings, kafka: KafkaSettings) -> dict[str, str | int | float | bool]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+
+from structlog.contextvars import bound_contextvars
 
 from sightstream.pipeline.types import NO_ANSWERS, FinishedAnswers, Origin, StageTime
 from sightstream.schemas.wire.dead_letter import Headers, RecordId
@@ -71,3 +74,12 @@ class Delivery:
         self.value, self.headers = None, history_headers(self.headers)
         if len(self.key or b"") > MAX_ORDER_KEY_BYTES:
             self.key = None
+
+
+def about(delivery: Delivery) -> AbstractContextManager[None]:
+    """Let lines that are logged meanwhile name the record, and the request that it holds if it could be read."""
+    at = delivery.record_id
+    record = f"{at.topic}/{at.partition}/{at.offset}"
+    if delivery.request is None:
+        return bound_contextvars(record=record)
+    return bound_contextvars(record=record, request_id=delivery.request.request_id)

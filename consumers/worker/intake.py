@@ -12,7 +12,7 @@ from sightstream.consumers.kafka.message import IncompleteMessage, is_fatal, rec
 from sightstream.consumers.metrics import PAUSED, REQUESTS_TAKEN
 from sightstream.consumers.worker.admission import Admission, AdmissionControl
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
-from sightstream.consumers.worker.delivery import Delivery
+from sightstream.consumers.worker.delivery import Delivery, about
 from sightstream.consumers.worker.incoming import Incoming, read_message
 from sightstream.consumers.worker.ledger import LedgerError
 from sightstream.consumers.worker.lost_position import LostPositions
@@ -233,7 +233,9 @@ class Intake:
         if blocker is not None:
             self._retry_queue.wait(delivery, blocker)
         else:
-            self._flow.submit(delivery, delivery.request)
+            with about(delivery):
+                log.debug("received")
+                self._flow.submit(delivery, delivery.request)
         return True
 
     def _count(self, delivery: Delivery) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 
 from sightstream.consumers.metrics import RETRIES
 from sightstream.consumers.worker.assignment import Assignment, PartitionState
-from sightstream.consumers.worker.delivery import Delivery
+from sightstream.consumers.worker.delivery import Delivery, about
 from sightstream.consumers.worker.records import OutgoingRecord, dead_letter_record, result_record
 from sightstream.consumers.worker.request_flow import RequestFlow
 from sightstream.consumers.worker.request_spans import RequestSpans
@@ -19,6 +20,8 @@ from sightstream.pipeline.types import Outcome
 from sightstream.schemas.wire.dead_letter import Reason, RecordId, Stage
 from sightstream.schemas.wire.result_v2 import AnyResult
 from sightstream.schemas.wire.topics import TopicSettings
+
+log = logging.getLogger(__name__)
 
 # Rejected before a request to the image's source was sent: proves nothing about whether the source is up.
 _SENT_NO_REQUEST = {Reason.DEADLINE_EXCEEDED, Reason.UNSUPPORTED_URI, Reason.FORBIDDEN_LOCATION}
@@ -45,22 +48,26 @@ class Outcomes:
         Raises Fatal when the flow can't go on.
         """
         for outcome in self._flow.collect(timeout_s):
-            self._handle(outcome)
+            assert isinstance(outcome.ticket, Delivery)  # noqa: S101
+            with about(outcome.ticket):
+                self._handle(outcome.ticket, outcome)
 
     def retry_due(self) -> None:
         """Submit the requests whose next attempt is due."""
         for delivery in self._retry_queue.due():
             if self._assignment.find(delivery) and delivery.request is not None:
-                self._flow.submit(delivery, delivery.request, delivery.finished)
+                with about(delivery):
+                    log.debug("attempt %d begins", delivery.attempts + 1)
+                    self._flow.submit(delivery, delivery.request, delivery.finished)
 
     def reject(self, delivery: Delivery, error: Rejected) -> None:
         """End the delivery as a dead letter."""
         if state := self._assignment.find(delivery):
-            self._reject(state, delivery, error)
+            with about(delivery):
+                self._reject(state, delivery, error)
 
-    def _handle(self, outcome: Outcome) -> None:
-        delivery, result = outcome.ticket, outcome.result
-        assert isinstance(delivery, Delivery)  # noqa: S101
+    def _handle(self, delivery: Delivery, outcome: Outcome) -> None:
+        result = outcome.result
         state = self._assignment.find(delivery)
         if state is None or isinstance(result, Cancelled):
             return
@@ -77,6 +84,7 @@ class Outcomes:
 
     def _handle_failure(self, state: PartitionState, delivery: Delivery, error: Retryable) -> None:
         RETRIES.labels(error.stage.value).inc()
+        log.debug("attempt %d failed at the stage %s: %s", delivery.attempts, error.stage.value, error)
         if not self._retry_queue.add(delivery, error):
             detail = f"{error}; given up after {delivery.attempts} attempts"
             reason = error.otherwise.reason if error.otherwise else Reason.RETRIES_EXHAUSTED
@@ -87,6 +95,7 @@ class Outcomes:
             if isinstance(result, PipelineError):
                 raise result
             _finish(state, delivery, self._result_record(delivery, result))
+            log.debug("answered")
         except Rejected as error:
             self._reject(state, delivery, error)
 
@@ -101,6 +110,7 @@ class Outcomes:
         if self._spans is not None:
             self._spans.add(delivery)
         _finish(state, delivery, dead_letter_record(delivery, error, self._topics, datetime.now(UTC)))
+        log.info("dead letter, %s at the stage %s: %s", error.reason.value, error.stage.value, error)
 
 
 def _finish(state: PartitionState, delivery: Delivery, record: OutgoingRecord) -> None:

@@ -83,10 +83,9 @@ class Child:
         self._pause_s = min(2 * self._pause_s, self._backoff.most_s)
 
     def _forward(self, lines: IO[bytes]) -> None:
-        label = f"{self._program.label} | ".encode()
         with lines:
             while line := lines.readline(MAX_LINE_BYTES):
-                self._write(label + line.rstrip(b"\n") + b"\n")
+                self._write(labelled(self._program.label, line.rstrip(b"\n")) + b"\n")
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the worker itself, if it runs; its children follow it."""
@@ -101,3 +100,10 @@ class Child:
                 self.exit_code = self._process.wait(max(0.0, timeout_s))
         if self._lines is not None:
             self._lines.join(LAST_LINES_S)
+
+
+def labelled(label: str, line: bytes) -> bytes:
+    """Put the label before a line; a line of JSON has it as `worker`, so that it stays JSON."""
+    if line.startswith(b'{"'):
+        return b'{"worker": "' + label.encode() + b'", ' + line[1:]
+    return f"{label} | ".encode() + line

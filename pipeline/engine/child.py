@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import sys
@@ -16,6 +17,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from sightstream.pipeline.engine.build import EngineFactory
+from sightstream.pipeline.engine.child_log import LogForwarder, LogLine
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal
@@ -72,20 +74,24 @@ class CancelJob:
     job_id: int
 
 
-Message = EngineReady | EngineUnusable | EngineCrashed | Heartbeat | list[FinishedJob]
+Message = EngineReady | EngineUnusable | EngineCrashed | Heartbeat | LogLine | list[FinishedJob]
 T = TypeVar("T", bound=Pixels | Canvas)
 Inbox = queue.SimpleQueue[list[EngineJob | CancelJob] | None]
 
 
 class HeartbeatSender:
-    """Sends rate-limited heartbeats to the parent. `running` is the engine's, once that is built."""
+    """Sends rate-limited heartbeats to the parent, and what was logged meanwhile.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    `running` is the engine's, once that is built.
+    """
+
+    def __init__(self, connection: Connection, log: LogForwarder) -> None:
+        self._connection, self._log = connection, log
         self._last = 0.0
         self.running: Callable[[], int] = lambda: 0
 
     def send(self) -> None:
+        self._log.flush_to(self._connection.send)
         now = time.monotonic()
         if now - self._last >= HEARTBEAT_INTERVAL_S:
             self._last = now
@@ -97,22 +103,32 @@ def serve(
 ) -> None:
     """Serve jobs until the parent closes the pipe. `memory` holds the images of jobs that come without their bytes."""
     warnings.simplefilter("ignore", FutureWarning)  # libraries warn each other, once per process, in every log
+    log = LogForwarder()
+    logging.basicConfig(handlers=[log], force=True)
     try:
-        _work(connection, settings, factory, memory)
+        _work(connection, settings, factory, memory, log)
     except Fatal as error:
+        log.flush_to(connection.send)
         connection.send(EngineUnusable(str(error)))
     except ModuleNotFoundError as error:
         connection.send(EngineUnusable(f"the engine needs the package {error.name}: install sightstream[worker]"))
     except Exception as error:
         trace = "".join(traceback.format_tb(error.__traceback__))
         with contextlib.suppress(OSError):
+            log.flush_to(connection.send)
             is_short = shortage(error, Stage.INFER) is not None
             connection.send(EngineCrashed(f"{type(error).__name__}: {error}", trace, is_short))
         os._exit(EXIT_CRASHED)  # at once: with its GPU in a bad state a process may hang in its own clean-up
 
 
-def _work(connection: Connection, settings: EngineSettings, factory: EngineFactory, memory: MemoryFile | None) -> None:
-    heartbeats = HeartbeatSender(connection)
+def _work(
+    connection: Connection,
+    settings: EngineSettings,
+    factory: EngineFactory,
+    memory: MemoryFile | None,
+    log: LogForwarder,
+) -> None:
+    heartbeats = HeartbeatSender(connection, log)
     engine = factory(settings, heartbeats.send)
     heartbeats.running = engine.running
     connection.send(EngineReady(engine.identity, engine.capacity(), _device(settings)))

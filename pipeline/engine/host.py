@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from sightstream.pipeline.engine import child_log
 from sightstream.pipeline.engine.build import EngineFactory, build_engine
 from sightstream.pipeline.engine.child import (
     CancelJob,
@@ -21,6 +22,7 @@ from sightstream.pipeline.engine.child import (
     Heartbeat,
     Message,
 )
+from sightstream.pipeline.engine.child_log import LogLine
 from sightstream.pipeline.engine.failure_counts import FailureCounts
 from sightstream.pipeline.engine.process import EngineProcess
 from sightstream.pipeline.engine.settings import EngineSettings
@@ -206,6 +208,8 @@ class EngineHost:
             self._loaded.set()
         elif isinstance(message, Heartbeat):
             self._show_running(message.running)
+        elif isinstance(message, LogLine):
+            child_log.write(message)
         elif isinstance(message, EngineUnusable):
             self._give_up(message.detail)
         elif isinstance(message, EngineCrashed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sightstream.infra.supervisor.child import Backoff
+from sightstream.infra.supervisor.child import Backoff, labelled
 from sightstream.infra.supervisor.programs import WorkerProgram
 from sightstream.infra.supervisor.supervisor import Supervisor
 from tests.consumers.waiting import wait_for
@@ -23,6 +24,7 @@ print("ready", flush=True)
 while True: signal.pause()
 """
 IGNORES_SIGTERM = """
+import json
 import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
@@ -64,6 +66,11 @@ def running(*programs: WorkerProgram, stop_timeout_s: float = 30) -> Iterator[Ru
 
 def ended(run: Run) -> Callable[[], bool]:
     return lambda: not run.thread.is_alive()
+
+
+def test_a_line_of_json_stays_json_with_its_label() -> None:
+    assert json.loads(labelled("gpu 0", b'{"event": "x"}')) == {"worker": "gpu 0", "event": "x"}
+    assert labelled("gpu 0", b"{a set}") == b"gpu 0 | {a set}"
 
 
 def test_each_worker_has_its_own_environment_and_its_lines_a_label() -> None:

@@ -17,7 +17,7 @@ from tests.faults.topic_reader import read_topic
 from tests.infra.wheel.build import ROOT, build, copy_tree, unpack_sdist
 from tests.infra.wheel.shop import ShopEnvironment, closure, normalized, unconditional, write_shop
 
-BASE = {"confluent-kafka", "prometheus-client", "pydantic", "pydantic-settings", "rich", "typer"}
+BASE = {"confluent-kafka", "prometheus-client", "pydantic", "pydantic-settings", "rich", "structlog", "typer"}
 HEAVY = {"torch", "transformers", "faust", "boto3", "PIL", "numpy"}
 FOR_MAINTAINERS = ("/lab/", "demo_model", "fuzz", "baselines", "trainer", "training", "checkpoint/", "tests/")
 SUFFIXES = {".py", ".json", ".xml", ".sha256", ".sql", ".toml", ".yml", ".typed", ".txt", ""}

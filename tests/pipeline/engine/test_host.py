@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import subprocess
@@ -73,6 +74,28 @@ def test_every_job_ends_once_and_the_engine_is_named(start: Callable[..., Engine
     assert all(isinstance(f.outcome, Completion) for f in found.values())
     assert host.identity.engine == "simulated"
     assert host.finished(0) == []
+
+
+def noisy_engine(settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
+    """An engine that says something while it loads."""
+    logging.getLogger("sightstream.noisy").warning("loading %s", "slowly")
+    logging.getLogger("sightstream.noisy").info("nobody wants to know")
+    return SimulatedEngine(settings, on_progress)
+
+
+def test_what_the_engines_process_logs_is_logged_here(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    host = EngineHost(SETTINGS, noisy_engine)
+    try:
+        host.submit(job(1))
+        collect(host, 1)
+    finally:
+        host.stop()
+    assert [one for one in caplog.record_tuples if one[0] == "sightstream.noisy"] == [
+        ("sightstream.noisy", logging.WARNING, "loading slowly")
+    ]
+    assert "loading" not in capfd.readouterr().err
 
 
 def test_one_refusal_leaves_its_neighbours_alone(start: Callable[..., EngineHost]) -> None:

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from sightstream.infra.logs import log_to_stderr
+from sightstream.schemas.connections import client_log
 from sightstream.schemas.connections.client_log import REPEAT_AFTER_S, RepeatFilter, client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 
@@ -48,11 +49,11 @@ def test_a_repeated_line_passes_again_after_a_while() -> None:
     def passes(text: str) -> bool:
         return repeats.filter(logging.LogRecord("x", logging.ERROR, "", 0, text, None, None))
 
-    assert passes("FAIL [rdkafka#producer-1] refused (after 0ms in state CONNECT)")
-    assert not passes("FAIL [rdkafka#producer-2] refused (after 17ms in state CONNECT)")
+    assert passes("FAIL [rdkafka#producer-1] wrong password (after 0ms in state AUTH)")
+    assert not passes("FAIL [rdkafka#producer-2] wrong password (after 17ms in state AUTH)")
     assert passes("another line")
     now = REPEAT_AFTER_S
-    assert passes("FAIL [rdkafka#producer-3] refused (after 3ms in state CONNECT)")
+    assert passes("FAIL [rdkafka#producer-3] wrong password (after 3ms in state AUTH)")
 
 
 def test_the_lines_that_are_remembered_are_bounded() -> None:
@@ -69,8 +70,9 @@ def test_a_logger_is_filtered_once() -> None:
 
 @pytest.mark.parametrize("kind", [Consumer, Producer, AdminClient])
 def test_a_line_of_librdkafka_is_formatted_and_holds_no_secret(
-    kind: type[Consumer | Producer | AdminClient], capfd: pytest.CaptureFixture[str]
+    kind: type[Consumer | Producer | AdminClient], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(client_log, "_SHARED", RepeatFilter())
     before = logging.getLogger().handlers[:]
     log_to_stderr()
     kafka = KafkaSettings.model_validate(
