@@ -16,8 +16,10 @@ from sightstream.pipeline.untraceable import forbid_tracing
 from sightstream.schemas.connections.s3 import S3Settings
 
 
-def start_flow(checkpoint: Path | None = None, file_root: Path | None = None) -> Flow:
+def start_flow(checkpoint: Path | None = None, file_root: Path | None = None, is_cached: bool = True) -> Flow:
     """Start a flow; `checkpoint` and `file_root` override the settings. Raises SettingsError.
+
+    Unless `is_cached`, no answer is taken from the cache or kept in it.
 
     From then on no process of the same user can trace this one.
     """
@@ -30,6 +32,7 @@ def start_flow(checkpoint: Path | None = None, file_root: Path | None = None) ->
         except ValueError as error:
             raise SettingsError(f"{file_root}: {error}") from None
         fetch = fetch.model_copy(update={"file_roots": (*fetch.file_roots, file_root)})
-    flow = build_flow(load(FlowSettings), fetch, load(S3Settings), load(DecodeSettings), engine, load(CacheSettings))
+    cache = load(CacheSettings) if is_cached else None
+    flow = build_flow(load(FlowSettings), fetch, load(S3Settings), load(DecodeSettings), engine, cache)
     forbid_tracing()
     return flow

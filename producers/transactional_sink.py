@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 # A group's offsets belong to a topic and partition; a job needs one, and they vanish with the topic, as they should.
 PARTITION = 0
+NAME_PREFIX = "sightstream-publish"  # of groups and transactional ids; ACLs name it
 SLICE_S = 0.5
 CLOSE_S = 5.0
 GRACE_S = 1.0
@@ -61,7 +62,7 @@ class TransactionalSink:
         self._kafka = kafka
         self._settings = settings
         self._topic = topic
-        self._name = f"sightstream-publish-{job}"
+        self._name = f"{NAME_PREFIX}-{job}"
         self._clients = clients or confluent_clients()
         self._producer: TransactionalProducer | None = None
         self._consumer: OffsetReader | None = None

@@ -140,6 +140,11 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.executescript(f"BEGIN IMMEDIATE;\n{scripts[number]}\nPRAGMA user_version = {number};\nCOMMIT;")
 
 
+def newest_schema() -> int:
+    """Return the newest version of the schema that this program knows."""
+    return max(_migrations())
+
+
 def _migrations() -> dict[int, str]:
     folder = files("sightstream.consumers.store") / "migrations"
     named = [(re.match(r"(\d{4})_\w+\.sql$", entry.name), entry) for entry in folder.iterdir()]

@@ -14,6 +14,7 @@ from sightstream.infra.cli import (
     bench,
     dead_letters,
     demo,
+    doctor,
     down,
     lag,
     lookup,
@@ -65,6 +66,7 @@ def read_config(
 
 app.command()(up.up)
 app.command()(down.down)
+app.command()(doctor.doctor)
 app.command()(worker.worker)
 app.command("analyze", hidden=True)(worker.worker)  # the verb's earlier name
 app.command()(ask.ask)

@@ -5,32 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from pydantic_settings import BaseSettings
+    from sightstream.infra.shown_settings import Setting
 
 app = typer.Typer(help="Show the settings that apply, or check them.", no_args_is_help=True)
 
-MASK = "********"
-
 SectionArgument = Annotated[str | None, typer.Argument(help="Show only this section, such as kafka.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting as a person may see it: a secret's value is MASK, or None when it is not set."""
-
-    value: object
-    origin: str
-    variable: str
-    secret: bool
 
 
 @app.command()
@@ -40,10 +26,11 @@ def show(section: SectionArgument = None, as_json: JsonOption = False) -> None:
     Secrets are masked. Exit code 2 when a setting is wrong; `sightstream config check` then lists all problems.
     """
     from sightstream.infra.settings import SECTIONS
+    from sightstream.infra.shown_settings import settings_of
 
     if section is not None and section not in SECTIONS:
         raise typer.BadParameter(f"there is no section {section!r}; known: {', '.join(SECTIONS)}")
-    shown = {name: _settings_of(name) for name in ([section] if section else SECTIONS)}
+    shown = {name: settings_of(name) for name in ([section] if section else SECTIONS)}
     if as_json:
         print(json.dumps({name: {key: asdict(one) for key, one in found.items()} for name, found in shown.items()}))
         return
@@ -61,48 +48,6 @@ def check() -> None:
 
     check_all()
     print(f"the settings of all {len(SECTIONS)} sections are valid; file: {os.environ.get(CONFIG_VARIABLE, 'none')}")
-
-
-def _settings_of(section: str) -> dict[str, Setting]:
-    from sightstream.infra.settings import environment_names, load, owner_of, read_file, variable
-
-    owner = owner_of(section)
-    loaded = load(owner)
-    in_file, in_environment = read_file().get(section, {}), environment_names()
-    found = {}
-    for name in owner.model_fields:
-        by_environment, by_file = variable(section, name) in in_environment, name in in_file
-        origin = "environment" if by_environment else "file" if by_file else "default"
-        found[name] = _setting(loaded, name, origin, variable(section, name))
-    return found
-
-
-def _setting(loaded: BaseSettings, name: str, origin: str, variable: str) -> Setting:
-    from sightstream.infra.settings_reference import is_secret
-
-    secret = is_secret(type(loaded).model_fields[name].annotation)
-    value = getattr(loaded, name)
-    shown = (None if value is None else MASK) if secret else _plain(value)
-    return Setting(shown, origin, variable, secret)
-
-
-def _plain(value: Any) -> object:
-    """Return `value` as JSON allows it; a URL loses what may be a credential."""
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, Path):
-        return str(value)
-    return _without_credentials(value) if isinstance(value, str) and "://" in value else value
-
-
-def _without_credentials(url: str) -> str:
-    from sightstream.schemas.wire.uri import HIDDEN, redacted
-
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return HIDDEN
-    return redacted(url) if "@" in parts.netloc or parts.query or parts.fragment else url
 
 
 def _lines(section: str, settings: dict[str, Setting]) -> Iterator[str]:

@@ -84,7 +84,7 @@ def secure_broker(folder: Path) -> SecureBroker:
         certificates.authority(authority)
     for name, authority in {"broker": "ca", "client": "ca", "intruder": "stranger"}.items():
         certificates.issue(name, authority)
-    sasl_port, mutual_port = _free_port(), _free_port()
+    sasl_port, mutual_port = free_port(), free_port()
     extra = _properties(folder / "runtime", certificates, sasl_port, mutual_port)
     runtime = LocalRuntime(folder / "runtime", extra_broker_properties=extra)
     return SecureBroker(runtime, certificates, sasl_port, mutual_port)
@@ -121,7 +121,8 @@ def _properties(folder: Path, certificates: Certificates, sasl_port: int, mutual
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
