@@ -93,7 +93,7 @@ def test_an_unknown_section_is_wrong_use() -> None:
 def test_check_is_one_line_when_all_is_fine(toml: Path) -> None:
     done = config("check", toml=toml)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"the settings of all 15 sections are valid; file: {toml}\n"
+    assert done.stdout == f"the settings of all 16 sections are valid; file: {toml}\n"
 
 
 def test_check_lists_all_problems_and_no_secret(tmp_path: Path) -> None:
