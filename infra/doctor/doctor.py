@@ -13,7 +13,6 @@ from typing import TypeVar
 from confluent_kafka.admin import AdminClient
 from pydantic_settings import BaseSettings
 
-from sightstream.consumers.lag.settings import LagSettings
 from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.consumers.store.settings import StoreSettings
 from sightstream.consumers.worker.settings import WorkerSettings
@@ -35,13 +34,14 @@ from sightstream.infra.doctor import (
 from sightstream.infra.doctor.report import Area
 from sightstream.infra.doctor.roles import Names, Role, grants
 from sightstream.infra.doctor.types import Finding, Items, Unchecked
-from sightstream.infra.settings import CONFIG_VARIABLE, SECTIONS, load, problems
+from sightstream.infra.settings import SECTIONS, load, problems
 from sightstream.infra.shown_settings import settings_of
 from sightstream.pipeline.cache.settings import CacheSettings
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.producers.settings import PublisherSettings
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.connections.s3 import S3Settings
+from sightstream.schemas.connections.settings_file import CONFIG_VARIABLE
 from sightstream.schemas.wire.topics import TopicSettings
 
 Settings = TypeVar("Settings", bound=BaseSettings)
@@ -125,7 +125,7 @@ class _Doctor:
             "store": self._store.group_id,
             "lookup": load(LookupSettings).group_id,
         }
-        yield from settings_check.check_groups(load(LagSettings), groups)
+        yield from settings_check.check_groups(groups)
 
     def broker(self) -> Items:
         admin = self._connection()
@@ -145,7 +145,7 @@ class _Doctor:
         admin = self._connection()
         if isinstance(admin, Finding):
             return _behind(admin)
-        names = Names(self._topics, self._worker, self._store, load(LagSettings))
+        names = Names(self._topics, self._worker.group_id, self._store.group_id, load(LookupSettings).group_id)
         wanted = [grant for role in Role if role in self._options.roles for grant in grants(role, names)]
         return acl_check.check_permissions(admin, self._kafka, wanted)
 

@@ -7,8 +7,7 @@ from sightstream.infra.doctor.types import Severity
 FINDINGS: dict[str, Severity] = {
     "settings-wrong": "error",
     "settings-file-readable": "warning",
-    "group-names-differ": "warning",
-    "kafka-credentials-missing": "error",
+    "group-shared": "error",
     "kafka-password-in-clear": "warning",
     "kafka-file-missing": "error",
     "broker-settings": "error",

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sightstream.consumers.lag.settings import LagSettings
 from sightstream.consumers.redrive.kafka_topics import GROUP_ID as REDRIVE_GROUP
 from sightstream.consumers.redrive.transaction import transactional_id as redrive_id
-from sightstream.consumers.store.settings import StoreSettings
-from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.producers.transactional_sink import NAME_PREFIX as PUBLISH_PREFIX
 from sightstream.schemas.wire.topics import TopicSettings
 
@@ -53,19 +50,19 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The settings that name the resources."""
+    """The names of the resources, by the settings."""
 
     topics: TopicSettings
-    worker: WorkerSettings
-    store: StoreSettings
-    lag: LagSettings
+    worker_group: str
+    store_group: str
+    lookup_group: str
 
 
 def grants(role: Role, names: Names) -> list[Grant]:
     """Return what the role needs."""
     topics, outcomes = names.topics, (names.topics.results, names.topics.dead_letters)
-    group, bulk = names.worker.group_id, f"{PUBLISH_PREFIX}-{PROBE}"
-    watched = (names.lag.worker_group_id, names.lag.store_group_id, names.lag.lookup_group_id)
+    group, bulk = names.worker_group, f"{PUBLISH_PREFIX}-{PROBE}"
+    watched = (names.worker_group, names.store_group, names.lookup_group)
     publish = (Kind.TOPIC, topics.requests, ("Write", "Describe"))
     needed: dict[Role, list[tuple[Kind, str, tuple[str, ...]]]] = {
         Role.PUBLISHER: [publish],
@@ -82,7 +79,7 @@ def grants(role: Role, names: Names) -> list[Grant]:
         ],
         Role.STORE: [
             *((Kind.TOPIC, topic, ("Read", "Describe")) for topic in outcomes),
-            (Kind.GROUP, names.store.group_id, ("Read",)),
+            (Kind.GROUP, names.store_group, ("Read",)),
         ],
         Role.REDRIVE: [
             (Kind.TOPIC, topics.dead_letters, ("Read", "Describe")),

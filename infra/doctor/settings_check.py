@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sightstream.consumers.lag.settings import LagSettings
 from sightstream.infra.doctor.types import Fact, Finding, Items
 from sightstream.infra.shown_settings import Setting
 from sightstream.schemas.connections.kafka import KafkaSettings
@@ -36,12 +35,6 @@ def check_sections(file: Path | None, sections: Mapping[str, Mapping[str, Settin
 
 def check_kafka_settings(kafka: KafkaSettings) -> Items:
     """Look at what the broker would only refuse."""
-    if kafka.security_protocol.startswith("SASL") and not (kafka.sasl_username and kafka.sasl_password):
-        yield Finding(
-            "kafka-credentials-missing",
-            f"[kafka] security_protocol is {kafka.security_protocol}, but sasl_username or sasl_password is not set; "
-            f"set both",
-        )
     servers = [server.strip() for server in kafka.bootstrap_servers.split(",")]
     if kafka.security_protocol == "SASL_PLAINTEXT" and not all(server.startswith(_HERE) for server in servers):
         yield Finding(
@@ -54,13 +47,13 @@ def check_kafka_settings(kafka: KafkaSettings) -> Items:
             yield Finding("kafka-file-missing", f"[kafka] {name} names {path}, which does not exist; correct it")
 
 
-def check_groups(lag: LagSettings, group_ids: Mapping[str, str]) -> Items:
-    """Compare the groups that lag is counted for with the real ones, by section."""
-    for section, group_id in group_ids.items():
-        watched = getattr(lag, f"{section}_group_id")
-        if watched != group_id:
+def check_groups(group_ids: Mapping[str, str]) -> Items:
+    """Compare the groups of the sections: two kinds of readers in one group would share out the partitions."""
+    for group_id in sorted(set(group_ids.values())):
+        sections = [section for section, other in group_ids.items() if other == group_id]
+        if len(sections) > 1:
             yield Finding(
-                "group-names-differ",
-                f"[lag] {section}_group_id is {watched}, but [{section}] group_id is {group_id}: the lag of another "
-                f"group is counted; set both to the same",
+                "group-shared",
+                f"[{'] and ['.join(sections)}] have the same group_id, {group_id}, so each gets a part of the "
+                f"partitions only; give each its own",
             )

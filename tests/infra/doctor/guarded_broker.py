@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, TopicCollection
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -69,11 +69,11 @@ class GuardedBroker:
         """Wait until the broker, which applies rules a moment later, has applied those."""
         admin = AdminClient(self.settings(user).client_config())
 
-        def is_refused(future: Future[object]) -> bool:
+        def is_allowed(future: Future[object]) -> bool:
             error = future.exception(30)
-            return isinstance(error, KafkaException) and error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+            return error is None or error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 
-        wait_for(lambda: not any(map(is_refused, admin.describe_topics(TopicCollection(topics)).values())))
+        wait_for(lambda: all(map(is_allowed, admin.describe_topics(TopicCollection(topics)).values())))
 
     def settings(self, user: str) -> KafkaSettings:
         return KafkaSettings(

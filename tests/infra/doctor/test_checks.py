@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from confluent_kafka import KafkaError
+from pydantic import SecretStr
 
 from sightstream.consumers.kafka.broker import Topic
 from sightstream.consumers.store.settings import StoreSettings
@@ -150,8 +151,13 @@ def test_the_copies_of_the_topics() -> None:
 
 def test_a_password_in_clear_is_for_this_machine_only() -> None:
     def check(servers: str) -> list[str]:
-        kafka = KafkaSettings(bootstrap_servers=servers, security_protocol="SASL_PLAINTEXT", sasl_username="u")
-        return ids(check_kafka_settings(kafka.model_copy(update={"sasl_password": "p"})))
+        kafka = KafkaSettings(
+            bootstrap_servers=servers,
+            security_protocol="SASL_PLAINTEXT",
+            sasl_username="u",
+            sasl_password=SecretStr("p"),
+        )
+        return ids(check_kafka_settings(kafka))
 
     assert check("127.0.0.1:1,localhost:2") == []
     assert check("127.0.0.1:1, broker:9092") == ["kafka-password-in-clear"]

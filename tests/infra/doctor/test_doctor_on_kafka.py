@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from sightstream.consumers.lag.settings import LagSettings
+from sightstream.consumers.lookup.settings import LookupSettings
 from sightstream.consumers.store.database import Database
 from sightstream.consumers.store.settings import StoreSettings
 from sightstream.consumers.worker.settings import WorkerSettings
@@ -57,7 +57,8 @@ class Setup:
 
     @property
     def names(self) -> Names:
-        return Names(self.topics, WorkerSettings(), StoreSettings(), LagSettings())
+        groups = (WorkerSettings().group_id, StoreSettings().group_id, LookupSettings().group_id)
+        return Names(self.topics, *groups)
 
     def use(self, topics: TopicSettings) -> None:
         """Use these topics, with all permissions, whether there are such topics or not."""
@@ -224,8 +225,8 @@ SEEDED: dict[str, tuple[str, tuple[str, ...], Seed]] = {
     "a misspelt variable": ("settings-wrong", (), lambda s: s.set(kafka_bootstrap="x")),
     "a value out of bounds": ("settings-wrong", (), lambda s: s.set(topics_partitions=0)),
     "a secret that others can read": ("settings-file-readable", ("settings",), secret_in_a_file),
-    "a group that lag does not watch": ("group-names-differ", ("settings",), lambda s: s.set(worker_group_id="mine")),
-    "a password that is not set": ("kafka-credentials-missing", ("settings",), no_password),
+    "a group for two services": ("group-shared", ("settings",), lambda s: s.set(worker_group_id="sightstream-store")),
+    "a password that is not set": ("settings-wrong", (), no_password),
     "an authority's file that is not there": (
         "kafka-file-missing", ("settings",), lambda s: s.set(kafka_ssl_ca_location="/no/such/file")),
     "a port on which nothing listens": (
