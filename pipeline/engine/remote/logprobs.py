@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from pydantic import JsonValue
 
@@ -22,9 +24,10 @@ class TokenLogprob:
 
 
 def read_logprobs(sent: JsonValue, text: str) -> list[TokenLogprob] | None:
-    """Return the tokens of the whole text, those of an end behind it with no bytes; None for anything else.
+    """Return the tokens of the text, and one with no bytes for what ended it, if anything did; None for anything else.
 
-    Never raises. White space around the text, which was cut off, stays in the tokens.
+    Never raises. Spaces around the text, which were cut off, stay in the tokens. What a server took out before and
+    behind it does not: an end token, a fence of three backticks, what the model thought first.
     """
     content = sent.get("content") if isinstance(sent, dict) else None
     if not text or not isinstance(content, list) or len(content) > MAX_TOKENS:
@@ -34,15 +37,24 @@ def read_logprobs(sent: JsonValue, text: str) -> list[TokenLogprob] | None:
 
 
 def _matched(tokens: list[TokenLogprob], text: str) -> list[TokenLogprob] | None:
-    """Return the tokens if they are the text, perhaps with one of the model's end tokens behind it."""
+    """Return the last run of tokens that is the text."""
     wanted = text.encode("utf-8", "surrogatepass")
-    if _joined(tokens) == wanted:
-        return tokens
-    return [*tokens[:-1], replace(tokens[-1], piece=b"")] if _joined(tokens[:-1]) == wanted else None
+    starts = list(accumulate((len(token.piece) for token in tokens), initial=0))
+    start = b"".join(token.piece for token in tokens).rfind(wanted)
+    if start < 0:
+        return None
+    first, behind = bisect_right(starts, start) - 1, bisect_left(starts, start + len(wanted))
+    if b"".join(token.piece for token in tokens[first:behind]).strip() != wanted:
+        return None
+    while first and _is_space(tokens[first - 1]):
+        first -= 1
+    while behind < len(tokens) and _is_space(tokens[behind]):
+        behind += 1
+    return [*tokens[first:behind], *(replace(token, piece=b"") for token in tokens[behind : behind + 1])]
 
 
-def _joined(tokens: Sequence[TokenLogprob]) -> bytes:
-    return b"".join(token.piece for token in tokens).strip()
+def _is_space(token: TokenLogprob) -> bool:
+    return bool(token.piece) and token.piece.isspace()
 
 
 def _token(sent: JsonValue) -> TokenLogprob | None:

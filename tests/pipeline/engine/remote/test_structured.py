@@ -340,6 +340,26 @@ def test_probabilities_of_choices_sum_to_one(
     assert {each.value for each in confidence.choices} <= set(WINES.choices)
 
 
+def test_what_a_server_takes_out_around_an_answer_is_left_out_of_its_probability() -> None:
+    """llama.cpp lets a model write its JSON between fences, and hands on what stands inside."""
+    answer = ['{ "answer"', ' :\n\t"', "red", '"', " }"]
+    content: list[JsonValue] = [
+        {"token": piece, "logprob": math.log(0.5 if piece in answer else 0.01)}
+        for piece in ["I think red.", "```", "json", "\n", *answer, "\n", "```", ""]
+    ]
+    found = read_logprobs({"content": content}, "".join(answer))
+    assert found is not None
+    assert [token.piece for token in found] == [b"\n", *(piece.encode() for piece in answer), b"\n", b""]
+    assert json_confidence("".join(answer), found).fields == {"/answer": pytest.approx(0.5**3)}
+    assert choice_confidence(WINES.choices, "red", found, quoted=True).kind == "top_logprobs"
+
+
+@pytest.mark.parametrize("pieces", [["re"], ["bored"], ["re", "dy"], ["x", "red!"]])
+def test_tokens_that_are_not_the_text_say_nothing_about_it(pieces: list[str]) -> None:
+    content: list[JsonValue] = [{"token": piece, "logprob": -1.0} for piece in pieces]
+    assert read_logprobs({"content": content}, "red") is None
+
+
 def test_a_flood_of_log_probabilities_costs_little() -> None:
     long_text = " " * 100_000
     flood: list[JsonValue] = [
