@@ -30,7 +30,7 @@ def choice_confidence(
 
     `quoted` says that the choice stands in JSON, where its end shows. A token that begins several choices counts for
     the written one, or else for `other`: nobody knows how the model would have gone on. Of each step only tokens that
-    can still lead to a choice count, as under a mask.
+    can still lead to a choice count, as under a mask; those that the server does not name may, and count for `other`.
     """
     if not quoted and any(other != chosen and other.startswith(chosen) for other in choices):
         return NO_CONFIDENCE  # where the choice ends does not show
@@ -56,10 +56,11 @@ def _masses(
     written, left = b"", 1.0
     for token in tokens:
         if len(written) + len(token.piece) > start:
-            step = _step(texts, written, token)
-            total = math.fsum(step.values())
-            if total <= 0 or token.piece not in step:
+            step, unnamed = _step(texts, written, token)
+            total = math.fsum(step.values()) + unnamed
+            if step.get(token.piece, 0.0) <= 0:
                 return None
+            masses[None] += left * unnamed / total
             for piece in step.keys() - {token.piece}:
                 masses[_only(texts, written + piece)] += left * step[piece] / total
             left *= step[token.piece] / total
@@ -74,14 +75,22 @@ def _written(choice: str, *, quoted: bool) -> bytes:
     return (json.dumps(choice, ensure_ascii=False) if quoted else choice).encode("utf-8", "surrogatepass")
 
 
-def _step(texts: dict[str, bytes], written: bytes, token: TokenLogprob) -> dict[bytes, float]:
-    """Return the probabilities of the tokens at this step that can lead to a choice, by their bytes."""
-    every = {token.piece: token.logprob} | {each.piece: each.logprob for each in token.alternatives}
-    return {
-        piece: math.exp(logprob)
-        for piece, logprob in every.items()
+def _step(texts: dict[str, bytes], written: bytes, token: TokenLogprob) -> tuple[dict[bytes, float], float]:
+    """Return how probable each named token is that can lead to a choice, and all that the server does not name.
+
+    Tokens go by their bytes: several may have the same.
+    """
+    named: dict[bytes, float] = defaultdict(float)
+    for each in token.alternatives:
+        named[each.piece] += math.exp(each.logprob)
+    if token.piece not in named:
+        named[token.piece] = math.exp(token.logprob)
+    leading = {
+        piece: probability
+        for piece, probability in named.items()
         if piece and any(_leads_to(written + piece, text) for text in texts.values())
     }
+    return leading, max(0.0, 1 - math.fsum(named.values()))
 
 
 def _leads_to(written: bytes, text: bytes) -> bool:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sightstream.infra.errors import CommandError
-from sightstream.infra.lab.bench.feed.baselines_environment import ensure_baselines
 from sightstream.infra.lab.bench.feed.job import Job
 from sightstream.infra.lab.bench.feed.measurement import Run, measure
 from sightstream.infra.lab.bench.feed.options import FeedOptions
 from sightstream.infra.lab.bench.feed.pillow_alone import decode_cpu_s
 from sightstream.infra.lab.bench.feed.process_tree import usage
-from sightstream.infra.lab.bench.feed.systems import SystemUnderTest
+from sightstream.infra.lab.bench.feed.systems import BASELINES, SystemUnderTest
 from sightstream.infra.lab.bench.feed.workload import Workload, running_workload
+from sightstream.infra.lab.environment import ensure_environment
 from sightstream.infra.runtime.service import Program, Service
 
 
@@ -37,7 +37,9 @@ class Comparison:
 def compare(options: FeedOptions, systems: Sequence[SystemUnderTest], report: Callable[[str], None]) -> Comparison:
     """Run every system in every round; blocks for minutes. A system that fails costs only its own figures."""
     comparison = Comparison(options, systems, runs={system.name: [] for system in systems})
-    baselines_python = ensure_baselines() if any(system.script for system in systems) else Path()
+    baselines_python = Path()
+    if any(system.script for system in systems):
+        baselines_python = ensure_environment("baselines", BASELINES / "requirements.txt")
     report("starting Kafka and S3, making photographs")
     with running_workload(options) as workload:
         comparison.photograph_bytes = sum(map(len, workload.photographs)) // len(workload.photographs)

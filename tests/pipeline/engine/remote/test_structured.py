@@ -172,7 +172,7 @@ def test_an_end_token_of_the_model_is_no_part_of_the_text() -> None:
         {"token": "<|eot|>", "logprob": 0},
     ]
     confidence = good_ending(says(200, with_logprobs(body, content)), asked(WINES)).confidence
-    assert confidence.value == pytest.approx(1)  # no alternative was sent
+    assert confidence.value == pytest.approx(math.exp(-0.3))  # no alternative was sent: it may be any other choice
 
 
 @pytest.mark.parametrize("wanted", [JSON, WINES], ids=["json", "choice"])
@@ -352,6 +352,19 @@ def test_what_a_server_takes_out_around_an_answer_is_left_out_of_its_probability
     assert [token.piece for token in found] == [b"\n", *(piece.encode() for piece in answer), b"\n", b""]
     assert json_confidence("".join(answer), found).fields == {"/answer": pytest.approx(0.5**3)}
     assert choice_confidence(WINES.choices, "red", found, quoted=True).kind == "top_logprobs"
+
+
+def test_what_a_server_does_not_name_may_be_another_choice() -> None:
+    def step(piece: str, probability: float, others: dict[str, float]) -> dict[str, JsonValue]:
+        named: list[JsonValue] = [{"token": each, "logprob": math.log(p)} for each, p in others.items()]
+        return {"token": piece, "logprob": math.log(probability), "top_logprobs": named}
+
+    same_bytes: list[JsonValue] = [{"token": "red", "logprob": math.log(0.1)}] * 2
+    steps: list[JsonValue] = [step("red", 0.1, {"The": 0.5}) | {"top_logprobs": same_bytes}, step("", 1, {"": 1})]
+    found = read_logprobs({"content": steps}, "red")
+    assert found is not None
+    confidence = choice_confidence(("red", "blue"), "red", found, quoted=False)
+    assert (confidence.value, confidence.other) == (pytest.approx(0.2), pytest.approx(0.8))
 
 
 @pytest.mark.parametrize("pieces", [["re"], ["bored"], ["re", "dy"], ["x", "red!"]])

@@ -23,7 +23,7 @@ SMALL = FeedOptions(images=1000, distinct=6, side_px=300, partitions=2, timeout_
 
 @pytest.fixture(autouse=True)
 def _plain_loop_needs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "ensure_baselines", lambda: Path(sys.executable))
+    monkeypatch.setattr(run, "ensure_environment", lambda *_: Path(sys.executable))
 
 
 @pytest.mark.real

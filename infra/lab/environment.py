@@ -1,4 +1,4 @@
-"""The Python environment of the baselines, whose pins of confluent-kafka differ from ours."""
+"""Python environments of programs that stand beside ours, and whose packages differ from ours."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from pathlib import Path
 
 from sightstream.infra.bootstrap.commands import run, run_with_retries
 from sightstream.infra.bootstrap.environment import ROOT, ensure_uv, uv_environment
-from sightstream.infra.lab.bench.feed.systems import BASELINES
 
-FOLDER = ROOT / ".tools" / "baselines"
+TOOLS = ROOT / ".tools"
 
 
-def ensure_baselines() -> Path:
-    """Return the environment's Python; the first call makes it and downloads packages. Raises SetupError."""
-    python = FOLDER / "bin" / "python"
-    pins = BASELINES / "requirements.txt"
-    stamp = FOLDER / "requirements.txt"
+def ensure_environment(name: str, pins: Path) -> Path:
+    """Return the Python of an environment with the packages of `pins`; the first call downloads them.
+
+    Blocks meanwhile. Raises SetupError.
+    """
+    folder = TOOLS / name
+    python = folder / "bin" / "python"
+    stamp = folder / "requirements.txt"
     if stamp.exists() and stamp.read_bytes() == pins.read_bytes():
         return python
     uv = ensure_uv()
-    run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(FOLDER)])
+    run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(folder)])
     install = [uv, "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(pins)]
     run_with_retries(install, uv_environment())
     stamp.write_bytes(pins.read_bytes())
