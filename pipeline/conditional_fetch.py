@@ -9,7 +9,7 @@ from sightstream.pipeline.conditions import why_skipped
 from sightstream.pipeline.errors import Retryable
 from sightstream.pipeline.in_flight import InFlightRequest
 from sightstream.pipeline.metrics import UNCHANGED
-from sightstream.pipeline.question_answer import to_question_answer
+from sightstream.pipeline.question_answer import check_answer
 from sightstream.pipeline.several_images import about_image
 from sightstream.pipeline.stages import FetchStage
 from sightstream.pipeline.types import Answered, FetchedImage
@@ -83,4 +83,4 @@ def _is_asked(question: Question, request: InFlightRequest, found: dict[str, Ans
     if when.question not in found:
         return False
     earlier = next(one.asked for one in request.questions if one.asked.id == when.question)
-    return why_skipped(when, to_question_answer(earlier, found[when.question].completion, cached=True)) is None
+    return why_skipped(when, check_answer(earlier, found[when.question].completion, cached=True)) is None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from sightstream.pipeline.question_answer import CheckedAnswer
 from sightstream.schemas.wire.question import Condition
-from sightstream.schemas.wire.question_answer import QuestionAnswer
 
 
-def why_skipped(condition: Condition, earlier: QuestionAnswer) -> str | None:
+def why_skipped(condition: Condition, earlier: CheckedAnswer) -> str | None:
     """Return why the question is not asked, None where it is. Never raises."""
     if earlier.status != "answered":
         return f"the question {condition.question} is {earlier.status}"

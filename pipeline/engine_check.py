@@ -18,6 +18,8 @@ class EngineCheck:
 
         Blocks as FormatChecker does, and raises Retryable as it does.
         """
+        if request.schema_version == 1:
+            return  # one image, and sections: every engine can do that
         check_image_count(request, self._max_images)
         for question in request.all_questions:
             self._formats.check(question.response_format)

@@ -228,7 +228,7 @@ class InFlightRequest:
         if one is None:
             self.failure = next(question.refusal for question in self.questions if question.refusal is not None)
             return
-        answers = [question.answer for question in self.questions if question.answer is not None]
+        answers = [(question.asked, question.answer) for question in self.questions if question.answer is not None]
         self.result = to_result(self.request, answers, self.sha256s, one, self.clock.seconds(), self.clocks.now())
 
     def outcome(self) -> AnyResult | PipelineError:

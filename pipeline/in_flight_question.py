@@ -11,12 +11,11 @@ from prometheus_client import Histogram
 
 from sightstream.pipeline.errors import PipelineError, Rejected
 from sightstream.pipeline.metrics import CONFIDENCE
-from sightstream.pipeline.question_answer import refused, skipped, to_question_answer
+from sightstream.pipeline.question_answer import CheckedAnswer, check_answer, refused, skipped
 from sightstream.pipeline.types import Answered
 from sightstream.schemas.wire.dead_letter import Stage
 from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.question import Question
-from sightstream.schemas.wire.question_answer import QuestionAnswer
 
 if TYPE_CHECKING:
     from sightstream.pipeline.in_flight import InFlightRequest
@@ -52,24 +51,24 @@ class InFlightQuestion:
     key: str | None = None
     answered: Answered | None = None
     refusal: Rejected | None = None
-    answer: QuestionAnswer | None = None
+    answer: CheckedAnswer | None = None
 
     def accept(self, answered: Answered) -> None:
         """End with an answer."""
         self.request.current_stage = Stage.INFER
-        self.answer = to_question_answer(self.asked, answered.completion, answered.cached)
+        self.answer = check_answer(self.asked, answered.completion, answered.cached)
         self.answered, self.phase = answered, Phase.ENDED
-        if (confidence := self.answer.confidence.value) is not None:
+        if (confidence := answered.completion.confidence.value) is not None:
             _confidence(self.asked.response_format.type).observe(confidence)
 
     def refuse(self, error: Rejected) -> None:
         """End without one: the engine can't answer this question, which is no reason not to answer the others."""
-        self.answer = refused(self.asked, str(error))
+        self.answer = refused(str(error))
         self.refusal, self.phase = error, Phase.ENDED
 
     def skip(self, detail: str) -> None:
         """End unasked."""
-        self.answer, self.phase = skipped(self.asked, detail), Phase.ENDED
+        self.answer, self.phase = skipped(detail), Phase.ENDED
 
     def reopen(self) -> None:
         """Start anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, ValidationInfo, field_validator, model_validator
@@ -9,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.question import ONLY_QUESTION, Question, QuestionText
-from sightstream.schemas.wire.response_format import SECTIONS_FORMAT, ResponseFormat
+from sightstream.schemas.wire.response_format import SECTIONS_FORMAT, ResponseFormat, SectionsFormat
 from sightstream.schemas.wire.text import Identifier, Sha256
 from sightstream.schemas.wire.wire_model import WireModel
 
@@ -162,6 +163,8 @@ class ImageRequest(WireModel):
         if self.questions is not None:
             return self.questions
         assert self.question is not None  # noqa: S101
+        if isinstance(self.response_format, SectionsFormat):
+            return (_question_for_sections(self.question, self.reasoning),)
         return (
             Question(
                 id=ONLY_QUESTION,
@@ -170,6 +173,12 @@ class ImageRequest(WireModel):
                 reasoning=self.reasoning,
             ),
         )
+
+
+@lru_cache(maxsize=64)
+def _question_for_sections(text: str, reasoning: bool | None) -> Question:
+    """Return the question, made once for the requests that repeat it: a bulk job asks the same of each image."""
+    return Question(id=ONLY_QUESTION, text=text, reasoning=reasoning)
 
 
 def _problem(message: str) -> PydanticCustomError:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sightstream.pipeline.conditions import is_same_json, why_skipped
+from sightstream.pipeline.question_answer import CheckedAnswer
 from sightstream.schemas.wire.question import Condition
-from sightstream.schemas.wire.question_answer import QuestionAnswer
+from sightstream.schemas.wire.question_answer import AnswerStatus
 
 scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=2)
 
@@ -35,9 +37,8 @@ def test_numbers_are_numbers_and_nothing_else_is(one: object, other: object, sam
     assert is_same_json(one, other) == is_same_json(other, one) == same
 
 
-def earlier(value: object, **changes: object) -> QuestionAnswer:
-    fields = {"id": "a", "question": "?", "status": "answered", "value": value, "valid": True}
-    return QuestionAnswer.model_validate(fields | changes)
+def earlier(value: Any, status: AnswerStatus = "answered") -> CheckedAnswer:
+    return CheckedAnswer(status, value=value, valid=True)
 
 
 def test_a_field_is_looked_up_in_an_object_alone() -> None:
@@ -49,7 +50,7 @@ def test_a_field_is_looked_up_in_an_object_alone() -> None:
 
 
 @pytest.mark.parametrize("status", ["invalid", "skipped", "refused"])
-def test_without_an_answer_no_condition_holds(status: str) -> None:
+def test_without_an_answer_no_condition_holds(status: AnswerStatus) -> None:
     without = Condition.model_validate({"question": "a", "in": [None]})
     assert why_skipped(without, earlier(None)) is None
     assert why_skipped(without, earlier(None, status=status)) == f"the question a is {status}"

@@ -14,12 +14,12 @@ from sightstream.pipeline.decode.health_check import HEALTH_CHECK_IMAGE
 from sightstream.pipeline.errors import Fatal, PipelineError, Rejected, Retryable
 from sightstream.pipeline.internal_errors import MAX_TRIES
 from sightstream.pipeline.own_parts import FETCHER, LOCAL_RESOURCES
+from sightstream.pipeline.question_answer import CheckedAnswer
 from sightstream.pipeline.shortage import shortage
 from sightstream.pipeline.stages import NO_SERVER, ServerBusy
 from sightstream.pipeline.types import Completion, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
 from sightstream.schemas.wire.question import Question
-from sightstream.schemas.wire.question_answer import QuestionAnswer
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 from tests.pipeline.flow_harness import FlowHarness, memory
@@ -156,14 +156,14 @@ def test_a_bug_in_the_answer_for_a_waiting_request_is_its_own(
     for ticket in "ab":
         harness.flow.submit(ticket, about(BUGGY))
     harness.run()
-    to_question_answer = question_answer.to_question_answer
+    check_answer = question_answer.check_answer
 
-    def fail_if_cached(question: Question, completion: Completion, cached: bool) -> QuestionAnswer:
+    def fail_if_cached(question: Question, completion: Completion, cached: bool) -> CheckedAnswer:
         if cached:
             raise BUG
-        return to_question_answer(question, completion, cached)
+        return check_answer(question, completion, cached)
 
-    monkeypatch.setattr(in_flight_question, "to_question_answer", fail_if_cached)
+    monkeypatch.setattr(in_flight_question, "check_answer", fail_if_cached)
     harness.end(harness.job)
     assert isinstance(harness.outcomes()["a"], ImageResult)
     harness.run()
