@@ -8,7 +8,7 @@ from typing import Any
 from sightstream.schemas.wire.request import ImageRequest
 
 # The question about a number between bounds.
-UNBOUND = "share"
+UNBOUND = "fraction"
 _COLOUR = {"enum": ["red", "größe/2", 'a "quote"', "back\\slash", "🍵", None]}
 _PRODUCT = {
     "type": "object",
@@ -32,7 +32,7 @@ _PRODUCT = {
 }
 _CODE = {"type": "string", "pattern": "^[A-Z]{2}-[0-9]{3}$"}
 _DATE = {"type": "string", "format": "date"}
-_SHARE = {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
+_FRACTION = {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
 _YES = {"type": "object", "properties": {"ok": {"const": True}}, "required": ["ok"], "additionalProperties": False}
 
 
@@ -45,7 +45,7 @@ def requests(image: str) -> list[ImageRequest]:
         {"id": "product", "text": "Describe it.", "response_format": _json(_PRODUCT)},
         {"id": "code", "text": "Which code?", "response_format": _json(_CODE)},
         {"id": "date", "text": "When?", "response_format": _json(_DATE)},
-        {"id": UNBOUND, "text": "How sure?", "response_format": _json(_SHARE)},
+        {"id": UNBOUND, "text": "How sure?", "response_format": _json(_FRACTION)},
         {"id": "thought", "text": "Think.", "response_format": _json(_YES), "reasoning": True, "max_tokens": 64},
         {"id": "after", "text": "And?", "response_format": _json(_YES), "when": _when("thought", True)},
         {"id": "never", "text": "Or?", "response_format": _json(_YES), "when": _when("thought", False)},
