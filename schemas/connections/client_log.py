@@ -16,7 +16,7 @@ SUFFIX = ".librdkafka"
 REPEAT_AFTER_S = 60.0
 MAX_REMEMBERED = 256
 # What differs between two lines about the same trouble: client numbers and durations.
-_VARYING = re.compile(r"#\w+-\d+|\d+ms")
+_VARYING = re.compile(r"#\w+-\d+|[\d.]+m?s\b")
 # All that the clients of a process say while a broker is away, each about each of its connections.
 _AWAY = re.compile(r"Connect to |Connection refused|Disconnected|timed out|timeout|brokers are down|Failed to resolve")
 

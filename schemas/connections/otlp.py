@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -10,12 +12,20 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.re import parse_env_headers
 
+from sightstream.schemas.connections.client_log import RepeatFilter
 from sightstream.schemas.connections.spans import Span
 from sightstream.schemas.connections.tracing import TracingSettings
 from sightstream.schemas.wire.trace_context import TraceContext
 
 MAX_BATCH_SPANS = 512
 _KINDS = {"internal": SpanKind.INTERNAL, "consumer": SpanKind.CONSUMER, "client": SpanKind.CLIENT}
+# While a receiver is away these say so at every attempt.
+_LOGGERS = (
+    "opentelemetry.exporter.otlp.common.http",
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.sdk._shared_internal",
+)
+_REPEATS = RepeatFilter()
 _SCOPE = InstrumentationScope("sightstream")
 _UNSET = Status(StatusCode.UNSET)
 
@@ -28,6 +38,8 @@ class OtlpSender:
     """
 
     def __init__(self, settings: TracingSettings, service: str, instance: str) -> None:
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(_REPEATS)
         headers = settings.headers.get_secret_value() if settings.headers else ""
         exporter = OTLPSpanExporter(
             endpoint=settings.endpoint,

@@ -55,7 +55,10 @@ def test_the_receiver_gets_the_spans_whole() -> None:
     assert received.headers[0]["authorization"] == "Bearer t"
 
 
-def test_a_receiver_that_is_away_delays_nothing_and_the_end_is_bounded() -> None:
+def test_a_receiver_that_is_away_delays_nothing_and_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sightstream.schemas.connections.spans.CLOSE_TIMEOUT_S", 2.0)
     settings = TracingSettings(endpoint="http://127.0.0.1:1/v1/traces", export_interval_s=0.05, queue_spans=512)
     began = time.process_time()
     with open_spans(settings, "s", "i") as spans:
@@ -63,6 +66,7 @@ def test_a_receiver_that_is_away_delays_nothing_and_the_end_is_bounded() -> None
         for number in range(2000):  # more than the queue holds
             spans.record(Span("fetch", PARENT, None, number, number + 1))
         assert time.process_time() - began < 5
+    assert 1 <= sum("Transient error" in line.getMessage() for line in caplog.records) <= 2  # those of two causes
 
 
 def test_while_tracing_is_off_opentelemetry_is_not_loaded() -> None:
