@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from sightstream.infra.lab.demo.attributes import (
     right_fractions,
 )
 from sightstream.infra.lab.demo.lag_thread import LagThread
+from sightstream.infra.lab.demo.monitoring import GRAPH, choose_ports, start_prometheus
 from sightstream.infra.lab.demo.report import (
     Reconciliation,
     accuracy,
@@ -73,11 +74,12 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, object]:
     topics = TopicSettings(partitions=PARTITIONS)
     with LocalRuntime(_emptied(options.folder)) as runtime:
         console.print("Kafka and S3 are up; drawing images and uploading them to S3")
-        config = children.write_settings(runtime.folder.path, runtime.prepare(topics))
+        ports = choose_ports()
+        config = children.write_settings(runtime.folder.path, runtime.prepare(topics), ports)
         images = list(shop_images(options.seed, options.images, DEFAULT_BUCKET))
         _upload(runtime, images)
         with closing(OutcomeWatch(runtime.kafka_settings, topics)) as watch:
-            report = _Run(options, console, runtime, config, topics, images, watch).run()
+            report = _Run(options, console, runtime, config, ports, topics, images, watch).run()
         if options.keep:
             _wait_for_interrupt(console, config)
     return report
@@ -89,19 +91,27 @@ class _Run:
     console: Console
     runtime: LocalRuntime
     config: Path
+    ports: Mapping[str, int]
     topics: TopicSettings
     images: Sequence[ShopImage]
     watch: OutcomeWatch
 
     def run(self) -> dict[str, object]:
+        self._start_monitoring()
         self._start("store", "store")
         lookup = self._start("lookup", "lookup", "--serve")
         first, second = (self._start(name, "worker") for name in children.WORKERS)
         seconds = self._answer_all(first, second)
         return self._report(seconds, lookup)
 
+    def _start_monitoring(self) -> None:
+        if address := start_prometheus(self.runtime, self.ports):
+            self._start("lag", "lag", "--serve")
+            self.console.print(f"Prometheus: {address}/{GRAPH} and {address}/alerts", soft_wrap=True)
+
     def _start(self, name: str, *arguments: str) -> Service:
-        return self.runtime.run(children.make_program(self.runtime.folder.path, self.config, name, *arguments))
+        folder, port = self.runtime.folder.path, self.ports[name]
+        return self.runtime.run(children.make_program(folder, self.config, name, port, *arguments))
 
     def _answer_all(self, doomed: Service, survivor: Service) -> float:
         """Publish, kill one worker half-way, and read until every request has its outcome; return the seconds."""

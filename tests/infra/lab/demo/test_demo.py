@@ -78,6 +78,7 @@ def test_a_small_demo_is_balanced(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sightstream", "demo", "--images", "24", "--dir", str(tmp_path), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Prometheus: http://127.0.0.1:" in done.stderr
     report = json.loads(done.stdout)
     assert (report["published"], report["results"], report["dead_letters"]) == (29, 24, 5)
     assert report["problems"] == []
