@@ -6,9 +6,11 @@ stages that an image passes through are in pipeline/metrics.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
 from sightstream.pipeline.metrics import SECONDS_BUCKETS
@@ -52,10 +54,20 @@ STORE_RESETS = Counter(
 LOOKUP_RECORDS = Counter("sightstream_lookup_records", "Result records by outcome.", ["outcome"])
 LOOKUP_REQUESTS = Counter("sightstream_lookup_requests", "Lookups by HTTP status.", ["status"])
 LOOKUP_REREADS = Counter("sightstream_lookup_rereads", "Times a partition was read again to find a dropped record.")
-LOOKUP_READY = Gauge("sightstream_lookup_ready", "1 while the table is complete and answers lookups.")
+LOOKUP_READY = Gauge("sightstream_lookup_ready", "1 while the table is complete and answers lookups.", registry=None)
 
 # --- lag --------------------------------------------------------------------------------------------------
 LAG_READS = Counter("sightstream_lag_reads", "Readings of lag by outcome.", ["outcome"])
+
+
+@contextmanager
+def showing(gauge: Gauge) -> Iterator[None]:
+    """Show a gauge while the block runs. In a process that does not set it, 0 would say that something is wrong."""
+    REGISTRY.register(gauge)
+    try:
+        yield
+    finally:
+        REGISTRY.unregister(gauge)
 
 
 class Exported(NamedTuple):

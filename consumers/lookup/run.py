@@ -167,7 +167,8 @@ async def run_lookup(
     """
     admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
     os.umask(0o077)  # the table's own files hold results, and are made by RocksDB
-    with lock_folder(settings.data_dir), show_disk_space({"lookup_table": settings.data_dir}):
+    disk = show_disk_space({"lookup_table": settings.data_dir})
+    with lock_folder(settings.data_dir), disk, metrics.showing(metrics.LOOKUP_READY):
         ensuring = asyncio.to_thread(ensure_topics, admin, topics.results, settings.group_id, topics.replication_factor)
         found = await _unless_stopped(ensuring, stop)
         if found is None:

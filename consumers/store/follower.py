@@ -89,6 +89,8 @@ class Follower:
         self._at_end: dict[PartitionId, bool] = {}  # every assigned partition, and whether it is read to its end
         self._busy_at = self._logged_at = clock()
         self._written: dict[str, int] = dict.fromkeys(("results", "dead_letters", "unreadable"), 0)
+        for cause in ("removed_before_read", "lost_by_broker"):
+            metrics.STORE_RESETS.labels(cause)  # shown as 0 before the first one
 
     @property
     def written(self) -> dict[str, int]:

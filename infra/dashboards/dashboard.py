@@ -31,7 +31,8 @@ class Dashboard:
 
 
 GROUP = Variable("group", "Consumer group", "kafka_consumergroup_lag_sum", "consumergroup", "sightstream-workers")
-WORKER_INSTANCE = Variable("instance", "Worker", "sightstream_worker_partitions", "instance")
+# Only workers have series of this one; those without labels are 0 in every process.
+WORKER_INSTANCE = Variable("instance", "Worker", "sightstream_worker_commits_total", "instance")
 
 
 def as_document(dashboard: Dashboard) -> Json:

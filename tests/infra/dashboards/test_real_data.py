@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,14 +29,14 @@ def run(runtime: LocalRuntime, topics: TopicSettings, tmp_path: Path) -> Iterato
     settings: dict[str, object] = {
         "cache_kind": "memory",
         "cache_coalesce_in_flight": "true",
-        "worker_breaker_failures": 1,
+        "fetch_file_roots": json.dumps([str(tmp_path / "run"), str(tmp_path / "not-mounted")]),
     }
-    with WatchedRun(runtime, topics, tmp_path, f"dashboards-{uuid4().hex[:8]}", (), settings) as started:
+    with WatchedRun(runtime, topics, tmp_path / "run", f"dashboards-{uuid4().hex[:8]}", (), settings) as started:
         yield started
 
 
-def busy(run: WatchedRun, bucket: str) -> int:
-    """Let everything happen that a dashboard shows, and return how many requests have an outcome."""
+def be_busy(run: WatchedRun, bucket: str) -> None:
+    """Let everything happen that a dashboard shows, and wait until all is done."""
     image = Path(run.harness.image().removeprefix("file://")).read_bytes()
     s3_client(run.runtime.s3_settings).put_object(Bucket=bucket, Key="a.png", Body=image)
     publish = run.harness.publish
@@ -44,9 +45,13 @@ def busy(run: WatchedRun, bucket: str) -> int:
     publish(10, each=lambda number: {"question": f"What is {number}?", "image": {"uri": f"s3://{bucket}/a.png"}})
     publish(5)
     publish(2, image={"uri": (run.folder / "missing.png").as_uri()})
-    answered = run.harness.published
-    publish(1, image={"uri": f"s3://missing-{bucket}/a.png"})  # waits for its bucket
-    return answered
+    folder = run.folder.parent / "not-mounted"
+    publish(8, image={"uri": (folder / "a.png").as_uri()})  # so many open the breaker
+    run.wait_for(lambda: run.value("sightstream_worker_breaker_open") == 1, "an open breaker")
+    folder.mkdir()
+    (folder / "a.png").write_bytes(image)
+    published = run.harness.published
+    run.wait_for(lambda: run.value("sum(sightstream_store_rows_total)") == published, f"{published} rows")
 
 
 def filled(expression: str, run: WatchedRun) -> str:
@@ -63,9 +68,7 @@ def has_data(samples: list[dict[str, Any]]) -> bool:
 
 def test_every_expression_returns_data(run: WatchedRun, bucket: str) -> None:
     run.start("lag", "store", "lookup", "worker-0")
-    answered = busy(run, bucket)
-    rows = "sum(sightstream_store_rows_total) or vector(0)"
-    run.wait_for(lambda: run.value(rows) == answered, f"{answered} rows")
+    be_busy(run, bucket)
     with suppress(HTTPError), urlopen(f"http://{run.instance('lookup')}/products/p1", timeout=10):
         pass  # a lookup is counted, whatever the table knows by now
     expressions = {
