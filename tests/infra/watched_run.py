@@ -47,15 +47,13 @@ class WatchedRun:
             "s3_endpoint_url": s3.endpoint_url,
             "s3_access_key_id": s3.access_key_id,
             "s3_secret_access_key": secret,
+            "worker_group_id": self.group,
             "store_path": self.folder / "results.db",
             "store_group_id": f"{self.group}-store",
             "lookup_data_dir": self.folder / "lookup",
             "lookup_group_id": f"{self.group}-lookup",
             "lookup_port": self.ports["lookup"],
             "lag_interval_s": 1,
-            "lag_worker_group_id": self.group,
-            "lag_store_group_id": f"{self.group}-store",
-            "lag_lookup_group_id": f"{self.group}-lookup",
             **{f"{name}_metrics_port": self.ports[name] for name in ("store", "lag")},
             **self.settings,
         }
@@ -85,9 +83,8 @@ class WatchedRun:
                 self.harness.start_worker(name, worker_metrics_port=self.ports[name])
             else:
                 self.services[name] = self.runtime.run(self._program(name))
-        wait_for(
-            lambda: all(self.value(f'up{{instance="{self.instance(name)}"}}') == 1 for name in names), f"{names} up"
-        )
+        expected = [f'up{{instance="{self.instance(name)}"}}' for name in names]
+        self.wait_for(lambda: all(self.value(up) == 1 for up in expected), f"{names} up")
 
     def _program(self, name: str) -> Program:
         topics = {f"topics_{key}": value for key, value in self.topics.model_dump().items()}
