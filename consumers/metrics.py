@@ -102,6 +102,9 @@ TOPIC_PARTITIONS = Exported("kafka_topic_partitions", "Partitions of a topic.", 
 PARTITION_CURRENT_OFFSET = Exported(
     "kafka_topic_partition_current_offset", "Last stable offset of a partition.", _OF_PARTITION
 )
+PARTITION_UNSTABLE_OFFSETS = Exported(
+    "sightstream_partition_unstable_offsets", "Offsets beyond the last stable one.", _OF_PARTITION
+)
 PARTITION_OLDEST_OFFSET = Exported(
     "kafka_topic_partition_oldest_offset", "Earliest offset that a partition still has.", _OF_PARTITION
 )

@@ -113,6 +113,7 @@ def _of_partitions(states: Mapping[PartitionId, PartitionState]) -> Iterator[Gau
     """Return what kafka_exporter says of partitions."""
     numbers: dict[metrics.Exported, Callable[[PartitionState], float]] = {
         metrics.PARTITION_CURRENT_OFFSET: lambda state: state.stable_end,
+        metrics.PARTITION_UNSTABLE_OFFSETS: lambda state: state.unstable,
         metrics.PARTITION_OLDEST_OFFSET: lambda state: state.earliest,
         metrics.PARTITION_REPLICAS: lambda state: len(state.replicas.all),
         metrics.PARTITION_IN_SYNC: lambda state: len(state.replicas.in_sync),

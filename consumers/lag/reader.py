@@ -38,6 +38,7 @@ class LagBroker(Protocol):
     def membership(self, group_id: str) -> Membership: ...
     def replicas(self, topics: Collection[str]) -> dict[PartitionId, Replicas]: ...
     def stable_ends(self, partitions: Collection[PartitionId]) -> dict[PartitionId, int]: ...
+    def ends(self, partitions: Collection[PartitionId]) -> dict[PartitionId, int]: ...
     def starts(self, partitions: Collection[PartitionId]) -> dict[PartitionId, int]: ...
 
 
@@ -104,7 +105,10 @@ class LagReader:
         wanted = {at for partitions in read_by.values() for at in partitions}
         # After the committed offsets: an end that was read before them could lie below them.
         starts, ends = self._broker.starts(wanted), self._broker.stable_ends(wanted)
-        states = {at: PartitionState(starts[at], ends[at], replicas[at]) for at in sorted(wanted)}
+        last = self._broker.ends(wanted)
+        states = {
+            at: PartitionState(starts[at], ends[at], replicas[at], max(0, last[at] - ends[at])) for at in sorted(wanted)
+        }
         left = {
             (name, at): unfinished(groups[name].committed.get(at), starts[at], ends[at])
             for name, partitions in read_by.items()

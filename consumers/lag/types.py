@@ -67,11 +67,12 @@ class GroupLag:
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """A partition as its brokers have it, up to the last stable offset."""
+    """A partition as its brokers have it, up to the last stable offset; `unstable` counts the offsets beyond it."""
 
     earliest: int
     stable_end: int
     replicas: Replicas
+    unstable: int = 0
 
 
 @dataclass(frozen=True, slots=True)

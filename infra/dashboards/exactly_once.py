@@ -26,6 +26,16 @@ COMMITS = Row(
             (Query("sightstream_worker_in_doubt", "{{instance}}"),),
             help="1 while a worker does not know whether its last transaction was committed.",
         ),
+        Panel(
+            "Offsets behind open transactions",
+            (
+                Query(
+                    "max by (topic, partition) (sightstream_partition_unstable_offsets)",
+                    "{{topic}} {{partition}}",
+                ),
+            ),
+            help="Readers wait while this stays above 0 and the last stable offset does not move.",
+        ),
         Panel("Rebalances", (Query(per_second("sightstream_worker_rebalances_total", "event"), "{{event}}"),)),
     ),
 )

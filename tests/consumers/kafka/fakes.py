@@ -88,6 +88,7 @@ class FakeBroker:
     asked: list[str] = field(default_factory=list)
     replicas_of: dict[PartitionId, Replicas] = field(default_factory=dict)
     forbidden: set[str] = field(default_factory=set)  # groups
+    unstable: dict[PartitionId, int] = field(default_factory=dict)  # offsets of open transactions
 
     def partitions(self, topics: Collection[str]) -> list[PartitionId]:
         return sorted(partition for partition in self.logs if partition.topic in topics)
@@ -110,6 +111,9 @@ class FakeBroker:
     def stable_ends(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]:
         self.asked.append("ends")
         return {partition: self.logs[partition].end for partition in partitions}
+
+    def ends(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]:
+        return {partition: self.logs[partition].end + self.unstable.get(partition, 0) for partition in partitions}
 
     def starts(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, int]:
         return {partition: self.logs[partition].start for partition in partitions}

@@ -106,6 +106,7 @@ def test_what_is_not_known_is_not_shown() -> None:
         "kafka_consumergroup_lag",
         "kafka_consumergroup_lag_sum",
         "kafka_consumergroup_members",
+        "sightstream_partition_unstable_offsets",
         "sightstream_queue_estimated_partitions",
     }
 

@@ -212,6 +212,14 @@ def test_offsets_on_topics_that_are_gone_or_have_no_leader_are_left_out() -> Non
     assert reading.partitions == {P0: PartitionState(0, 2, Replicas(1, (1,), (1,)))}
 
 
+def test_what_open_transactions_hold_back_is_counted_apart_from_lag() -> None:
+    logs = {P0: log(0, 1)}
+    broker = FakeBroker(logs, unstable={P0: 3})
+    reading = LagReader(broker, FakeConsumer(logs), {"g": ("requests",)}, LagSettings()).read_all()
+    assert (reading.partitions[P0].stable_end, reading.partitions[P0].unstable) == (2, 3)
+    assert reading.groups[0].records == 2
+
+
 def test_a_missing_topic_of_the_pipeline_is_an_error() -> None:
     broker = FakeBroker({P0: log(0)})
     with pytest.raises(KafkaReadError, match="the topic results does not exist"):
