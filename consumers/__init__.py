@@ -8,6 +8,8 @@ lag/               measures how far each of them is behind
 kafka/             common reading of Kafka; the packages above use it and never import each other
 metrics.py         the metrics of all of them
 private_files.py   opens files of this user alone
-http_security.py   hosts and headers of all HTTP servers
-metrics_server.py  serves /metrics on loopback
+http_security.py   whom all HTTP servers answer, and their headers
+http_settings.py   where they listen, and their token
+probes.py          what a process says of itself to probes
+metrics_server.py  serves /metrics and the probes
 """

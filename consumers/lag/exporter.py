@@ -32,15 +32,16 @@ class LagCollector(Collector):
     def __init__(self, cluster_name: str) -> None:
         self._cluster = cluster_name
         self._last = LagReading()
+        self.problem: str | None = None  # why the last reading failed
         metrics.LAG_READS.labels("failed")  # shown as 0 before the first one
 
     def refresh(self, reader: LagSource) -> None:
         """Read the lag once. A KafkaReadError is logged and counted, not raised."""
         try:
-            self._last = reader.read_all()
+            self._last, self.problem = reader.read_all(), None
             metrics.LAG_READS.labels("read").inc()
         except KafkaReadError as error:
-            self._last = LagReading()
+            self._last, self.problem = LagReading(), "lag can't be read"
             metrics.LAG_READS.labels("failed").inc()
             log.warning("lag can't be read: %s", error)
 
@@ -53,11 +54,19 @@ class LagCollector(Collector):
         yield from _of_partitions(reading.partitions)
 
 
-def keep_reading(reader: LagSource, collector: LagCollector, interval_s: float, stop: threading.Event) -> None:
-    """Read the lag every `interval_s`. Blocks until `stop` is set."""
-    collector.refresh(reader)
-    while not stop.wait(interval_s):
+def keep_reading(
+    reader: LagSource,
+    collector: LagCollector,
+    interval_s: float,
+    stop: threading.Event,
+    on_turn: Callable[[str | None], None] = lambda problem: None,
+) -> None:
+    """Read the lag every `interval_s`, and tell `on_turn` why a reading failed. Blocks until `stop` is set."""
+    while True:
         collector.refresh(reader)
+        on_turn(collector.problem)
+        if stop.wait(interval_s):
+            return
 
 
 def _of_groups(groups: Sequence[GroupLag]) -> Iterator[GaugeMetricFamily]:

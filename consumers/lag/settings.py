@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from sightstream.consumers.http_settings import HttpSettings
 
 
-class LagSettings(BaseSettings):
+class LagSettings(HttpSettings):
     """Settings of `sightstream lag`: the groups that are watched, and how often they are read."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_LAG_", frozen=True, extra="forbid")
@@ -64,5 +66,6 @@ class LagSettings(BaseSettings):
         default=9308,
         ge=0,
         le=65535,
-        description="Loopback port on which `lag --serve` shows /metrics (9308 is kafka_exporter's); 0 serves none.",
+        description="Port on which `lag --serve` shows /metrics, /healthz and /readyz (9308 is kafka_exporter's); 0 "
+        "serves none.",
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from pydantic import SecretStr
+
 from sightstream.consumers.lookup.folder import read_address
 from sightstream.consumers.lookup.settings import LookupSettings
 
@@ -28,25 +30,26 @@ class NewestResult:
 
 def find_address(settings: LookupSettings) -> str:
     """Return where the lookup answers. Raises LookupUnavailable when its port is 0 and it has announced no address."""
-    address = f"http://127.0.0.1:{settings.port}" if settings.port else read_address(settings.data_dir)
+    address = settings.access.url(settings.port) if settings.port else read_address(settings.data_dir)
     if address is None:
         folder: Path = settings.data_dir
         raise LookupUnavailable(f"no lookup runs in {folder}; start one with `sightstream lookup --serve`")
     return address
 
 
-def ask(address: str, product_id: str) -> NewestResult | None:
+def ask(address: str, product_id: str, token: SecretStr | None = None) -> NewestResult | None:
     """Return the product's newest result, None when none is known. Raises LookupUnavailable."""
-    found = ask_why(address, product_id)
+    found = ask_why(address, product_id, token)
     return found if isinstance(found, NewestResult) else None
 
 
-def ask_why(address: str, product_id: str) -> NewestResult | str:
+def ask_why(address: str, product_id: str, token: SecretStr | None = None) -> NewestResult | str:
     """Return the product's newest result, or a sentence why there is none. Raises LookupUnavailable."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
     server = urlsplit(address)
     connection = http.client.HTTPConnection(server.hostname or "", server.port, timeout=_TIMEOUT_S)
     try:
-        connection.request("GET", "/products/" + quote(product_id, safe=""))
+        connection.request("GET", "/products/" + quote(product_id, safe=""), headers=headers)
         response = connection.getresponse()
         body = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -57,6 +60,8 @@ def ask_why(address: str, product_id: str) -> NewestResult | str:
         connection.close()
     if response.status == http.client.NOT_FOUND:
         return str(body.get("detail", "no result of this product is known"))
+    if response.status == http.client.UNAUTHORIZED:
+        raise LookupUnavailable(f"{address} wants a token: set bearer_token in [lookup] as the server has it")
     if response.status != http.client.OK:
         raise LookupUnavailable(f"{address}: {body.get('detail', response.status)}; try again soon")
     return NewestResult(body)

@@ -186,7 +186,7 @@ async def run_lookup(
             daemon=True,
         )
         reader.start()
-        async with serve_pages(Pages(lookup, settings.allowed_hosts, letters), settings.port) as address:
+        async with serve_pages(Pages(lookup, settings.access, letters), settings.port) as address:
             with announce_address(settings.data_dir, address):
                 on_listening(address)
                 starting = asyncio.create_task(_start(table))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from sightstream.consumers.http_security import Access
+from sightstream.consumers.http_settings import HttpSettings
 
 
-class LookupSettings(BaseSettings):
+class LookupSettings(HttpSettings):
     """Settings of `sightstream lookup`: the folder of the table, and the port that it answers on."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_LOOKUP_", frozen=True, extra="forbid")
@@ -28,13 +31,14 @@ class LookupSettings(BaseSettings):
         default=6066,
         ge=0,
         le=65535,
-        description="Loopback port that answers HTTP; 0 picks a free one and writes it to the file `address` in "
+        description="Port that answers HTTP; 0 picks a free one and writes it to the file `address` in "
         "data_dir. Change it when the port is in use.",
     )
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
         description="Names, beside localhost and loopback addresses, that the Host of a request may have; set it to "
-        "the name by which a reverse proxy is asked, if it hands that on. /healthz and /metrics take any.",
+        "the name by which a reverse proxy is asked, if it hands that on. /healthz, /readyz and /metrics take any, and "
+        "so does every request with the bearer_token.",
     )
     block_cache_bytes: int = Field(
         default=8 * 1024 * 1024,
@@ -69,3 +73,8 @@ class LookupSettings(BaseSettings):
         description="Seconds after which a table that has not recovered ends the process with exit code 1, so that a "
         "supervisor restarts it; raise it when a normal rebuild needs longer.",
     )
+
+    @property
+    def access(self) -> Access:
+        """Where the server listens, and whom it answers."""
+        return Access(self.bind, self.bearer_token, self.allowed_hosts)

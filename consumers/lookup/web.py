@@ -1,18 +1,20 @@
-"""Answers lookups over HTTP, on loopback.
+"""Answers lookups over HTTP, on loopback unless the settings say otherwise.
 
 GET /products/{product_id}   200 with the newest result; 404 no result is known, with the newest dead letter where there
                              is one; 503 try again, the table is not ready
-GET /healthz                 200 ready, 503 not ready
+GET /healthz                 200 while the process answers
+GET /readyz                  200 ready, 503 not ready
 GET /metrics                 for Prometheus
 
-421 is answered to a Host that is neither this machine nor listed, but not to the last two.
+421 is answered to a Host that is neither this machine nor listed, but not to the last three. With a token, 401 is
+answered to a request without it, but not to the probes.
 
 Every body is JSON except that of /metrics. The product's id is percent-encoded in the path, a slash in it included.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Protocol
@@ -21,10 +23,10 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from sightstream.consumers import metrics
-from sightstream.consumers.http_security import secure_pages
+from sightstream.consumers.http_security import LOCAL_ACCESS, Access, secure_pages
 from sightstream.consumers.lookup.dead_letters import DeadLetters
 from sightstream.consumers.lookup.errors import LookupFailure
-from sightstream.consumers.metrics_server import LOOPBACK
+from sightstream.consumers.probes import Check, probe_status, summary
 from sightstream.schemas.wire.topics import record_key
 
 
@@ -36,22 +38,20 @@ class ResultTable(Protocol):
 
 
 class Pages:
-    """The HTTP handlers. `allowed_hosts` are names that requests may use beside those of this machine."""
+    """The HTTP handlers. `access` says where they are served, and to whom."""
 
     def __init__(
-        self,
-        table: ResultTable,
-        allowed_hosts: Collection[str] = (),
-        dead_letters: DeadLetters | None = None,
+        self, table: ResultTable, access: Access = LOCAL_ACCESS, dead_letters: DeadLetters | None = None
     ) -> None:
         self._table, self._dead_letters = table, dead_letters or DeadLetters()
-        self._allowed_hosts = allowed_hosts
+        self.access = access
 
     def application(self) -> web.Application:
         application = web.Application()
-        secure_pages(application, self._allowed_hosts)
+        secure_pages(application, self.access)
         application.router.add_get("/products/{product_id:.+}", self.product)
-        application.router.add_get("/healthz", self.health)
+        application.router.add_get("/healthz", self.alive)
+        application.router.add_get("/readyz", self.ready)
         application.router.add_get("/metrics", self.metrics)
         return application
 
@@ -80,12 +80,19 @@ class Pages:
         why = f"no result of this product is known: its request became a dead letter ({letter.reason})"
         return web.json_response({"error": "dead_letter", "detail": why, "dead_letter": asdict(letter)}, status=404)
 
-    async def health(self, request: web.Request) -> web.Response:
-        why = self._table.why_not_ready()
-        return web.json_response({"ready": True}) if why is None else _not_ready(why)
+    async def alive(self, request: web.Request) -> web.Response:
+        """Answer from within the loop that also drives the table; a table that can't go on ends the process."""
+        return _probed(Check("loop"))
+
+    async def ready(self, request: web.Request) -> web.Response:
+        return _probed(Check("table", self._table.why_not_ready()))
 
     async def metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _probed(check: Check) -> web.Response:
+    return web.json_response(summary([check]), status=probe_status([check]))
 
 
 def _not_ready(why: str) -> web.Response:
@@ -104,11 +111,14 @@ async def serve_pages(pages: Pages, port: int) -> AsyncIterator[str]:
     runner = web.AppRunner(pages.application(), access_log=None, shutdown_timeout=2)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, LOOPBACK, port)
+        site = web.TCPSite(runner, pages.access.bind, port)
         try:
             await site.start()
         except OSError as error:
-            raise LookupFailure(f"can't listen on {LOOPBACK}:{port}: {error.strerror}; set another port") from None
-        yield f"http://{LOOPBACK}:{runner.addresses[0][1]}"
+            raise LookupFailure(
+                f"can't listen on {pages.access.bind}:{port}: {error.strerror}; set another port or bind"
+            ) from None
+        pages.access.warn_if_open(runner.addresses[0][1])
+        yield pages.access.url(runner.addresses[0][1])
     finally:
         await runner.cleanup()

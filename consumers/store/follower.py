@@ -75,9 +75,10 @@ class Follower:
         settings: StoreSettings,
         clock: Callable[[], float] = time.monotonic,
         spans: Spans | None = None,
+        on_turn: Callable[[str | None], None] = lambda problem: None,
     ) -> None:
-        """`spans` is None while nothing is traced."""
-        self._spans = spans
+        """`spans` is None while nothing is traced. At each turn of the loop `on_turn` gets why nothing is read now."""
+        self._spans, self._on_turn = spans, on_turn
         self._consumer = consumer
         self._database = database
         self._mapping = mapping
@@ -107,6 +108,7 @@ class Follower:
         )
         try:
             while not stop() and not self._is_idle(idle_s):
+                self._on_turn(None if self._at_end else "no partition is assigned")
                 self._fill_batch(stop)
                 self._write()
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,16 +25,22 @@ from sightstream.schemas.connections.spans import open_spans
 from sightstream.schemas.connections.tracing import NO_TRACING, TracingSettings
 from sightstream.schemas.wire.topics import TopicSettings
 
+MAX_POLL_INTERVAL_S = 300  # the client's default: after so long without a poll it leaves the group
 _ADMIN_TIMEOUT_S = 10
 
 
 @contextmanager
 def open_store(
-    settings: StoreSettings, kafka: KafkaSettings, topics: TopicSettings, tracing: TracingSettings = NO_TRACING
+    settings: StoreSettings,
+    kafka: KafkaSettings,
+    topics: TopicSettings,
+    tracing: TracingSettings = NO_TRACING,
+    on_turn: Callable[[str | None], None] = lambda problem: None,
 ) -> Iterator[Follower]:
     """Open the database, check it against the topics, and yield what follows them; nothing is read before its `run`.
 
-    Raises StoreError for what needs a person, TracingUnavailable, sqlite3.Error when the disk fails.
+    `on_turn` is called at each turn of the loop, with why nothing is read now. Raises StoreError for what needs a
+    person, TracingUnavailable, sqlite3.Error when the disk fails.
     """
     to_row = {topics.results: result_row, topics.dead_letters: dead_letter_row}
     admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
@@ -46,7 +52,7 @@ def open_store(
     ):
         database.check_topics(mapping.topic_ids())
         consumer = Consumer(consumer_config(settings, kafka), logger=client_logger(__name__))
-        yield Follower(consumer, database, mapping, settings, spans=spans)
+        yield Follower(consumer, database, mapping, settings, spans=spans, on_turn=on_turn)
 
 
 def consumer_config(settings: StoreSettings, kafka: KafkaSettings) -> dict[str, str | int | float | bool]:

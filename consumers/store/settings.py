@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from sightstream.consumers.http_settings import HttpSettings
 
 
-class StoreSettings(BaseSettings):
+class StoreSettings(HttpSettings):
     """Settings of `sightstream store`: the database file, and how much is written at once."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_STORE_", frozen=True, extra="forbid")
@@ -46,5 +48,5 @@ class StoreSettings(BaseSettings):
         "lower it for a faster takeover.",
     )
     metrics_port: int = Field(
-        default=0, ge=0, le=65535, description="Loopback port that serves /metrics for Prometheus; 0 serves none."
+        default=0, ge=0, le=65535, description="Port that serves /metrics, /healthz and /readyz; 0 serves none."
     )

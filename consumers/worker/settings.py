@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from sightstream.consumers.http_settings import HttpSettings
 from sightstream.consumers.worker.ledger import METADATA_LIMIT_BYTES
 
 # How long a new owner waits for the transaction of a worker that was killed inside it.
 COMMITTED_TIMEOUT_S = 90.0
 
 
-class WorkerSettings(BaseSettings):
+class WorkerSettings(HttpSettings):
     """Settings of a worker: how it takes part in its group, commits, retries and stops."""
 
     model_config = SettingsConfigDict(env_prefix="SIGHTSTREAM_WORKER_", frozen=True, extra="forbid")
@@ -140,7 +141,10 @@ class WorkerSettings(BaseSettings):
         "while the worker runs. 0 counts none.",
     )
     metrics_port: int = Field(
-        default=0, ge=0, le=65_535, description="Loopback port that serves /metrics for Prometheus; 0 serves none."
+        default=0,
+        ge=0,
+        le=65_535,
+        description="Port that serves /metrics, /healthz, /readyz and /status; 0 serves none.",
     )
 
     @model_validator(mode="after")

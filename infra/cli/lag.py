@@ -93,13 +93,16 @@ def _serve(reader: LagReader, settings: LagSettings) -> None:
 
     from sightstream.consumers.lag.exporter import LagCollector, keep_reading
     from sightstream.consumers.metrics_server import MetricsPortInUse, serve_metrics
+    from sightstream.consumers.probes import LoopHealth
 
+    access, port = settings.access, settings.metrics_port
+    health = LoopHealth(10 * (settings.interval_s + settings.read_timeout_s), "reachable")
     collector = LagCollector(settings.cluster_name)
     REGISTRY.register(collector)
     try:
-        with serve_metrics(settings.metrics_port):
-            print(f"http://127.0.0.1:{settings.metrics_port}/metrics", flush=True)
-            keep_reading(reader, collector, settings.interval_s, threading.Event())
+        with serve_metrics(port, access=access, health=health):
+            print(f"{access.url(port)}/metrics", flush=True)
+            keep_reading(reader, collector, settings.interval_s, threading.Event(), health.turned)
     except MetricsPortInUse as error:
         raise CommandError(str(error)) from error
     finally:

@@ -39,7 +39,7 @@ def _ask(settings: LookupSettings, product: str, as_json: bool) -> None:
     from sightstream.schemas.wire.dead_letter import printable
 
     try:
-        found = ask_why(find_address(settings), product)
+        found = ask_why(find_address(settings), product, settings.bearer_token)
     except LookupUnavailable as error:
         typer.echo(f"sightstream: {error}", err=True)
         raise typer.Exit(NOT_ANSWERING) from None

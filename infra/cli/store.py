@@ -25,8 +25,9 @@ def store(
     from confluent_kafka import KafkaException
 
     from sightstream.consumers.metrics_server import MetricsPortInUse, serve_metrics
+    from sightstream.consumers.probes import LoopHealth
     from sightstream.consumers.store.errors import StoreError
-    from sightstream.consumers.store.run import open_store
+    from sightstream.consumers.store.run import MAX_POLL_INTERVAL_S, open_store
     from sightstream.consumers.store.settings import StoreSettings
     from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.settings import load
@@ -38,10 +39,13 @@ def store(
     settings = load(StoreSettings)
     settings = settings.model_copy(update={"path": path} if path else {})
     log_to_stderr()
+    health = LoopHealth(MAX_POLL_INTERVAL_S, "partitions")
     try:
         with (
-            serve_metrics(settings.metrics_port),
-            open_store(settings, load(KafkaSettings), load(TopicSettings), load(TracingSettings)) as follower,
+            serve_metrics(settings.metrics_port, access=settings.access, health=health),
+            open_store(
+                settings, load(KafkaSettings), load(TopicSettings), load(TracingSettings), health.turned
+            ) as follower,
         ):
             follower.run(_stop_on_signals().is_set, until_idle)
             written = follower.written

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 from pydantic_settings import BaseSettings
 
+from sightstream.consumers.lag.settings import LagSettings
 from sightstream.consumers.lookup.settings import LookupSettings
+from sightstream.consumers.store.settings import StoreSettings
+from sightstream.consumers.worker.settings import WorkerSettings
 from sightstream.infra import settings
 from sightstream.infra.settings import SECTIONS, SettingsError, known_variables, load, problems
 from sightstream.pipeline.cache.settings import CacheSettings
@@ -196,6 +199,10 @@ SECRETS: list[tuple[type[BaseSettings], str]] = [
     (S3Settings, "role_external_id"),
     (CacheSettings, "signing_key"),
     (TracingSettings, "headers"),
+    (WorkerSettings, "bearer_token"),
+    (StoreSettings, "bearer_token"),
+    (LookupSettings, "bearer_token"),
+    (LagSettings, "bearer_token"),
 ]
 
 

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
-from sightstream.consumers.http_security import HEADERS
-from sightstream.consumers.lookup.client import LookupUnavailable, ask
+from sightstream.consumers.http_security import HEADERS, LOCAL_ACCESS, Access
+from sightstream.consumers.lookup.client import LookupUnavailable, NewestResult, ask
 from sightstream.consumers.lookup.errors import LookupFailure
 from sightstream.consumers.lookup.web import Pages, serve_pages
 from tests.schemas.wire.strategies import identifiers
@@ -38,9 +39,9 @@ class Table:
         return self._entries.get(key)
 
 
-def with_pages(table: Table | Pages, do: Callable[[str], T], allowed_hosts: tuple[str, ...] = ()) -> T:
+def with_pages(table: Table | Pages, do: Callable[[str], T], access: Access = LOCAL_ACCESS) -> T:
     """`do` in a thread, given the address."""
-    pages = table if isinstance(table, Pages) else Pages(table, allowed_hosts)
+    pages = table if isinstance(table, Pages) else Pages(table, access)
 
     async def run() -> T:
         async with serve_pages(pages, 0) as address:
@@ -67,16 +68,22 @@ def test_an_unknown_product() -> None:
     assert (status, json.loads(body)["error"]) == (404, "unknown_product")
 
 
-@pytest.mark.parametrize("path", ["/products/p", "/healthz"])
-def test_not_ready(path: str) -> None:
-    status, headers, body = with_pages(Table({"p": b"{}"}, why="recovering"), lambda at: get(at, path))
+def test_not_ready() -> None:
+    status, headers, body = with_pages(Table({"p": b"{}"}, why="recovering"), lambda at: get(at, "/products/p"))
     assert (status, headers["Retry-After"], json.loads(body)["detail"]) == (503, "1", "recovering")
+
+
+def test_a_table_that_recovers_is_alive_and_not_ready() -> None:
+    table = Table({}, why="recovering")
+    status, _, body = with_pages(table, lambda at: get(at, "/readyz"))
+    assert (status, json.loads(body)) == (503, {"ok": False, "checks": {"table": "recovering"}})
+    assert with_pages(table, lambda at: get(at, "/healthz")[0]) == 200
 
 
 def test_a_product_held_elsewhere_is_never_called_unknown() -> None:
     table = Table({}, elsewhere=b"p")
     assert with_pages(table, lambda at: get(at, "/products/p")[0]) == 503
-    assert with_pages(table, lambda at: get(at, "/healthz")[0]) == 200
+    assert with_pages(table, lambda at: get(at, "/readyz")[0]) == 200
 
 
 def test_metrics() -> None:
@@ -112,10 +119,28 @@ def test_a_foreign_host_reads_no_result() -> None:
         return [get(address, "/products/p", host)[0] for host in hosts]
 
     table = Table({"p": b"{}"})
-    assert with_pages(table, ask_all, ("shop.example",)) == [421, 200, 200, 421]
+    access = Access(allowed_hosts=("shop.example",))
+    assert with_pages(table, ask_all, access) == [421, 200, 200, 421]
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/metrics"])
+def test_a_token_opens_all_and_without_it_only_the_probes_answer() -> None:
+    paths = ("/products/p", "/metrics", "/healthz", "/readyz")
+    token = SecretStr("open-sesame")
+
+    def ask_all(address: str) -> list[int]:
+        return [get(address, path)[0] for path in paths]
+
+    def ask_with_it(address: str) -> object:
+        with pytest.raises(LookupUnavailable, match="bearer_token"):
+            ask(address, "p")
+        return ask(address, "p", token)
+
+    table = Table({"p": b"{}"})
+    assert with_pages(table, ask_all, Access(token=token)) == [401, 401, 200, 200]
+    assert with_pages(table, ask_with_it, Access(token=token)) == NewestResult({})
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_probes_and_metrics_take_any_host(path: str) -> None:
     assert with_pages(Table({}), lambda at: get(at, path, "10.0.0.7:6066")[0]) == 200
 
