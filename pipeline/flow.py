@@ -16,7 +16,8 @@ from sightstream.pipeline.budget import ByteBudget
 from sightstream.pipeline.cache.answer_cache import AnswerCache, disabled_cache
 from sightstream.pipeline.coalescing import SingleFlight
 from sightstream.pipeline.conditional_fetch import fetch_unless_cached
-from sightstream.pipeline.engine.protocol import Engine
+from sightstream.pipeline.engine.protocol import Engine, SupervisedEngine
+from sightstream.pipeline.engine.status import EngineStatus
 from sightstream.pipeline.errors import Fatal, PipelineError
 from sightstream.pipeline.in_flight import CLOCKS, Clocks, InFlightRequest
 from sightstream.pipeline.in_flight_question import InFlightQuestion, Phase
@@ -64,6 +65,7 @@ class Flow:
         """Without `cache` no answer is kept. With `coalesce`, equal questions in progress share the work."""
         self._settings, self._clocks, self._request_check = settings, clocks, request_check or NoCheck()
         self._fetcher, self._decoder, self._engine = fetcher, decoder, engine
+        self._supervised = engine if isinstance(engine, SupervisedEngine) else None
         self._cache = cache or disabled_cache()
         self._known_good = KnownGoodJobs(fetcher, decoder, clocks)
         self._single_flight: SingleFlight[InFlightQuestion] = SingleFlight(coalesce)
@@ -261,8 +263,8 @@ class Flow:
 
     @property
     def free_capacity(self) -> int:
-        """How many more questions to submit now. It grows once the engine has loaded and reports its capacity."""
-        if self._budget.exhausted:
+        """How many more questions to submit now: none until the engine has loaded and is known to answer rightly."""
+        if self._budget.exhausted or not (self._supervised is None or self._supervised.accepts_work):
             return 0
         return max(0, self._max_in_flight - len(self._questions) + self._unprepared.held_back_questions())
 
@@ -270,6 +272,15 @@ class Flow:
     def _max_in_flight(self) -> int:
         """The setting, or else twice the engine's capacity plus one question for each preparation thread."""
         return self._settings.max_in_flight or 2 * self._engine.capacity() + self._settings.prepare_threads
+
+    def engine_status(self) -> EngineStatus | None:
+        """Return what its host says of the engine, None for an engine without a host. Never blocks."""
+        return None if self._supervised is None else self._supervised.status()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether every thread of the flow lives."""
+        return all(thread.is_alive() for thread in (*self._prepare_threads, self._answer_thread))
 
     def held_back(self, server: str | None = None) -> int:
         """Return how many requests wait for a slow server, or for this one; `free_capacity` does not count them."""

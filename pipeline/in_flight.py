@@ -92,7 +92,7 @@ class InFlightRequest:
 
     def __post_init__(self) -> None:
         self.image = self.request.all_images[0]
-        self.clock = StageClock(self.clocks.seconds, self.clocks.loaded_at)
+        self.clock = StageClock(self.clocks.seconds, self.clocks.loaded_at, is_shown=not self.is_health_check)
         self.questions = tuple(
             InFlightQuestion(next(self.ids), self, question, self._options(question))
             for question in self.request.all_questions
@@ -215,8 +215,9 @@ class InFlightRequest:
         """Return what the engine answered, as the model's."""
         assert self.images is not None  # noqa: S101
         self.has_computed = True
-        _tokens("prompt").inc(completion.prompt_tokens)
-        _tokens("completion").inc(completion.completion_tokens)
+        if not self.is_health_check:
+            _tokens("prompt").inc(completion.prompt_tokens)
+            _tokens("completion").inc(completion.completion_tokens)
         return Answered(_without_nul(completion), self.images.files, model)
 
     def conclude(self) -> None:

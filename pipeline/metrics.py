@@ -18,6 +18,12 @@ TOKENS = Counter("sightstream_engine_tokens", "Tokens of the requests that the e
 SLOTS = Gauge("sightstream_engine_slots", "Questions that the engine can answer at once; 0 until it is loaded.")
 SLOTS_USED = Gauge("sightstream_engine_slots_used", "Questions that the engine answers now.")
 ENGINE_RESTARTS = Counter("sightstream_engine_restarts", "Engine processes restarted after a crash or a hang.")
+CANARY_OK = Gauge(
+    "sightstream_canary_ok", "1 if the engine's last answer to its known-good job was right, 0 if not.", ["engine"]
+)
+CANARY_FAILURES = Counter(
+    "sightstream_canary_failures", "Wrong answers of the engine to its known-good job.", ["engine"]
+)
 DECODER_RESTARTS = Counter("sightstream_decoder_restarts", "Decode processes restarted after a crash or a hang.")
 DECODER_UNFILTERED = Counter(
     "sightstream_decoder_unfiltered_total", "Decode processes that the system refused their filter of system calls."

@@ -19,8 +19,15 @@ class StageClock:
     The engine's stage begins once the engine has loaded, at `loaded_at`: what came before is in the total alone.
     """
 
-    def __init__(self, clock: Callable[[], float], loaded_at: Callable[[], float] = lambda: float("-inf")) -> None:
-        self._clock, self._loaded_at = clock, loaded_at
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        loaded_at: Callable[[], float] = lambda: float("-inf"),
+        *,
+        is_shown: bool = True,
+    ) -> None:
+        """`is_shown`: in the metric of stages."""
+        self._clock, self._loaded_at, self._is_shown = clock, loaded_at, is_shown
         self._started = self._last = clock()
         self._fetch_s = self._decode_s = self._infer_s = 0.0
         self.times: list[StageTime] = []
@@ -41,7 +48,9 @@ class StageClock:
 
     def observe(self, stage: Stage) -> None:
         """Do the same, and show it in the metric of stages."""
-        _histogram(stage).observe(self.record(stage))
+        spent_s = self.record(stage)
+        if self._is_shown:
+            _histogram(stage).observe(spent_s)
 
     def seconds(self) -> StageSeconds:
         """Return the seconds of each stage until the last call."""

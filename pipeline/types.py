@@ -90,7 +90,8 @@ class EngineJob:
     images of the same question, for engines that take several. `deadline` is in seconds since 1970: after it nobody
     wants the answer. With `reasons` the model writes freely before an answer that `response_format` constrains. With
     `stops_repetition` an answer that repeats itself is ended. With the detail "low" the pixels are at most one tile,
-    which the engine computes alone; "auto" comes only with Pixels, for an engine that decides it itself.
+    which the engine computes alone; "auto" comes only with Pixels, for an engine that decides it itself. With
+    `checks_logits` an engine that sees its logits rejects the job if one of them is not finite.
     """
 
     id: int
@@ -104,6 +105,7 @@ class EngineJob:
     stops_repetition: bool = False
     more_pixels: tuple[Pixels, ...] = ()
     detail: Detail = "high"
+    checks_logits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,10 @@ from sightstream.consumers.disk_space import PathRole, show_disk_space
 from sightstream.consumers.kafka.broker import Broker
 from sightstream.consumers.kafka.tail import find_record, open_tail_consumer
 from sightstream.consumers.metrics_server import serve_metrics
+from sightstream.consumers.worker.canary_records import FolderRecords
 from sightstream.consumers.worker.committer import show_counters
 from sightstream.consumers.worker.gpu import show_gpu
+from sightstream.consumers.worker.health import WorkerHealth
 from sightstream.consumers.worker.isolation import Isolation
 from sightstream.consumers.worker.journal import Journal
 from sightstream.consumers.worker.name import file_stem, reserve_name
@@ -26,6 +28,7 @@ from sightstream.consumers.worker.state_folder import hold_state_folder
 from sightstream.consumers.worker.topic_check import check_group, check_topics
 from sightstream.consumers.worker.topic_watch import TopicWatch, watching
 from sightstream.consumers.worker.worker import Worker
+from sightstream.pipeline.engine.known_answer import CanaryRecords
 from sightstream.pipeline.flow import Flow
 from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
@@ -42,21 +45,23 @@ def run_worker(
     settings: WorkerSettings,
     kafka: KafkaSettings,
     topics: TopicSettings,
-    start_flow: Callable[[], Flow],
+    start_flow: Callable[[CanaryRecords], Flow],
     from_beginning: bool = False,
     tracing: TracingSettings = NO_TRACING,
 ) -> None:
     """Run until SIGTERM or SIGINT. Call it on the main thread. Raises Fatal, MetricsPortInUse or TracingUnavailable.
 
+    `start_flow` gets what keeps the canary's answer over restarts.
+
     Before the worker joins its group it has nothing to finish: until then a signal has its default action.
     `from_beginning` lets it start at the oldest request where the group's offsets are lost or past the end; offsets
     that are good stay.
     """
-    group_id = settings.group_id
+    group_id, health = settings.group_id, WorkerHealth(settings.max_poll_interval_s)
     with (
         hold_state_folder(settings.state_dir) as folder,
         reserve_name(group_id, settings.name, folder) as name,
-        serve_metrics(settings.metrics_port),
+        serve_metrics(settings.metrics_port, access=settings.access, health=health),
         open_spans(tracing, "sightstream-worker", name) as spans,
         show_gpu(),
         show_disk_space(_disk_paths(settings)),
@@ -70,12 +75,13 @@ def run_worker(
         watch = TopicWatch(_watch_broker(settings, kafka), topics.requests, topic_id)
         log.info("worker %s of the group %s starts", name, group_id)
         journal = Journal(folder, f"{file_stem(group_id, name)}.journal", topic_id)
-        flow = start_flow()
+        flow = start_flow(FolderRecords(folder))
+        health.watch(flow, watch)
         try:
             isolation = Isolation(flow, journal, time.monotonic)
             worker = Worker(settings, kafka, topics, isolation, f"{group_id}-{name}", watch, from_beginning, spans)
             with watching(watch):
-                worker.run(on_joining=lambda: _stop_on_signals(worker))
+                worker.run(on_joining=lambda: _stop_on_signals(worker), on_turn=health.turned)
         finally:
             journal.close()
             flow.stop()

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -38,10 +39,13 @@ class WatchedBroker(Protocol):
 
 
 class TopicWatch:
-    """`confirm` may be called on any thread; `check` on one at a time."""
+    """`confirm` may be called on any thread; `check` on one at a time. `answered_at` is when the broker last did."""
 
-    def __init__(self, broker: WatchedBroker, topic: str, topic_id: str) -> None:
+    def __init__(
+        self, broker: WatchedBroker, topic: str, topic_id: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._broker, self._topic, self._topic_id = broker, topic, topic_id
+        self._clock, self.answered_at = clock, clock()
         self._missing = 0
         self._problem: Fatal | None = None
 
@@ -73,6 +77,7 @@ class TopicWatch:
 
     def _current(self) -> Topic | None:
         found = self._broker.topics((self._topic,)).get(self._topic)
+        self.answered_at = self._clock()
         if found is not None and found.topic_id != self._topic_id:
             raise Fatal(
                 f"the topic {self._topic} was deleted and created again (its id was {self._topic_id} and is "

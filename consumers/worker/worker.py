@@ -66,6 +66,7 @@ class Worker:
         clock = time.monotonic
         request_spans = RequestSpans(spans, settings.group_id) if spans is not None else None
         self._settings, self._topics, self._flow, self._clock = settings, topics, flow, clock
+        self._on_turn: Callable[[], None] = lambda: None
         config = consumer_config(settings, kafka) | {"client.id": transactional_id}
         self._consumer = Consumer(config, logger=client_logger(__name__))
         self._assignment = Assignment(self._consumer, topics.requests, settings.offset_metadata_limit_bytes)
@@ -98,11 +99,13 @@ class Worker:
         """Make `run` end: requests finish or go back within `drain_timeout_s`, then the worker leaves its group."""
         self._stopping.set()
 
-    def run(self, on_joining: Callable[[], None] = lambda: None) -> None:
+    def run(self, on_joining: Callable[[], None] = lambda: None, on_turn: Callable[[], None] = lambda: None) -> None:
         """Consume until `stop`. Raises Fatal when this worker can't go on; finished work is committed first.
 
-        Until `on_joining` is called, nothing was consumed, so the process may end at any moment.
+        Until `on_joining` is called, nothing was consumed, so the process may end at any moment. `on_turn` is called at
+        each turn of the loop, also of those that wait for the broker before it.
         """
+        self._on_turn = on_turn
         try:
             self._join_group(on_joining)
             while not self._stopping.is_set():
@@ -113,6 +116,7 @@ class Worker:
             self._progress_log.log_end()
 
     def _run_once(self) -> None:
+        self._on_turn()
         self._topic_watch.raise_problem()
         self._lost_positions.restore()
         polled = self._intake.poll(BUSY_POLL_S if self._assignment.unpublished else IDLE_POLL_S)
@@ -128,11 +132,19 @@ class Worker:
 
     def _join_group(self, on_joining: Callable[[], None]) -> None:
         while not self._committer.start() and not self._stopping.wait(1):
-            pass
+            self._on_turn()
+        self._wait_for_engine()
         on_joining()
         self._consumer.subscribe(
             [self._topics.requests], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
+
+    def _wait_for_engine(self) -> None:
+        """Wait until it is known to answer rightly: until then others had better keep the partitions. Raises Fatal."""
+        while self._flow.free_capacity <= 0 and not self._stopping.is_set():
+            self._on_turn()
+            self._topic_watch.raise_problem()
+            self._outcomes.collect(IDLE_POLL_S)
 
     def _drain(self) -> None:
         """Wait for the requests in flight, within bounds; requests that wait for an outage to end are handed back."""

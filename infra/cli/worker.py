@@ -50,7 +50,14 @@ def worker(
     log_to_stderr()
     settings, kafka, topics = load(WorkerSettings), load(KafkaSettings), load(TopicSettings)
     try:
-        run_worker(settings, kafka, topics, lambda: start_flow(checkpoint), from_beginning, load(TracingSettings))
+        run_worker(
+            settings,
+            kafka,
+            topics,
+            lambda records: start_flow(checkpoint, records=records),
+            from_beginning,
+            load(TracingSettings),
+        )
     except (Fatal, MetricsPortInUse, TracingUnavailable) as error:
         raise CommandError(str(error)) from error
 

@@ -52,6 +52,13 @@ LOAD = Row(
             ),
         ),
         Panel(
+            "Canary: 1 is right; wrong answers",
+            (
+                _gauge("sightstream_canary_ok", "{{instance}} right"),
+                _rise("sightstream_canary_failures_total", "wrong answers"),
+            ),
+        ),
+        Panel(
             "Process restarts",
             (
                 _rise("sightstream_engine_restarts_total", "engine"),

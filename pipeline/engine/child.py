@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import queue
-import sys
 import threading
 import time
 import traceback
@@ -18,6 +17,7 @@ from typing import TypeVar
 
 from sightstream.pipeline.engine.build import EngineFactory
 from sightstream.pipeline.engine.child_log import LogForwarder, LogLine
+from sightstream.pipeline.engine.device import device_name, reserved_bytes, torch_version
 from sightstream.pipeline.engine.protocol import Engine
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.errors import Fatal
@@ -41,6 +41,8 @@ class EngineReady:
     identity: ModelIdentity
     capacity: int
     device: str = ""
+    torch: str = ""
+    reserved_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Heartbeat:
     """The engine's work has advanced; it answers `running` jobs now."""
 
     running: int = 0
+    reserved_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class HeartbeatSender:
         now = time.monotonic()
         if now - self._last >= HEARTBEAT_INTERVAL_S:
             self._last = now
-            self._connection.send(Heartbeat(self.running()))
+            self._connection.send(Heartbeat(self.running(), reserved_bytes()))
 
 
 def serve(
@@ -131,7 +134,8 @@ def _work(
     heartbeats = HeartbeatSender(connection, log)
     engine = factory(settings, heartbeats.send)
     heartbeats.running = engine.running
-    connection.send(EngineReady(engine.identity, engine.capacity(), _device(settings)))
+    device = (device_name(settings), torch_version(), reserved_bytes())
+    connection.send(EngineReady(engine.identity, engine.capacity(), *device))
     inbox: Inbox = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, inbox, memory), daemon=True).start()
     unfinished: set[int] = set()
@@ -140,14 +144,6 @@ def _work(
             unfinished.difference_update(job.id for job in finished)
             connection.send(finished)
         heartbeats.send()
-
-
-def _device(settings: EngineSettings) -> str:
-    """Return the name of the GPU, "cpu", or nothing where the engine did not load torch."""
-    if (torch := sys.modules.get("torch")) is None:
-        return ""
-    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
-    return str(torch.cuda.get_device_name()) if on_gpu else "cpu"
 
 
 def _receive(connection: Connection, inbox: Inbox, memory: MemoryFile | None) -> None:

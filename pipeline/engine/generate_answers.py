@@ -22,7 +22,15 @@ ONE_IMAGE = {"mllama"}  # models that were trained on one image a question, what
 def batch_key(job: EngineJob) -> Hashable:
     """Return what jobs that run together have in common."""
     kind, reasons = job.response_format.type, job.reasons and not isinstance(job.response_format, SectionsFormat)
-    return job.options, kind, reasons, job.stops_repetition, len(job.more_pixels), job.detail == "low"
+    return (
+        job.options,
+        kind,
+        reasons,
+        job.stops_repetition,
+        len(job.more_pixels),
+        job.detail == "low",
+        job.checks_logits,
+    )
 
 
 class GenerateAnswers:

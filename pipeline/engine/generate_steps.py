@@ -43,6 +43,17 @@ class RowEnds(StoppingCriteria):  # type: ignore[misc]  # transformers is not fo
         return row in self.repeated
 
 
+class FiniteLogits(LogitsProcessor):  # type: ignore[misc]
+    """Notes whether the logits of all steps are finite numbers."""
+
+    def __init__(self) -> None:
+        self.passed = True
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.passed = self.passed and bool(scores.isfinite().all())
+        return scores
+
+
 class MaskedRows(LogitsProcessor):  # type: ignore[misc]
     """Allows each row only the tokens that its constraint allows, and notes how probable the chosen ones were.
 

@@ -16,7 +16,8 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteriaL
 from sightstream.pipeline.constraints.compiler import ConstraintCompiler
 from sightstream.pipeline.constraints.token_constraint import TokenConstraint
 from sightstream.pipeline.engine.checkpoint import Checkpoint
-from sightstream.pipeline.engine.generate_steps import MaskedRows, RowEnds
+from sightstream.pipeline.engine.generate_steps import FiniteLogits, MaskedRows, RowEnds
+from sightstream.pipeline.engine.health_check import NOT_FINITE
 from sightstream.pipeline.engine.protocol import ProgressCallback
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import Canvas, EngineJob
@@ -77,14 +78,18 @@ class TurnRunner:
     def write(self, prompts: Sequence[Prompt], constraints: Sequence[TokenConstraint] = ()) -> list[Written]:
         """Continue all prompts together, each under its constraint where there are any.
 
-        All jobs have the same options. Raises Rejected when the longest prompt leaves no token for an answer.
+        All jobs have the same options. Raises Rejected when the longest prompt leaves no token for an answer,
+        and when logits that a job checks are not finite.
         """
         inputs, width, tokens_left = self.inputs(prompts)
         limits = [min(prompt.max_tokens, tokens_left) for prompt in prompts]
         stops_repetition = prompts[0].job.stops_repetition
         rows = RowEnds(limits, self.ends, self._on_progress, stops_repetition=stops_repetition)
         masks = MaskedRows(constraints, rows, self.ends, self.compiler.mask_words) if constraints else None
-        output = self._generate(inputs, prompts[0].job.options, max(rows.limits), masks, rows)[:, width:]
+        check = FiniteLogits() if prompts[0].job.checks_logits else None
+        output = self._generate(inputs, prompts[0].job.options, max(rows.limits), masks or check, rows)[:, width:]
+        if check is not None and not check.passed:
+            raise Rejected(Reason.ENGINE_REFUSED, Stage.INFER, NOT_FINITE)
         if masks is not None:
             masks.finish(output[:, -1])
         counts = inputs["attention_mask"].sum(dim=1).tolist()

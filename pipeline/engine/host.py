@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from sightstream.pipeline.engine import child_log
 from sightstream.pipeline.engine.build import EngineFactory, build_engine
+from sightstream.pipeline.engine.canary import Canary, NextStep
 from sightstream.pipeline.engine.child import (
     CancelJob,
     EngineCrashed,
@@ -24,8 +25,10 @@ from sightstream.pipeline.engine.child import (
 )
 from sightstream.pipeline.engine.child_log import LogLine
 from sightstream.pipeline.engine.failure_counts import FailureCounts
+from sightstream.pipeline.engine.known_answer import CanaryRecords
 from sightstream.pipeline.engine.process import EngineProcess
 from sightstream.pipeline.engine.settings import EngineSettings
+from sightstream.pipeline.engine.status import EngineStatus
 from sightstream.pipeline.engine.triage import Triage
 from sightstream.pipeline.errors import Cancelled, Fatal
 from sightstream.pipeline.memory_file import MemoryFile
@@ -39,6 +42,7 @@ TICK_S = 0.25
 EXCHANGE_INTERVAL_S = 0.02  # messages within one are sent together; a full model takes longer for a step
 STOP_TIMEOUT_S = 1.0
 START_RETRY_S = 1.0
+PROGRESS_TIMEOUT_S = 60.0
 
 _QUEUE, _REPEATED = QUEUED.labels("infer"), REPEATED.labels("engine_restart")
 
@@ -50,6 +54,9 @@ class EngineHost:
     it has jobs, is replaced, and its jobs go through triage. Three failed starts in a row are Fatal, and so are
     `max_consecutive_crashes` without an answer between them, or as many kills from outside. `memory` holds the images
     of its jobs.
+
+    Each new process, and an idle one now and then, is sent the canary; see there what a wrong answer leads to.
+    `records` keeps the right one over restarts.
     """
 
     def __init__(
@@ -58,13 +65,17 @@ class EngineHost:
         factory: EngineFactory = build_engine,
         clock: Callable[[], float] = time.monotonic,
         memory: MemoryFile | None = None,
+        records: CanaryRecords | None = None,
     ) -> None:
+        """Raises Fatal when the file with the canary's answer can't be read."""
         self._settings = settings
         self._factory = factory
         self._memory = memory
         self._clock = clock
         self._lock = threading.Lock()
-        self._triage = Triage()
+        self._canary = Canary(settings, clock, records)
+        self._triage = Triage(self._canary.job)
+        self._reserved_bytes: int | None = None
         self._cancels: list[int] = []
         self._finished_jobs: queue.SimpleQueue[FinishedJob] = queue.SimpleQueue()
         self._ready: EngineReady | None = None
@@ -130,6 +141,33 @@ class EngineHost:
     def running(self) -> int:
         return self._running
 
+    @property
+    def accepts_work(self) -> bool:
+        return self._canary.accepts_work
+
+    def status(self) -> EngineStatus:
+        """Return what probes ask for. Never blocks."""
+        ready = self._ready
+        return EngineStatus(
+            is_supervised=self._thread.is_alive() and self._fatal is None,
+            model=ready.identity if ready else None,
+            device=ready.device if ready else "",
+            accepts_work=self._canary.accepts_work,
+            canary_problem=self._canary_problem(),
+            unreachable=self._canary.unreachable,
+            reserved_bytes=self._reserved_bytes,
+            reserved_at_start_bytes=ready.reserved_bytes if ready else None,
+        )
+
+    def _canary_problem(self) -> str | None:
+        """While the engine has jobs, its progress stands for the canary."""
+        if (late_s := self._canary.late_s) is not None:
+            return f"no answer, {late_s:.0f} s over its time"
+        silent_s = self._clock() - self._last_heartbeat_at
+        if self._triage.busy and silent_s > PROGRESS_TIMEOUT_S:
+            return f"no progress for {silent_s:.0f} s"
+        return self._canary.problem
+
     def stop(self) -> None:
         atexit.unregister(self.stop)
         self._stopping.set()
@@ -148,6 +186,8 @@ class EngineHost:
         while not self._stopping.is_set() and self._fatal is None:
             try:
                 self._exchange()
+            except Fatal as error:
+                self._give_up(str(error))
             except Exception as error:
                 log.exception("the engine's host failed")
                 self._give_up(f"the engine's host failed: {type(error).__name__}")
@@ -169,13 +209,21 @@ class EngineHost:
             return
         with self._lock:
             was_busy = self._triage.busy
-            jobs = list(self._triage.to_send(2 * self._ready.capacity))  # one batch running, one waiting there
+            jobs = self._jobs_to_send(2 * self._ready.capacity)  # one batch running, one waiting there
             cancels, self._cancels = self._cancels, []
             _QUEUE.set(self._triage.waiting)
         if jobs and not was_busy:
             self._last_heartbeat_at = self._clock()
         if jobs or cancels:
             self._process.pipe.send([*jobs, *map(CancelJob, cancels)])
+
+    def _jobs_to_send(self, capacity: int) -> list[EngineJob]:
+        """Return the jobs to send now: the canary alone while nothing is known of this process."""
+        blocks = self._canary.blocks
+        if self._canary.is_due(idle=not self._triage.busy if blocks else self._triage.is_idle):
+            self._canary.sent()
+            return self._triage.health_check(alone=blocks)
+        return [] if blocks else list(self._triage.to_send(capacity))
 
     def _receive(self) -> None:
         """Handle all messages; block until one has come and the last exchange is `EXCHANGE_INTERVAL_S` ago."""
@@ -200,13 +248,15 @@ class EngineHost:
     def _on_message(self, message: Message) -> None:
         self._last_heartbeat_at = self._clock()
         if isinstance(message, EngineReady):
-            self._ready = message
+            self._canary.begin(message.identity, f"{message.device} with torch {message.torch}")
+            self._ready, self._reserved_bytes = message, message.reserved_bytes
             self._record_loaded(message)
             self._failures.record_start()
             self._identity = message.identity
             SLOTS.set(message.capacity)
             self._loaded.set()
         elif isinstance(message, Heartbeat):
+            self._reserved_bytes = message.reserved_bytes
             self._show_running(message.running)
         elif isinstance(message, LogLine):
             child_log.write(message)
@@ -219,10 +269,23 @@ class EngineHost:
             raise EOFError
         elif isinstance(message, list):
             self._failures.record_answer()
-            with self._lock:
-                finished_jobs = [job for finished in message for job in self._triage.finished(finished)]
-            for job in finished_jobs:
-                self._finished_jobs.put(job)
+            for finished in message:
+                self._on_finished(finished)
+
+    def _on_finished(self, finished: FinishedJob) -> None:
+        step = NextStep.GO_ON
+        if finished.id == self._canary.job.id:
+            step = self._canary.judge(finished.outcome)
+        else:
+            self._canary.worked()
+        with self._lock:
+            ended = self._triage.finished(finished) if step is NextStep.GO_ON else self._triage.health_check_failed()
+        for job in ended:
+            self._finished_jobs.put(job)
+        if step is NextStep.REPLACE:
+            self._process.replace()
+        elif step is NextStep.GIVE_UP:
+            self._give_up(self._canary.last_words)
 
     def _record_loaded(self, ready: EngineReady) -> None:
         model, now = ready.identity, self._clock()
@@ -249,6 +312,7 @@ class EngineHost:
         """Start a process. Raises OSError where the machine can't."""
         self._process = EngineProcess(self._settings, self._factory, self._memory)
         self._ready = None
+        self._canary.interrupt()
         self._last_heartbeat_at = self._loading_since = self._clock()
         log.info("the model is loading")
         self._selector.register(self._process.pipe, selectors.EVENT_READ)

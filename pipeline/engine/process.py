@@ -50,6 +50,10 @@ class EngineProcess:
         self.end_is_known = True
         self._process.kill()
 
+    def replace(self) -> None:
+        """End it as a kill from outside does, so that no job is blamed."""
+        self._process.kill()
+
     def wait(self, timeout_s: float) -> None:
         """Wait until it has ended, `timeout_s` at most."""
         with contextlib.suppress(subprocess.TimeoutExpired):

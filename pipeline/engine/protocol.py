@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from sightstream.pipeline.engine.status import EngineStatus
 from sightstream.pipeline.types import EngineJob, FinishedJob
 from sightstream.schemas.wire.result import ModelIdentity
 
@@ -39,3 +40,15 @@ class Engine(Protocol):
 
     def stop(self) -> None:
         """End at once and drop all unfinished jobs."""
+
+
+@runtime_checkable
+class SupervisedEngine(Protocol):
+    """An engine that is known to answer rightly, or not. Nothing here blocks."""
+
+    @property
+    def accepts_work(self) -> bool:
+        """Whether it may get work: from the first right answer to its known-good job until a wrong one."""
+
+    def status(self) -> EngineStatus:
+        """Return what probes ask for."""

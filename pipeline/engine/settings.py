@@ -153,6 +153,24 @@ class EngineSettings(BaseSettings):
         description="Crashes of the engine's process without an answer between them after which the worker stops; as"
         " many kills from outside stop it, too.",
     )
+    canary_interval_s: float = Field(
+        60,
+        gt=0,
+        description="Seconds after which an idle engine gets its known-good job again. Raise it to spare a model "
+        "server that costs money.",
+    )
+    canary_timeout_s: float = Field(
+        60,
+        gt=0,
+        description="Seconds after which an answer to the known-good job is late, so that /readyz fails; it replaces "
+        "nothing.",
+    )
+    canary_file: Path | None = Field(
+        None,
+        description="Text file with the beginning of the right answer to the known-good job; an empty one accepts any. "
+        "Unset, it is the checkpoint's own canary.txt, or what the first healthy start on this card recorded in "
+        "state_dir of [worker]. Set it when a model's answer changes on purpose.",
+    )
     remote_url: str | None = Field(
         None, description='Base URL of the model server, such as http://gpu-7:8000/v1. Required by the engine "remote".'
     )

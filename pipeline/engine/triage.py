@@ -33,7 +33,8 @@ class Triage:
     engine passes the health check.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, health_check: EngineJob = HEALTH_CHECK_JOB) -> None:
+        self._health_check = health_check
         self._waiting: deque[EngineJob] = deque()
         self._suspects: deque[list[EngineJob]] = deque()
         self._sent: dict[int, EngineJob] = {}
@@ -66,6 +67,11 @@ class Triage:
         """Return whether the process has a job."""
         return bool(self._sent)
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether there is no job at all."""
+        return not (self._sent or self._waiting or self._suspects)
+
     def to_send(self, capacity: int) -> Iterator[EngineJob]:
         """Yield the jobs to send now, so that the process has at most `capacity`.
 
@@ -77,6 +83,20 @@ class Triage:
             yield from map(self._send, group)
         while self._waiting and not self._isolated and len(self._sent) < capacity:
             yield self._send(self._waiting.popleft())
+
+    def health_check(self, *, alone: bool) -> list[EngineJob]:
+        """Return the health check, to be sent now to a process without a job; `alone` keeps others back meanwhile."""
+        if self._suspects and self._suspects[0] == [self._health_check]:
+            self._suspects.popleft()
+        self._isolated = int(alone)
+        return [self._send(self._health_check)]
+
+    def health_check_failed(self) -> list[FinishedJob]:
+        """Record that the process has finished the health check, and is not well: nothing ends by that."""
+        self._sent.pop(self._health_check.id, None)
+        if not self._sent:
+            self._isolated = 0
+        return []
 
     def _send(self, job: EngineJob) -> EngineJob:
         self._sent[job.id] = job
@@ -90,7 +110,7 @@ class Triage:
         self._answered = True
         if not self._sent:
             self._isolated = 0
-        return self._reject_poison() if finished.id == HEALTH_CHECK_JOB.id else [finished]
+        return self._reject_poison() if finished.id == self._health_check.id else [finished]
 
     def crashed(self, *, killed: bool = False) -> int:
         """Record that the process has ended with every job that it had; `killed` by a signal from outside.
@@ -100,11 +120,11 @@ class Triage:
         sent, self._sent = list(self._sent.values()), {}
         isolated, self._isolated = self._isolated, 0
         if isolated != 1:
-            self._suspect(sent)
-        elif sent[0].id != HEALTH_CHECK_JOB.id:
+            self._suspect([job for job in sent if job.id != self._health_check.id])
+        elif sent[0].id != self._health_check.id:
             self._suspect_alone(sent[0], killed)
         if sent and (killed or isolated == 1):
-            self._suspects.appendleft([HEALTH_CHECK_JOB])
+            self._suspects.appendleft([self._health_check])
         self._answered = False
         return sum(job.id != HEALTH_CHECK_JOB.id for job in sent)
 

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from sightstream.pipeline.engine.build import build_engine
+from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
 from sightstream.pipeline.engine.protocol import Engine, ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.types import Completion, EngineJob, FinishedJob
@@ -33,7 +34,8 @@ class GatedEngine:
         return self._engine.identity
 
     def submit(self, job: EngineJob) -> None:
-        self._questions[job.id] = job.question
+        if job.id != HEALTH_CHECK_JOB.id:
+            self._questions[job.id] = job.question
         if job.question.startswith(HOLD):
             self._held.append(job)
             os.write(self._log, f"held {job.question}\n".encode())
@@ -46,7 +48,8 @@ class GatedEngine:
                 self._engine.submit(held)
             self._held.clear()
         finished = self._engine.finished(timeout)
-        questions = [(self._questions.pop(job.id), isinstance(job.outcome, Completion)) for job in finished]
+        asked = [job for job in finished if job.id in self._questions]
+        questions = [(self._questions.pop(job.id), isinstance(job.outcome, Completion)) for job in asked]
         if lines := "".join(f"{INFERRED}{question}\n" for question, is_answered in questions if is_answered):
             os.write(self._log, lines.encode())
         return finished

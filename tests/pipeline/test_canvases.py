@@ -36,7 +36,7 @@ from sightstream.schemas.wire.options import AnalysisOptions
 from sightstream.schemas.wire.request import ImageRef, ImageRequest
 from sightstream.schemas.wire.result import ImageResult
 from sightstream.schemas.wire.result_v2 import AnyResult
-from tests.pipeline.samples import OneOrigin
+from tests.pipeline.samples import OneOrigin, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -219,7 +219,7 @@ def build_large_engine(settings: EngineSettings, beat: ProgressCallback) -> Engi
 def test_the_flow_accepts_enough_for_an_engine_of_many_slots() -> None:
     host = EngineHost(ENGINE, build_large_engine)
     flow = Flow(FlowSettings(prepare_threads=4), FakeFetcher(), Decoder(DECODE), host)
-    assert host.identity
+    wait_until(lambda: flow.free_capacity)
     assert flow.free_capacity == 404
     flow.stop()
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sightstream.pipeline.engine.protocol import Engine
+from sightstream.pipeline.engine.status import EngineStatus
 from sightstream.pipeline.errors import Cancelled, Fatal, Rejected, Retryable
 from sightstream.pipeline.fetch.deadline import Deadline
 from sightstream.pipeline.fetch.fetcher import Fetcher
@@ -305,6 +306,26 @@ def test_free_capacity_falls_with_the_requests_in_flight(build: Callable[..., Fl
     harness.collect(5)
     assert harness.flow.free_capacity == 3
     assert harness.fetcher.most_running <= 2
+
+
+class SupervisedFake(FakeEngine):
+    """An engine of which somebody knows whether it answers rightly."""
+
+    accepts_work = False
+
+    def status(self) -> EngineStatus:
+        return EngineStatus(True, self.identity, "a card", self.accepts_work, None, None)
+
+
+def test_there_is_no_free_capacity_while_the_engine_is_not_known_to_answer_rightly() -> None:
+    engine = SupervisedFake()
+    flow = Flow(FlowSettings(max_in_flight=3), FakeFetcher(), FakeDecoder(), engine)
+    for engine.accepts_work, capacity in ((False, 0), (True, 3), (False, 0)):
+        assert flow.free_capacity == capacity
+    assert flow.engine_status() == engine.status()
+    assert flow.is_running
+    flow.stop()
+    assert not flow.is_running
 
 
 def test_free_capacity_follows_the_capacity_that_the_engine_reports(build: Callable[..., FlowHarness]) -> None:

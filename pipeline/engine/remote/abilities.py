@@ -70,7 +70,7 @@ def probes(job: EngineJob) -> Iterator[tuple[str, Turn]]:
         if name == SEVERAL_IMAGES:
             assert isinstance(HEALTH_CHECK_JOB.pixels, Pixels)  # noqa: S101
             asked = replace(HEALTH_CHECK_JOB, more_pixels=(HEALTH_CHECK_JOB.pixels,) * len(job.more_pixels))
-            yield name, Turn(asked, (asked.question,), asked.options.max_tokens)
+            yield name, Turn(asked, (asked.question,), 1)
         else:
             simplest = JsonSchemaFormat(json_schema=JsonSchema(name="ok", schema_=_SIMPLEST))
             yield name, Turn(HEALTH_CHECK_JOB, (HEALTH_CHECK_JOB.question,), 1, simplest)

@@ -23,7 +23,7 @@ from sightstream.schemas.wire.dead_letter import Reason, Stage
 
 log = logging.getLogger(__name__)
 
-HEALTH_CHECK = Turn(HEALTH_CHECK_JOB, (HEALTH_CHECK_JOB.question,), HEALTH_CHECK_JOB.options.max_tokens)
+HEALTH_CHECK = Turn(HEALTH_CHECK_JOB, (HEALTH_CHECK_JOB.question,), max_tokens=1)  # whether it answers at all
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
 
 

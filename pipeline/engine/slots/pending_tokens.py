@@ -46,6 +46,7 @@ class TokenSampler:
         size = (len(constrained.rows), self.mask_words)
         host = torch.zeros(size, dtype=torch.int32, pin_memory=device.type == "cuda")
         fill_masks(constrained.constraints, host.numpy())
+        host[len(constrained.constraints) :] = -1  # all bits: every token may follow
         return host.to(device, non_blocking=True)
 
 

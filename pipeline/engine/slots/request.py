@@ -31,7 +31,7 @@ class Request:
     """`prompt` tokens and at most `max_tokens` more, or a `tree` of choices to score instead of any more.
 
     It owns `pages` and holds its `image` from prefill to its end. `then`, where it is set, builds the job's next
-    request from this one when it has finished.
+    request from this one when it has finished, or raises how the job ends.
     """
 
     job: EngineJob
@@ -42,7 +42,7 @@ class Request:
     sampling: SamplingState
     turn: Turn
     tree: ChoiceTree | None = None
-    then: Callable[[Request], Request] | None = None
+    then: Callable[[Request], Request | None] | None = None
     pages: list[int] = field(default_factory=list)
     image: HeldImage | None = None
     dropped: PipelineError | None = None

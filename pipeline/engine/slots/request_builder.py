@@ -11,6 +11,7 @@ from sightstream.pipeline.constraints.token_constraint import TokenConstraint
 from sightstream.pipeline.decode.tiles import Tiling, to_tiles
 from sightstream.pipeline.engine.checkpoint import Checkpoint
 from sightstream.pipeline.engine.format_prompt import SECOND_TURN, with_format
+from sightstream.pipeline.engine.health_check import NOT_FINITE
 from sightstream.pipeline.engine.prompt import PromptWriter
 from sightstream.pipeline.engine.settings import EngineSettings
 from sightstream.pipeline.engine.slots.choice_encoder import ChoiceEncoder
@@ -21,7 +22,13 @@ from sightstream.pipeline.engine.slots.request import Request, Turn
 from sightstream.pipeline.engine.slots.sampling import SamplingState
 from sightstream.pipeline.engine.slots.section_plan import CLOSINGS, SectionPlan
 from sightstream.pipeline.engine.slots.text_reader import TextReader
-from sightstream.pipeline.engine.slots.token_policy import FreeAnswer, NewGuard, TokenPolicy, no_guard
+from sightstream.pipeline.engine.slots.token_policy import (
+    CheckedAnswer,
+    FreeAnswer,
+    NewGuard,
+    TokenPolicy,
+    no_guard,
+)
 from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.types import Canvas, EngineJob
 from sightstream.schemas.wire.dead_letter import Reason, Stage
@@ -73,6 +80,10 @@ class RequestBuilder:
         first_turn = not is_plain and job.reasons and self._plan is None and job.options.max_tokens > 1
         prompt = self._encode(job.question if first_turn else with_format(job.question, job.response_format))
         asked = self._asked(job, min(job.options.max_tokens, self._tokens_left(prompt)), constraint)
+        if job.checks_logits:
+            request = self._request(asked, prompt, CheckedAnswer(self.ends, asked.max_tokens), asked.max_tokens)
+            request.then = _check_logits
+            return request
         if is_plain:
             policy = token_policy(self._plan, self.ends, asked.max_tokens, asked.new_guard)
             return self._request(asked, prompt, policy, asked.max_tokens)
@@ -174,6 +185,12 @@ class RequestBuilder:
 def _too_long() -> Rejected:
     detail = "the question leaves the model no tokens for an answer; shorten it"
     return Rejected(Reason.QUESTION_TOO_LONG, Stage.INFER, detail)
+
+
+def _check_logits(checked: Request) -> None:
+    assert isinstance(checked.policy, CheckedAnswer)  # noqa: S101
+    if not checked.policy.is_finite:
+        raise Rejected(Reason.ENGINE_REFUSED, Stage.INFER, NOT_FINITE)
 
 
 def _scores(scored: Request) -> Sequence[float]:

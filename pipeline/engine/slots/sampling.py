@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sightstream.pipeline.constraints.token_constraint import TokenConstraint
-from sightstream.pipeline.engine.slots.token_policy import TokenPolicy
+from sightstream.pipeline.engine.slots.token_policy import CheckedAnswer, TokenPolicy
 from sightstream.schemas.wire.options import AnalysisOptions
 
 MIN_TEMPERATURE = 1e-5  # below it only the likeliest token has a chance, and logits would overflow
@@ -63,7 +63,7 @@ class SampledToken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ConstrainedRows:
-    """The rows whose next token must obey a constraint."""
+    """The rows whose next token must obey a constraint; any further `rows` only want its log-probability."""
 
     rows: list[int]
     constraints: list[TokenConstraint]
@@ -72,6 +72,7 @@ class ConstrainedRows:
     def of(cls, policies: Sequence[TokenPolicy]) -> ConstrainedRows | None:
         """Return those of these rows; None when there are none."""
         rows = [row for row, policy in enumerate(policies) if policy.constraint is not None]
+        rows += [row for row, policy in enumerate(policies) if isinstance(policy, CheckedAnswer)]
         if not rows:
             return None
         return cls(rows, [constraint for policy in policies if (constraint := policy.constraint) is not None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -69,3 +70,13 @@ class FreeAnswer:
         elif self.num_tokens >= self._max_tokens:
             self.finish_reason = "length"
         return sampled
+
+
+class CheckedAnswer(FreeAnswer):
+    """A free answer that knows whether the model computed numbers: log-probabilities of anything else are none."""
+
+    is_finite = True
+
+    def accept(self, sampled: int, logprob: float = 0.0) -> int:
+        self.is_finite = self.is_finite and math.isfinite(logprob)
+        return super().accept(sampled, logprob)

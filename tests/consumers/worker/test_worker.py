@@ -38,7 +38,7 @@ class TurningWorker(Worker):
         self._assignment = self.hand = MagicMock(unpublished=0, unfinished=0)
         self._intake, self._outcomes, self._committer = MagicMock(), MagicMock(), MagicMock()
         self._topic_watch, self._lost_positions, self._load_metrics = MagicMock(), MagicMock(), MagicMock()
-        self._progress_log = MagicMock()
+        self._progress_log, self._on_turn = MagicMock(), MagicMock()
         self._flow, self._retry_queue = MagicMock(held_bytes=0), MagicMock(__len__=lambda _: 0)
         self._intake.poll = self._start_one
         self._outcomes.collect = lambda timeout_s: setattr(self.hand, "unfinished", 0)

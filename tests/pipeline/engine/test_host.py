@@ -10,12 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
-from sightstream.pipeline.engine import process
+from sightstream.pipeline.engine import canary, process
+from sightstream.pipeline.engine.health_check import HEALTH_CHECK_JOB
 from sightstream.pipeline.engine.host import EngineHost
 from sightstream.pipeline.engine.protocol import Engine, ProgressCallback
 from sightstream.pipeline.engine.settings import EngineSettings
@@ -521,3 +524,109 @@ def test_slots_queue_and_repeated_work_are_shown(start: Callable[..., EngineHost
     assert metric("sightstream_queue_requests", queue="infer") == 2  # and four wait in the engine's process
     os.kill(host._process.pid or 0, signal.SIGKILL)
     wait_for(lambda: metric("sightstream_work_repeated_total", cause="engine_restart") == before + 8)
+
+
+# --- the canary -----------------------------------------------------------------------------------------------
+
+
+class Miscalculating(SimulatedEngine):
+    """Answers its known-good job as a file says. Each process and each such job leaves a letter in another file."""
+
+    def __init__(self, settings: EngineSettings, on_progress: ProgressCallback, answer: Path, log: Path) -> None:
+        super().__init__(settings, on_progress)
+        self._answer, self._log = answer, log
+        self._note("p")
+
+    def _note(self, letter: str) -> None:
+        with self._log.open("a") as log:
+            log.write(letter)
+
+    def finished(self, timeout: float) -> list[FinishedJob]:
+        return [self._miscalculated(finished) for finished in super().finished(timeout)]
+
+    def _miscalculated(self, finished: FinishedJob) -> FinishedJob:
+        if finished.id != HEALTH_CHECK_JOB.id:
+            return finished
+        self._note("c")
+        answers = self._answer.read_text().split("\n")
+        text = answers[min(self._log.read_text().count("p"), len(answers)) - 1]
+        return FinishedJob(finished.id, Completion(text, "stop", 1, 16))
+
+
+def build_miscalculating(answer: Path, log: Path, settings: EngineSettings, on_progress: ProgressCallback) -> Engine:
+    return Miscalculating(settings, on_progress, answer, log)
+
+
+@dataclass
+class Laboratory:
+    """`answers` has a line for each process of the engine, the last one for all later ones."""
+
+    folder: Path
+    hosts: list[EngineHost] = field(default_factory=list)
+
+    def host(self, answers: str, **changes: object) -> EngineHost:
+        (self.folder / "answers").write_text(answers)
+        (self.folder / "right").write_text("It is red")
+        (self.folder / "log").touch()
+        factory = partial(build_miscalculating, self.folder / "answers", self.folder / "log")
+        settings = SETTINGS.model_copy(update={"canary_file": self.folder / "right"} | changes)
+        self.hosts.append(EngineHost(settings, factory))
+        return self.hosts[-1]
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+
+@pytest.fixture
+def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laboratory]:
+    monkeypatch.setattr(canary, "RETRY_PAUSE_S", 0.01)
+    laboratory = Laboratory(tmp_path)
+    yield laboratory
+    for host in laboratory.hosts:
+        host.stop()
+
+
+def test_an_engine_that_computes_wrongly_answers_nothing_and_ends_the_worker(laboratory: Laboratory) -> None:
+    host = laboratory.host("It is blue")
+    host.submit(job(1))
+    assert not host.accepts_work
+    error, found = until_fatal(host)
+    assert ("known-good job wrongly 6 times" in str(error), found) == (True, [])
+    assert laboratory.log == "pccc" * 2
+    assert not host.status().is_supervised
+
+
+def test_an_engine_that_computes_rightly_in_a_new_process_goes_on(laboratory: Laboratory) -> None:
+    host = laboratory.host("It is blue\nIt is red, all of it")
+    host.submit(job(1))
+    assert isinstance(collect(host, 1)[1].outcome, Completion)
+    assert laboratory.log == "pcccpc"
+    status = host.status()
+    assert (status.accepts_work, status.is_supervised, status.canary_problem) == (True, True, None)
+
+
+def test_an_idle_engine_is_asked_again_and_no_work_comes_of_it(laboratory: Laboratory) -> None:
+    host = laboratory.host("It is red", canary_interval_s=0.05)
+    while laboratory.log.count("c") < 3:
+        assert host.finished(0.02) == []
+    host.submit(job(1))
+    collect(host, 1)
+    (laboratory.folder / "answers").write_text("It is blue")
+    while host.accepts_work:
+        assert host.finished(0.02) == []
+    host.submit(job(2))
+    assert until_fatal(host)[1] == []
+
+
+def test_a_process_that_is_killed_is_asked_before_it_gets_its_jobs_again(laboratory: Laboratory) -> None:
+    host = laboratory.host("It is red\nIt is blue\nIt is red", simulated_s=0.3)
+    while not host.accepts_work:
+        host.finished(0.02)
+    host.submit(job(1))
+    while not host._triage.busy:
+        host.finished(0.01)
+    assert host._process.pid
+    os.kill(host._process.pid, signal.SIGKILL)
+    assert isinstance(collect(host, 1)[1].outcome, Completion)
+    assert laboratory.log == "pcpcccpc"

@@ -325,3 +325,45 @@ def test_a_crash_says_how_many_jobs_are_done_once_more() -> None:
     assert triage.waiting == 6  # the health check comes first
     assert [job.id for job in triage.to_send(3)] == [HEALTH_CHECK_JOB.id]
     assert triage.crashed() == 0
+
+
+# --- the health check that the host asks for ----------------------------------------------------------------
+
+
+def test_a_health_check_alone_keeps_the_others_back_and_stands_for_the_one_after_a_crash() -> None:
+    triage = triage_of(range(1))
+    assert sent(triage) == [0]
+    triage.crashed()
+    assert sent(triage) == [0]  # a job that was alone by chance is tried once more
+    triage.crashed()
+    triage.add(job(1))
+    assert [job.id for job in triage.health_check(alone=True)] == [CHECK]
+    assert sent(triage) == []
+    (ending,) = answer(triage, CHECK)
+    assert isinstance(ending.outcome, Rejected)
+    assert sent(triage) == [1]
+
+
+def test_a_health_check_that_fails_ends_nothing_and_may_be_asked_for_again() -> None:
+    triage = triage_of(range(1))
+    assert sent(triage) == [0]
+    triage.crashed()
+    assert sent(triage) == [0]
+    triage.crashed()
+    for _ in range(3):
+        assert [job.id for job in triage.health_check(alone=True)] == [CHECK]
+        assert triage.health_check_failed() == []
+    triage.health_check(alone=True)
+    assert [ending.id for ending in answer(triage, CHECK)] == [0]
+    assert triage.is_idle
+
+
+def test_a_health_check_in_company_is_never_a_suspect() -> None:
+    triage = Triage()
+    triage.health_check(alone=False)
+    triage.add(job(1))
+    assert sent(triage) == [1]
+    triage.crashed()
+    assert sent(triage) == [1]
+    assert [ending.id for ending in answer(triage, 1)] == [1]
+    assert triage.is_idle

@@ -22,7 +22,7 @@ def main() -> None:
     log_to_stderr()
     model, folder = sys.argv[1], Path(sys.argv[2])
     settings = load(WorkerSettings)
-    run_worker(settings, load(KafkaSettings), load(TopicSettings), lambda: start_flow(model, folder))
+    run_worker(settings, load(KafkaSettings), load(TopicSettings), lambda _: start_flow(model, folder))
 
 
 def start_flow(model: str, folder: Path) -> Flow:

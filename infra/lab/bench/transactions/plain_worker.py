@@ -17,7 +17,7 @@ def main() -> None:
 
     log_to_stderr()
     vars(worker)["Transactions"] = PlainCommits
-    run_worker(load(WorkerSettings), load(KafkaSettings), load(TopicSettings), lambda: start_flow(None))
+    run_worker(load(WorkerSettings), load(KafkaSettings), load(TopicSettings), lambda _: start_flow(None))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ def processor() -> Any:
 def test_weights_are_small_and_safetensors_only() -> None:
     names = {path.name for path in CHECKPOINT.iterdir()}
     assert names == {
+        "canary.txt",
         "chat_template.jinja",
         "config.json",
         "generation_config.json",
