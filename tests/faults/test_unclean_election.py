@@ -37,7 +37,7 @@ def topics(cluster: Cluster) -> TopicSettings:
     unclean = {"unclean.leader.election.enable": "true", "min.insync.replicas": "1"}
     created = cluster.admin.create_topics(
         [
-            NewTopic(topics.results, replica_assignment=[[AHEAD, BEHIND]], config=unclean),
+            NewTopic(topics.results, 1, replica_assignment=[[AHEAD, BEHIND]], config=unclean),
             NewTopic(topics.dead_letters, 1, 3),
         ]
     )
