@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import network, wall_clock
+from tests.faults.harness import wait_for
 from tests.faults.small_disk import small_disk
 
 pytestmark = pytest.mark.soak
@@ -38,7 +39,7 @@ def test_a_cut_network_answers_no_more_until_it_is_restored() -> None:
         made.cut()
         assert subprocess.run(ping, check=False).returncode == 2
         made.restore()
-        assert subprocess.run(ping, check=False).returncode == 1
+        wait_for(lambda: subprocess.run(ping, check=False).returncode == 1, "an answer over the restored line")
         assert made.slow_down() in ("netem", "tbf")
         made.speed_up()
 
