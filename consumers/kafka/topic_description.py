@@ -25,6 +25,9 @@ def describe_topics(
     asked = admin.describe_topics(TopicCollection([*names]), request_timeout=request_timeout)
     if all(_is_answered(future, request_timeout) for future in asked.values()):
         return asked
+    admin.poll(
+        0
+    )  # hands over the client's own lines, which say why: a password, a certificate, TLS where there is none
     with suppress(KafkaException):  # then the second answer says what is wrong
         admin.list_topics(timeout=request_timeout)
     return admin.describe_topics(TopicCollection([*names]), request_timeout=request_timeout)

@@ -162,6 +162,8 @@ def as_table(groups: Sequence[GroupLag], partitions: bool = False) -> Renderable
     from sightstream.schemas.wire.dead_letter import printable
 
     table = Table("group, topic", "part", "records", "age", "owner", "empty in", "removed unread")
+    names = [name for group in groups for name in (group.group, *(f"  {part.topic}" for part in group.partitions))]
+    table.columns[0].no_wrap, table.columns[0].min_width = True, max(map(len, names), default=None)
     for group in groups:
         records = _records(group.records, estimated=group.estimated)
         heading = (group.group, "", records, _seconds(group.seconds), _group_facts(group))

@@ -45,3 +45,10 @@ def test_the_groups_are_those_that_the_commands_use(monkeypatch: pytest.MonkeyPa
     for section in ("WORKER", "STORE", "LOOKUP"):
         monkeypatch.setenv(f"SIGHTSTREAM_{section}_GROUP_ID", f"our-{section.lower()}")
     assert list(_pipeline_groups()) == ["our-worker", "our-store", "our-lookup"]
+
+
+def test_names_are_whole_on_a_narrow_terminal() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    name = "sightstream-workers-of-the-second-shop"
+    console.print(as_table([replace(GROUP, group=name)], partitions=True))
+    assert name in console.file.getvalue()  # type: ignore[attr-defined]
