@@ -71,6 +71,7 @@ def open_tail_consumer(kafka: KafkaSettings) -> TailConsumer:
             "max.partition.fetch.bytes": 128 * 1024,
             "queued.min.messages": 100,
             "queued.max.messages.kbytes": 4096,
+            "fetch.queue.backoff.ms": 10,  # a full queue is read within milliseconds; the client would wait a second
         },
         logger=client_logger(__name__),
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
+from itertools import accumulate, islice
 
 from sightstream.consumers.kafka.tail import Tail, TailConsumer, read_tails
 from sightstream.consumers.kafka.types import PartitionId
@@ -36,18 +37,22 @@ class Count:
 class _Known:
     """What earlier readings found. It stays true for the same offsets, since a log only grows."""
 
+    samples: Samples
     read_at_s: float = -math.inf
     counted: Unfinished | None = None
     records: int = 0  # of `counted`
     searched_from: int = 0
     oldest_offset: int = -1
     oldest_ms: int | None = None
-    samples: Samples = field(default_factory=Samples)
 
     def has_oldest(self, left: Unfinished) -> bool:
         """Return whether the oldest record of `left` is the one that was found before."""
         at = self.oldest_offset
         return self.searched_from <= left.start <= at < left.end and at not in left.finished
+
+    def oldest_bound_ms(self, left: Unfinished) -> int | None:
+        """Return the time of the oldest record, or of one before it that was the oldest until it was finished."""
+        return self.oldest_ms if self.searched_from <= left.start else None
 
     def learn(self, left: Unfinished, tail: Tail, *, counted: bool, at_s: float) -> None:
         self.read_at_s = at_s
@@ -60,9 +65,9 @@ class _Known:
 class RecordCounter:
     """Reads at most `read_records` records and about `read_bytes` bytes in each reading. Not thread safe.
 
-    The partitions with the fewest offsets left are counted record by record. Of the others the oldest record is read,
-    and what is left of the budget goes to samples, from which their number is estimated. What did not change since the
-    last reading is not read again.
+    If all that is left fits, it is counted record by record. Otherwise half of the budget is for the partitions with
+    the fewest offsets left; of the others the oldest record is read, and what remains goes to samples, from which their
+    number is estimated. What did not change since the last reading is not read again.
     """
 
     def __init__(
@@ -79,35 +84,38 @@ class RecordCounter:
         """Blocks for `read_timeout_s` at most. Raises KafkaReadError."""
         self._deadline = self._clock() + self._settings.read_timeout_s
         self._bytes_left = self._settings.read_bytes
-        self._known = {key: self._known.get(key, _Known()) for key in left}
+        self._known = {key: self._known.get(key) or _Known(Samples(key[1].partition)) for key in left}
+        for key, known in self._known.items():
+            known.samples.keep_within(left[key])
         small, large, records_left = self._divide(left)
-        self._read(left, small, count=True)
+        # Ages first: they cost one record of each, and no estimate stands in for them.
         self._read(left, (key for key in large if not self._known[key].has_oldest(left[key])), count=False)
-        self._sample(left, records_left)
+        self._sample(left, set(small), records_left)
+        self._read(left, small, count=True)
         ratios = self._ratios()
         return {key: self._count(key, left[key], ratios) for key in left}
 
     def _divide(self, left: Mapping[Key, Unfinished]) -> tuple[list[Key], list[Key], int]:
-        """Return which partitions to count and which only to look into, and how many records may be read besides."""
+        """Return which partitions to count and which to look into, and how many records may be read for samples."""
         changed = (key for key in left if len(left[key]) and self._known[key].counted != left[key])
         due = sorted(changed, key=lambda key: self._known[key].read_at_s)[:MAX_PARTITIONS]
-        budget, small, large = self._settings.read_records, list[Key](), list[Key]()
-        for key in sorted(due, key=lambda key: len(left[key])):
-            fits = len(left[key]) <= budget
-            (small if fits else large).append(key)
-            budget -= len(left[key]) if fits else 0
-        return small, large, budget
+        budget = self._settings.read_records
+        sizes = sorted((len(left[key]), key) for key in due)
+        if (sums := list(accumulate(size for size, _ in sizes))) and sums[-1] > budget:
+            budget //= 2
+        counted = bisect_right(sums, budget)
+        keys = [key for _, key in sizes]
+        return keys[:counted], keys[counted:], self._settings.read_records - sum(size for size, _ in sizes[:counted])
 
     def _read(self, left: Mapping[Key, Unfinished], keys: Iterable[Key], *, count: bool) -> None:
         for key, tail in self._tails({key: left[key] for key in keys}, count=count):
             self._known[key].learn(left[key], tail, counted=count, at_s=self._clock())
 
-    def _sample(self, left: Mapping[Key, Unfinished], budget: int) -> None:
+    def _sample(self, left: Mapping[Key, Unfinished], small: set[Key], budget: int) -> None:
         """Read windows of all that is not counted: many at first, then one for each in a reading."""
-        inexact = [key for key in left if len(left[key]) and self._known[key].counted != left[key]]
-        for key in inexact:
-            self._known[key].samples.keep_within(left[key])
-        while inexact and budget >= WINDOW and not self._spent():
+        inexact = [key for key in left if key not in small and len(left[key]) and self._known[key].counted != left[key]]
+        half_time = self._deadline - self._settings.read_timeout_s / 2
+        while inexact and budget >= WINDOW and not self._spent() and self._clock() < half_time:
             inexact.sort(key=lambda key: len(self._known[key].samples))
             chosen = inexact[: min(budget // WINDOW, MAX_PARTITIONS)]
             windows = {key: self._known[key].samples.next_window(left[key]) for key in chosen}
@@ -145,12 +153,9 @@ class RecordCounter:
             return Count(0)
         if known.counted == left:
             return Count(known.records, known.oldest_ms if known.records else None)
-        samples, topic = known.samples, (key[0], key[1].topic)
-        ratio = samples.records / samples.offsets if samples.offsets else ratios.get(topic, 1.0)
-        oldest_is_known = known.has_oldest(left)
-        offsets = left.length_from(known.oldest_offset) if oldest_is_known else len(left)
-        # An oldest record that is finished by now is older than the one that follows it: its age is a bound.
-        return Count(max(round(offsets * ratio), int(oldest_is_known)), known.oldest_ms, estimated=True)
+        ratio = ratios.get((key[0], key[1].topic), 1.0)
+        records = known.samples.estimate(left) if known.samples else len(left) * ratio
+        return Count(max(round(records), int(known.has_oldest(left))), known.oldest_bound_ms(left), estimated=True)
 
 
 def _by_group(keys: Iterable[Key]) -> dict[str, list[PartitionId]]:

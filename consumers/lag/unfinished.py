@@ -36,11 +36,7 @@ class Unfinished:
     finished: FinishedOffsets = FinishedOffsets()
 
     def __len__(self) -> int:
-        return self.length_from(self.start)
-
-    def length_from(self, start: int) -> int:
-        """Count those from `start` on."""
-        return max(0, self.end - start - self.finished.between(start, self.end))
+        return max(0, self.end - self.start - self.finished.between(self.start, self.end))
 
     def window(self, start: int, offsets: int) -> Unfinished:
         """Return those in the window of so many `offsets` that begins at `start`."""

@@ -45,7 +45,7 @@ def everything(logs: dict[PartitionId, FakeLog], group: str = "g") -> dict[Key, 
     return {(group, at): Unfinished(log.start, log.end) for at, log in logs.items()}
 
 
-def test_the_shortest_partitions_are_counted_first() -> None:
+def test_half_of_the_budget_is_for_the_shortest_partitions() -> None:
     logs = {PartitionId("t", n): plain(records) for n, records in enumerate((500, 30, 20))}
     counts = RecordCounter(FakeConsumer(logs), LagSettings(read_records=100), Clock()).count(everything(logs))
     assert counts == {key(0): Count(500, 0, estimated=True), key(1): Count(30, 0), key(2): Count(20, 0)}
@@ -73,6 +73,16 @@ def test_an_oldest_record_is_read_once_while_it_is_unfinished() -> None:
     )
 
 
+def test_a_group_that_goes_back_has_no_age_of_before() -> None:
+    logs = {PartitionId("t", 0): plain(50)}
+    counter = RecordCounter(FakeConsumer(logs), LagSettings(read_records=0), Clock())
+    counter.count({key(0): Unfinished(30, 50)})
+    counter._consumer = FakeConsumer(logs, silent=True)
+    counter._settings = LagSettings(read_records=0, read_timeout_s=0.001)
+    assert counter.count({key(0): Unfinished(40, 50)})[key(0)] == Count(10, 30, estimated=True)  # a bound
+    assert counter.count({key(0): Unfinished(20, 50)})[key(0)] == Count(30, None, estimated=True)
+
+
 def test_two_groups_read_one_partition() -> None:
     logs = {PartitionId("t", 0): plain(50)}
     left = {key(0, "g"): Unfinished(10, 50), key(0, "h"): Unfinished(20, 50)}
@@ -97,8 +107,11 @@ def test_very_many_partitions_are_looked_into_in_turn() -> None:
     assert known == [MAX_PARTITIONS, 2 * MAX_PARTITIONS, 2 * MAX_PARTITIONS + 1]
 
 
-@pytest.mark.parametrize(("largest", "aborted", "readings"), [(1, 0, 1), (10, 0, 1), (50, 0, 1), (50, 0.1, 4)])
-def test_an_estimate_is_within_one_percent(largest: int, aborted: float, readings: int) -> None:
+@pytest.mark.parametrize(
+    ("largest", "aborted", "readings", "tolerance"),
+    [(1, 0, 1, 0.01), (10, 0, 1, 0.01), (50, 0, 1, 0.01), (50, 0.1, 4, 0.02)],
+)
+def test_an_estimate_is_near_the_records(largest: int, aborted: float, readings: int, tolerance: float) -> None:
     random = Random(7)
     logs = {PartitionId("t", n): transactions(random, 20_000, largest, aborted) for n in range(4)}
     counter = RecordCounter(FakeConsumer(logs), LagSettings(), Clock())
@@ -106,7 +119,7 @@ def test_an_estimate_is_within_one_percent(largest: int, aborted: float, reading
         counts = counter.count(everything(logs))
     assert all(count.estimated for count in counts.values())
     records = sum(len(log.records) for log in logs.values())
-    assert sum(count.records for count in counts.values()) == pytest.approx(records, rel=0.01)
+    assert sum(count.records for count in counts.values()) == pytest.approx(records, rel=tolerance)
 
 
 def test_an_estimate_follows_a_density_that_changes_within_the_queue() -> None:
