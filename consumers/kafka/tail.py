@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Container, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from sightstream.consumers.kafka.message import partition_of, record_id
 from sightstream.consumers.kafka.types import KafkaReadError, PartitionId
 from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
+
+_NEVER_MS = 2**53  # since 1970: no record is as late
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class TailConsumer(Protocol):
     def unassign(self) -> None: ...
     def pause(self, partitions: list[TopicPartition]) -> None: ...
     def resume(self, partitions: list[TopicPartition]) -> None: ...
+    def offsets_for_times(self, partitions: list[TopicPartition], timeout: float) -> object: ...
     def poll(self, timeout: float) -> Message | None: ...
     def close(self) -> None: ...
 
@@ -122,6 +126,7 @@ def read_tails(
     consumer.assign(partitions)
     try:
         consumer.resume(partitions)  # the client keeps a pause over a new assignment
+        _wake(consumer, partitions)
         while unread and bytes_left >= 0 and clock() < deadline:
             message = consumer.poll(0.1)
             if message is not None:
@@ -132,6 +137,16 @@ def read_tails(
     finally:
         consumer.unassign()
     return tails
+
+
+def _wake(consumer: TailConsumer, partitions: list[TopicPartition]) -> None:
+    """Make the client fetch now.
+
+    Its threads, one for each broker, look for new assignments once a second or when there is a request to send. This is
+    one; the answer does not matter.
+    """
+    with suppress(KafkaException):
+        consumer.offsets_for_times([TopicPartition(p.topic, p.partition, _NEVER_MS) for p in partitions], 1.0)
 
 
 def _handle(

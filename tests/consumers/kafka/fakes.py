@@ -63,6 +63,9 @@ class FakeConsumer:
     def resume(self, partitions: list[TopicPartition]) -> None:
         self.paused -= {PartitionId(p.topic, p.partition) for p in partitions}
 
+    def offsets_for_times(self, partitions: list[TopicPartition], timeout: float) -> None:
+        pass
+
     def poll(self, timeout: float) -> Message | None:
         """Return the next message of the first partition that has one."""
         self.polls += 1
