@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from structlog.contextvars import bound_contextvars
+
 from sightstream.consumers.kafka.span_reader import OffsetSpan
 from sightstream.consumers.redrive.decision import Decision, Policy, decide
 from sightstream.consumers.redrive.errors import RecordRefused
 from sightstream.consumers.redrive.filters import Filter
-from sightstream.consumers.redrive.letter import DeadLetter
+from sightstream.consumers.redrive.letter import DeadLetter, request_of
 from sightstream.consumers.redrive.markers import MarkerIndex, State
 from sightstream.consumers.redrive.pace import Pace
 from sightstream.consumers.redrive.protocol import LetterTopics
@@ -146,6 +148,7 @@ class RedrivePass:
                 self._write([item])
 
     def _refuse(self, letter: DeadLetter, error: RecordRefused) -> None:
-        at = letter.record.at
-        log.warning("%s/%d/%d stays a dead letter: %s", at.topic, at.partition, at.offset, error)
+        at, request = letter.record.at, request_of(letter.record.value)
+        with bound_contextvars(**({"request_id": request.request_id} if request else {})):
+            log.warning("%s/%d/%d stays a dead letter: %s", at.topic, at.partition, at.offset, error)
         self.tally.add(Decision.KEEP_REFUSED, str(letter.failure.reason))

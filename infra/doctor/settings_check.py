@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import confluent_kafka
 
 from sightstream.infra.doctor.types import Fact, Finding, Items
 from sightstream.infra.shown_settings import Setting
 from sightstream.schemas.connections.kafka import KafkaSettings
 
+_PACKAGES = ("sightstream", "confluent-kafka", "torch", "transformers")
 _HERE = ("127.", "localhost", "[::1]")
 
 
 def check_sections(file: Path | None, sections: Mapping[str, Mapping[str, Setting]]) -> Items:
     """Show what differs from the defaults, and look at who can read the file."""
+    yield Fact("versions", ", ".join(_versions()))
     yield Fact("file", str(file) if file else "none")
     for section, settings in sections.items():
         for name, setting in settings.items():
@@ -31,6 +38,14 @@ def check_sections(file: Path | None, sections: Mapping[str, Mapping[str, Settin
             f"other users can read {file}, which holds {', '.join(secrets)}: chmod go= it, or set secrets in the "
             f"environment",
         )
+
+
+def _versions() -> Iterator[str]:
+    yield f"Python {platform.python_version()}"
+    yield f"librdkafka {confluent_kafka.libversion()[0]}"
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):  # an extra that is not installed, or a checkout
+            yield f"{package} {version(package)}"
 
 
 def check_kafka_settings(kafka: KafkaSettings) -> Items:

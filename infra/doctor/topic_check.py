@@ -43,7 +43,7 @@ def check_topics(
         return
     yield from topic_findings(topics, worker, found, config, names)
     for name, topic in found.items():
-        yield Fact(name, f"{topic.partitions} partition(s), {topic.replication_factor} copies")
+        yield Fact(name, f"{topic.partitions} partition(s), replication factor {topic.replication_factor}")
     if Role.WORKER in roles and len(found) == len(names):
         yield from _check_group(broker, kafka, topics, worker)
 

@@ -24,6 +24,7 @@ from sightstream.infra.lab.bench.lag.topics import Left, Topics
 from sightstream.infra.lab.bench.transactions.workload import make_image, make_topics, unthrottled_worker
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.infra.runtime.service import Program, Service
+from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 from sightstream.schemas.connections.settings_file import CONFIG_VARIABLE
 from sightstream.schemas.wire.dead_letter import RecordId
@@ -61,7 +62,7 @@ def compare(
     topics, config = make_topics(runtime, NAME, options.partitions)
     kafka = runtime.kafka_settings
     groups = {WORKERS: (topics.requests,), READER: (topics.results,)}
-    broker = Broker(AdminClient(kafka.client_config()), 10)
+    broker = Broker(AdminClient(kafka.client_config(), logger=client_logger(__name__)), 10)
     chance = random.Random(options.seed)  # noqa: S311 - a schedule
     found: list[Comparison] = []
     with ExitStack() as stack:
@@ -69,7 +70,7 @@ def compare(
         reader = stack.enter_context(open_lag_reader(kafka, LagSettings(), groups))
         truth = Topics.open(kafka, topics)
         stack.callback(truth.consumer.close)
-        committer = Consumer(kafka.client_config() | {"group.id": READER})
+        committer = Consumer(kafka.client_config() | {"group.id": READER}, logger=client_logger(__name__))
         stack.callback(committer.close)
         services = stack.enter_context(_running(runtime, config, folder, options))
         while len(found) < len(groups) * options.points:

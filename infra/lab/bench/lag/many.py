@@ -15,6 +15,7 @@ from sightstream.consumers.lag.settings import LagSettings
 from sightstream.infra.errors import CommandError
 from sightstream.infra.lab.bench.lag.options import LagOptions
 from sightstream.infra.runtime.local import LocalRuntime
+from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.kafka import KafkaSettings
 
 TOPIC, GROUP = "many", "bench-many"
@@ -36,7 +37,7 @@ def measure(runtime: LocalRuntime, options: LagOptions, report: Callable[[str], 
     """Blocks for minutes. Raises CommandError when the ages do not become right."""
     kafka, number = runtime.kafka_settings, options.many
     report(f"creating {number} partitions")
-    admin = AdminClient(kafka.client_config())
+    admin = AdminClient(kafka.client_config(), logger=client_logger(__name__))
     _create(admin, number, options.timeout_s)
     settings = LagSettings()
     with open_lag_reader(kafka, settings, {GROUP: (TOPIC,)}) as reader:
@@ -63,7 +64,9 @@ def _create(admin: AdminClient, number: int, timeout_s: float) -> None:
 def _write(kafka: KafkaSettings, number: int) -> float:
     """Write one record on each partition, all of one time; return it, in seconds since 1970."""
     now_ms = int(time.time() * 1000)
-    producer = Producer(kafka.producer_config() | {"queue.buffering.max.messages": 2 * number})
+    producer = Producer(
+        kafka.producer_config() | {"queue.buffering.max.messages": 2 * number}, logger=client_logger(__name__)
+    )
     for partition in range(number):
         producer.produce(TOPIC, b"record", partition=partition, timestamp=now_ms)
     if producer.flush(120):
@@ -72,7 +75,7 @@ def _write(kafka: KafkaSettings, number: int) -> float:
 
 
 def _commit(kafka: KafkaSettings, number: int, offset: int) -> None:
-    consumer = Consumer(kafka.client_config() | {"group.id": GROUP})
+    consumer = Consumer(kafka.client_config() | {"group.id": GROUP}, logger=client_logger(__name__))
     consumer.commit(offsets=[TopicPartition(TOPIC, n, offset) for n in range(number)], asynchronous=False)
     consumer.close()
 

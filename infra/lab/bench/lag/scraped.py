@@ -20,6 +20,7 @@ from sightstream.infra.lab.bench.transactions.workload import make_topics
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.infra.runtime.ports import free_ports
 from sightstream.infra.runtime.service import Program
+from sightstream.schemas.connections.client_log import client_logger
 from sightstream.schemas.connections.settings_file import CONFIG_VARIABLE
 from sightstream.schemas.wire.topics import TopicSettings
 
@@ -81,7 +82,10 @@ def _check_ready(url: str) -> None:
 def _growing(runtime: LocalRuntime, topics: TopicSettings, seed: int) -> Iterator[None]:
     """Fill every partition, then go on writing and committing, so that no reading finds what the last one found."""
     chance, stop = random.Random(seed), Event()  # noqa: S311 - a schedule
-    producer = Producer(runtime.kafka_settings.producer_config() | {"transactional.id": "scraped", "linger.ms": 5})
+    producer = Producer(
+        runtime.kafka_settings.producer_config() | {"transactional.id": "scraped", "linger.ms": 5},
+        logger=client_logger(__name__),
+    )
     producer.init_transactions(60)
     for _ in range(BACKLOG // 10):
         _write(producer, topics, 10)
@@ -97,7 +101,10 @@ def _growing(runtime: LocalRuntime, topics: TopicSettings, seed: int) -> Iterato
 def _go_on(
     runtime: LocalRuntime, producer: Producer, topics: TopicSettings, chance: random.Random, stop: Event
 ) -> None:
-    consumers = [Consumer(runtime.kafka_settings.client_config() | {"group.id": group}) for group in GROUPS]
+    consumers = [
+        Consumer(runtime.kafka_settings.client_config() | {"group.id": group}, logger=client_logger(__name__))
+        for group in GROUPS
+    ]
     committed = 0
     while not stop.wait(1):
         _write(producer, topics, chance.randint(1, 3))
