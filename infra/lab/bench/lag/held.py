@@ -90,7 +90,9 @@ def compare(
 
 def _write_results(kafka: KafkaSettings, topics: TopicSettings, number: int, chance: random.Random) -> None:
     """Write results as workers do, in transactions whose sizes change with the time, some of them aborted."""
-    producer = Producer(kafka.producer_config() | {"transactional.id": NAME, "linger.ms": 5})
+    producer = Producer(
+        kafka.producer_config() | {"transactional.id": NAME, "linger.ms": 5}, logger=client_logger(__name__)
+    )
     producer.init_transactions(60)
     written = 0
     while written < number:
