@@ -26,17 +26,25 @@ class OutcomePublisher:
     When n ends in 4 the result is of version 2.
     """
 
-    def __init__(self, kafka: KafkaSettings, topics: TopicSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, name: str | None = None) -> None:
         self._topics = topics
-        self._producer = Producer(kafka.producer_config() | {"transactional.id": uuid4().hex})
+        self.name = name or uuid4().hex
+        self._producer = Producer(kafka.producer_config() | {"transactional.id": self.name})
         self._producer.init_transactions(30)
 
     def publish(self, numbers: range, commit: bool = True) -> None:
         """One transaction; it is aborted, with its records on the topic, when `commit` is false."""
+        self.begin(numbers, "" if commit else "aborted-")
+        self.end(commit)
+
+    def begin(self, numbers: range, prefix: str = "") -> None:
+        """Begin a transaction and wait until its records are on the brokers."""
         self._producer.begin_transaction()
         for number in numbers:
-            self._produce(number, "" if commit else "aborted-")
+            self._produce(number, prefix)
         self._producer.flush(30)  # an abort must find the records on the broker
+
+    def end(self, commit: bool = True) -> None:
         (self._producer.commit_transaction if commit else self._producer.abort_transaction)(30)
 
     def _produce(self, number: int, prefix: str) -> None:
