@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sightstream.pipeline.constraints.format_checker import FormatChecker
+from sightstream.pipeline.constraints.unusable_schema import unusable
+from sightstream.pipeline.errors import Rejected
 from sightstream.pipeline.several_images import check_image_count
 from sightstream.schemas.wire.request import ImageRequest
 
@@ -22,7 +24,10 @@ class EngineCheck:
             return  # one image, and sections: every engine can do that
         check_image_count(request, self._max_images)
         for question in request.all_questions:
-            self._formats.check(question.response_format)
+            try:
+                self._formats.check(question.response_format)
+            except Rejected as error:
+                raise unusable(f"the format of the question {question.id}: {error}") from None
 
     def stop(self) -> None:
         self._formats.stop()
