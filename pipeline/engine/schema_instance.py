@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 from sightstream.pipeline.engine.pattern_instance import text_for_pattern
@@ -107,9 +108,11 @@ class SchemaInstance:
         step = schema.get("multipleOf") or (1 if whole or math.ceil(low) <= math.floor(high) else None)
         if step is None:
             return (low + high) / 2
-        first, last = math.ceil(low / step), math.floor(high / step)
-        number = (first + self._below(path, max(0, min(last - first, 99)) + 1)) * step
-        return int(number) if whole else number
+        exact = Fraction(repr(step))
+        exact = Fraction(exact.numerator) if whole else exact  # multiples of 5/2 that are whole are those of 5
+        first, last = math.ceil(Fraction(repr(low)) / exact), math.floor(Fraction(repr(high)) / exact)
+        number = (first + self._below(path, max(0, min(last - first, 99)) + 1)) * exact
+        return int(number) if number.denominator == 1 else float(number)
 
     def _text(self, schema: Schema, path: str) -> str:
         if schema.get("format") in _FORMATS:
@@ -157,10 +160,14 @@ def _implied_type(schema: Schema) -> str:
     return "number" if "minimum" in schema or "maximum" in schema else "string"
 
 
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+
+
 def _bounds(schema: Schema, *, whole: bool) -> tuple[float, float]:
     """Return the least and the greatest number that a schema allows; where it does not say, some 100 apart."""
-    gap = 1 if whole else 1e-3
     low, high = schema.get("minimum"), schema.get("maximum")
+    known = [schema[name] for name in _BOUNDS if schema.get(name) is not None]
+    gap = 1 if whole else min(1e-3, (max(known, default=0) - min(known, default=0)) / 4 or 1e-3)
     if schema.get("exclusiveMinimum") is not None:
         low = max(schema["exclusiveMinimum"] + gap, schema["exclusiveMinimum"] if low is None else low)
     if schema.get("exclusiveMaximum") is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sightstream.pipeline.constraints.value import parse_value
 from sightstream.pipeline.engine.pattern_instance import text_for_pattern
 from sightstream.pipeline.engine.schema_instance import SchemaInstance
+from tests.pipeline.constraints.formats import json_format
 
 NAMES = st.sampled_from(["colour", "größe", "a/b", "x~y", "色", "count", "has text"])
 LEAVES = st.one_of(
@@ -110,3 +113,18 @@ PATTERNS = [
 @given(st.integers(0, 2**32))
 def test_a_text_matches_its_pattern(pattern: str, number: int) -> None:
     assert re.search(pattern, text_for_pattern(pattern, lambda step, count: number * step % count))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "number", "multipleOf": 0.05, "minimum": 1, "maximum": 2},
+        {"type": "integer", "multipleOf": 2.5, "minimum": 1, "maximum": 9},
+        {"type": "number", "exclusiveMinimum": 0.1, "maximum": 0.10000001},
+        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1e-7},
+    ],
+)
+def test_numbers_between_close_bounds_and_on_fine_steps_fit_as_the_worker_checks_them(schema: dict[str, Any]) -> None:
+    asked = json_format(schema)
+    for seed in range(20):
+        assert parse_value(asked, json.dumps(SchemaInstance(schema, str(seed)).value())).valid
