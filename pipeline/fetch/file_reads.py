@@ -50,11 +50,11 @@ class FileReads:
                 raise _hangs("an earlier read of the file still hangs")
             if len(self._hanging) >= MAX_HANGING:
                 raise _hangs(f"{MAX_HANGING} reads below its root hang")
+            if self._running == self._threads:
+                threading.Thread(target=self._work, name="read-files", daemon=True).start()  # or raises
+                self._threads += 1
             self._running += 1
             self._reads.put((read, done))
-            if self._running > self._threads:
-                self._threads += 1
-                threading.Thread(target=self._work, name="read-files", daemon=True).start()
 
     def _leave_behind(self, path: str, done: Future[bytes]) -> None:
         with self._lock:

@@ -175,7 +175,7 @@ def test_a_child_that_takes_the_memory_of_others_is_ended_and_the_memory_freed(
     attack: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "child_command", lambda: [sys.executable, "-c", GREEDY_CHILD.format(attack=attack)])
-    decoder = Decoder(DecodeSettings(processes=2, max_pixels=10**6, timeout_s=60))
+    decoder = Decoder(DecodeSettings(processes=2, max_pixels=10**6, timeout_s=20))
     try:
         with pytest.raises(Rejected) as caught:
             decoder.decode(b"take it all")

@@ -93,6 +93,18 @@ def test_threads_are_used_again_and_end_when_idle(monkeypatch: pytest.MonkeyPatc
     assert reads.run("/a", lambda: b"a", Deadline(60)) == b"a"
 
 
+def test_a_machine_without_threads_costs_that_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    reads = FileReads()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            reads.run("/a", lambda: b"a", Deadline(60))
+    assert reads.run("/a", lambda: b"a", Deadline(60)) == b"a"
+
+
 def test_reads_run_at_the_same_time() -> None:
     reads, barrier = FileReads(), threading.Barrier(8)
 
