@@ -83,6 +83,8 @@ def _located(image: str) -> Iterator[tuple[str, Path | None]]:
         yield image, None
     else:
         file = Path(image).resolve()
+        if not file.is_file():
+            raise typer.BadParameter(f"there is no file {file}", param_hint="IMAGE")
         yield file.as_uri(), file.parent
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sightstream.infra.errors import CommandError
+from sightstream.infra.errors import CommandError, explain_kafka_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ def lag(
             else:
                 _print(reader.read(), partitions, as_json)
     except (KafkaReadError, KafkaException) as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(explain_kafka_error(error) or str(error)) from error
 
 
 def _pipeline_groups() -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from sightstream.infra.errors import CommandError, explain_os_error
+from sightstream.infra.errors import CommandError, explain_kafka_error, explain_os_error
 
 if TYPE_CHECKING:
     from sightstream.consumers.lookup.settings import LookupSettings
@@ -114,7 +114,7 @@ async def _until_stopped(settings: LookupSettings, kafka: Any, topics: Any) -> N
         await run_lookup(settings, kafka, topics, stop, lambda address: print(address, flush=True))
         exit_code = 0
     except (LookupFailure, KafkaException) as error:
-        print(f"sightstream: {error}", file=sys.stderr, flush=True)
+        print(f"sightstream: {explain_kafka_error(error) or error}", file=sys.stderr, flush=True)
     except OSError as error:
         print(f"sightstream: {explain_os_error(error)}", file=sys.stderr, flush=True)
     except Exception:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sightstream.infra.errors import CommandError
+from sightstream.infra.errors import CommandError, explain_kafka_error
 
 
 def store(
@@ -50,7 +50,7 @@ def store(
             follower.run(_stop_on_signals().is_set, until_idle)
             written = follower.written
     except (StoreError, MetricsPortInUse, TracingUnavailable, sqlite3.Error, KafkaException) as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(explain_kafka_error(error) or str(error)) from error
     print(f"{settings.path}: {', '.join(f'{count} {table}' for table, count in written.items())} written")
 
 

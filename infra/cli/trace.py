@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sightstream.infra.errors import CommandError
+from sightstream.infra.errors import CommandError, explain_kafka_error
 
 if TYPE_CHECKING:
     from sightstream.infra.request_trace.types import Trace
@@ -84,4 +84,4 @@ def _search(request_id: str, product: str | None, since: datetime | None, path: 
         finally:
             consumer.close()
     except (KafkaReadError, KafkaException) as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(explain_kafka_error(error) or str(error)) from error

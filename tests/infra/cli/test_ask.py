@@ -44,8 +44,10 @@ class FakeFlow:
 
 
 @pytest.fixture
-def flow(monkeypatch: pytest.MonkeyPatch) -> FakeFlow:
+def flow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeFlow:
     flow = FakeFlow(result())
+    monkeypatch.chdir(tmp_path)
+    Path("mug.jpg").touch()
     monkeypatch.setattr(infra_flow, "start_flow", lambda checkpoint, root: flow)
     return flow
 
@@ -166,4 +168,5 @@ def test_a_data_url_is_asked_about_from_a_file(flow: FakeFlow) -> None:
 def test_a_data_url_without_data_is_wrong_use(flow: FakeFlow) -> None:
     assert CliRunner().invoke(app, ["ask", "data:image/png;base64"]).exit_code == 2
     assert CliRunner().invoke(app, ["ask", "mug.jpg", ""]).exit_code == 2
+    assert CliRunner().invoke(app, ["ask", "no/such.jpg", "What is it?"]).exit_code == 2
     assert flow.requests == []
