@@ -21,15 +21,15 @@ _Read = Callable[[], bytes]
 class FileReads:
     """Reads the files of one root. Thread safe.
 
-    The system can't be told to give up a read, so one that passes its deadline is left behind: MAX_HANGING of them at
-    most, and never two of one path.
+    The system can't be told to give up a read, so one that passes its deadline is left behind. No read starts while
+    MAX_HANGING are left behind, or one of its path.
     """
 
     def __init__(self) -> None:
         self._reads: SimpleQueue[tuple[_Read, Future[bytes]]] = SimpleQueue()
         self._lock = threading.Lock()
         self._running = self._threads = 0
-        self._hanging: set[str] = set()
+        self._hanging: dict[Future[bytes], str] = {}  # paths
 
     def run(self, path: str, read: _Read, deadline: Deadline) -> bytes:
         """Return what `read` returns, or raise what it raises. Blocks until `deadline` at most; then TransientError."""
@@ -39,14 +39,14 @@ class FileReads:
         try:
             return done.result(timeout_s)
         except TimeoutError:
-            if done.done():  # the system's own: the read ended with it
-                raise
+            if done.done():  # the error is the read's own, or it ended just now
+                return done.result()
             self._leave_behind(path, done)
             raise _hangs(f"the file is not read in time; {len(self._hanging)} reads below its root hang") from None
 
     def _start(self, path: str, read: _Read, done: Future[bytes]) -> None:
         with self._lock:
-            if path in self._hanging:
+            if path in self._hanging.values():
                 raise _hangs("an earlier read of the file still hangs")
             if len(self._hanging) >= MAX_HANGING:
                 raise _hangs(f"{MAX_HANGING} reads below its root hang")
@@ -58,8 +58,12 @@ class FileReads:
 
     def _leave_behind(self, path: str, done: Future[bytes]) -> None:
         with self._lock:
-            self._hanging.add(path)
-        done.add_done_callback(lambda _: self._hanging.discard(path))  # at once, if it has ended meanwhile
+            self._hanging[done] = path
+        done.add_done_callback(self._forget)  # at once, if it has ended meanwhile
+
+    def _forget(self, done: Future[bytes]) -> None:
+        with self._lock:
+            del self._hanging[done]
 
     def _work(self) -> None:
         while True:

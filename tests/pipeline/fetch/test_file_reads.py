@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 
@@ -62,6 +63,19 @@ def test_so_many_may_hang_and_no_more(gate: Gate, monkeypatch: pytest.MonkeyPatc
     gate.event.set()
     wait_for(lambda: not reads._hanging)
     assert reads.run("/more", lambda: b"more", Deadline(60)) == b"more"
+
+
+def test_a_path_is_refused_as_long_as_any_read_of_it_hangs(gate: Gate) -> None:
+    """Two that began together are both left behind, and one of them ends."""
+    reads, other = FileReads(), Gate()
+    begun: list[tuple[Gate, Future[bytes]]] = [(gate, Future()), (other, Future())]
+    for one, done in begun:
+        reads._start("/a", one.read, done)
+    for _, done in begun:
+        reads._leave_behind("/a", done)
+    other.event.set()
+    wait_for(lambda: len(reads._hanging) == 1)
+    assert "an earlier read" in hang(reads, "/a", gate)
 
 
 @pytest.mark.parametrize(
