@@ -126,8 +126,8 @@ class Canary:
         return (
             f"the engine answered its known-good job wrongly {self._failures} times in a row, also in a new process "
             f"(compared with {self._known.origin or 'the colour of the image'}); look at the device and its driver. If "
-            "the model's answer has changed on purpose, remove that record from state_dir, or set "
-            "SIGHTSTREAM_ENGINE_CANARY_FILE"
+            "the model's answer has changed on purpose, remove that record from state_dir, or name a file with its "
+            "beginning (an empty one accepts any answer) by SIGHTSTREAM_ENGINE_CANARY_FILE"
         )
 
 
