@@ -38,6 +38,13 @@ OF_VARIABLES = (
     'kafka_consumergroup_current_offset{namespace="$kubernetes_namespace",strimzi_io_cluster="$strimzi_cluster_name"}',
     'kafka_topic_partition_current_offset{namespace="$kubernetes_namespace",strimzi_io_cluster="$strimzi_cluster_name"}',
 )
+VALUES = {
+    "$topic": ".+",
+    "$consumergroup": ".+",
+    "$job": ".+",
+    "$kubernetes_namespace": "",
+    "$strimzi_cluster_name": "",
+}
 EXPRESSIONS = (*OF_7589, *OF_11285, *OF_VARIABLES)
 OF_THE_SCRAPE = {"instance", "job", "namespace", "strimzi_io_cluster"}
 EXISTS_ONLY_IN_TROUBLE = {OF_11285[5]}

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from sightstream.consumers.kafka.broker import Broker
+from sightstream.consumers.kafka.types import KafkaReadError
 from sightstream.consumers.lag.reader import LagReader, open_lag_reader
 from sightstream.consumers.lag.settings import LagSettings
 from sightstream.infra.errors import CommandError
@@ -59,6 +60,19 @@ def _create(admin: AdminClient, number: int, timeout_s: float) -> None:
     for partitions in (*range(2 * CREATED_TOGETHER, number, CREATED_TOGETHER), number):
         if partitions > CREATED_TOGETHER:
             admin.create_partitions([NewPartitions(TOPIC, partitions)])[TOPIC].result(timeout_s)
+    deadline = time.monotonic() + timeout_s
+    while not _are_led(Broker(admin, timeout_s), number):
+        if time.monotonic() > deadline:
+            raise CommandError(f"the broker does not lead {number} partitions after {timeout_s:g} s")
+        time.sleep(1)
+
+
+def _are_led(broker: Broker, number: int) -> bool:
+    found = broker.replicas([TOPIC])
+    try:
+        return len(found) == number and len(broker.stable_ends(found)) == number
+    except KafkaReadError:
+        return False
 
 
 def _write(kafka: KafkaSettings, number: int) -> float:
@@ -67,9 +81,12 @@ def _write(kafka: KafkaSettings, number: int) -> float:
     producer = Producer(
         kafka.producer_config() | {"queue.buffering.max.messages": 2 * number}, logger=client_logger(__name__)
     )
+    failed: list[object] = []
     for partition in range(number):
-        producer.produce(TOPIC, b"record", partition=partition, timestamp=now_ms)
-    if producer.flush(120):
+        producer.produce(
+            TOPIC, b"record", partition=partition, timestamp=now_ms, on_delivery=lambda error, _: failed.append(error)
+        )
+    if producer.flush(120) or any(failed):
         raise CommandError("the records could not be written")
     return now_ms / 1000
 
