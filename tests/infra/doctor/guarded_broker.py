@@ -63,9 +63,9 @@ class GuardedBroker:
         }
         for future in self.admin.create_acls(list(wanted)).values():
             future.result(30)
-        self._wait_until_allowed(user, [grant.name for grant in grants if grant.kind is Kind.TOPIC])
+        self._wait_until_allowed(user, {grant.name for grant in grants if grant.kind is Kind.TOPIC})
 
-    def _wait_until_allowed(self, user: str, topics: list[str]) -> None:
+    def _wait_until_allowed(self, user: str, topics: set[str]) -> None:
         """Wait until the broker, which applies rules a moment later, has applied those."""
         admin = AdminClient(self.settings(user).client_config())
 
@@ -73,7 +73,7 @@ class GuardedBroker:
             error = future.exception(30)
             return error is None or error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 
-        wait_for(lambda: all(map(is_allowed, admin.describe_topics(TopicCollection(topics)).values())))
+        wait_for(lambda: all(map(is_allowed, admin.describe_topics(TopicCollection(sorted(topics))).values())))
 
     def settings(self, user: str) -> KafkaSettings:
         return KafkaSettings(
