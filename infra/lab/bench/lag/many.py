@@ -105,6 +105,7 @@ def _read_offsets(broker: Broker) -> float:
     partitions = broker.replicas([TOPIC])
     broker.starts(partitions)
     broker.stable_ends(partitions)
+    broker.ends(partitions)
     return time.monotonic() - start
 
 
