@@ -7,6 +7,7 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,11 @@ class WatchedRun:
     rules: Iterable[Path] = (ALERTS,)
     settings: dict[str, object] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
+    closing: ExitStack = field(default_factory=ExitStack)  # what a test opened besides
 
     def __post_init__(self) -> None:
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        (self.folder / "state").mkdir(exist_ok=True)
         names = (*WORKERS, *COMMANDS, "prometheus")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.harness = WorkerHarness(self.runtime.kafka_settings, self.topics, self.folder, self.group)
@@ -48,6 +51,7 @@ class WatchedRun:
             "s3_access_key_id": s3.access_key_id,
             "s3_secret_access_key": secret,
             "worker_group_id": self.group,
+            "worker_state_dir": self.folder / "state",
             "store_path": self.folder / "results.db",
             "store_group_id": f"{self.group}-store",
             "lookup_data_dir": self.folder / "lookup",
@@ -75,6 +79,7 @@ class WatchedRun:
             service.begin_stop()
         for service in self.services.values():
             service.stop()
+        self.closing.close()
 
     def start(self, *names: str) -> None:
         """Start workers, and the store, the lookup, the lag exporter, and wait until Prometheus has scraped them."""

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from sightstream.infra.runtime.local import LocalRuntime
 from sightstream.infra.runtime.resources import create_bucket, create_topics
 from sightstream.pipeline.engine.simulated import CRASH
 from sightstream.schemas.wire.topics import TopicSettings, topic_specs
+from tests.faults.small_disk import small_disk
 from tests.infra.alerts.shorten import write_shortened
 from tests.infra.alerts.test_alerts import rules
 from tests.infra.watched_run import WatchedRun
@@ -89,6 +90,7 @@ def a_worker_that_dies_again_and_again(run: WatchedRun) -> None:
     for _ in range(4):
         run.start("worker-0")
         kill_worker(run)
+        run.wait_for(lambda: run.value(f'up{{instance="{run.instance("worker-0")}"}}') == 0, "a scrape that fails")
 
 
 def images_that_crash_the_engine(run: WatchedRun) -> None:
@@ -149,6 +151,25 @@ def a_lookup_without_a_broker(run: WatchedRun) -> None:
     run.runtime.kafka.pause()
 
 
+def a_transaction_that_stays_open(run: WatchedRun) -> None:
+    run.start("lag", "worker-0")
+    answer(run)
+    lasting = {"transactional.id": "of-others", "transaction.timeout.ms": 55_000}
+    producer = Producer(run.runtime.kafka_settings.producer_config() | lasting)
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(run.topics.results, b"x", partition=0)
+    producer.flush(30)
+    run.closing.callback(producer.abort_transaction, 30)
+
+
+def a_small_disk(run: WatchedRun) -> None:
+    """It has 700 MiB in all. Needs root."""
+    disk = run.closing.enter_context(small_disk(run.folder / "disk"))
+    run.settings["store_path"] = disk.path / "results.db"
+    run.start("store")
+
+
 FAULTS: dict[str, Fault] = {
     "SightstreamLagGrowing": too_little_capacity,
     "SightstreamNoProgress": a_worker_that_hangs,
@@ -162,6 +183,8 @@ FAULTS: dict[str, Fault] = {
     "SightstreamPartitionUnreadable": a_damaged_batch,
     "SightstreamRequestsRemovedUnread": requests_that_expire,
     "SightstreamStorePositionLost": outcomes_that_expire,
+    "SightstreamLastStableOffsetStuck": a_transaction_that_stays_open,
+    "SightstreamDiskNearlyFull": a_small_disk,
     "SightstreamLookupNotReady": a_lookup_without_a_broker,
 }
 
