@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,12 +110,13 @@ def an_object_store_that_hangs(run: WatchedRun) -> None:
 
 
 def a_broker_that_hangs_now_and_then(run: WatchedRun) -> None:
-    run.settings |= {"worker_transaction_timeout_s": 3, "worker_session_timeout_s": 6}
+    run.settings |= {"worker_transaction_timeout_s": 3, "engine_simulated_s": 1}
     run.start("worker-0")
-    for _ in itertools.takewhile(lambda _: not fires(run, "SightstreamTransactionsFail"), range(10)):
+    failed = 'sum(sightstream_worker_commits_total{outcome!="committed"})'
+    for times in range(1, 6):
         run.harness.publish(20)
         run.runtime.kafka.pause()
-        run.wait_for(lambda: bool(run.query("time() % 8 > 6")), "some seconds")
+        run.wait_for(lambda times=times: (run.value(failed) or 0) >= times, "a transaction that fails")  # type: ignore[misc]
         run.runtime.kafka.resume()
 
 
