@@ -170,6 +170,13 @@ def a_small_disk(run: WatchedRun) -> None:
     run.start("store")
 
 
+def an_engine_that_answers_wrongly(run: WatchedRun) -> None:
+    right = run.folder / "right.txt"
+    right.write_text("What the simulated engine never says")
+    run.settings["engine_canary_file"] = right
+    run.start("worker-0")
+
+
 FAULTS: dict[str, Fault] = {
     "SightstreamLagGrowing": too_little_capacity,
     "SightstreamNoProgress": a_worker_that_hangs,
@@ -185,6 +192,7 @@ FAULTS: dict[str, Fault] = {
     "SightstreamStorePositionLost": outcomes_that_expire,
     "SightstreamLastStableOffsetStuck": a_transaction_that_stays_open,
     "SightstreamDiskNearlyFull": a_small_disk,
+    "SightstreamCanaryFailing": an_engine_that_answers_wrongly,
     "SightstreamLookupNotReady": a_lookup_without_a_broker,
 }
 
