@@ -10,6 +10,8 @@ from typing import Any, Literal
 _IMAGE_HINTS = ("image_url", "image", "img", "picture", "photo", "url", "uri", "link", "src", "file", "path")
 _PRODUCT_HINTS = ("product_id", "sku", "product", "asin", "gtin", "ean", "item", "article", "handle", "id")
 
+_EXACT = 2**53  # beyond it a float may have lost digits
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -26,15 +28,17 @@ class Columns:
 
     def renamed(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return a row under our own names, without what is ignored."""
-        names = {self.product: "product_id", self.image: "uri"}
-        shadowed = set(names.values()) - set(names)  # another column of that name says something else
-        kept = {name: value for name, value in row.items() if name not in self.ignored and name not in shadowed}
-        return {names.get(name, name): value for name, value in kept.items()}
+        names = {"product_id": self.product, "uri": self.image}  # one column may be both
+        # Another column with one of our names says something else.
+        passed_over = {*names, *names.values(), *self.ignored}
+        kept = {name: value for name, value in row.items() if name not in passed_over}
+        return {**{ours: row[theirs] for ours, theirs in names.items() if theirs in row}, **kept}
 
     def hint(self, columns: Collection[str], known: Collection[str]) -> str:
         """Return the options of `sightstream publish` that would make sense of these columns; "" if none would."""
         image = self.image if self.image in columns else _likely(_IMAGE_HINTS, columns)
         product = self.product if self.product in columns else _likely(_PRODUCT_HINTS, set(columns) - {image or ""})
+        product = image if len(columns) == 1 else product
         if image is None or product is None:
             return ""
         options = [] if product == "product_id" else [f"--product-column {product}"]
@@ -44,6 +48,13 @@ class Columns:
 
 
 OUR_NAMES = Columns()
+
+
+def as_id(value: Any) -> Any:
+    """Return a whole number as its digits, also the float that pandas makes of it where others are missing."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+        return str(int(value))
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def as_attribute(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 A line is an `ImageRequest` as on the wire, of which only `image` (or `uri`, `version_id`, `sha256` at the top level)
 and `product_id` are needed, under these names or those that are named in their place. Empty lines are skipped, and null
-means that a field is not given.
+means that a field is not given. A whole number is an id, too.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sightstream.producers.sources.columns import OUR_NAMES, Columns, as_attribute
+from sightstream.producers.sources.columns import OUR_NAMES, Columns, as_attribute, as_id
 from sightstream.producers.sources.image_files import Skipped
 from sightstream.producers.sources.item import Item
 from sightstream.producers.sources.lines import LineError, Lines
 from sightstream.producers.sources.requests import nested
 from sightstream.schemas.wire.request import ImageRequest
 
+_IDS = {"product_id", "request_id"}
 _OF_PLAIN_VALUES = {"options", "attributes", "image"}
 
 
@@ -51,6 +52,8 @@ class JsonlFile:
             return None
         except RecursionError:
             problem = "nested too deep"
+        except json.JSONDecodeError as error:
+            problem = f"the line is not one JSON object: {error.msg} (column {error.pos + 1})"
         except (LineError, ValueError) as error:
             problem = str(error)
         location, raw, size = lines.consumed()
@@ -67,6 +70,7 @@ class JsonlFile:
         given = self._meaning.renamed(given)
         if self._meaning.product != "product_id":
             given.setdefault("product_id", "")
+        given |= {name: as_id(given[name]) for name in _IDS & given.keys()}
         if self._meaning.others == "attributes":
             given = _with_rest_as_attributes(given)
         return nested(given)

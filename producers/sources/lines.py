@@ -100,7 +100,8 @@ class Lines(Iterator[str]):
 def _with_line_feeds(file: BufferedReader) -> BinaryIO:
     """Return the file with line feeds, also where its lines end in carriage returns alone, as old Macs wrote them."""
     start = file.peek(_START_BYTES)[:_START_BYTES]
-    if b"\r" in start and b"\n" not in start:
+    first, after, rest = start.partition(b"\r")
+    if after and b"\n" not in first and not rest.startswith(b"\n"):  # later ones stand inside cells
         return io.BufferedReader(_LineFeeds(file))  # type: ignore[type-var]
     return file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from sightstream.schemas.wire.wire_model import WireModel
 
 MAX_IMAGES = 16
 MAX_QUESTIONS = 16
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 AttributeValue = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
@@ -49,7 +51,7 @@ class ImageRef(WireModel):
     @classmethod
     def _check_scheme(cls, uri: str, info: ValidationInfo) -> str:
         """Refuse an address without a scheme where one is made; one that is read from the wire is for the fetcher."""
-        if info.mode == "python" and "://" not in uri:
+        if info.mode == "python" and not _SCHEME.match(uri):
             raise _problem("write s3://bucket/key, https://host/path or file:///path")
         return uri
 

@@ -181,7 +181,45 @@ def test_the_error_says_which_options_would_work(tmp_path: Path) -> None:
 def test_an_empty_column_of_a_spreadsheet_is_passed_over(tmp_path: Path) -> None:
     first, second = read(tmp_path, "product_id,uri,,\np1,s3://b/1,,\np2,s3://b/2,x,\n")
     assert build(first).product_id == "p1"
-    assert second.problem == "a cell stands under a column without a name"
+    assert second.problem == "a cell stands under a column without a name; to leave it out: --ignore-column ''"
+
+
+def test_the_index_that_pandas_adds_is_left_out_on_request(tmp_path: Path) -> None:
+    (item,) = read(tmp_path, ",product_id,uri\n0,p1,s3://b/1\n", Columns(ignored=("",)))
+    assert build(item).product_id == "p1"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("start", ["", "\ufeff", "\n{0}{0}\n", '"sep={0}"\n'])
+@pytest.mark.parametrize("attribute", ["attr.a", "attr.b, c; d | e", 'attr.say ""a""'])
+def test_a_quoted_header(tmp_path: Path, delimiter: str, start: str, attribute: str) -> None:
+    rows = [("uri", "product_id", attribute), ("s3://b/1", f"a{delimiter}b" if delimiter != "\t" else "ab", "x")]
+    text = "\n".join(delimiter.join(f'"{cell}"' for cell in row) for row in rows)
+    (item,) = read(tmp_path, start.format(delimiter) + text)
+    assert build(item).product_id == rows[1][1]
+    assert list(build(item).attributes.values()) == ["x"]
+
+
+def test_the_columns_that_are_needed_show_the_delimiter(tmp_path: Path) -> None:
+    (item,) = read(tmp_path, "uri;product_id;attr.a,b,c,d\ns3://b/1;p1;1,2\n")
+    assert build(item).attributes == {"a,b,c,d": "1,2"}
+
+
+def test_a_header_may_have_line_ends_in_its_cells(tmp_path: Path) -> None:
+    (item,) = read(tmp_path, '"uri","product_id","the\ntitle"\ns3://b/1,p1,x\n', Columns(ignored=("the\ntitle",)))
+    assert (build(item).product_id, item.location) == ("p1", "line 3")
+
+
+def test_rows_that_end_in_carriage_returns_may_have_line_feeds_in_their_cells(tmp_path: Path) -> None:
+    first, second = read(tmp_path, 'uri,product_id,question\rs3://b/1,p1,"two\nlines"\rs3://b/2,p2,x\r')
+    assert (build(first).question, build(second).product_id) == ("two\nlines", "p2")
+
+
+def test_one_column_may_be_the_address_and_the_product(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"--product-column uri$"):
+        read(tmp_path, "uri\ns3://b/1\n")
+    (item,) = read(tmp_path, "uri\ns3://b/1\n", Columns("uri"))
+    assert (build(item).product_id, build(item).all_images[0].uri) == ("s3://b/1", "s3://b/1")
 
 
 @pytest.mark.parametrize("open_quotes", [[0], [0, 1, 2], [150], [299], list(range(0, 300, 7))])

@@ -98,6 +98,21 @@ def test_the_product_may_stand_in_another_field(tmp_path: Path) -> None:
     assert build(item).product_id == "12"
 
 
+@pytest.mark.parametrize("name", ["product_id", "request_id"])
+def test_a_whole_number_is_an_id(tmp_path: Path, name: str) -> None:
+    lines = [json.dumps({"product_id": "p", "uri": "s3://b/k", name: value}) for value in (12, 12.0)]
+    assert [getattr(build(item), name) for item in read(tmp_path, "\n".join(lines))] == ["12", "12"]
+    for value in (True, 0.5, 2.0**60, [1]):
+        (item,) = read(tmp_path, json.dumps({"product_id": "p", "uri": "s3://b/k", name: value}))
+        with pytest.raises(BadItem, match=f"line 1: {name}"):
+            build(item)
+
+
+def test_an_array_of_objects_says_what_a_line_is(tmp_path: Path) -> None:
+    first, *_ = read(tmp_path, '[\n{"product_id": "p", "uri": "s3://b/k"}\n]')
+    assert first.problem == "the line is not one JSON object: Expecting value (column 3)"
+
+
 def test_broken_lines_are_named_and_the_others_go_on(tmp_path: Path) -> None:
     good = json.dumps({"product_id": "p", "uri": "s3://b/k"}).encode()
     lines = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,41 @@ def test_a_bad_row_is_named_and_costs_no_other(tmp_path: Path) -> None:
     built, problems = requests(written(tmp_path, columns), Columns())
     assert [one.product_id for one in built] == ["a"]
     assert [problem.split(":")[0] for problem in problems] == ["row 2", "row 3"]
+
+
+def test_what_python_cannot_hold_costs_its_row_alone(tmp_path: Path) -> None:
+    starts = pyarrow.py_buffer(b"".join(at.to_bytes(4, "little") for at in (0, 8, 10)))
+    uris = pyarrow.Array.from_buffers(pyarrow.string(), 2, [None, starts, pyarrow.py_buffer(b"s3://b/1\xff\xfe")])
+    built, problems = requests(written(tmp_path, {"product_id": ["a", "b"], "uri": uris}), Columns())
+    assert [one.product_id for one in built] == ["a"]
+    assert [problem[:28] for problem in problems] == ["row 2: uri: it can't be read"]
+
+
+def test_times_in_nanoseconds_and_exact_numbers(tmp_path: Path) -> None:
+    columns = {
+        "product_id": ["a"],
+        "uri": ["s3://b/1"],
+        "deadline": pyarrow.array([1_900_000_000_000_000_001], pyarrow.timestamp("ns", "UTC")),
+        "attr.took": pyarrow.array([1_500_000_001], pyarrow.duration("ns")),
+        "attr.price": [Decimal("1.50")],
+        "temperature": [Decimal("0.5")],
+    }
+    (one,), _ = requests(written(tmp_path, columns), Columns())
+    assert one.deadline == datetime.fromtimestamp(1_900_000_000, UTC)
+    assert one.attributes == {"took": "0:00:01.500000", "price": "1.50"}
+    assert one.options.temperature == 0.5
+
+
+def test_ids_that_pandas_made_floats(tmp_path: Path) -> None:
+    columns = {"product_id": [12.0, float("nan"), 0.5], "uri": ["s3://b/1"] * 3, "__index_level_0__": [0, 1, 2]}
+    built, problems = requests(written(tmp_path, columns), Columns())
+    assert [one.product_id for one in built] == ["12", "0.5"]
+    assert [problem.split(":")[0] for problem in problems] == ["row 2"]
+
+
+def test_a_list_is_no_address(tmp_path: Path) -> None:
+    _, problems = requests(written(tmp_path, {"product_id": ["a"], "uri": [["s3://b/1"]]}), Columns())
+    assert problems == ["row 1: image.uri: write s3://bucket/key, https://host/path or file:///path"]
 
 
 def test_bytes_are_no_address(tmp_path: Path) -> None:
