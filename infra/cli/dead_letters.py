@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -74,6 +75,8 @@ def list_letters(
                 found.append((each, state))
     if found:
         print_table(found)
+    if not shown:
+        print("no dead letter matches", file=sys.stderr)
     raise typer.Exit(0 if shown else 1)
 
 

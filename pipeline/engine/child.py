@@ -111,10 +111,9 @@ def serve(
     try:
         _work(connection, settings, factory, memory, log)
     except Fatal as error:
-        log.flush_to(connection.send)
-        connection.send(EngineUnusable(str(error)))
+        _give_up(connection, log, str(error))
     except ModuleNotFoundError as error:
-        connection.send(EngineUnusable(f"the engine needs the package {error.name}: install sightstream[worker]"))
+        _give_up(connection, log, f"the engine needs the package {error.name}: install sightstream[worker]")
     except Exception as error:
         trace = "".join(traceback.format_tb(error.__traceback__))
         with contextlib.suppress(OSError):
@@ -122,6 +121,12 @@ def serve(
             is_short = shortage(error, Stage.INFER) is not None
             connection.send(EngineCrashed(f"{type(error).__name__}: {error}", trace, is_short))
         os._exit(EXIT_CRASHED)  # at once: with its GPU in a bad state a process may hang in its own clean-up
+
+
+def _give_up(connection: Connection, log: LogForwarder, detail: str) -> None:
+    with contextlib.suppress(OSError):  # a parent that has given up itself does not listen
+        log.flush_to(connection.send)
+        connection.send(EngineUnusable(detail))
 
 
 def _work(

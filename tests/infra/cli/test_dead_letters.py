@@ -44,7 +44,7 @@ def documents(*arguments: str) -> list[Any]:
 
 
 def test_from_the_first_look_to_the_last(cluster: RealCluster) -> None:
-    assert call("list").exit_code == 1
+    assert (call("list").exit_code, call("list").stderr) == (1, "no dead letter matches\n")
     cluster.put_letter(0, b"p-1", request_value(1), failure_headers(Reason.IMAGE_NOT_FOUND, 1))
     cluster.put_letter(1, b"p-2", request_value(2, "p-2"), failure_headers(Reason.RETRIES_EXHAUSTED, 2))
     history = History(3, LetterId("dead", "id", 0, 0), SOURCE, "image_not_found", NOON)
