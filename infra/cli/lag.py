@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sightstream.infra.errors import CommandError, explain_kafka_error
+from sightstream.infra.errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from sightstream.consumers.lag.reader import LagReader
     from sightstream.consumers.lag.settings import LagSettings
-    from sightstream.consumers.lag.types import GroupLag
+    from sightstream.consumers.lag.types import GroupLag, PartitionLag
+
+COLUMNS = ("partition", "records", "age", "owner", "empty in", "removed unread")
 
 
 def lag(
@@ -45,6 +47,7 @@ def lag(
     from sightstream.consumers.lag.reader import open_lag_reader
     from sightstream.consumers.lag.settings import LagSettings
     from sightstream.consumers.worker.settings import WorkerSettings
+    from sightstream.infra.kafka_problem import kafka_problem
     from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.settings import load
     from sightstream.schemas.connections.kafka import KafkaSettings
@@ -64,7 +67,7 @@ def lag(
             else:
                 _print(reader.read(), partitions, as_json)
     except (KafkaReadError, KafkaException) as error:
-        raise CommandError(explain_kafka_error(error) or str(error)) from error
+        raise CommandError(kafka_problem(error, load(KafkaSettings))) from error
 
 
 def _pipeline_groups() -> dict[str, tuple[str, ...]]:
@@ -155,28 +158,42 @@ def as_document(groups: Sequence[GroupLag]) -> dict[str, object]:
 
 
 def as_table(groups: Sequence[GroupLag], partitions: bool = False) -> RenderableType:
-    """Return a table with a line for each group and, if asked, one below it for each of its partitions."""
+    """Return a table with a line for each group and, if asked, one below it for each of its partitions.
+
+    A column that would be empty is left out: terminals are narrow.
+    """
     from rich.table import Table
     from rich.text import Text
 
     from sightstream.schemas.wire.dead_letter import printable
 
-    table = Table("group, topic", "part", "records", "age", "owner", "empty in", "removed unread")
-    names = [name for group in groups for name in (group.group, *(f"  {part.topic}" for part in group.partitions))]
-    table.columns[0].no_wrap, table.columns[0].min_width = True, max(map(len, names), default=None)
+    is_removed = any(part.removed_before_read for group in groups for part in group.partitions)
+    hidden = {"partition": not partitions, "removed unread": not is_removed}
+    headers = ("group, topic" if partitions else "group", *COLUMNS)
+    shown = [at for at, header in enumerate(headers) if not hidden.get(header)]
+    rows: list[tuple[tuple[str, ...], str | None]] = []
     for group in groups:
-        records = _records(group.records, estimated=group.estimated)
-        heading = (group.group, "", records, _seconds(group.seconds), _group_facts(group))
-        removed = str(sum(part.removed_before_read for part in group.partitions) or "")
-        ends = (_seconds(group.queue_empty_seconds), removed)
-        table.add_row(*map(Text, map(printable, (*heading, *ends))), style="bold")
-        for part in group.partitions if partitions else ():
-            owner = f"{part.owner.client_id} {part.owner.host}" if part.owner else "nobody"
-            records = _records(part.records, estimated=part.estimated)
-            cells = ("  " + part.topic, str(part.partition), records, _seconds(part.seconds), owner)
-            removed = str(part.removed_before_read or "")
-            table.add_row(*map(Text, map(printable, (*cells, "", removed))))
+        rows.append((_group_cells(group), "bold"))
+        rows.extend((_partition_cells(part), None) for part in group.partitions if partitions)
+    table = Table(*(headers[at] for at in shown))
+    table.columns[0].no_wrap, table.columns[0].min_width = True, max((len(cells[0]) for cells, _ in rows), default=None)
+    for cells, style in rows:
+        table.add_row(*(Text(printable(cells[at])) for at in shown), style=style)
     return table
+
+
+def _group_cells(group: GroupLag) -> tuple[str, ...]:
+    records = _records(group.records, estimated=group.estimated)
+    removed = str(sum(part.removed_before_read for part in group.partitions) or "")
+    facts, empty_in = _group_facts(group), _seconds(group.queue_empty_seconds)
+    return (group.group, "", records, _seconds(group.seconds), facts, empty_in, removed)
+
+
+def _partition_cells(part: PartitionLag) -> tuple[str, ...]:
+    owner = f"{part.owner.client_id} {part.owner.host}" if part.owner else "nobody"
+    records = _records(part.records, estimated=part.estimated)
+    cells = ("  " + part.topic, str(part.partition), records, _seconds(part.seconds), owner)
+    return (*cells, "", str(part.removed_before_read or ""))
 
 
 def _records(records: int, *, estimated: bool) -> str:
@@ -184,7 +201,7 @@ def _records(records: int, *, estimated: bool) -> str:
 
 
 def _group_facts(group: GroupLag) -> str:
-    facts = [f"{len(group.members)} members"]
+    facts = [f"{len(group.members)} member{'' if len(group.members) == 1 else 's'}"]
     if group.arrivals_per_s is not None and group.completions_per_s is not None:
         facts.append(f"{group.arrivals_per_s:,.1f}/s in, {group.completions_per_s:,.1f}/s done")
     if group.gpu_seconds:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sightstream.infra.errors import CommandError, explain_kafka_error
+from sightstream.infra.errors import CommandError
 
 if TYPE_CHECKING:
     from sightstream.infra.request_trace.types import Trace
@@ -65,6 +65,7 @@ def _search(request_id: str, product: str | None, since: datetime | None, path: 
     from sightstream.consumers.kafka.types import KafkaReadError
     from sightstream.consumers.redrive.kafka_topics import open_consumer
     from sightstream.consumers.store.settings import StoreSettings
+    from sightstream.infra.kafka_problem import kafka_problem
     from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.request_trace.search import Search
     from sightstream.infra.request_trace.topics import KafkaTopicSource
@@ -84,4 +85,4 @@ def _search(request_id: str, product: str | None, since: datetime | None, path: 
         finally:
             consumer.close()
     except (KafkaReadError, KafkaException) as error:
-        raise CommandError(explain_kafka_error(error) or str(error)) from error
+        raise CommandError(kafka_problem(error, kafka)) from error

@@ -24,7 +24,7 @@ from sightstream.infra.lab.demo.children import WORKER_GROUP
 
 IMAGES = Path(__file__).resolve().parents[3] / "docs" / "img"
 COLUMNS = 104
-LAG = ("lag", "--watch", "--group", WORKER_GROUP)
+LAG = ("lag", "--watch", "--partitions", "--group", WORKER_GROUP)
 TIMEOUT_S = 400.0
 # Rich erases its last frame so before it draws the next one.
 NEXT_FRAME = re.compile(r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*")

@@ -41,6 +41,15 @@ def test_the_line_of_a_group_counts_what_was_removed_unread() -> None:
     assert line.rstrip(" │").endswith("4")
 
 
+def test_columns_that_would_be_empty_are_left_out() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(as_table([replace(GROUP, partitions=(PARTITION,))]))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "partition" not in text
+    assert "removed" not in text
+    assert "partition" in shown(partitions=True)
+
+
 def test_the_groups_are_those_that_the_commands_use(monkeypatch: pytest.MonkeyPatch) -> None:
     for section in ("WORKER", "STORE", "LOOKUP"):
         monkeypatch.setenv(f"SIGHTSTREAM_{section}_GROUP_ID", f"our-{section.lower()}")
