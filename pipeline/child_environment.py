@@ -42,5 +42,6 @@ def child_environment(passed: Iterable[str]) -> dict[str, str]:
 
 def module_environment(passed: Iterable[str]) -> dict[str, str]:
     """Return the environment of a child that runs one of our modules, which it finds where this process does."""
-    path = os.pathsep.join(path for path in sys.path if path)
+    # What is not absolute is a mark of an editable install. With one, no interpreter starts where the folder is gone.
+    path = os.pathsep.join(path for path in sys.path if os.path.isabs(path))
     return child_environment(passed) | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}

@@ -208,6 +208,7 @@ def _start(handles: tuple[int, int, int], limits: Limits) -> subprocess.Popen[by
             [*child_command(), *map(str, handles), limits.to_json()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            cwd="/",  # ours may be gone, and an import that fails for that would pass for a corrupt image
             env=_environment(),
             pass_fds=handles,
             process_group=0,

@@ -43,6 +43,11 @@ def test_what_programs_run_on_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 @pytest.mark.usefixtures("secrets")
+def test_a_child_looks_for_modules_in_absolute_folders_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", ["", "/a", "__editable__.finder.__path_hook__", "/b"])
+    assert module_environment(())["PYTHONPATH"] == f"/a{os.pathsep}/b"
+
+
 def test_no_process_of_the_engine_has_a_secret() -> None:
     """Nor is there another process, such as one that counts shared resources."""
     host = EngineHost(EngineSettings(kind="simulated"))

@@ -11,6 +11,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -353,3 +354,18 @@ def test_the_child_gets_the_same_limits() -> None:
     limits = SETTINGS.limits(TILING)
     assert Limits.from_json(limits.to_json()) == limits
     assert Limits.from_json(SETTINGS.limits().to_json()) == SETTINGS.limits()
+
+
+def test_a_working_folder_that_is_gone_spoils_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (200, 30, 30)).save(file, "PNG")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    decoder = Decoder(DecodeSettings(processes=1))
+    try:
+        decoded = decoder.decode(file.getvalue())
+        assert (decoded.width, decoded.height) == (8, 8)
+        decoder.release(decoded)
+    finally:
+        decoder.stop()
