@@ -21,17 +21,20 @@ def opened_topics() -> Iterator[tuple[KafkaTopics, TopicSettings]]:
     from sightstream.consumers.kafka.types import KafkaReadError
     from sightstream.consumers.redrive.errors import RedriveError
     from sightstream.consumers.redrive.kafka_topics import KafkaTopics
+    from sightstream.infra.kafka_problem import kafka_problem
     from sightstream.infra.logs import log_to_stderr
     from sightstream.infra.settings import load
     from sightstream.schemas.connections.kafka import KafkaSettings
     from sightstream.schemas.wire.topics import TopicSettings
 
     log_to_stderr(logging.WARNING)
-    names = load(TopicSettings)
-    topics = KafkaTopics(load(KafkaSettings), names)
+    kafka, names = load(KafkaSettings), load(TopicSettings)
+    topics = KafkaTopics(kafka, names)
     try:
         yield topics, names
-    except (RedriveError, KafkaReadError) as error:
+    except KafkaReadError as error:
+        raise CommandError(kafka_problem(error, kafka)) from error
+    except RedriveError as error:
         raise CommandError(str(error)) from error
     finally:
         topics.close()
