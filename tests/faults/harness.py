@@ -18,6 +18,7 @@ from uuid import uuid4
 from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 from PIL import Image
+from pydantic_core import to_json
 
 from sightstream.consumers.kafka.message import headers_of, record_id
 from sightstream.schemas.connections.kafka import KafkaSettings
@@ -150,7 +151,8 @@ class WorkerHarness:
                 "question": "What is it?",
                 "submitted_at": datetime.now(UTC),
             }
-            request = ImageRequest.model_validate(fields | changes | (each(number) if each else {}))
+            wire = to_json(fields | changes | (each(number) if each else {}))  # has addresses that none is made with
+            request = ImageRequest.model_validate_json(wire)
             key = record_key(request.product_id)
             producer.produce(self.topics.requests, key=key, value=encode(request), on_delivery=self._count)
             producer.poll(0)

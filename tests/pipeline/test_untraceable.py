@@ -36,7 +36,7 @@ def test_the_metrics_of_the_process_stay(user: list[str]) -> None:
 
 def test_a_flow_forbids_it_once_its_inboxes_stand(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(infra_flow, "build_flow", lambda *_: calls.append("build"))
+    monkeypatch.setattr(infra_flow, "build_flow", lambda *_, **__: calls.append("build"))
     monkeypatch.setattr(infra_flow, "forbid_tracing", lambda: calls.append("forbid"))
     infra_flow.start_flow()
     assert calls == ["build", "forbid"]
