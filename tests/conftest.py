@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for start, files in ((0, waiting), (0, computing), (1, short)):
         order |= {path: start + number / len(files) for number, path in enumerate(sorted(files))}
     items.sort(key=lambda item: order[item.path])
+
+
+def pytest_runtest_teardown() -> None:
+    """Undo the logging of a command that ran in this process: its handler writes to one test's standard error."""
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if type(one) is logging.StreamHandler]:
+        root.removeHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("sightstream").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
